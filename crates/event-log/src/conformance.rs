@@ -1,0 +1,1 @@
+//! The suite (written beside the engines).
