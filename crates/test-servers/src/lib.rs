@@ -1,1 +1,8 @@
-//! (empty room)
+//! Real third-party servers for tests, on free loopback ports, ended when their handle is dropped.
+//!
+//! The programs come from `script/install-test-tools` and live in `.tools/` of the workspace. INVARIANT: development only; no
+//! service and no library depends on this crate except in `[dev-dependencies]`.
+
+pub mod moto;
+pub mod process;
+pub mod tools;
