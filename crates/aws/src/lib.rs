@@ -1,1 +1,27 @@
-//! (empty room)
+//! What Daypass asks of AWS, as ports: credentials ([`Sts`]), account assignments ([`Assignments`]) and the organisation
+//! ([`DirectorySource`], kept by [`CachedDirectory`]); a simulated AWS that implements them all ([`simulated`]); and the suite
+//! that every implementation must pass ([`conformance`]).
+//!
+//! Left out: the AWS SDK (its adapters are `aws-sdk`), and every decision about who may have what. INVARIANT: no I/O here.
+
+pub mod assignments;
+pub mod cached_directory;
+pub mod directory;
+mod error;
+mod secret;
+pub mod session_policy;
+pub mod sts;
+mod text;
+
+pub use assignments::{AssignmentKey, Assignments, Attempt, Deletion, OperationId, OperationStatus};
+pub use cached_directory::{CachedDirectory, RefreshPace};
+pub use directory::{
+    Account, Contents, Directory, DirectorySource, ExternalId, Group, GroupId, LookupError, OrgUnit,
+    PermissionSet, User, UserName,
+};
+pub use error::{AwsError, ErrorKind};
+pub use secret::Secret;
+pub use sts::{
+    AssumeRole, CallerIdentity, RoleExternalId, SessionCredentials, SessionName, SessionPolicy,
+    SourceIdentity, Sts,
+};

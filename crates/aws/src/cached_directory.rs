@@ -1,0 +1,129 @@
+//! Keeps the last snapshot of the directory, and renews it in the background.
+//!
+//! INVARIANT: a reader never waits for AWS; it gets the last snapshot, and judges its age.
+
+use crate::{AwsError, Directory, DirectorySource};
+use domain::ports::{SharedClock, SharedEntropy};
+use domain::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+/// How often the directory is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RefreshPace {
+    /// From the end of a good reading to the next.
+    pub interval: Duration,
+    /// After the first failure; doubled with each further one.
+    pub backoff_min: Duration,
+    /// The longest wait after failures.
+    pub backoff_max: Duration,
+}
+
+impl Default for RefreshPace {
+    /// Every five minutes; after a failure 2 s, 4 s … 5 min, each with up to half of it taken off by chance.
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(300),
+            backoff_min: Duration::from_secs(2),
+            backoff_max: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The directory as last read.
+pub struct CachedDirectory {
+    source: Arc<dyn DirectorySource>,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    pace: RefreshPace,
+    latest: watch::Sender<Option<Arc<Directory>>>,
+    reading: Mutex<()>,
+}
+
+impl std::fmt::Debug for CachedDirectory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fetched_at = self.snapshot().map(|directory| directory.fetched_at());
+        f.debug_struct("CachedDirectory")
+            .field("fetched_at", &fetched_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CachedDirectory {
+    /// An empty cache in front of `source`. [`CachedDirectory::run`] fills it.
+    pub fn new(
+        source: Arc<dyn DirectorySource>,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+        pace: RefreshPace,
+    ) -> Self {
+        Self {
+            source,
+            clock,
+            entropy,
+            pace,
+            latest: watch::Sender::new(None),
+            reading: Mutex::new(()),
+        }
+    }
+
+    /// The last snapshot; `None` before the first good reading.
+    pub fn snapshot(&self) -> Option<Arc<Directory>> {
+        self.latest.borrow().clone()
+    }
+
+    /// How old the snapshot is at `now`. Zero when `now` is before it (a clock that was set back).
+    pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
+        let fetched_at = self.latest.borrow().as_ref()?.fetched_at();
+        Some(now.duration_since(fetched_at).max(SignedDuration::ZERO))
+    }
+
+    /// Follows the snapshots, beginning with the one that is there.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Directory>>> {
+        self.latest.subscribe()
+    }
+
+    /// Reads the directory now. The last snapshot stays when that fails. Its age counts from before the reading. Of callers at
+    /// the same time one reads after the other.
+    pub async fn refresh(&self) -> Result<Arc<Directory>, AwsError> {
+        let _one_at_a_time = self.reading.lock().await;
+        let began_at = self.clock.now();
+        let contents = self.source.fetch().await?;
+        let directory = Arc::new(Directory::new(began_at, contents));
+        self.latest.send_replace(Some(Arc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Reads the directory again and again, and never ends by itself. `on_failure` hears of every failed reading.
+    pub async fn run(&self, mut on_failure: impl FnMut(&AwsError) + Send) {
+        let mut failures = 0;
+        loop {
+            let wait = match self.refresh().await {
+                Ok(_) => {
+                    failures = 0;
+                    self.pace.interval
+                }
+                Err(error) => {
+                    on_failure(&error);
+                    failures += 1;
+                    self.backoff(failures)
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Doubles from `backoff_min` to `backoff_max`, less up to a half by chance, so that replicas do not march in step.
+    fn backoff(&self, failures: u32) -> Duration {
+        let doubled = self
+            .pace
+            .backoff_min
+            .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+        let longest = doubled.min(self.pace.backoff_max);
+        let mut chance = [0_u8; 4];
+        self.entropy.fill(&mut chance);
+        let share = f64::from(u32::from_be_bytes(chance)) / f64::from(u32::MAX);
+        longest.mul_f64(1.0 - share / 2.0)
+    }
+}
