@@ -1,6 +1,6 @@
 //! Who must agree.
 
-use crate::{Actor, GroupRef, Person};
+use crate::{Actor, GroupRef, Person, PrincipalId};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -36,6 +36,8 @@ pub struct Plan {
 pub struct Endorsement {
     /// Who.
     pub approver: Actor,
+    /// Their user in Identity Center, where they have one: the same user under two identities is one person.
+    pub principal: Option<PrincipalId>,
     /// Their groups, so far as they matter to the plan.
     pub groups: BTreeSet<GroupRef>,
     /// When.

@@ -1,0 +1,142 @@
+//! What the activation service decides: begin, hand out, end, close.
+
+use crate::Rejection;
+use crate::event::{
+    Activated, Bound, Closed, ClosedHow, ConsoleOpened, CredentialsIssued, Ended, EndedBecause, RequestEvent,
+    Revoked, RevokedAs,
+};
+use crate::state::{Active, Grant, Phase, Request};
+use domain::{Provider, Sealed, Timestamp};
+
+/// Records that the access exists.
+pub fn activate(
+    request: &Request,
+    bound: Bound,
+    standing: bool,
+    at: Timestamp,
+) -> Result<RequestEvent, Rejection> {
+    let (grant, active) = request.approved()?;
+    if active.is_some() {
+        return Err(Rejection::AlreadyActive);
+    }
+    inside(grant, at)?;
+    Ok(RequestEvent::Activated(Activated {
+        provider: request.raised.grounds.provider,
+        bound,
+        standing,
+    }))
+}
+
+fn inside(grant: &Grant, at: Timestamp) -> Result<(), Rejection> {
+    let window = grant.approved.window;
+    if at < window.start() {
+        return Err(Rejection::WindowNotBegun);
+    }
+    if at >= window.end() {
+        return Err(Rejection::WindowOver);
+    }
+    Ok(())
+}
+
+/// Whether credentials may be handed out now: approved, active, inside the window, of a kind that comes as credentials.
+pub fn may_issue(request: &Request, at: Timestamp) -> Result<(&Grant, &Active), Rejection> {
+    let (grant, active) = request.approved()?;
+    match request.raised.grounds.provider {
+        Provider::Sts => {}
+        Provider::IdentityCenter | Provider::AccountAccess => return Err(Rejection::NoCredentials),
+    }
+    inside(grant, at)?;
+    Ok((grant, active.ok_or(Rejection::NotActive)?))
+}
+
+/// Records credentials, before they leave.
+pub fn issue_credentials(
+    request: &Request,
+    issued: CredentialsIssued,
+    at: Timestamp,
+) -> Result<RequestEvent, Rejection> {
+    may_issue(request, at)?;
+    Ok(RequestEvent::CredentialsIssued(issued))
+}
+
+/// Records a console session, before it leaves.
+pub fn open_console(
+    request: &Request,
+    opened: ConsoleOpened,
+    at: Timestamp,
+) -> Result<RequestEvent, Rejection> {
+    may_issue(request, at)?;
+    Ok(RequestEvent::ConsoleOpened(opened))
+}
+
+/// Ends a request early. Legal from the moment that it was raised; who may is for the caller to have shown.
+pub fn revoke(
+    request: &Request,
+    capacity: RevokedAs,
+    comment: Option<Sealed>,
+) -> Result<RequestEvent, Rejection> {
+    match request.phase {
+        Phase::Pending | Phase::Approved { .. } => Ok(RequestEvent::Revoked(Revoked { capacity, comment })),
+        Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Ended { .. } => Err(Rejection::Over),
+    }
+}
+
+/// Ends a request whose window is over.
+pub fn elapse(request: &Request, at: Timestamp) -> Result<RequestEvent, Rejection> {
+    let (grant, _) = request.approved()?;
+    if at < grant.approved.window.end() {
+        return Err(Rejection::WindowNotOver);
+    }
+    Ok(RequestEvent::Ended(Ended {
+        because: EndedBecause::Elapsed,
+    }))
+}
+
+/// Ends a request whose access could not be brought about.
+pub fn fail(request: &Request, reason: String) -> Result<RequestEvent, Rejection> {
+    let (_, active) = request.approved()?;
+    if active.is_some() {
+        return Err(Rejection::AlreadyActive);
+    }
+    Ok(RequestEvent::Ended(Ended {
+        because: EndedBecause::Failed { reason },
+    }))
+}
+
+/// Ends a request whose requester, approvers or rule no longer qualify.
+pub fn lose_eligibility(request: &Request, reason: String) -> Result<RequestEvent, Rejection> {
+    request.approved()?;
+    Ok(RequestEvent::Ended(Ended {
+        because: EndedBecause::NoLongerEligible { reason },
+    }))
+}
+
+/// Records that nothing of an ended request is left in AWS. `how` is what the caller observed; what the request itself can
+/// contradict is refused.
+pub fn close(request: &Request, how: ClosedHow, at: Timestamp) -> Result<RequestEvent, Rejection> {
+    match &request.phase {
+        Phase::Ended {
+            closure: crate::state::Closure::Closing,
+            ..
+        } => {}
+        Phase::Ended {
+            closure: crate::state::Closure::Closed { .. },
+            ..
+        } => return Err(Rejection::AlreadyClosed),
+        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Approved { .. } => {
+            return Err(Rejection::NotOver);
+        }
+    }
+    let handed_out = request.issues_expire_at();
+    let possible = match &how {
+        ClosedHow::CredentialsExpired => handed_out.is_some_and(|expires| expires <= at),
+        ClosedHow::NothingCreated => handed_out.is_none(),
+        ClosedHow::CarriedBy(other) => *other != request.raised.id,
+        ClosedHow::Deleted | ClosedHow::Standing | ClosedHow::Abandoned => true,
+    };
+    if possible {
+        Ok(RequestEvent::Closed(Closed { how }))
+    } else {
+        Err(Rejection::NotClosable)
+    }
+}
