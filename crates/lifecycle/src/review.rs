@@ -32,13 +32,9 @@ pub struct Approve {
 
 /// Counts one approver's yes: the last one that both plans need approves, an earlier one endorses.
 pub fn approve(request: &Request, command: Approve) -> Result<RequestEvent, Rejection> {
-    let groups = may_decide(
-        request,
-        &command.approver,
-        &command.groups,
-        &command.current,
-        command.at,
-    )?;
+    let recorded = &request.raised.grounds.plan;
+    let plans = [recorded, &command.current];
+    let groups = may_decide(request, &command.approver, &command.groups, &plans, command.at)?;
     let endorsement = Endorsement {
         approver: command.approver.actor.clone(),
         principal: command.approver.identities.principal.clone(),
@@ -188,7 +184,7 @@ pub fn reject(request: &Request, command: Reject) -> Result<RequestEvent, Reject
         request,
         &command.approver,
         &command.groups,
-        &command.current,
+        &[&command.current],
         command.at,
     )?;
     Ok(RequestEvent::Rejected(Rejected {
