@@ -30,6 +30,7 @@ pub struct Revision(pub u64);
 
 impl Revision {
     /// The revision after this one.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
