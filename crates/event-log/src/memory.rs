@@ -111,9 +111,7 @@ impl MemoryLog {
     }
 
     fn read_step(&self) -> Result<(), LogError> {
-        let fault = lock(&self.shared.faults)
-            .as_mut()
-            .map_or(ReadFault::Proceed, |faults| faults.read());
+        let fault = lock(&self.shared.faults).as_mut().map_or(ReadFault::Proceed, |faults| faults.read());
         match fault {
             ReadFault::Proceed => Ok(()),
             ReadFault::Unavailable => Err(LogError::Unavailable("planted fault".into())),
@@ -146,21 +144,11 @@ impl State {
         envelope: Envelope,
     ) -> Result<Appended, AppendError> {
         if envelope.body.len() > BODY_BYTES_MAX {
-            return Err(AppendError::TooLarge {
-                bytes: envelope.body.len(),
-            });
+            return Err(AppendError::TooLarge { bytes: envelope.body.len() });
         }
-        if let Some(known) = self
-            .ids
-            .get(&envelope.event_id)
-            .and_then(|index| self.events.get(*index))
-        {
+        if let Some(known) = self.ids.get(&envelope.event_id).and_then(|index| self.events.get(*index)) {
             return if known.stream == *stream && known.envelope.body == envelope.body {
-                Ok(Appended {
-                    revision: known.revision,
-                    position: known.position,
-                    repeated: true,
-                })
+                Ok(Appended { revision: known.revision, position: known.position, repeated: true })
             } else {
                 Err(AppendError::IdTaken)
             };
@@ -174,17 +162,8 @@ impl State {
         let (revision, position) = (expected.revision_of_next(), Position(index as u64 + 1));
         self.ids.insert(envelope.event_id, index);
         self.streams.entry(stream.clone()).or_default().push(index);
-        self.events.push(Recorded {
-            stream: stream.clone(),
-            revision,
-            position,
-            envelope,
-        });
-        Ok(Appended {
-            revision,
-            position,
-            repeated: false,
-        })
+        self.events.push(Recorded { stream: stream.clone(), revision, position, envelope });
+        Ok(Appended { revision, position, repeated: false })
     }
 }
 
@@ -270,10 +249,7 @@ impl EventLog for MemoryLog {
 
     async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError> {
         self.read_step()?;
-        Ok(position
-            .0
-            .checked_sub(1)
-            .and_then(|before| self.event(index(before))))
+        Ok(position.0.checked_sub(1).and_then(|before| self.event(index(before))))
     }
 }
 
@@ -306,12 +282,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl std::fmt::Debug for MemoryLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "MemoryLog({}, {} events)",
-            self.shared.id,
-            *self.shared.count.borrow()
-        )
+        write!(f, "MemoryLog({}, {} events)", self.shared.id, *self.shared.count.borrow())
     }
 }
 
@@ -344,11 +315,9 @@ mod tests {
     async fn a_lost_answer_has_its_effect_and_a_lost_call_has_none() {
         let log = MemoryLog::with_id(Uuid::nil());
         let stream: StreamName = "thing-1".parse().unwrap();
-        for (fault, written) in [
-            (AppendFault::LoseCall, 0),
-            (AppendFault::Unavailable, 0),
-            (AppendFault::LoseAnswer, 1),
-        ] {
+        for (fault, written) in
+            [(AppendFault::LoseCall, 0), (AppendFault::Unavailable, 0), (AppendFault::LoseAnswer, 1)]
+        {
             log.set_faults(Box::new(Script(vec![fault], vec![])));
             let answer = log.append(&stream, Expected::NoStream, envelope(1)).await;
             let unavailable = fault == AppendFault::Unavailable;
@@ -368,10 +337,7 @@ mod tests {
             let expected = Expected::after(n.checked_sub(1).map(Revision));
             log.append(&stream, expected, envelope(n.into())).await.unwrap();
         }
-        log.set_faults(Box::new(Script(
-            vec![],
-            vec![ReadFault::Unavailable, ReadFault::Proceed],
-        )));
+        log.set_faults(Box::new(Script(vec![], vec![ReadFault::Unavailable, ReadFault::Proceed])));
         let seen: Vec<_> = log.read_all(Position::START).collect().await;
         assert_eq!(seen.len(), 2);
         assert!(seen[0].is_ok() && seen[1].is_err());

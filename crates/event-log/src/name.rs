@@ -25,14 +25,9 @@ impl StreamName {
         let kind_ok =
             (1..=32).contains(&kind.len()) && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         let id_ok = (1..=96).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if kind_ok && id_ok {
-            Ok(Self {
-                text: format!("{kind}-{id}"),
-                kind_len: kind.len(),
-            })
+            Ok(Self { text: format!("{kind}-{id}"), kind_len: kind.len() })
         } else {
             Err(STREAM_RULE)
         }
@@ -82,11 +77,7 @@ impl Writer {
     /// A writer's name: 1 to 32 of `a-z` and `-`.
     pub fn new(name: &str) -> Result<Self, InvalidName> {
         let ok = (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-        if ok {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(WRITER_RULE)
-        }
+        if ok { Ok(Self(name.to_owned())) } else { Err(WRITER_RULE) }
     }
 
     /// The name.
