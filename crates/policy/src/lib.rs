@@ -1,13 +1,28 @@
 //! Who may do what: rules, approval policies and settings, and the pure decisions that rest on them.
 //!
 //! - [`model`]: the values, as administrators write them and as the log keeps them;
-//! - [`check`](Policy::check) and [`Policy::from_toml`]: everything that is wrong with a policy, said at once;
+//! - [`file`]: policy files, [`Policy::from_toml`] and [`Policy::to_toml`]; [`check`]: everything that is wrong, at once;
+//! - [`compiled`]: a policy that can be asked, through Cedar; [`denied`]: why it says no;
+//! - [`change`]: how a policy comes to be another: proposed, accepted by a second administrator, discarded.
 //!
 //! INVARIANT: no I/O, no clock, no randomness. Who is in which group, and which account is in which unit, is told by the
 //! caller. Administrators and auditors are the deployment's configuration and are not known here.
 
+pub mod change;
+pub mod check;
+pub mod compiled;
+pub mod denied;
+pub mod duration;
+pub mod file;
 pub mod model;
 
+pub use change::{PolicyEvent, PolicyState};
+pub use check::Problem;
+pub use compiled::{
+    AccountEntitlements, AccountFacts, Ask, CompileError, Compiled, Directory, Entitlements, Match, Offer,
+    choose,
+};
+pub use denied::Denied;
 pub use model::{
     ApprovalPolicy, OuScope, PlanSource, Policy, Requesters, RoleName, RoleSelector, Rule, Settings, Targets,
 };

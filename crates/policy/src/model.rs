@@ -51,8 +51,7 @@ impl Rule {
 
     /// The longest life of one credential under this rule.
     pub fn credential_duration(&self) -> SignedDuration {
-        self.credential_duration_max
-            .unwrap_or(Self::CREDENTIAL_DURATION_DEFAULT)
+        self.credential_duration_max.unwrap_or(Self::CREDENTIAL_DURATION_DEFAULT)
     }
 }
 
@@ -121,10 +120,7 @@ impl RoleName {
         if role.is_ok() && name_fits && text.len() <= 574 {
             Ok(Self(text))
         } else {
-            Err(Invalid::new(
-                "role name",
-                "must look like Name or path/Name, as in the role's ARN",
-            ))
+            Err(Invalid::new("role name", "must look like Name or path/Name, as in the role's ARN"))
         }
     }
 

@@ -1,0 +1,192 @@
+//! What may someone ask for: every account and entitlement, without asking Cedar a million times.
+//!
+//! INVARIANT: an offer is made exactly where [`Compiled::eligible`] permits the shortest duration; a property test
+//! compares them.
+
+use super::rule_set::RuleSet;
+use super::{AccountFacts, Compiled, known};
+use crate::denied::Denied;
+use crate::model::{RoleName, Rule};
+use domain::{AccountId, Entitlement, Groups, Partition, PermissionSetArn, Person, RoleArn, Target};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What there is to be had. Roles are not part of it: rules name them.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'a, A> {
+    /// The accounts, in the order in which they shall be listed.
+    pub accounts: A,
+    /// The permission sets; each can be assigned in every account.
+    pub permission_sets: &'a BTreeSet<PermissionSetArn>,
+    /// The partition that the accounts are in.
+    pub partition: Partition,
+}
+
+/// The accounts in which someone may ask for something, in the order of the directory. Lazy: a page costs what it shows.
+#[derive(Debug)]
+pub struct Entitlements<'a, I> {
+    compiled: &'a Compiled,
+    requester: RuleSet,
+    accounts: I,
+    permission_sets: &'a BTreeSet<PermissionSetArn>,
+    partition: Partition,
+    /// Accounts under the same rules offer the same, so this is made once.
+    shapes: BTreeMap<RuleSet, Arc<Shape<'a>>>,
+}
+
+/// What a set of rules offers in any account.
+#[derive(Debug, Default)]
+struct Shape<'a> {
+    permission_sets: Vec<(&'a PermissionSetArn, RuleSet)>,
+    role_names: Vec<(&'a RoleName, RuleSet)>,
+}
+
+/// What someone may ask for in one account.
+#[derive(Clone, Debug)]
+pub struct AccountEntitlements<'a> {
+    /// The account.
+    pub account: &'a AccountId,
+    /// What the directory knows of it.
+    pub facts: AccountFacts<'a>,
+    compiled: &'a Compiled,
+    partition: Partition,
+    shape: Arc<Shape<'a>>,
+    roles: Vec<(&'a RoleArn, RuleSet)>,
+}
+
+/// One thing that someone may ask for, and the rules that they may ask under, by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer<'a> {
+    /// What.
+    pub target: Target,
+    /// Under which rules; at least one. [`Compiled::plan_for`] tells the plan.
+    pub rules: Vec<&'a Rule>,
+}
+
+impl Compiled {
+    /// What `person` may ask for in this directory.
+    pub fn entitlements_for<'a, A>(
+        &'a self,
+        person: &Person,
+        groups: &Groups,
+        directory: Directory<'a, A>,
+    ) -> Result<Entitlements<'a, A::IntoIter>, Denied>
+    where
+        A: IntoIterator<Item = (&'a AccountId, AccountFacts<'a>)>,
+    {
+        Ok(Entitlements {
+            compiled: self,
+            requester: self.index.for_requester(person, known(groups)?),
+            accounts: directory.accounts.into_iter(),
+            permission_sets: directory.permission_sets,
+            partition: directory.partition,
+            shapes: BTreeMap::new(),
+        })
+    }
+}
+
+impl<'a, I: Iterator<Item = (&'a AccountId, AccountFacts<'a>)>> Iterator for Entitlements<'a, I> {
+    type Item = AccountEntitlements<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.requester.is_empty() {
+            return None;
+        }
+        loop {
+            let (account, facts) = self.accounts.next()?;
+            let offered = self.offered(account, facts);
+            if !offered.is_empty() {
+                return Some(offered);
+            }
+        }
+    }
+}
+
+impl<'a, I> Entitlements<'a, I> {
+    fn offered(&mut self, account: &'a AccountId, facts: AccountFacts<'a>) -> AccountEntitlements<'a> {
+        let index = &self.compiled.index;
+        let mut rules = index.for_account(account, facts);
+        rules.keep(&self.requester);
+        if index.approvals_for(account, facts).is_empty() {
+            rules.remove(index.by_approval_policies());
+        }
+        let roles = index
+            .roles_in(account)
+            .map(|(arn, naming)| (arn, naming.and(&rules)))
+            .filter(|(_, naming)| !naming.is_empty())
+            .collect();
+        AccountEntitlements {
+            account,
+            facts,
+            compiled: self.compiled,
+            partition: self.partition,
+            shape: self.shape(rules),
+            roles,
+        }
+    }
+
+    fn shape(&mut self, rules: RuleSet) -> Arc<Shape<'a>> {
+        let (compiled, permission_sets) = (self.compiled, self.permission_sets);
+        let make = |rules: &RuleSet| {
+            if rules.is_empty() {
+                return Arc::default();
+            }
+            let sets =
+                permission_sets.iter().map(|arn| (arn, compiled.index.for_permission_set(arn).and(rules)));
+            let names = compiled.index.role_names().map(|(name, naming)| (name, naming.and(rules)));
+            Arc::new(Shape {
+                permission_sets: sets.filter(|(_, naming)| !naming.is_empty()).collect(),
+                role_names: names.filter(|(_, naming)| !naming.is_empty()).collect(),
+            })
+        };
+        if let Some(shape) = self.shapes.get(&rules) {
+            return Arc::clone(shape);
+        }
+        let shape = make(&rules);
+        self.shapes.insert(rules, Arc::clone(&shape));
+        shape
+    }
+}
+
+impl<'a> AccountEntitlements<'a> {
+    fn is_empty(&self) -> bool {
+        self.shape.permission_sets.is_empty() && self.shape.role_names.is_empty() && self.roles.is_empty()
+    }
+
+    /// How many entitlements there are to ask for. A role that rules name both by ARN and by name counts once.
+    pub fn len(&self) -> usize {
+        let by_name = self.shape.role_names.iter().map(|(name, _)| name.as_str());
+        let by_name: BTreeSet<&str> = if self.roles.is_empty() { BTreeSet::new() } else { by_name.collect() };
+        let twice = self.roles.iter().filter(|(arn, _)| {
+            by_name.contains(arn.path_and_name())
+                && arn.as_str().split(':').nth(1) == Some(self.partition.as_str())
+        });
+        self.shape.permission_sets.len() + self.shape.role_names.len() + self.roles.len() - twice.count()
+    }
+
+    /// What there is to ask for, permission sets first, then roles, each by ARN.
+    pub fn offers(&self) -> impl Iterator<Item = Offer<'a>> {
+        let mut offers: BTreeMap<Entitlement, RuleSet> = BTreeMap::new();
+        for (arn, rules) in &self.shape.permission_sets {
+            offers.insert(Entitlement::PermissionSet((*arn).clone()), rules.clone());
+        }
+        for (arn, rules) in &self.roles {
+            offers.insert(Entitlement::Role((*arn).clone()), rules.clone());
+        }
+        for (name, rules) in &self.shape.role_names {
+            let arn = RoleArn::new(format!("arn:{}:iam::{}:role/{name}", self.partition, self.account));
+            if let Ok(arn) = arn {
+                offers
+                    .entry(Entitlement::Role(arn))
+                    .and_modify(|known| known.add(rules))
+                    .or_insert_with(|| rules.clone());
+            }
+        }
+        let (account, compiled) = (self.account, self.compiled);
+        offers.into_iter().filter_map(move |(entitlement, rules)| {
+            let rules = rules.iter().filter_map(|i| compiled.policy.rules.get(i)).collect();
+            let target = Target::new(account.clone(), entitlement).ok()?;
+            Some(Offer { target, rules })
+        })
+    }
+}
