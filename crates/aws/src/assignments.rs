@@ -19,11 +19,7 @@ pub struct AssignmentKey {
 impl AssignmentKey {
     /// The assignment of `permission_set` in `account` to `principal`.
     pub fn new(principal: PrincipalId, account: AccountId, permission_set: PermissionSetArn) -> Self {
-        Self {
-            account,
-            permission_set,
-            principal,
-        }
+        Self { account, permission_set, principal }
     }
 
     /// The assignment that gives `target` to `principal`; roles are not assigned.
@@ -54,11 +50,7 @@ impl AssignmentKey {
 
 impl std::fmt::Display for AssignmentKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} in {} for {}",
-            self.permission_set, self.account, self.principal
-        )
+        write!(f, "{} in {} for {}", self.permission_set, self.account, self.principal)
     }
 }
 
@@ -149,9 +141,6 @@ pub trait Assignments: Send + Sync + 'static {
 
     /// Whether the assignment is there now: the same principal, exactly.
     async fn find(&self, key: &AssignmentKey) -> Result<bool, AwsError> {
-        Ok(self
-            .holders(key.account(), key.permission_set())
-            .await?
-            .contains(key.principal()))
+        Ok(self.holders(key.account(), key.permission_set()).await?.contains(key.principal()))
     }
 }

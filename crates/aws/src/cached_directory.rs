@@ -44,9 +44,7 @@ pub struct CachedDirectory {
 impl std::fmt::Debug for CachedDirectory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let fetched_at = self.snapshot().map(|directory| directory.fetched_at());
-        f.debug_struct("CachedDirectory")
-            .field("fetched_at", &fetched_at)
-            .finish_non_exhaustive()
+        f.debug_struct("CachedDirectory").field("fetched_at", &fetched_at).finish_non_exhaustive()
     }
 }
 
@@ -58,14 +56,7 @@ impl CachedDirectory {
         entropy: SharedEntropy,
         pace: RefreshPace,
     ) -> Self {
-        Self {
-            source,
-            clock,
-            entropy,
-            pace,
-            latest: watch::Sender::new(None),
-            reading: Mutex::new(()),
-        }
+        Self { source, clock, entropy, pace, latest: watch::Sender::new(None), reading: Mutex::new(()) }
     }
 
     /// The last snapshot; `None` before the first good reading.
@@ -116,10 +107,7 @@ impl CachedDirectory {
 
     /// Doubles from `backoff_min` to `backoff_max`, less up to a half by chance, so that replicas do not march in step.
     fn backoff(&self, failures: u32) -> Duration {
-        let doubled = self
-            .pace
-            .backoff_min
-            .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+        let doubled = self.pace.backoff_min.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         let longest = doubled.min(self.pace.backoff_max);
         let mut chance = [0_u8; 4];
         self.entropy.fill(&mut chance);

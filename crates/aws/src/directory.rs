@@ -153,43 +153,23 @@ impl Directory {
         let mut by_external_id: BTreeMap<ExternalId, BTreeSet<PrincipalId>> = BTreeMap::new();
         let mut by_name: BTreeMap<UserName, BTreeSet<PrincipalId>> = BTreeMap::new();
         for (id, user) in &contents.users {
-            by_name
-                .entry(user.user_name.clone())
-                .or_default()
-                .insert(id.clone());
+            by_name.entry(user.user_name.clone()).or_default().insert(id.clone());
             for external_id in &user.external_ids {
-                by_external_id
-                    .entry(external_id.clone())
-                    .or_default()
-                    .insert(id.clone());
+                by_external_id.entry(external_id.clone()).or_default().insert(id.clone());
             }
         }
 
-        let Contents {
-            users,
-            groups,
-            memberships,
-            ..
-        } = &mut contents;
+        let Contents { users, groups, memberships, .. } = &mut contents;
         memberships.retain(|user, _| users.contains_key(user));
-        let mut members: BTreeMap<GroupRef, BTreeSet<PrincipalId>> = groups
-            .keys()
-            .filter_map(group_ref)
-            .map(|group| (group, BTreeSet::new()))
-            .collect();
+        let mut members: BTreeMap<GroupRef, BTreeSet<PrincipalId>> =
+            groups.keys().filter_map(group_ref).map(|group| (group, BTreeSet::new())).collect();
         for (user, ids) in memberships {
             ids.retain(|id| groups.contains_key(id));
             for set in ids.iter().filter_map(group_ref) {
                 members.entry(set).or_default().insert(user.clone());
             }
         }
-        Self {
-            fetched_at,
-            contents,
-            by_external_id,
-            by_name,
-            members,
-        }
+        Self { fetched_at, contents, by_external_id, by_name, members }
     }
 
     /// When the reading began: nothing in it is younger.
@@ -224,21 +204,14 @@ impl Directory {
 
     /// The one user whom `issuer` calls `id`, byte for byte.
     pub fn user_by_external_id(&self, issuer: &str, id: &str) -> Result<&PrincipalId, LookupError> {
-        let key = ExternalId {
-            issuer: issuer.to_owned(),
-            id: id.to_owned(),
-        };
+        let key = ExternalId { issuer: issuer.to_owned(), id: id.to_owned() };
         only(self.by_external_id.get(&key))
     }
 
     /// The one user of this id, when the identity provider's claim carries the identity store's own id.
     pub fn user_by_id(&self, id: &str) -> Result<&PrincipalId, LookupError> {
         let id = PrincipalId::new(id).map_err(|_| LookupError::Unknown)?;
-        self.contents
-            .users
-            .get_key_value(&id)
-            .map(|(id, _)| id)
-            .ok_or(LookupError::Unknown)
+        self.contents.users.get_key_value(&id).map(|(id, _)| id).ok_or(LookupError::Unknown)
     }
 
     /// The one user of this name, in whatever letter case. For search and for administrators' input: a name can be given to
@@ -294,8 +267,5 @@ fn only(found: Option<&BTreeSet<PrincipalId>>) -> Result<&PrincipalId, LookupErr
 /// The reference to a group of the identity store. A [`GroupId`] always makes one.
 fn group_ref(id: &GroupId) -> Option<GroupRef> {
     let source = GroupSource::new(GROUP_SOURCE).ok()?;
-    Some(GroupRef {
-        source,
-        id: id.as_str().to_owned(),
-    })
+    Some(GroupRef { source, id: id.as_str().to_owned() })
 }

@@ -52,11 +52,7 @@ impl AwsError {
 
     /// An error of `kind`.
     pub fn new(kind: ErrorKind, code: impl Into<String>, message: &str) -> Self {
-        Self {
-            kind,
-            code: code.into(),
-            message: message.chars().take(Self::MESSAGE_MAX).collect(),
-        }
+        Self { kind, code: code.into(), message: message.chars().take(Self::MESSAGE_MAX).collect() }
     }
 
     /// Whether the call may have been applied although it failed. Then observe before trying again.

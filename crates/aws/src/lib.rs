@@ -6,10 +6,12 @@
 
 pub mod assignments;
 pub mod cached_directory;
+pub mod conformance;
 pub mod directory;
 mod error;
 mod secret;
 pub mod session_policy;
+pub mod simulated;
 pub mod sts;
 mod text;
 

@@ -82,28 +82,19 @@ impl AssumeRole {
     /// Cuts the session down to `policy`.
     #[must_use]
     pub fn with_policy(self, policy: SessionPolicy) -> Self {
-        Self {
-            policy: Some(policy),
-            ..self
-        }
+        Self { policy: Some(policy), ..self }
     }
 
     /// Says who is behind the session. Needs `sts:SetSourceIdentity` in the caller's policy and in the role's trust policy.
     #[must_use]
     pub fn with_source_identity(self, source_identity: SourceIdentity) -> Self {
-        Self {
-            source_identity: Some(source_identity),
-            ..self
-        }
+        Self { source_identity: Some(source_identity), ..self }
     }
 
     /// Answers the trust policy's `sts:ExternalId`.
     #[must_use]
     pub fn with_external_id(self, external_id: RoleExternalId) -> Self {
-        Self {
-            external_id: Some(external_id),
-            ..self
-        }
+        Self { external_id: Some(external_id), ..self }
     }
 
     /// Adds a session tag; a `transitive` one stays on every role chained from the session. Needs `sts:TagSession` on both
@@ -125,10 +116,7 @@ impl AssumeRole {
             ));
         }
         if self.tags.insert(key.to_owned(), value.to_owned()).is_some() || self.tags.len() > TAGS_MAX {
-            return Err(Invalid::new(
-                "session tags",
-                "must be at most 50, with different keys",
-            ));
+            return Err(Invalid::new("session tags", "must be at most 50, with different keys"));
         }
         if transitive {
             self.transitive_tag_keys.insert(key.to_owned());
@@ -268,12 +256,7 @@ mod tests {
     fn reserved_and_repeated_tag_keys_are_refused() {
         let call = AssumeRole::new(role(), SessionName::new("ada").unwrap(), DURATION_MIN).unwrap();
         assert!(call.clone().with_tag("aws:x", "1", false).is_err());
-        assert!(
-            call.with_tag("k", "1", true)
-                .unwrap()
-                .with_tag("k", "2", true)
-                .is_err()
-        );
+        assert!(call.with_tag("k", "1", true).unwrap().with_tag("k", "2", true).is_err());
     }
 
     #[test]

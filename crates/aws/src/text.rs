@@ -44,7 +44,5 @@ pub(crate) fn printable(text: &str, max: usize) -> bool {
 /// `2..=64` of `[\w+=,.@-]`: session names and source identities, as AWS's STS reference says.
 pub(crate) fn sts_name(text: &str) -> bool {
     (2..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
 }

@@ -1,0 +1,206 @@
+//! The suite that every implementation of the ports must pass: [`run`] with a [`Fixture`] of it.
+//!
+//! A case needs nothing but what it makes itself, so that the suite can run against an AWS that holds other things. What an
+//! implementation cannot do is said by its [`Capabilities`], never skipped silently: [`run`] answers with the cases that ran.
+
+mod assignments;
+mod directory;
+mod sts;
+
+use crate::{
+    Assignments, Attempt, AwsError, Directory, DirectorySource, ErrorKind, GroupId, OperationId,
+    OperationStatus, Sts,
+};
+use domain::{AccountId, Invalid, OuId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+/// What an implementation does beyond answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent facts, named where it is made")]
+pub struct Capabilities {
+    /// Operations are seen in progress before they are done.
+    pub asynchronous_statuses: bool,
+    /// Accounts, users and permission sets that do not exist cannot be assigned.
+    pub rejects_unknown_targets: bool,
+    /// A role that does not exist cannot be assumed, nor one for longer than it allows.
+    pub knows_roles: bool,
+    /// An id of no operation has no status.
+    pub rejects_unknown_operations: bool,
+    /// Users can be made with external ids.
+    pub external_ids: bool,
+}
+
+/// An implementation under test, and the hands of its administrators.
+#[async_trait::async_trait]
+pub trait Fixture: Send + Sync {
+    /// What it does.
+    fn capabilities(&self) -> Capabilities;
+    /// The port under test.
+    fn sts(&self) -> &dyn Sts;
+    /// The port under test.
+    fn assignments(&self) -> &dyn Assignments;
+    /// The port under test.
+    fn directory(&self) -> &dyn DirectorySource;
+    /// The time as the implementation sees it.
+    fn now(&self) -> Timestamp;
+    /// Lets time pass.
+    async fn wait(&self, duration: SignedDuration);
+    /// Makes a role that may be assumed for `session_max`.
+    async fn create_role(&self, name: &str, session_max: SignedDuration) -> Result<RoleArn, AwsError>;
+    /// Makes a unit under `parent`, or under the root.
+    async fn create_unit(&self, parent: Option<&OuId>, name: &str) -> Result<OuId, AwsError>;
+    /// Makes an account in `unit`, with tags.
+    async fn create_account(
+        &self,
+        unit: &OuId,
+        name: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<AccountId, AwsError>;
+    /// Moves an account.
+    async fn move_account(&self, account: &AccountId, from: &OuId, to: &OuId) -> Result<(), AwsError>;
+    /// Makes a permission set.
+    async fn create_permission_set(
+        &self,
+        name: &str,
+        session_duration: SignedDuration,
+    ) -> Result<PermissionSetArn, AwsError>;
+    /// Makes a user; `external_id` is (issuer, id) and only given where [`Capabilities::external_ids`].
+    async fn create_user(
+        &self,
+        user_name: &str,
+        external_id: Option<(&str, &str)>,
+    ) -> Result<PrincipalId, AwsError>;
+    /// Makes a group.
+    async fn create_group(&self, display_name: &str) -> Result<GroupId, AwsError>;
+    /// Deletes a group.
+    async fn delete_group(&self, group: &GroupId) -> Result<(), AwsError>;
+    /// Puts a user into a group.
+    async fn add_member(&self, group: &GroupId, user: &PrincipalId) -> Result<(), AwsError>;
+}
+
+/// A case that the implementation does not pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{case}: {why}")]
+pub struct Nonconformance {
+    /// The case's name.
+    pub case: &'static str,
+    /// What was seen.
+    pub why: String,
+}
+
+/// Why a case does not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Why(String);
+
+impl From<AwsError> for Why {
+    fn from(error: AwsError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Invalid> for Why {
+    fn from(invalid: Invalid) -> Self {
+        Self(invalid.to_string())
+    }
+}
+
+impl From<crate::LookupError> for Why {
+    fn from(error: crate::LookupError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Outcome = Result<(), Why>;
+
+/// Runs every case that the fixture's capabilities allow, in order. Answers with the names of the cases that ran, or with every
+/// case that did not pass.
+pub async fn run(fixture: &dyn Fixture) -> Result<Vec<&'static str>, Vec<Nonconformance>> {
+    let able = fixture.capabilities();
+    let mut passed = Vec::new();
+    let mut failed = Vec::new();
+    macro_rules! case {
+        ($module:ident :: $case:ident $(if $able:expr)?) => {
+            if true $(&& $able)? {
+                match $module::$case(fixture).await {
+                    Ok(()) => passed.push(stringify!($case)),
+                    Err(Why(why)) => failed.push(Nonconformance { case: stringify!($case), why }),
+                }
+            }
+        };
+    }
+    case!(sts::the_caller_is_told);
+    case!(sts::credentials_expire_as_asked);
+    case!(sts::a_session_longer_than_the_role_allows_is_refused if able.knows_roles);
+    case!(sts::an_unknown_role_is_denied if able.knows_roles);
+
+    case!(assignments::an_assignment_comes_and_goes);
+    case!(assignments::operations_are_seen_in_progress if able.asynchronous_statuses);
+    case!(assignments::a_second_create_is_no_error_and_no_second_assignment);
+    case!(assignments::deleting_what_is_not_there_is_already_gone);
+    case!(assignments::finding_is_exact);
+    case!(assignments::an_attempt_past_its_deadline_does_nothing);
+    case!(assignments::an_unknown_permission_set_is_refused if able.rejects_unknown_targets);
+    case!(assignments::an_unknown_account_or_user_fails_and_leaves_nothing if able.rejects_unknown_targets);
+    case!(assignments::an_unknown_operation_has_no_status if able.rejects_unknown_operations);
+
+    case!(directory::nested_units_are_all_on_the_path);
+    case!(directory::a_moved_account_is_found_where_it_is);
+    case!(directory::account_tags_are_read);
+    case!(directory::permission_sets_are_read_with_their_session_duration);
+    case!(directory::user_names_have_one_letter_case);
+    case!(directory::external_ids_are_exact if able.external_ids);
+    case!(directory::members_of_groups_are_read);
+    case!(directory::a_deleted_group_harms_nobody);
+    case!(directory::a_long_list_is_read_to_its_end);
+    if failed.is_empty() { Ok(passed) } else { Err(failed) }
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Outcome {
+    if holds { Ok(()) } else { Err(Why(why())) }
+}
+
+/// The error of `result`, which must have this kind.
+fn refused<T: std::fmt::Debug>(result: Result<T, AwsError>, kind: ErrorKind) -> Outcome {
+    match result {
+        Err(error) => ensure(error.kind == kind, || format!("expected {}, got {error}", kind.as_str())),
+        Ok(answer) => Err(Why(format!("expected {}, got {answer:?}", kind.as_str()))),
+    }
+}
+
+async fn read(fixture: &dyn Fixture) -> Result<Directory, AwsError> {
+    Ok(Directory::new(fixture.now(), fixture.directory().fetch().await?))
+}
+
+/// An attempt that may start now.
+fn attempt(fixture: &dyn Fixture) -> Attempt {
+    let now = fixture.now();
+    Attempt { signed_at: now, start_before: now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now) }
+}
+
+/// How often a status is asked for until it must be final.
+const STATUS_POLLS: usize = 60;
+
+/// Which of the two statuses.
+#[derive(Clone, Copy)]
+enum Of {
+    Creation,
+    Deletion,
+}
+
+async fn final_status(
+    fixture: &dyn Fixture,
+    of: Of,
+    operation: &OperationId,
+) -> Result<OperationStatus, Why> {
+    for _ in 0..STATUS_POLLS {
+        let status = match of {
+            Of::Creation => fixture.assignments().creation_status(operation).await?,
+            Of::Deletion => fixture.assignments().deletion_status(operation).await?,
+        };
+        if status.is_final() {
+            return Ok(status);
+        }
+        fixture.wait(SignedDuration::from_secs(1)).await;
+    }
+    Err(Why("the operation never ends".to_owned()))
+}

@@ -1,0 +1,215 @@
+//! A simulated AWS, in memory: every port of this crate with AWS's manners (asynchronous operations, conflicts, limits, refusal
+//! of stale signatures) and with faults on demand.
+//!
+//! INVARIANT: deterministic. Time comes from the clock, waiting is tokio's, ids are counted, maps are ordered. Every call yields
+//! before and after its effect, so that a caller can be dropped (crash) on either side of it.
+
+mod assignments;
+mod behaviour;
+pub mod sample;
+mod session_use;
+mod state;
+mod sts;
+
+pub use behaviour::{Behaviour, Fault, Operation};
+pub use session_use::{UnsupportedPolicy, policy_allows};
+pub use state::{Call, CallRecord, Change, ChangedBy, KEPT_MAX};
+pub use sts::{Session, SimulatedRole};
+
+use crate::{AssignmentKey, AwsError, Contents, DirectorySource};
+use domain::ports::SharedClock;
+use domain::{RoleArn, Timestamp};
+use state::{Admitted, State};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The simulated AWS. Shared by reference (`Arc`); what it holds outlives the callers, as AWS outlives a crashed Daypass.
+pub struct SimulatedAws {
+    clock: SharedClock,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for SimulatedAws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimulatedAws").field("assignments", &self.assignments()).finish_non_exhaustive()
+    }
+}
+
+impl SimulatedAws {
+    /// An AWS with an empty organisation.
+    pub fn new(clock: SharedClock, behaviour: Behaviour) -> Self {
+        Self { clock, state: Mutex::new(State::new(behaviour)) }
+    }
+
+    /// An AWS with [`sample::organisation`], whose users `issuer` calls by their user names, and [`sample::roles`].
+    pub fn with_sample_organisation(clock: SharedClock, behaviour: Behaviour, issuer: &str) -> Self {
+        let aws = Self::new(clock, behaviour);
+        aws.set_directory(sample::organisation(issuer));
+        for (arn, role) in sample::roles() {
+            aws.add_role(arn, role);
+        }
+        aws
+    }
+
+    /// Replaces the organisation, as if everything had been changed by its administrators.
+    pub fn set_directory(&self, contents: Contents) {
+        self.lock().directory = contents;
+    }
+
+    /// Changes the organisation.
+    pub fn change_directory(&self, change: impl FnOnce(&mut Contents)) {
+        change(&mut self.lock().directory);
+    }
+
+    /// Adds or replaces a role.
+    pub fn add_role(&self, arn: RoleArn, role: SimulatedRole) {
+        self.lock().sts.roles.insert(arn, role);
+    }
+
+    /// Changes how AWS behaves from now on.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        self.lock().behaviour = behaviour;
+    }
+
+    /// How AWS behaves now.
+    pub fn behaviour(&self) -> Behaviour {
+        self.lock().behaviour.clone()
+    }
+
+    /// Plants a fault: it strikes the next call of `operation` that no earlier fault strikes.
+    pub fn fail_next(&self, operation: Operation, fault: Fault) {
+        self.lock().faults.entry(operation).or_default().push_back(fault);
+    }
+
+    /// Throttles the next `calls` calls of `operation`.
+    pub fn throttle_next(&self, operation: Operation, calls: usize) {
+        for _ in 0..calls {
+            self.fail_next(operation, Fault::Refused(crate::ErrorKind::Throttled));
+        }
+    }
+
+    /// Removes all faults that have not struck yet.
+    pub fn heal(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Makes an assignment that Daypass did not make.
+    pub fn standing(&self, key: AssignmentKey) {
+        self.change(key, true);
+    }
+
+    /// Removes an assignment behind Daypass's back.
+    pub fn remove(&self, key: AssignmentKey) {
+        self.change(key, false);
+    }
+
+    fn change(&self, key: AssignmentKey, present: bool) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.settle(now);
+        state.identity_center.change(now, key, present, ChangedBy::Others);
+    }
+
+    /// Every assignment that exists now. To an observer, unlike to a caller, nothing is stale and nothing fails.
+    pub fn assignments(&self) -> BTreeSet<AssignmentKey> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.settle(now);
+        state.identity_center.assignments()
+    }
+
+    /// Whether an assignment exists now.
+    pub fn has(&self, key: &AssignmentKey) -> bool {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.settle(now);
+        state.identity_center.has(key)
+    }
+
+    /// Every session that STS has made, oldest first.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.lock().sts.sessions.values().cloned().collect()
+    }
+
+    /// Whether AWS would let the holder of these credentials do `action` at `at`: they are known, have not expired, and their
+    /// session policy allows it.
+    pub fn session_may(
+        &self,
+        access_key_id: &str,
+        action: &str,
+        at: Timestamp,
+    ) -> Result<bool, UnsupportedPolicy> {
+        let state = self.lock();
+        let Some(session) = state.sts.sessions.get(access_key_id) else { return Ok(false) };
+        if at < session.issued_at || at >= session.expires_at {
+            return Ok(false);
+        }
+        match session.call.policy() {
+            None => Ok(true),
+            Some(policy) => policy_allows(policy, action, at),
+        }
+    }
+
+    /// The calls that have arrived, oldest first; the last [`KEPT_MAX`] are kept.
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.lock().calls.iter().cloned().collect()
+    }
+
+    /// Takes the calls that have arrived since the last time.
+    pub fn take_calls(&self) -> Vec<CallRecord> {
+        self.lock().calls.drain(..).collect()
+    }
+
+    /// What has come and gone, oldest first, up to now; the last [`KEPT_MAX`] changes are kept.
+    pub fn changes(&self) -> Vec<Change> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.settle(now);
+        state.identity_center.changes.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic of a test in another thread leaves the state as it was: each change is complete under one lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to AWS or back: half of the latency, and at least one point at which the caller can be interrupted.
+    async fn travel(&self) {
+        let latency = self.lock().behaviour.latency;
+        if latency.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(latency / 2).await;
+        }
+    }
+
+    /// One call: there, its effect under one lock, and back. `effect` is asked only when limits and faults let the call through.
+    async fn call<T>(
+        &self,
+        call: Call,
+        effect: impl FnOnce(&mut State, Timestamp, Admitted) -> Result<T, AwsError> + Send,
+    ) -> Result<T, AwsError> {
+        self.travel().await;
+        let outcome = {
+            let now = self.clock.now();
+            let mut state = self.lock();
+            state.settle(now);
+            let outcome = state.admit(&call, now).and_then(|admitted| {
+                let lost = admitted.answer_lost();
+                let answer = effect(&mut state, now, admitted)?;
+                if lost { Err(behaviour::lost_answer()) } else { Ok(answer) }
+            });
+            state.record(CallRecord { at: now, call, error: outcome.as_ref().err().cloned() });
+            outcome
+        };
+        self.travel().await;
+        outcome
+    }
+}
+
+#[async_trait::async_trait]
+impl DirectorySource for SimulatedAws {
+    async fn fetch(&self) -> Result<Contents, AwsError> {
+        self.call(Call::FetchDirectory, |state, _, _| Ok(state.directory.clone())).await
+    }
+}

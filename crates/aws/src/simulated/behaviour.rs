@@ -1,0 +1,134 @@
+//! How the simulated AWS behaves: its delays and limits, and the faults that can be planted.
+
+use crate::{AwsError, ErrorKind};
+use domain::SignedDuration;
+use std::time::Duration;
+
+/// Delays and limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behaviour {
+    /// Of a call, there and back.
+    pub latency: Duration,
+    /// From the start of an asynchronous operation to its effect and final status.
+    pub operation_time: SignedDuration,
+    /// By how much lists are behind the truth.
+    pub list_lag: SignedDuration,
+    /// Calls of Identity Center per second; `None`: unlimited.
+    pub calls_per_second: Option<usize>,
+    /// Asynchronous operations at one time; `None`: unlimited.
+    pub outstanding_max: Option<usize>,
+    /// Whether a second operation in an account conflicts while one is under way (the same key always conflicts).
+    pub conflict_in_account: bool,
+    /// How old a signature may be.
+    pub signature_age_max: SignedDuration,
+    /// Whether Identity Center is administered from a member account, which cannot assign in the management account.
+    pub delegated_administrator: bool,
+    /// Whether Daypass itself runs on role credentials, so that every role it assumes is chained.
+    pub caller_is_role_session: bool,
+}
+
+impl Default for Behaviour {
+    /// Prompt and generous, as development and most tests want it: operations take one second.
+    fn default() -> Self {
+        Self {
+            latency: Duration::ZERO,
+            operation_time: SignedDuration::from_secs(1),
+            list_lag: SignedDuration::ZERO,
+            calls_per_second: None,
+            outstanding_max: None,
+            conflict_in_account: false,
+            signature_age_max: SignedDuration::from_mins(5),
+            delegated_administrator: true,
+            caller_is_role_session: false,
+        }
+    }
+}
+
+impl Behaviour {
+    /// With AWS's published limits, and delays as seen.
+    pub fn like_aws() -> Self {
+        Self {
+            latency: Duration::from_millis(80),
+            operation_time: SignedDuration::from_secs(5),
+            list_lag: SignedDuration::from_secs(1),
+            calls_per_second: Some(20),
+            outstanding_max: Some(10),
+            conflict_in_account: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Which calls a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// `Sts::assume_role`.
+    AssumeRole,
+    /// `Sts::caller_identity`.
+    CallerIdentity,
+    /// `Assignments::create`.
+    Create,
+    /// `Assignments::creation_status`.
+    CreationStatus,
+    /// `Assignments::delete`.
+    Delete,
+    /// `Assignments::deletion_status`.
+    DeletionStatus,
+    /// `Assignments::holders` and `find`.
+    Holders,
+    /// `DirectorySource::fetch`.
+    FetchDirectory,
+}
+
+impl Operation {
+    /// Whether the call is one of Identity Center, which limits them together.
+    pub(super) const fn is_identity_centers(self) -> bool {
+        match self {
+            Self::AssumeRole | Self::CallerIdentity | Self::FetchDirectory => false,
+            Self::Create | Self::CreationStatus | Self::Delete | Self::DeletionStatus | Self::Holders => true,
+        }
+    }
+}
+
+/// What goes wrong with one call. Only the first two mean anything to a call without an asynchronous operation; there the
+/// others act as [`Fault::AnswerLost`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// An error of this kind, and no effect. [`ErrorKind::Unknown`] is a request that was lost on its way.
+    Refused(ErrorKind),
+    /// The effect takes place, the answer is lost: an error of unknown outcome.
+    AnswerLost,
+    /// The answer is lost, and the request arrives only after this long; AWS refuses it if its signature is too old by then.
+    ArrivesLater(SignedDuration),
+    /// The operation begins, and ends `FAILED`.
+    FailsLater {
+        /// AWS's words.
+        reason: String,
+    },
+    /// The operation takes this long.
+    Slow(SignedDuration),
+}
+
+impl Fault {
+    /// A time-out without any effect.
+    pub const REQUEST_LOST: Self = Self::Refused(ErrorKind::Unknown);
+}
+
+/// The error of a call whose answer did not come.
+pub(super) fn lost_answer() -> AwsError {
+    AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")
+}
+
+/// The error of a planted refusal, with AWS's own code.
+pub(super) fn refusal(kind: ErrorKind) -> AwsError {
+    let (code, message) = match kind {
+        ErrorKind::Throttled => ("ThrottlingException", "rate exceeded"),
+        ErrorKind::Conflict => ("ConflictException", "an earlier change has not propagated yet"),
+        ErrorKind::NotFound => ("ResourceNotFoundException", "no such resource"),
+        ErrorKind::Denied => ("AccessDeniedException", "not authorised"),
+        ErrorKind::Invalid => ("ValidationException", "the input is not valid"),
+        ErrorKind::Unavailable => ("DispatchFailure", "no connection"),
+        ErrorKind::Unknown => return lost_answer(),
+    };
+    AwsError::new(kind, code, message)
+}
