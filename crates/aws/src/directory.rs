@@ -91,6 +91,8 @@ pub struct User {
     pub display_name: String,
     /// What identity providers call the user.
     pub external_ids: BTreeSet<ExternalId>,
+    /// Not disabled in the identity store.
+    pub enabled: bool,
 }
 
 /// A group of the identity store.

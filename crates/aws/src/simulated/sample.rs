@@ -151,6 +151,7 @@ fn try_organisation(issuer: &str) -> Result<Contents, Invalid> {
             user_name: UserName::new(name),
             display_name: display_name.to_owned(),
             external_ids: BTreeSet::from([ExternalId { issuer: issuer.to_owned(), id: name.to_owned() }]),
+            enabled: true,
         };
         contents.users.insert(id.clone(), user);
         contents.groups.insert(group_id.clone(), Group { display_name: group.to_owned() });

@@ -1,0 +1,9 @@
+//! Tests of the crate through its public face.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod cached_directory;
+mod directory_lookups;
+mod session_policy;
+mod simulated_conformance;
+mod simulated_faults;
+mod support;

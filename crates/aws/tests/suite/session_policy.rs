@@ -1,0 +1,82 @@
+//! The session policy binds credentials to their window: checked by an evaluation that does not know how it is built.
+
+use crate::support::noon;
+use aws::session_policy::{Chaining, for_window};
+use aws::simulated::policy_allows;
+use domain::{SignedDuration, Timestamp, Window};
+
+fn window(seconds: i64) -> Window {
+    Window::from_duration(noon(), SignedDuration::from_secs(seconds)).unwrap()
+}
+
+fn allows(window: &Window, chaining: Chaining, action: &str, at: Timestamp) -> bool {
+    policy_allows(&for_window(window, chaining).unwrap(), action, at).unwrap()
+}
+
+#[test]
+fn everything_is_allowed_inside_the_window_and_nothing_outside() {
+    let window = window(600);
+    let second = SignedDuration::from_secs(1);
+    for (at, expected) in [
+        (window.start() - second, false),
+        (window.start(), true),
+        (window.end() - second, true),
+        (window.end(), false),
+        (window.end() + SignedDuration::from_hours(24 * 365), false),
+    ] {
+        assert_eq!(allows(&window, Chaining::Denied, "s3:GetObject", at), expected, "{at}");
+    }
+}
+
+#[test]
+fn team_195_credentials_are_worthless_at_the_end_even_of_a_window_shorter_than_a_session() {
+    let window = window(60);
+    assert!(allows(
+        &window,
+        Chaining::Denied,
+        "ec2:StartInstances",
+        window.end() - SignedDuration::from_secs(1)
+    ));
+    assert!(!allows(&window, Chaining::Denied, "ec2:StartInstances", window.end()));
+}
+
+#[test]
+fn fractions_of_a_second_never_favour_the_holder() {
+    let half = SignedDuration::from_millis(500);
+    let window = Window::new(noon() + half, noon() + SignedDuration::from_secs(10) + half).unwrap();
+    for (offset, expected) in
+        [(0, false), (500, false), (1_000, true), (9_999, true), (10_000, false), (10_400, false)]
+    {
+        let at = noon() + SignedDuration::from_millis(offset);
+        assert_eq!(allows(&window, Chaining::Denied, "s3:GetObject", at), expected, "{offset}");
+    }
+}
+
+#[test]
+fn chaining_is_denied_unless_the_rule_allows_it() {
+    let window = window(600);
+    for action in ["sts:AssumeRole", "sts:AssumeRoot"] {
+        let denied = action == "sts:AssumeRole";
+        assert_eq!(!allows(&window, Chaining::Denied, action, window.start()), denied, "{action}");
+        assert!(allows(&window, Chaining::Allowed, action, window.start()), "{action}");
+    }
+    assert!(!allows(&window, Chaining::Allowed, "sts:AssumeRole", window.end()));
+}
+
+#[test]
+fn the_policy_leaves_most_of_stss_limit() {
+    let policy = for_window(&window(600), Chaining::Denied).unwrap();
+    assert!(policy.as_str().len() < 600, "{}", policy.as_str().len());
+}
+
+#[test]
+fn the_policy_reads_as_expected() {
+    let policy = for_window(&window(3600), Chaining::Denied).unwrap();
+    let expected = concat!(
+        r#"{"Statement":[{"Action":"*","Effect":"Allow","Resource":"*"},"#,
+        r#"{"Action":"*","Condition":{"DateLessThan":{"aws:CurrentTime":"2026-03-01T12:00:00Z"}},"Effect":"Deny","Resource":"*"},"#,
+        r#"{"Action":"*","Condition":{"DateGreaterThanEquals":{"aws:CurrentTime":"2026-03-01T13:00:00Z"}},"Effect":"Deny","Resource":"*"},"#,
+        r#"{"Action":"sts:AssumeRole*","Effect":"Deny","Resource":"*"}],"Version":"2012-10-17"}"#,
+    );
+    assert_eq!(policy.as_str(), expected);
+}

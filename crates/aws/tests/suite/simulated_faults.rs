@@ -1,0 +1,259 @@
+//! The simulated AWS fails on demand, and behaves as AWS does when it does.
+
+use crate::support::TokioClock;
+use aws::simulated::{Behaviour, ChangedBy, Fault, Operation, SimulatedAws, sample};
+use aws::{
+    AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, Deletion, DirectorySource, ErrorKind,
+    OperationStatus, SessionName, Sts,
+};
+use domain::ports::Clock;
+use domain::{PrincipalId, SignedDuration, Target};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::time::{Duration, advance};
+
+struct Bench {
+    clock: Arc<TokioClock>,
+    aws: SimulatedAws,
+}
+
+fn bench(behaviour: Behaviour) -> Bench {
+    let clock = Arc::new(TokioClock::new());
+    let aws = SimulatedAws::with_sample_organisation(clock.clone(), behaviour, "https://idp.example");
+    Bench { clock, aws }
+}
+
+fn key(account: &str, user: &str) -> AssignmentKey {
+    let target = Target::parse(account, sample::READ_ONLY).unwrap();
+    AssignmentKey::of_target(PrincipalId::new(user).unwrap(), &target).unwrap()
+}
+
+impl Bench {
+    fn attempt(&self) -> Attempt {
+        let now = self.clock.now();
+        Attempt { signed_at: now, start_before: now + SignedDuration::from_mins(1) }
+    }
+
+    async fn create(&self, key: &AssignmentKey) -> Result<OperationStatus, AwsError> {
+        let operation = self.aws.create(key, self.attempt()).await?;
+        advance(Duration::from_secs(30)).await;
+        self.aws.creation_status(&operation).await
+    }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, AwsError>) -> ErrorKind {
+    result.unwrap_err().kind
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_is_in_progress_until_its_time_has_passed() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    let operation = bench.aws.create(&key, bench.attempt()).await.unwrap();
+    advance(Duration::from_millis(999)).await;
+    assert_eq!(bench.aws.creation_status(&operation).await.unwrap(), OperationStatus::InProgress);
+    assert!(bench.aws.assignments().is_empty());
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(bench.aws.creation_status(&operation).await.unwrap(), OperationStatus::Succeeded);
+    assert_eq!(bench.aws.assignments(), BTreeSet::from([key]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_strikes_as_many_calls_as_planted() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.throttle_next(Operation::Create, 2);
+    assert_eq!(kind(bench.create(&key).await), ErrorKind::Throttled);
+    assert_eq!(kind(bench.create(&key).await), ErrorKind::Throttled);
+    assert_eq!(bench.create(&key).await.unwrap(), OperationStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_planted_failure_is_told_by_the_status_alone() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.fail_next(Operation::Create, Fault::FailsLater { reason: "no".to_owned() });
+    assert_eq!(bench.create(&key).await.unwrap(), OperationStatus::Failed { reason: "no".to_owned() });
+    assert!(!bench.aws.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_has_its_effect() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.fail_next(Operation::Create, Fault::AnswerLost);
+    let error = bench.create(&key).await.unwrap_err();
+    assert!(error.outcome_unknown());
+    advance(Duration::from_secs(1)).await;
+    assert!(bench.aws.find(&key).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_request_has_none() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.fail_next(Operation::Create, Fault::REQUEST_LOST);
+    assert!(bench.create(&key).await.unwrap_err().outcome_unknown());
+    advance(Duration::from_secs(3600)).await;
+    assert!(!bench.aws.find(&key).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_request_takes_effect_while_its_signature_is_fresh() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.fail_next(Operation::Create, Fault::ArrivesLater(SignedDuration::from_mins(4)));
+    assert!(bench.aws.create(&key, bench.attempt()).await.unwrap_err().outcome_unknown());
+    advance(Duration::from_secs(200)).await;
+    assert!(!bench.aws.has(&key));
+    advance(Duration::from_secs(60)).await;
+    assert!(bench.aws.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_request_with_a_stale_signature_never_takes_effect() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.fail_next(Operation::Create, Fault::ArrivesLater(SignedDuration::from_mins(6)));
+    assert!(bench.aws.create(&key, bench.attempt()).await.unwrap_err().outcome_unknown());
+    advance(Duration::from_secs(3600)).await;
+    assert!(!bench.aws.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_signature_is_denied() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    let attempt =
+        Attempt { start_before: bench.clock.now() + SignedDuration::from_hours(1), ..bench.attempt() };
+    advance(Duration::from_secs(301)).await;
+    assert_eq!(kind(bench.aws.create(&key, attempt).await), ErrorKind::Denied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_dropped_on_the_way_back_leaves_the_effect() {
+    let bench = bench(Behaviour { latency: Duration::from_secs(2), ..Behaviour::default() });
+    let key = key(sample::WEB_DEV, sample::ADA);
+    let call = bench.aws.create(&key, bench.attempt());
+    assert!(tokio::time::timeout(Duration::from_millis(1500), call).await.is_err());
+    advance(Duration::from_secs(5)).await;
+    assert!(bench.aws.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_dropped_on_the_way_there_leaves_nothing() {
+    let bench = bench(Behaviour { latency: Duration::from_secs(2), ..Behaviour::default() });
+    let key = key(sample::WEB_DEV, sample::ADA);
+    let call = bench.aws.create(&key, bench.attempt());
+    assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err());
+    advance(Duration::from_secs(5)).await;
+    assert!(!bench.aws.has(&key) && bench.aws.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_same_key_conflicts_until_the_first_is_done() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    bench.aws.standing(key.clone());
+    bench.aws.create(&key, bench.attempt()).await.unwrap();
+    assert_eq!(kind(bench.aws.delete(&key, bench.attempt()).await), ErrorKind::Conflict);
+    advance(Duration::from_secs(1)).await;
+    assert!(matches!(bench.aws.delete(&key, bench.attempt()).await.unwrap(), Deletion::Started(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_account_takes_one_operation_at_a_time_when_told_so() {
+    let bench = bench(Behaviour { conflict_in_account: true, ..Behaviour::default() });
+    bench.aws.create(&key(sample::WEB_DEV, sample::ADA), bench.attempt()).await.unwrap();
+    let second = bench.aws.create(&key(sample::WEB_DEV, sample::BOB), bench.attempt()).await;
+    assert_eq!(kind(second), ErrorKind::Conflict);
+    bench.aws.create(&key(sample::WEB_PROD, sample::BOB), bench.attempt()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_beyond_the_limit_of_a_second_are_throttled() {
+    let bench = bench(Behaviour { calls_per_second: Some(2), ..Behaviour::default() });
+    let key = key(sample::WEB_DEV, sample::ADA);
+    assert!(bench.aws.find(&key).await.is_ok());
+    assert!(bench.aws.find(&key).await.is_ok());
+    assert_eq!(kind(bench.aws.find(&key).await), ErrorKind::Throttled);
+    advance(Duration::from_secs(1)).await;
+    assert!(bench.aws.find(&key).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_beyond_the_outstanding_limit_are_throttled() {
+    let bench = bench(Behaviour { outstanding_max: Some(1), ..Behaviour::default() });
+    bench.aws.create(&key(sample::WEB_DEV, sample::ADA), bench.attempt()).await.unwrap();
+    let second = bench.aws.create(&key(sample::WEB_PROD, sample::ADA), bench.attempt()).await;
+    assert_eq!(kind(second), ErrorKind::Throttled);
+    advance(Duration::from_secs(1)).await;
+    bench.aws.create(&key(sample::WEB_PROD, sample::ADA), bench.attempt()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_lag_and_observers_do_not() {
+    let bench = bench(Behaviour { list_lag: SignedDuration::from_secs(10), ..Behaviour::default() });
+    let key = key(sample::WEB_DEV, sample::ADA);
+    advance(Duration::from_secs(60)).await;
+    bench.aws.standing(key.clone());
+    assert!(!bench.aws.find(&key).await.unwrap() && bench.aws.has(&key));
+    advance(Duration::from_secs(10)).await;
+    assert!(bench.aws.find(&key).await.unwrap());
+    bench.aws.remove(key.clone());
+    assert!(bench.aws.find(&key).await.unwrap() && !bench.aws.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_management_account_is_closed_to_a_delegated_administrator() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::MANAGEMENT, sample::ADA);
+    assert_eq!(kind(bench.aws.create(&key, bench.attempt()).await), ErrorKind::Denied);
+    bench.aws.set_behaviour(Behaviour { delegated_administrator: false, ..Behaviour::default() });
+    assert_eq!(bench.create(&key).await.unwrap(), OperationStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_say_who_made_them() {
+    let bench = bench(Behaviour::default());
+    let (ours, theirs) = (key(sample::WEB_DEV, sample::ADA), key(sample::WEB_DEV, sample::BOB));
+    bench.aws.standing(theirs.clone());
+    bench.create(&ours).await.unwrap();
+    let changes = bench.aws.changes();
+    assert_eq!((&changes[0].key, changes[0].by), (&theirs, ChangedBy::Others));
+    assert_eq!((&changes[1].key, changes[1].by), (&ours, ChangedBy::Daypass));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chained_session_gets_one_hour_at_most() {
+    let bench = bench(Behaviour { caller_is_role_session: true, ..Behaviour::default() });
+    assert!(bench.aws.caller_identity().await.unwrap().is_role_session());
+    let role = sample::role(sample::WEB_DEV, "ReadOnly").unwrap();
+    let ask = |seconds| {
+        let name = SessionName::new("ada").unwrap();
+        AssumeRole::new(role.clone(), name, SignedDuration::from_secs(seconds)).unwrap()
+    };
+    assert_eq!(kind(bench.aws.assume_role(&ask(3601)).await), ErrorKind::Invalid);
+    assert!(bench.aws.assume_role(&ask(3600)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sample_organisation_has_its_personas() {
+    let bench = bench(Behaviour::default());
+    let contents = bench.aws.fetch().await.unwrap();
+    let directory = aws::Directory::new(bench.clock.now(), contents);
+    assert_eq!((directory.contents().accounts.len(), directory.contents().users.len()), (6, 5));
+    for (name, id, group) in [
+        ("ada", sample::ADA, sample::DEVELOPERS),
+        ("bob", sample::BOB, sample::APPROVERS),
+        ("carol", sample::CAROL, sample::ADMINS),
+        ("dave", sample::DAVE, sample::ADMINS),
+        ("eve", sample::EVE, sample::AUDITORS),
+    ] {
+        let user = directory.user_by_external_id("https://idp.example", name).unwrap();
+        assert_eq!(user.as_str(), id);
+        let groups: Vec<String> = directory.groups_of(user).iter().map(ToString::to_string).collect();
+        assert_eq!(groups, [format!("identity-store:{group}")]);
+    }
+    assert_eq!(sample::roles().len(), 10);
+}
