@@ -1,4 +1,22 @@
-//! Policy files: TOML to [`Policy`] and back. The format is described in `docs/policy-files.md`.
+//! Policy files: TOML to [`Policy`] and back. `tests/policy/files.rs` has a file that uses every key; a small one is
+//!
+//! ```
+//! let policy = policy::Policy::from_toml(r#"
+//! [[rules]]
+//! id = "payments-deploy"
+//! duration_max = "8h"
+//! provider = "sts"                      # or "identity_center", "account_access"
+//! plan = "by_approval_policies"         # or "none", or steps as below
+//! requesters = { groups = ["corp:payments-engineers"] }
+//! targets = { ous = ["ou-ab12-payments"], roles = ["Deployer"] }
+//!
+//! [[approval_policies]]
+//! id = "all-of-payments"
+//! ous = ["ou-ab12-payments"]
+//! steps = [{ count = 1, groups = ["corp:payments-leads"] }]
+//! "#);
+//! assert!(policy.is_ok());
+//! ```
 //!
 //! INVARIANT: an unknown key is a problem, never ignored: a misspelled restriction must not vanish. All problems of a
 //! file are told at once.
@@ -151,18 +169,16 @@ fn read_ous(table: &mut Reader<'_>) -> BTreeSet<OuScope> {
     table
         .list("ous")
         .into_iter()
-        .filter_map(|(path, value)| match value {
-            Value::Table(inner) => {
+        .filter_map(|(path, value)| {
+            if let Value::Table(inner) = value {
                 let mut inner = Reader::new(&path, inner, table.problems);
                 let ou = inner.parsed("ou");
                 let direct = inner.flag("direct").unwrap_or_default();
                 inner.finish();
-                Some(OuScope { ou: ou?, direct })
+                return Some(OuScope { ou: ou?, direct });
             }
-            other => {
-                let ou = table.parse_value(&path, other)?;
-                Some(OuScope { ou, direct: false })
-            }
+            let ou = table.parse_value(&path, &value)?;
+            Some(OuScope { ou, direct: false })
         })
         .collect()
 }

@@ -155,10 +155,10 @@ fn of_two_proposals_on_one_base_the_second_is_stale() {
         proposed(Some(1), &two, "bob"),
         applied(Some(1), 2, &one, "ada", Some("eve")),
     ];
-    let stale = Rejection::StaleBase { applied: Some(event_id(4)) };
+    let refusal = Rejection::StaleBase { applied: Some(event_id(4)) };
     let state = given(&events);
-    assert_eq!(accept_as(&state, human("eve"), 3), Err(stale.clone()));
-    assert_eq!(propose_as(&state, human("bob"), Some(1), two), Err(stale));
+    assert_eq!(accept_as(&state, human("eve"), 3), Err(refusal.clone()));
+    assert_eq!(propose_as(&state, human("bob"), Some(1), two), Err(refusal));
     assert_eq!(state.applied(), Some((event_id(4), &one)));
 }
 

@@ -14,7 +14,7 @@ use domain::{AccountId, Entitlement, GroupRef, OuId, Person, Provider, SignedDur
 use std::collections::{BTreeSet, HashSet};
 
 /// The vocabulary of rules and guardrails.
-const SCHEMA: &str = r#"
+const SCHEMA: &str = r"
 entity Group;
 entity User in [Group];
 entity OrgUnit in [OrgUnit];
@@ -32,7 +32,7 @@ action approve, revoke, view
   appliesTo { principal: [User], resource: [PermissionSet, Role], context: Care };
 action audit, administer
   appliesTo { principal: [User], resource: [Daypass] };
-"#;
+";
 
 /// What a requester does under a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,4 +323,79 @@ fn list(uids: impl IntoIterator<Item = EntityUid>) -> Option<String> {
 /// A Cedar string literal. Cedar's escapes are Rust's.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compiled::Ask;
+    use crate::model::{PlanSource, Requesters};
+    use domain::{Groups, OuPath, RuleId};
+    use std::collections::BTreeMap;
+
+    fn rule(person: &Person) -> Rule {
+        Rule {
+            id: RuleId::new("everyone-reads").unwrap(),
+            description: String::new(),
+            requesters: Requesters { people: [person.clone()].into(), groups: BTreeSet::new() },
+            targets: Targets {
+                all_accounts: true,
+                roles: ["Reader".parse().unwrap()].into(),
+                ..Targets::default()
+            },
+            duration_max: SignedDuration::from_hours(8),
+            provider: Provider::Sts,
+            credential_duration_max: None,
+            plan: PlanSource::None,
+        }
+    }
+
+    /// What an account outside of any unit is answered, when `also` stands beside a rule that permits.
+    fn answer(also: &str, duration: SignedDuration) -> Result<BTreeSet<String>, Denied> {
+        let requester = Person::new("https://idp.example", "ada").unwrap();
+        let mut rules = Rules::new(&[rule(&requester)]).unwrap();
+        let also = Policy::parse(Some(PolicyId::new("guardrail/also")), also).unwrap();
+        rules.permits.push(also);
+        let ask = Ask {
+            requester: &requester,
+            groups: &Groups::Known(BTreeSet::new()),
+            target: &Target::parse("111111111111", "arn:aws:iam::111111111111:role/Reader").unwrap(),
+            account: AccountFacts { ou_path: &OuPath::default(), tags: &BTreeMap::new() },
+            duration,
+        };
+        rules.permitting(0..2, Action::Request, &ask, [].iter())
+    }
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    /// From the facts on Cedar: a policy whose evaluation errs is skipped, so "a `forbid` that errs does not forbid".
+    #[test]
+    fn a_forbid_that_errs_denies() {
+        let errs =
+            "forbid (principal, action, resource) when { context.account.parent == OrgUnit::\"r-1\" };";
+        assert!(matches!(answer(errs, HOUR), Err(Denied::PolicyError(_))));
+    }
+
+    #[test]
+    fn a_permit_that_errs_denies_whatever_else_permits() {
+        let errs =
+            "permit (principal, action, resource) when { context.account.getTag(\"env\") == \"dev\" };";
+        assert!(matches!(answer(errs, HOUR), Err(Denied::PolicyError(_))));
+    }
+
+    #[test]
+    fn a_forbid_that_holds_denies_and_one_that_does_not_hold_does_not() {
+        let holds = "forbid (principal, action, resource) when { context.duration_seconds > 60 };";
+        assert_eq!(answer(holds, HOUR), Ok(BTreeSet::new()));
+        let other = "forbid (principal, action, resource) when { context.duration_seconds > 3600 };";
+        assert_eq!(answer(other, HOUR), Ok(["rule/everyone-reads".to_owned()].into()));
+    }
+
+    #[test]
+    fn a_begun_second_counts() {
+        let never = "forbid (principal, action, resource) when { false };";
+        let max = SignedDuration::from_hours(8);
+        assert!(!answer(never, max).unwrap().is_empty());
+        assert!(answer(never, max + SignedDuration::from_nanos(1)).unwrap().is_empty());
+    }
 }

@@ -110,7 +110,7 @@ impl<'a, I> Entitlements<'a, I> {
         if index.approvals_for(account, facts).is_empty() {
             rules.remove(index.by_approval_policies());
         }
-        let roles = index
+        let by_arn = index
             .roles_in(account)
             .map(|(arn, naming)| (arn, naming.and(&rules)))
             .filter(|(_, naming)| !naming.is_empty())
@@ -121,7 +121,7 @@ impl<'a, I> Entitlements<'a, I> {
             compiled: self.compiled,
             partition: self.partition,
             shape: self.shape(rules),
-            roles,
+            roles: by_arn,
         }
     }
 
@@ -149,7 +149,8 @@ impl<'a, I> Entitlements<'a, I> {
 }
 
 impl<'a> AccountEntitlements<'a> {
-    fn is_empty(&self) -> bool {
+    /// Whether there is nothing to ask for; such accounts are not listed.
+    pub fn is_empty(&self) -> bool {
         self.shape.permission_sets.is_empty() && self.shape.role_names.is_empty() && self.roles.is_empty()
     }
 

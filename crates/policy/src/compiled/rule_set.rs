@@ -83,7 +83,9 @@ mod tests {
     fn sets_are_combined_bit_by_bit() {
         let of = |rules: &[usize]| {
             let mut set = RuleSet::empty(70);
-            rules.iter().for_each(|rule| set.insert(*rule));
+            for rule in rules {
+                set.insert(*rule);
+            }
             set
         };
         let mut set = of(&[1, 2]);

@@ -55,13 +55,12 @@ impl<'p> Reader<'p> {
     }
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        match self.take(key)? {
-            Value::String(text) => Some(text),
-            _ => {
-                self.problem(key, "must be a string");
-                None
-            }
+        let value = self.take(key)?;
+        if let Value::String(text) = value {
+            return Some(text);
         }
+        self.problem(key, "must be a string");
+        None
     }
 
     pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
@@ -99,17 +98,17 @@ impl<'p> Reader<'p> {
         self.required(key, |table, key| {
             let value = table.take(key)?;
             let path = table.at(key);
-            table.parse_value(&path, value)
+            table.parse_value(&path, &value)
         })
     }
 
-    pub(super) fn parse_value<T: FromStr>(&mut self, path: &str, value: Value) -> Option<T>
+    pub(super) fn parse_value<T: FromStr>(&mut self, path: &str, value: &Value) -> Option<T>
     where
         T::Err: std::fmt::Display,
     {
-        let parsed = match value {
-            Value::String(text) => text.parse::<T>().map_err(|error| error.to_string()),
-            _ => Err("must be a string".to_owned()),
+        let parsed = match value.as_str() {
+            Some(text) => text.parse::<T>().map_err(|error| error.to_string()),
+            None => Err("must be a string".to_owned()),
         };
         parsed.map_err(|why| self.problems.push(Problem::new(path, why))).ok()
     }
@@ -121,7 +120,7 @@ impl<'p> Reader<'p> {
     {
         let mut set = BTreeSet::new();
         for (path, value) in self.list(key) {
-            let Some(item) = self.parse_value(&path, value) else { continue };
+            let Some(item) = self.parse_value(&path, &value) else { continue };
             if !set.insert(item) {
                 self.problems.push(Problem::new(path, "is listed twice"));
             }
@@ -149,9 +148,10 @@ impl<'p> Reader<'p> {
     pub(super) fn tables(&mut self, key: &str) -> Vec<(String, Table)> {
         let mut tables = Vec::new();
         for (path, value) in self.list(key) {
-            match value {
-                Value::Table(table) => tables.push((path, table)),
-                _ => self.problems.push(Problem::new(path, "must be a table")),
+            if let Value::Table(table) = value {
+                tables.push((path, table));
+            } else {
+                self.problems.push(Problem::new(path, "must be a table"));
             }
         }
         tables
@@ -159,13 +159,12 @@ impl<'p> Reader<'p> {
 
     pub(super) fn table(&mut self, key: &str) -> Option<Reader<'_>> {
         let path = self.at(key);
-        match self.take(key)? {
-            Value::Table(table) => Some(Reader::new(&path, table, self.problems)),
-            _ => {
-                self.problem(key, "must be a table");
-                None
-            }
+        let value = self.take(key)?;
+        if let Value::Table(table) = value {
+            return Some(Reader::new(&path, table, self.problems));
         }
+        self.problem(key, "must be a table");
+        None
     }
 
     /// Notes every key that nobody took.
