@@ -1,0 +1,317 @@
+//! One event of every stored type, with every field set.
+
+use domain::{
+    AccountId, Actor, ActorKind, AskedWindow, BatchId, Endorsement, EventId, GroupRef, IssueId, OuId, OuPath,
+    PermissionSetArn, Person, Plan, PrincipalId, Provider, RequestId, RoleArn, RuleId, Sealed,
+    SignedDuration, Step, Target, Ticket, Timestamp, Window,
+};
+use journal::seal::PersonKey;
+use journal::{Event, Fact, Service, Stream};
+use lifecycle::RequestEvent;
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
+use lifecycle::duty::DutyClaimed;
+use lifecycle::event::*;
+use lifecycle::signal::{PersonLinked, SignalKind, SignalReceived};
+use policy::change::{Applied, Discarded, Proposed};
+use policy::{
+    ApprovalPolicy, OuScope, PlanSource, Policy, PolicyEvent, Requesters, RoleName, RoleSelector, Rule,
+    Settings, Targets,
+};
+
+/// What the sealed texts say.
+pub(crate) const WORDS: &str = "the pager went off";
+
+struct Fixed;
+impl domain::ports::Entropy for Fixed {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+}
+
+fn person(name: &str) -> Person {
+    Person::new("https://idp.example", name).unwrap()
+}
+
+fn actor(name: &str) -> Actor {
+    Actor {
+        person: person(name),
+        kind: ActorKind::Human,
+        client_id: Some("portal".into()),
+        auth_time: Some(at(-60)),
+        acr: Some("urn:mfa".into()),
+    }
+}
+
+fn group(name: &str) -> GroupRef {
+    GroupRef::new("identity-store", name).unwrap()
+}
+
+fn sealed(place: &str) -> Sealed {
+    PersonKey::from_secret(person("ada").id(), [9; 32]).seal(place, WORDS, &Fixed).unwrap()
+}
+
+fn target() -> Target {
+    Target::parse("111111111111", "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-1234567890abcdef")
+        .unwrap()
+}
+
+fn plan() -> Plan {
+    Plan {
+        steps: vec![Step { count: 2, groups: [group("approvers")].into(), people: [person("bob")].into() }],
+    }
+}
+
+fn id(seed: &str) -> EventId {
+    EventId::from_parts([seed.as_bytes()])
+}
+
+fn request() -> RequestId {
+    RequestId::from_parts([b"request".as_slice()])
+}
+
+fn endorsement() -> Endorsement {
+    Endorsement {
+        approver: actor("bob"),
+        principal: Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000001").unwrap()),
+        groups: [group("approvers")].into(),
+        at: at(30),
+    }
+}
+
+fn key() -> AssignmentKey {
+    AssignmentKey {
+        principal: PrincipalId::new("9067e7a1-0000-4000-8000-000000000002").unwrap(),
+        target: target(),
+    }
+}
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+fn policy() -> Policy {
+    let scope = OuScope { ou: OuId::new("ou-ab12-11111111").unwrap(), direct: true };
+    let rule = |name: &str, plan| Rule {
+        id: RuleId::new(name).unwrap(),
+        description: "who is on call".into(),
+        requesters: Requesters { people: [person("ada")].into(), groups: [group("developers")].into() },
+        targets: Targets {
+            all_accounts: true,
+            accounts: [AccountId::new("111111111111").unwrap()].into(),
+            ous: [scope.clone()].into(),
+            account_tags: [("env".to_owned(), ["prod".to_owned(), "stage".to_owned()].into())].into(),
+            permission_sets: [PermissionSetArn::new("arn:aws:sso:::permissionSet/ssoins-1/ps-1").unwrap()]
+                .into(),
+            roles: [
+                RoleSelector::Arn(RoleArn::new("arn:aws:iam::111111111111:role/Deploy").unwrap()),
+                RoleSelector::Name(RoleName::new("team/Deploy").unwrap()),
+            ]
+            .into(),
+        },
+        duration_max: hours(8),
+        provider: Provider::Sts,
+        credential_duration_max: Some(hours(1)),
+        plan,
+    };
+    Policy {
+        rules: vec![
+            rule("a", PlanSource::None),
+            rule("b", PlanSource::Steps(plan())),
+            rule("c", PlanSource::ByApprovalPolicies),
+        ],
+        approval_policies: vec![ApprovalPolicy {
+            id: RuleId::new("prod").unwrap(),
+            accounts: [AccountId::new("111111111111").unwrap()].into(),
+            ous: [scope].into(),
+            plan: plan(),
+        }],
+        settings: Settings::default(),
+    }
+}
+
+fn requested() -> Requested {
+    Requested {
+        id: request(),
+        requester: person("ada"),
+        raiser: Actor { kind: ActorKind::Workload, ..actor("itsm") },
+        target: target(),
+        asked: AskedWindow { start: Some(at(3_600)), duration: hours(2) },
+        ticket: Some(Ticket::new("OPS-1234").unwrap()),
+        justification: sealed("justification"),
+        emergency: true,
+        extends: Some(RequestId::from_parts([b"earlier".as_slice()])),
+        chain_duration: hours(4),
+        batch: Some(BatchId::from_parts([b"batch".as_slice()])),
+        decide_by: at(86_400),
+        grounds: Grounds {
+            rule: RuleId::new("on-call").unwrap(),
+            policy_event: id("policy"),
+            determining: vec!["on-call".into()],
+            provider: Provider::IdentityCenter,
+            groups: [group("developers")].into(),
+            ou_path: OuPath(vec![OuId::new("r-ab12").unwrap(), OuId::new("ou-ab12-11111111").unwrap()]),
+            plan: plan(),
+            principal: Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000002").unwrap()),
+        },
+    }
+}
+
+fn request_facts() -> Vec<(Service, RequestEvent)> {
+    let comment = || Some(sealed("comment"));
+    let issue = IssueId::from_parts([b"issue".as_slice()]);
+    vec![
+        (Service::Request, RequestEvent::Requested(Box::new(requested()))),
+        (Service::Request, RequestEvent::Withdrawn),
+        (
+            Service::Approval,
+            RequestEvent::Endorsed(Endorsed {
+                endorsement: endorsement(),
+                policy_event: id("policy"),
+                comment: comment(),
+            }),
+        ),
+        (
+            Service::Approval,
+            RequestEvent::Approved(Approved {
+                window: Window::new(at(3_600), at(10_800)).unwrap(),
+                basis: ApprovalBasis::People,
+                approvers: vec![endorsement()],
+                policy_event: id("policy"),
+                comment: comment(),
+            }),
+        ),
+        (
+            Service::Approval,
+            RequestEvent::Rejected(Rejected {
+                because: RejectedBecause::Approver { comment: comment() },
+                policy_event: Some(id("policy")),
+            }),
+        ),
+        (Service::Approval, RequestEvent::Expired(Expired { because: ExpiredBecause::WindowPassed })),
+        (
+            Service::Activation,
+            RequestEvent::Activated(Activated {
+                provider: Provider::AccountAccess,
+                bound: Bound { at_end: at(14_400), after_early_end: hours(1) },
+                standing: true,
+            }),
+        ),
+        (
+            Service::Activation,
+            RequestEvent::CredentialsIssued(CredentialsIssued {
+                issue,
+                access_key_id: "ASIAEXAMPLE".into(),
+                session_name: "daypass-1".into(),
+                source_identity: "ada".into(),
+                expires_at: at(7_200),
+            }),
+        ),
+        (
+            Service::Activation,
+            RequestEvent::ConsoleOpened(ConsoleOpened {
+                issue,
+                access_key_id: "ASIAEXAMPLE".into(),
+                session_name: "daypass-1".into(),
+                source_identity: "ada".into(),
+                expires_at: at(7_200),
+            }),
+        ),
+        (
+            Service::Activation,
+            RequestEvent::Revoked(Revoked { capacity: RevokedAs::Administrator, comment: comment() }),
+        ),
+        (
+            Service::Activation,
+            RequestEvent::Ended(Ended { because: EndedBecause::Failed { reason: "AccessDenied".into() } }),
+        ),
+        (Service::Activation, RequestEvent::Closed(Closed { how: ClosedHow::CarriedBy(request()) })),
+        (
+            Service::Approval,
+            RequestEvent::ReviewedAfter(ReviewedAfter { verdict: Verdict::NotJustified, comment: comment() }),
+        ),
+    ]
+}
+
+fn assignment_facts() -> Vec<AssignmentEvent> {
+    vec![
+        AssignmentEvent::Attempted { key: key(), operation: Operation::Delete, deadline: at(60) },
+        AssignmentEvent::AttemptAbandoned { attempt: id("attempt") },
+        AssignmentEvent::Confirmed { attempt: id("attempt") },
+        AssignmentEvent::Failed { attempt: id("attempt"), reason: "Conflict".into(), definite: true },
+        AssignmentEvent::StandingFound { key: key() },
+        AssignmentEvent::DriftFound { present: true },
+    ]
+}
+
+fn policy_facts() -> Vec<PolicyEvent> {
+    vec![
+        PolicyEvent::Proposed(Proposed {
+            base: Some(id("base")),
+            policy: policy(),
+            author: actor("carol"),
+            source_digest: [3; 32],
+        }),
+        PolicyEvent::Applied(Applied {
+            base: Some(id("base")),
+            proposal: Some(id("proposal")),
+            policy: policy(),
+            author: actor("carol"),
+            second: Some(actor("dave")),
+            source_digest: [3; 32],
+        }),
+        PolicyEvent::Discarded(Discarded { proposal: id("proposal"), by: actor("dave") }),
+    ]
+}
+
+/// One of each, in the order of [`journal::types::TYPES`].
+pub(crate) fn one_of_each() -> Vec<Event> {
+    let signal = SignalReceived {
+        source: "itsm".into(),
+        source_id: "CHG-77".into(),
+        kind: SignalKind::TicketApproved,
+        occurred_at: at(-5),
+        about: Some(person("ada")),
+        decided_by: Some(person("bob")),
+        target: Some(target()),
+        ticket: Some(Ticket::new("OPS-1234").unwrap()),
+    };
+    let linked = PersonLinked { person: person("ada"), same_as: person("ada2") };
+    let event = |stream, writer, fact| Event {
+        id: id("event"),
+        stream,
+        at: at(0),
+        writer,
+        actor: Some(actor("ada")),
+        previous: Some(id("previous")),
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        command_digest: Some([5; 32]),
+        fact,
+    };
+    request_facts()
+        .into_iter()
+        .map(|(writer, fact)| event(Stream::Request(request()), writer, Fact::Request(fact)))
+        .chain(
+            assignment_facts()
+                .into_iter()
+                .map(|fact| event(Stream::assignment(&key()), Service::Activation, Fact::Assignment(fact))),
+        )
+        .chain(
+            policy_facts()
+                .into_iter()
+                .map(|fact| event(Stream::Policy, Service::Approval, Fact::Policy(fact))),
+        )
+        .chain([
+            event(
+                Stream::Duty("removals".into()),
+                Service::Audit,
+                Fact::Duty(DutyClaimed { holder: "activation-0".into() }),
+            ),
+            event(Stream::Signal("0af7".into()), Service::Request, Fact::Signal(signal)),
+            event(Stream::Person(person("ada").id()), Service::Request, Fact::Person(linked)),
+        ])
+        .collect()
+}
