@@ -135,6 +135,14 @@ impl Compiled {
         if matches.is_empty() { Err(denied) } else { Ok(matches) }
     }
 
+    /// The rules that Cedar permits this ask by when it is asked about every rule, without the index. Slow; it is what the
+    /// index must never change, and what tests compare it with.
+    pub fn permitting_without_index(&self, ask: &Ask<'_>) -> Result<BTreeSet<String>, Denied> {
+        let groups = known(ask.groups)?;
+        let all = 0..self.policy.rules.len();
+        self.rules.permitting(all, Action::Request, ask, groups.iter())
+    }
+
     /// What `rule` says to this ask now; the check again, when a decision is made and before access is given. That the
     /// rule is gone is told apart from a rule that does not permit this (any more).
     pub fn current(&self, rule: &RuleId, ask: &Ask<'_>) -> Result<Match, Denied> {

@@ -3,6 +3,7 @@
 //! - [`model`]: the values, as administrators write them and as the log keeps them;
 //! - [`file`]: policy files, [`Policy::from_toml`] and [`Policy::to_toml`]; [`check`]: everything that is wrong, at once;
 //! - [`compiled`]: a policy that can be asked, through Cedar; [`denied`]: why it says no;
+//! - [`reach`]: whether a plan can be met by the people there are;
 //! - [`change`]: how a policy comes to be another: proposed, accepted by a second administrator, discarded.
 //!
 //! INVARIANT: no I/O, no clock, no randomness. Who is in which group, and which account is in which unit, is told by the
@@ -15,6 +16,7 @@ pub mod denied;
 pub mod duration;
 pub mod file;
 pub mod model;
+pub mod reach;
 
 pub use change::{PolicyEvent, PolicyState};
 pub use check::Problem;

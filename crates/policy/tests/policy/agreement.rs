@@ -213,6 +213,9 @@ fn plan_as_read(policy: &Policy, rule: &Rule, ask: &Ask<'_>) -> Option<Plan> {
 }
 
 fn agree(policy: &Policy, compiled: &Compiled, ask: &Ask<'_>) -> Result<(), TestCaseError> {
+    let read = policy.rules.iter().filter(|rule| reads_as_permitting(rule, ask));
+    let read: BTreeSet<String> = read.map(|rule| format!("rule/{}", rule.id)).collect();
+    prop_assert_eq!(compiled.permitting_without_index(ask), Ok(read));
     let expected: Vec<_> = policy
         .rules
         .iter()
