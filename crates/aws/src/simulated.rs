@@ -192,12 +192,13 @@ impl SimulatedAws {
         self.travel().await;
         let outcome = {
             let now = self.clock.now();
+            let operation = call.operation();
             let mut state = self.lock();
             state.settle(now);
             let outcome = state.admit(&call, now).and_then(|admitted| {
                 let lost = admitted.answer_lost();
                 let answer = effect(&mut state, now, admitted)?;
-                if lost { Err(behaviour::lost_answer()) } else { Ok(answer) }
+                if lost { Err(behaviour::lost_answer(operation)) } else { Ok(answer) }
             });
             state.record(CallRecord { at: now, call, error: outcome.as_ref().err().cloned() });
             outcome

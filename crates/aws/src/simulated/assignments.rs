@@ -1,7 +1,7 @@
 //! The simulated Identity Center: asynchronous operations on a set of assignments.
 
 use super::SimulatedAws;
-use super::behaviour::{Behaviour, Fault, lost_answer, refusal};
+use super::behaviour::{Behaviour, Fault, refusal};
 use super::state::{Admitted, Call, Change, ChangedBy, KEPT_MAX, State, keep};
 use crate::{
     AssignmentKey, Assignments, Attempt, AwsError, Contents, Deletion, ErrorKind, OperationId,
@@ -205,7 +205,7 @@ fn check_target(
 }
 
 fn stale_signature() -> AwsError {
-    AwsError::new(ErrorKind::Denied, "RequestExpired", "the signature is too old")
+    AwsError::new(ErrorKind::Unavailable, "RequestExpired", "the signature is too old")
 }
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
@@ -228,7 +228,7 @@ fn begin(
     };
     let arrives_at = later(now, travel);
     if arrives_at.duration_since(attempt.signed_at) > behaviour.signature_age_max {
-        return Err(if travel.is_zero() { stale_signature() } else { lost_answer() });
+        return Err(if travel.is_zero() { stale_signature() } else { refusal(ErrorKind::Unknown) });
     }
     let mut failure = match verb {
         Verb::Create => check_target(directory, behaviour, key)?,

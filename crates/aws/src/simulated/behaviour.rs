@@ -81,6 +81,18 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether the call changes anything, so that its failure can leave an unknown outcome.
+    pub(super) const fn changes(self) -> bool {
+        match self {
+            Self::AssumeRole | Self::Create | Self::Delete => true,
+            Self::CallerIdentity
+            | Self::CreationStatus
+            | Self::DeletionStatus
+            | Self::Holders
+            | Self::FetchDirectory => false,
+        }
+    }
+
     /// Whether the call is one of Identity Center, which limits them together.
     pub(super) const fn is_identity_centers(self) -> bool {
         match self {
@@ -115,8 +127,9 @@ impl Fault {
 }
 
 /// The error of a call whose answer did not come.
-pub(super) fn lost_answer() -> AwsError {
-    AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")
+pub(super) fn lost_answer(operation: Operation) -> AwsError {
+    let kind = if operation.changes() { ErrorKind::Unknown } else { ErrorKind::Unavailable };
+    AwsError::new(kind, "Timeout", "no answer came")
 }
 
 /// The error of a planted refusal, with AWS's own code.
@@ -128,7 +141,7 @@ pub(super) fn refusal(kind: ErrorKind) -> AwsError {
         ErrorKind::Denied => ("AccessDeniedException", "not authorised"),
         ErrorKind::Invalid => ("ValidationException", "the input is not valid"),
         ErrorKind::Unavailable => ("DispatchFailure", "no connection"),
-        ErrorKind::Unknown => return lost_answer(),
+        ErrorKind::Unknown => ("Timeout", "no answer came"),
     };
     AwsError::new(kind, code, message)
 }

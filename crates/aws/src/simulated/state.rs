@@ -1,7 +1,7 @@
 //! What the simulated AWS knows, and what it lets through.
 
 use super::assignments::IdentityCenter;
-use super::behaviour::{Behaviour, Fault, Operation, refusal};
+use super::behaviour::{Behaviour, Fault, Operation, lost_answer, refusal};
 use super::sts::StsState;
 use crate::{AssignmentKey, AssumeRole, Attempt, AwsError, Contents, ErrorKind, OperationId};
 use domain::{AccountId, PermissionSetArn, SignedDuration, Timestamp};
@@ -140,6 +140,7 @@ impl State {
             self.recent.push_back(now);
         }
         match self.faults.get_mut(&operation).and_then(VecDeque::pop_front) {
+            Some(Fault::Refused(ErrorKind::Unknown)) => Err(lost_answer(operation)),
             Some(Fault::Refused(kind)) => Err(refusal(kind)),
             fault => Ok(Admitted { fault }),
         }

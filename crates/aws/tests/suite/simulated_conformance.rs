@@ -43,6 +43,7 @@ impl Fixture for Simulated {
             rejects_unknown_targets: true,
             knows_roles: true,
             rejects_unknown_operations: true,
+            idempotent_create: true,
             external_ids: true,
         }
     }

@@ -121,13 +121,13 @@ async fn a_delayed_request_with_a_stale_signature_never_takes_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_signature_is_denied() {
+async fn a_stale_signature_is_refused() {
     let bench = bench(Behaviour::default());
     let key = key(sample::WEB_DEV, sample::ADA);
     let attempt =
         Attempt { start_before: bench.clock.now() + SignedDuration::from_hours(1), ..bench.attempt() };
     advance(Duration::from_secs(301)).await;
-    assert_eq!(kind(bench.aws.create(&key, attempt).await), ErrorKind::Denied);
+    assert_eq!(kind(bench.aws.create(&key, attempt).await), ErrorKind::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,4 +256,14 @@ async fn the_sample_organisation_has_its_personas() {
         assert_eq!(groups, [format!("identity-store:{group}")]);
     }
     assert_eq!(sample::roles().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_call_that_fails_has_no_unknown_outcome() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    for fault in [Fault::AnswerLost, Fault::REQUEST_LOST] {
+        bench.aws.fail_next(Operation::Holders, fault);
+        assert_eq!(kind(bench.aws.find(&key).await), ErrorKind::Unavailable);
+    }
 }
