@@ -1,7 +1,7 @@
 //! Who may do what: rules, approval policies and settings, and the pure decisions that rest on them.
 //!
 //! - [`model`]: the values, as administrators write them and as the log keeps them;
-//! - [`file`]: policy files, [`Policy::from_toml`] and [`Policy::to_toml`]; [`check`]: everything that is wrong, at once;
+//! - [`mod@file`]: policy files, [`Policy::from_toml`] and [`Policy::to_toml`]; [`check`]: everything that is wrong, at once;
 //! - [`compiled`]: a policy that can be asked, through Cedar; [`denied`]: why it says no;
 //! - [`reach`]: whether a plan can be met by the people there are;
 //! - [`change`]: how a policy comes to be another: proposed, accepted by a second administrator, discarded.
