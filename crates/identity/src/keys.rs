@@ -47,7 +47,7 @@ struct State {
     jwks_uri: Option<(Url, Timestamp)>,
     tried_at: Option<Timestamp>,
     failures: u32,
-    /// When an unknown key name last caused a load, or a load last ended without the key that it was begun for.
+    /// When the last load began that ended without the key that it was begun for.
     missed_at: Option<Timestamp>,
 }
 
@@ -152,15 +152,9 @@ impl IssuerKeys {
             let Some((keys, _)) = usable else {
                 return state.may_try(now);
             };
-            // A load that ended a moment ago brought the key, or the interval is spent.
-            if wanted.is_in(&keys.set) || !state.miss_left(config.keys.miss_interval, now).is_zero() {
-                return false;
-            }
-            let may = state.may_try(now);
-            if may {
-                state.missed_at = Some(now);
-            }
-            may
+            // Otherwise a load that ended a moment ago brought the key, or the interval is spent.
+            let is_missing = !wanted.is_in(&keys.set);
+            is_missing && state.miss_left(config.keys.miss_interval, now).is_zero() && state.may_try(now)
         };
         match self.join_or_begin(Some(wanted), now, is_due) {
             Some((load, began)) => {
@@ -199,12 +193,12 @@ impl Loader {
         let loaded = self.discover_and_fetch(started_at).await;
         let issuer = self.config.issuer.as_str();
         let mut state = self.state();
+        if wanted.is_some_and(|wanted| !loaded.as_ref().is_ok_and(|set| wanted.is_in(set))) {
+            state.missed_at = Some(started_at);
+        }
         match loaded {
             Ok(set) => {
                 state.failures = 0;
-                if wanted.is_some_and(|wanted| !wanted.is_in(&set)) {
-                    state.missed_at = Some(started_at);
-                }
                 let previous = state.keys.take().map(|(keys, _)| keys);
                 let keys = match previous {
                     Some(keys) if keys.set.is_same_as(&set) => keys,

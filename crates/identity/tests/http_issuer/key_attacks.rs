@@ -5,10 +5,13 @@ use crate::issuer::{
 };
 use domain::Issuer;
 use futures::future::join_all;
-use identity::{AuthError, Authenticator, ConfigProblem, NewAuthenticatorError};
+use identity::fetch::{FetchError, HttpFetch, MemoryFetch, WebFetch};
+use identity::{AuthError, Authenticator, ConfigProblem, Network, NewAuthenticatorError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use url::Url;
 use wiremock::ResponseTemplate;
 
 fn down() -> ResponseTemplate {
@@ -48,6 +51,22 @@ async fn random_kids_before_the_first_fetch_cause_one() {
 }
 
 #[tokio::test]
+async fn random_kids_while_jwks_is_down_cause_at_most_one_fetch_an_interval() {
+    let (issuer, clock, authenticator) = setup(|_| {}).await;
+    authenticator.authenticate(&issuer.token(&json!({}))).await.unwrap();
+    issuer.publish(|published| published.jwks = down());
+    for second in 0..30 {
+        let token = signed(&OTHER_RSA, &header(&format!("r{second}")), &issuer.claims());
+        let Err(AuthError::UnknownKey { retry_after }) = authenticator.authenticate(&token).await else {
+            panic!("accepted a key that nobody knows");
+        };
+        assert!(retry_after.is_some(), "it cannot be told whether the key is the issuer's");
+        clock.advance(seconds(1));
+    }
+    assert_eq!(issuer.asked("/jwks").await, 1 + 3);
+}
+
+#[tokio::test]
 async fn rotation_under_load_refuses_nobody() {
     let (issuer, clock, authenticator) = setup(|_| {}).await;
     let token = |n: usize, rotated: bool| {
@@ -71,6 +90,44 @@ async fn rotation_under_load_refuses_nobody() {
     clock.advance(seconds(301));
     all_pass((250..300).map(|n| token(n, true)).collect()).await;
     assert_eq!(issuer.asked("/jwks").await, 3);
+}
+
+/// Answers from memory as it was when asked, but only when the gate lets it.
+struct Gated {
+    memory: MemoryFetch,
+    gate: Semaphore,
+}
+
+#[async_trait::async_trait]
+impl HttpFetch for Gated {
+    async fn get(&self, url: &Url, network: Network, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+        let answer = self.memory.get(url, network, bytes_max).await;
+        if url.path() == "/jwks" {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        answer
+    }
+}
+
+#[tokio::test]
+async fn a_key_published_while_others_were_loading_refuses_nobody() {
+    let issuer = TestIssuer::start().await;
+    let config = issuer.config();
+    let fetch = Arc::new(Gated { memory: MemoryFetch::new(), gate: Semaphore::new(0) });
+    let publish = |keys: Value| fetch.memory.put_issuer(&config.issuer, &json!({ "keys": keys }));
+    publish(json!([RSA.jwk("k1")]));
+    let port = Arc::<Gated>::clone(&fetch);
+    let authenticator = Authenticator::with_fetch(vec![config.clone()], TestClock::new(), port).unwrap();
+    let old_token = issuer.token(&json!({}));
+    let new_token = signed(&OTHER_RSA, &header("k2"), &issuer.claims());
+    let mut old = Box::pin(authenticator.authenticate(&old_token));
+    assert!(futures::poll!(&mut old).is_pending());
+    publish(json!([RSA.jwk("k1"), OTHER_RSA.jwk("k2")]));
+    let mut new = Box::pin(authenticator.authenticate(&new_token));
+    assert!(futures::poll!(&mut new).is_pending());
+    fetch.gate.add_permits(2);
+    let (old, new) = tokio::join!(old, new);
+    assert!(old.is_ok() && new.is_ok());
 }
 
 #[tokio::test]
@@ -250,6 +307,16 @@ async fn oversized_answers_are_refused() {
         issuer.publish(|published| published.jwks = ResponseTemplate::new(200).set_body_json(body));
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_read_no_further_than_allowed() {
+    let issuer = TestIssuer::start().await;
+    let url = format!("{}/jwks", issuer.url()).parse().unwrap();
+    let network = issuer.config().network;
+    let fetch = WebFetch::new().unwrap();
+    assert!(fetch.get(&url, network, 10_000).await.is_ok());
+    assert_eq!(fetch.get(&url, network, 10).await, Err(FetchError::TooLarge));
 }
 
 #[tokio::test]

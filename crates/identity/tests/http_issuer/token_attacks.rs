@@ -264,6 +264,7 @@ async fn id_token_where_an_access_token_is_due() {
             (with(header("k1"), &json!({ "typ": "logout+jwt" })), json!({})),
             (with(header("k1"), &json!({ "typ": "dpop+jwt" })), json!({})),
             (jwt.clone(), json!({ "scope": null, "client_id": null })),
+            (jwt.clone(), json!({ "aud": ["cli", AUDIENCE], "azp": "cli" })),
             (jwt.clone(), json!({ "typ": "ID" })),
             (header("k1"), json!({ "nonce": "n" })),
             (header("k1"), json!({ "at_hash": "h" })),
