@@ -1,9 +1,9 @@
 //! The log of one machine: an SQLite file with one writer, group commit and durable appends.
 //!
-//! - [`SqliteLog`]: the engine. It owns a writer thread ([`writer`]) that gathers the appends waiting for it into one
-//!   transaction, and a few read-only connections ([`readers`]).
-//! - [`store`]: the file: its tables, settings, and what makes opening it refuse.
-//! - [`lock`]: one writer process per file.
+//! - [`SqliteLog`]: the engine. It owns a writer thread (`writer`) that gathers the appends waiting for it into one
+//!   transaction, and a few read-only connections (`readers`).
+//! - `store`: the file: its tables, settings, and what makes opening it refuse.
+//! - `lock`: one writer process per file.
 //!
 //! INVARIANT: an append is answered only after the transaction that holds it was synced to disk (WAL, `synchronous=FULL`), and
 //! readers see an event only after that as well.

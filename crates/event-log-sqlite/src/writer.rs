@@ -343,3 +343,65 @@ fn find(connection: &Connection, event_id: Uuid) -> rusqlite::Result<Option<Know
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A writer of which the next so many commits fail.
+    fn writer_with_failing_commits(directory: &tempfile::TempDir) -> (WriterHandle, Arc<AtomicU32>) {
+        let path = directory.path().join("events.log");
+        let lock = WriterLock::take(&path).unwrap();
+        let (mut connection, found) = store::open_writer(&path, Uuid::from_u128(1), None).unwrap();
+        let failing = Arc::new(AtomicU32::new(0));
+        let left = Arc::clone(&failing);
+        let fail = move || {
+            let one_less = |left: u32| left.checked_sub(1);
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        };
+        connection.commit_hook(Some(fail)).unwrap();
+        let (writer, _) = WriterHandle::start(connection, lock, found.head).unwrap();
+        (writer, failing)
+    }
+
+    async fn append(writer: &WriterHandle, number: u128) -> Answer {
+        let envelope = Envelope {
+            event_id: Uuid::from_u128(number),
+            writer: event_log::Writer::new("request").unwrap(),
+            body: number.to_be_bytes().to_vec().into(),
+        };
+        let stream = format!("thing-{number}").parse().unwrap();
+        writer.append(stream, Expected::NoStream, envelope).await
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_that_can_be_settled_is_definite() {
+        let directory = tempfile::tempdir().unwrap();
+        let (writer, failing) = writer_with_failing_commits(&directory);
+        failing.store(1, Ordering::Relaxed);
+        assert!(matches!(append(&writer, 1).await, Err(AppendError::Unavailable(_))));
+        let place = append(&writer, 2).await.unwrap();
+        assert_eq!((place.position, place.repeated), (Position(1), false));
+        let place = append(&writer, 1).await.unwrap();
+        assert_eq!((place.position, place.repeated), (Position(2), false));
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_stays_in_doubt_until_a_commit_succeeds() {
+        let directory = tempfile::tempdir().unwrap();
+        let (writer, failing) = writer_with_failing_commits(&directory);
+        failing.store(1_000, Ordering::Relaxed);
+        for _ in 0..3 {
+            assert!(matches!(append(&writer, 1).await, Err(AppendError::Unknown(_))));
+            // Of this one it is certain: its commit was never tried.
+            assert!(matches!(append(&writer, 2).await, Err(AppendError::Unavailable(_))));
+        }
+        failing.store(0, Ordering::Relaxed);
+        for number in [1, 2] {
+            assert!(append(&writer, number).await.is_ok_and(|place| !place.repeated));
+            assert!(append(&writer, number).await.is_ok_and(|place| place.repeated));
+        }
+    }
+}
