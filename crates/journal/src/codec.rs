@@ -31,6 +31,13 @@ pub enum DecodeError {
         /// The type.
         type_name: String,
     },
+    /// The engine gave the event back under another stream, id or writer than the event itself says, or in a stream that
+    /// holds no such type.
+    #[error("the event is not where it belongs: {field}")]
+    Misplaced {
+        /// What differs.
+        field: &'static str,
+    },
 }
 
 impl From<Malformed> for DecodeError {
@@ -58,7 +65,30 @@ pub fn encode(event: &Event) -> Vec<u8> {
 
 /// The event that these bytes are.
 pub fn decode(body: &[u8]) -> Result<Event, DecodeError> {
-    let envelope = proto::Envelope::decode(body).map_err(|_| Malformed("envelope"))?;
+    load_event(parse(body).map_err(|_| Malformed("envelope"))?)
+}
+
+/// The event that these bytes are, which an engine gave back as the event `id` that `writer` wrote to `stream`. Nothing rests
+/// on what an engine says beside the body: where the two differ, the event is refused.
+pub fn decode_recorded(stream: &str, id: &uuid::Uuid, writer: &str, body: &[u8]) -> Result<Event, DecodeError> {
+    let envelope: proto::Envelope = parse(body).map_err(|_| Malformed("envelope"))?;
+    if envelope.stream != stream {
+        return Err(DecodeError::Misplaced { field: "stream" });
+    }
+    if envelope.writer != writer {
+        return Err(DecodeError::Misplaced { field: "writer" });
+    }
+    let event = load_event(envelope)?;
+    if event.id.as_uuid() != id {
+        return Err(DecodeError::Misplaced { field: "event_id" });
+    }
+    if !event.stream.holds(types::type_name(&event.fact)) {
+        return Err(DecodeError::Misplaced { field: "type" });
+    }
+    Ok(event)
+}
+
+fn load_event(envelope: proto::Envelope) -> Result<Event, DecodeError> {
     let writer = Service::from_name(&envelope.writer);
     if !types::TYPES.iter().any(|(name, _)| *name == envelope.r#type) {
         return Err(DecodeError::UnknownType(envelope.r#type));

@@ -16,7 +16,7 @@ pub mod seal;
 mod stream;
 pub mod types;
 
-pub use codec::{DecodeError, decode, encode};
+pub use codec::{DecodeError, decode, decode_recorded, encode};
 pub use event::{Event, Fact};
 pub use stream::Stream;
 pub use types::Service;

@@ -25,6 +25,19 @@ impl Stream {
     pub fn assignment(key: &AssignmentKey) -> Self {
         Self::Assignment(key.digest())
     }
+
+    /// Whether events of this stored type belong to a stream of this kind.
+    pub fn holds(&self, type_name: &str) -> bool {
+        let kind = match self {
+            Self::Request(_) => "request",
+            Self::Assignment(_) => "assignment",
+            Self::Policy => "policy",
+            Self::Duty(_) => "duty",
+            Self::Signal(_) => "signal",
+            Self::Person(_) => "person",
+        };
+        type_name.split_once('.').is_some_and(|(of, _)| of == kind)
+    }
 }
 
 impl std::fmt::Display for Stream {
