@@ -1,9 +1,9 @@
 //! What each kind of stream folds into.
 
 use journal::{Event, Fact};
+use lifecycle::Request;
 use lifecycle::assignment::Ledger;
 use lifecycle::duty::Duty;
-use lifecycle::Request;
 use policy::PolicyState;
 
 /// The fold of one kind of stream. Events come decoded, of the stream's own kind, in order.
@@ -36,7 +36,9 @@ impl Aggregate for RequestAggregate {
     fn evolve(state: Option<Request>, event: &Event) -> Option<Request> {
         match &event.fact {
             Fact::Request(fact) => Request::evolve(state, fact, event.at),
-            Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => state,
+            Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
+                state
+            }
         }
     }
 }
@@ -56,7 +58,9 @@ impl Aggregate for PolicyAggregate {
     fn evolve(state: Option<PolicyState>, event: &Event) -> Option<PolicyState> {
         match &event.fact {
             Fact::Policy(fact) => Some(state.unwrap_or_default().evolve(event.id, fact)),
-            Fact::Request(_) | Fact::Assignment(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => state,
+            Fact::Request(_) | Fact::Assignment(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
+                state
+            }
         }
     }
 }
@@ -66,7 +70,9 @@ impl Aggregate for DutyAggregate {
     fn evolve(state: Option<Duty>, event: &Event) -> Option<Duty> {
         match &event.fact {
             Fact::Duty(fact) => Duty::evolve(state, fact, event.at),
-            Fact::Request(_) | Fact::Assignment(_) | Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => state,
+            Fact::Request(_) | Fact::Assignment(_) | Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => {
+                state
+            }
         }
     }
 }

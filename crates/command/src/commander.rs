@@ -94,7 +94,8 @@ impl Commander {
         command: Command,
         mut decide: impl FnMut(&Loaded<A::State>, Timestamp) -> Result<Fact, R>,
     ) -> Result<Outcome<A::State>, CommandError<R>> {
-        self.execute_async::<A, R, _>(stream, command, |loaded, at| std::future::ready(decide(&loaded, at))).await
+        self.execute_async::<A, R, _>(stream, command, |loaded, at| std::future::ready(decide(&loaded, at)))
+            .await
     }
 
     /// [`execute`](Self::execute) for a decision that needs facts fetched for each try (the policy as it stands, a directory).
@@ -200,7 +201,13 @@ impl Commander {
         if revision != expected.revision_of_next() {
             // Written long before, further back: what was loaded lacked it.
             self.look_again::<A>(attempt).await?;
-            return Ok(Some(Outcome { event, revision, position, repeated, state: attempt.loaded.state.clone() }));
+            return Ok(Some(Outcome {
+                event,
+                revision,
+                position,
+                repeated,
+                state: attempt.loaded.state.clone(),
+            }));
         }
         let mut loaded = Arc::unwrap_or_clone(attempt.loaded.clone());
         loaded.push::<A>(&event, revision, position);
@@ -217,11 +224,7 @@ impl Commander {
         event: Event,
     ) -> Result<Option<Outcome<A::State>>, CommandError<R>> {
         self.look_again::<A>(attempt).await?;
-        if attempt.loaded.commands.contains_key(&event.id) {
-            Ok(None)
-        } else {
-            Err(CommandError::KeyReused)
-        }
+        if attempt.loaded.commands.contains_key(&event.id) { Ok(None) } else { Err(CommandError::KeyReused) }
     }
 
     fn event<S, R>(

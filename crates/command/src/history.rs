@@ -50,7 +50,12 @@ impl<S> Default for Loaded<S> {
 
 impl<S> Loaded<S> {
     /// This, and one more event.
-    pub(crate) fn push<A: Aggregate<State = S>>(&mut self, event: &Event, revision: Revision, position: Position) {
+    pub(crate) fn push<A: Aggregate<State = S>>(
+        &mut self,
+        event: &Event,
+        revision: Revision,
+        position: Position,
+    ) {
         self.state = A::evolve(self.state.take(), event);
         self.revision = Some(revision);
         self.position = Some(position);
@@ -99,7 +104,11 @@ pub(crate) async fn catch_up<A: Aggregate>(
 }
 
 /// The event of a stream at a revision where there is known to be one.
-pub(crate) async fn event_at(log: &dyn EventLog, name: &StreamName, revision: Revision) -> Result<Event, LoadError> {
+pub(crate) async fn event_at(
+    log: &dyn EventLog,
+    name: &StreamName,
+    revision: Revision,
+) -> Result<Event, LoadError> {
     let mut events = log.read_stream(name, revision.0.checked_sub(1).map(Revision));
     match events.try_next().await.map_err(|error| unreadable(name, error))? {
         Some(recorded) if recorded.revision == revision => Ok(decode(name, &recorded)?),

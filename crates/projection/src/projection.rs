@@ -1,0 +1,181 @@
+//! The handle that readers share.
+
+use crate::database::{self, Place};
+use crate::{Follower, ReadModel};
+use event_log::{EventLog, LogError, Position};
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, watch};
+
+/// A read model that is being filled. Clones share it.
+#[derive(Clone)]
+pub struct Projection {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) place: Place,
+    pub(crate) name: String,
+    pub(crate) log: Arc<dyn EventLog>,
+    writer: Mutex<Connection>,
+    /// `None`: in memory, where everyone uses the one connection.
+    reader: Mutex<Option<Connection>>,
+    pub(crate) applied: watch::Sender<Position>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) caught_up: watch::Sender<bool>,
+    /// A reader met damage: the file is to be made anew.
+    pub(crate) damaged: Notify,
+}
+
+/// How a read model does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It has not begun, or stopped.
+    Idle,
+    /// It follows the log.
+    Following,
+    /// It is behind, and tries again.
+    Failing {
+        /// What went wrong last.
+        why: String,
+    },
+}
+
+/// The database could not be opened or made.
+#[derive(Debug, thiserror::Error)]
+#[error("the read model's database cannot be opened: {0}")]
+pub struct OpenError(#[from] rusqlite::Error);
+
+/// A read failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the read model cannot be read: {0}")]
+pub struct ReadError(#[from] pub rusqlite::Error);
+
+impl Projection {
+    /// Opens the read model in `folder` (`None`: in memory), making it where it is missing or damaged. The follower fills it;
+    /// until that has looked at the log, nothing counts as applied.
+    pub fn open<M: ReadModel>(
+        folder: Option<&Path>,
+        model: M,
+        log: Arc<dyn EventLog>,
+    ) -> Result<(Self, Follower<M>), OpenError> {
+        let place = Place::of(folder, &model);
+        let (writer, reader) = (place.open()?, place.open_reader()?);
+        let shared = Arc::new(Shared {
+            place,
+            name: model.name().to_owned(),
+            log,
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            applied: watch::Sender::new(Position::START),
+            health: watch::Sender::new(Health::Idle),
+            caught_up: watch::Sender::new(false),
+            damaged: Notify::new(),
+        });
+        Ok((Self { shared: shared.clone() }, Follower::new(shared, model)))
+    }
+
+    /// Reads. Everything in one call sees the same state of the tables, which is the fold of the log up to some position at
+    /// or after [`applied`](Self::applied) as it was before the call. Keep it short: it runs on the calling task.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
+        let answer = self.shared.with_reader(|connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            read(&snapshot)
+        });
+        if answer.as_ref().is_err_and(database::is_damage) {
+            self.shared.damaged.notify_one();
+        }
+        Ok(answer?)
+    }
+
+    /// How far it is.
+    pub fn applied(&self) -> Position {
+        *self.shared.applied.borrow()
+    }
+
+    /// Returns once the event at `position`, and so everything before it, is applied. Never, if the log never gets there:
+    /// bound it by the caller's deadline.
+    pub async fn wait_for(&self, position: Position) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.shared.applied.subscribe().wait_for(|applied| *applied >= position).await;
+    }
+
+    /// Tells each position that is reached; only the latest is kept.
+    pub fn changes(&self) -> watch::Receiver<Position> {
+        self.shared.applied.subscribe()
+    }
+
+    /// Whether it has reached the head that the log had when following began. Before, answers may be old.
+    pub fn is_caught_up(&self) -> bool {
+        *self.shared.caught_up.borrow()
+    }
+
+    /// Returns once [`is_caught_up`](Self::is_caught_up).
+    pub async fn caught_up(&self) {
+        let _ = self.shared.caught_up.subscribe().wait_for(|done| *done).await;
+    }
+
+    /// How many positions the log's head is ahead; for logs with gaps, more than there are events.
+    pub async fn lag(&self) -> Result<u64, LogError> {
+        let head = self.shared.log.head().await?;
+        Ok(head.0.saturating_sub(self.applied().0))
+    }
+
+    /// Waits until everything that the log holds now is applied, for decisions that must know the latest.
+    pub async fn reach_head(&self) -> Result<Position, LogError> {
+        let head = self.shared.log.head().await?;
+        self.wait_for(head).await;
+        Ok(head)
+    }
+
+    /// How it does.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// How many events were set aside because they could not be decoded, or the read model failed on them. Each was logged.
+    pub fn set_aside_count(&self) -> Result<u64, ReadError> {
+        self.read(database::count_set_aside)
+    }
+}
+
+impl Shared {
+    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        work(&mut lock(&self.writer))
+    }
+
+    fn with_reader<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        {
+            let reader = lock(&self.reader);
+            if let Some(connection) = reader.as_ref() {
+                return work(connection);
+            }
+        }
+        work(&lock(&self.writer))
+    }
+
+    /// Starts over with empty tables.
+    pub(crate) fn make_anew(&self) -> rusqlite::Result<()> {
+        let mut reader = lock(&self.reader);
+        let mut writer = lock(&self.writer);
+        *reader = None;
+        // Closes the file.
+        *writer = Connection::open_in_memory()?;
+        self.place.delete();
+        *writer = self.place.open()?;
+        *reader = self.place.open_reader()?;
+        Ok(())
+    }
+}
+
+/// A panic of a reader's closure leaves no transaction open: its guard rolls back.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for Projection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Projection({} at {:?})", self.shared.name, self.applied())
+    }
+}
