@@ -1,0 +1,88 @@
+//! The policy in force, read from its stream before every decision: a change that was acknowledged anywhere counts here.
+
+use command::{Aggregate as _, PolicyAggregate};
+use domain::EventId;
+use event_log::{EventLog, LogError, Revision, StreamName};
+use futures::TryStreamExt as _;
+use journal::{DecodeError, Stream};
+use policy::{Compiled, PolicyState};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// A policy that is in force, ready to be asked.
+#[derive(Debug)]
+pub struct InForce {
+    /// The event that applied it; decisions record this.
+    pub event: EventId,
+    /// The compiled policy.
+    pub compiled: Compiled,
+    /// Everything that is known of how it came about.
+    pub state: PolicyState,
+}
+
+/// Why there is no policy to decide by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyUnknown {
+    /// None was ever applied: nothing is allowed.
+    #[error("no policy has been applied yet")]
+    NeverApplied,
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A policy event cannot be decoded: no new decisions until it can.
+    #[error("a policy event cannot be read: {0}")]
+    Undecodable(#[from] DecodeError),
+    /// What was applied does not compile on this release.
+    #[error("the policy cannot be used: {0}")]
+    Unusable(String),
+}
+
+#[derive(Default)]
+struct Seen {
+    revision: Option<Revision>,
+    state: Option<PolicyState>,
+    in_force: Option<Arc<InForce>>,
+}
+
+/// Reads the policy stream, and keeps what it has read.
+pub struct PolicyBook {
+    log: Arc<dyn EventLog>,
+    stream: StreamName,
+    seen: Mutex<Seen>,
+}
+
+impl std::fmt::Debug for PolicyBook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PolicyBook").finish_non_exhaustive()
+    }
+}
+
+impl PolicyBook {
+    /// A book over the policy stream of `log`.
+    pub fn new(log: Arc<dyn EventLog>) -> Result<Self, LogError> {
+        let stream = Stream::Policy.to_string().parse().map_err(|_| LogError::Corrupt("policy stream name".into()))?;
+        Ok(Self { log, stream, seen: Mutex::default() })
+    }
+
+    /// The policy in force, having seen every change that was acknowledged before the call.
+    pub async fn current(&self) -> Result<Arc<InForce>, PolicyUnknown> {
+        let mut seen = self.seen.lock().await;
+        let mut news = self.log.read_stream(&self.stream, seen.revision);
+        while let Some(recorded) = news.try_next().await? {
+            let event = journal::decode(&recorded.envelope.body)?;
+            let state = PolicyAggregate::evolve(seen.state.clone(), &event);
+            seen.state = state;
+            seen.revision = Some(recorded.revision);
+            seen.in_force = None;
+        }
+        if let Some(in_force) = &seen.in_force {
+            return Ok(Arc::clone(in_force));
+        }
+        let state = seen.state.clone().ok_or(PolicyUnknown::NeverApplied)?;
+        let (event, policy) = state.applied().ok_or(PolicyUnknown::NeverApplied)?;
+        let compiled = Compiled::new(policy.clone()).map_err(|error| PolicyUnknown::Unusable(error.to_string()))?;
+        let in_force = Arc::new(InForce { event, compiled, state });
+        seen.in_force = Some(Arc::clone(&in_force));
+        Ok(in_force)
+    }
+}

@@ -1,0 +1,512 @@
+//! The read model of requests: every story as it was stored, and columns to find it by.
+//!
+//! A row of `request` is what queries select on; what is shown and decided is folded from the stored events of
+//! `request_event`, so there is no second form of a request's state that could differ from the log.
+
+use domain::{BatchId, EventId, Person, PersonId, RequestId, Timestamp};
+use event_log::{Position, Revision};
+use journal::{DecodeError, Event, Fact};
+use lifecycle::state::{Phase, Status};
+use lifecycle::{Request, RequestEvent};
+use projection::{Item, Projection, ProjectionError, ReadModel};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many folded requests are kept while events are applied: what is worked on, not history.
+const FOLDED_MAX: usize = 20_000;
+
+const SCHEMA: &str = "
+CREATE TABLE request (
+    id BLOB PRIMARY KEY,
+    position INTEGER NOT NULL,
+    last_position INTEGER NOT NULL,
+    requester TEXT NOT NULL,
+    raiser TEXT NOT NULL,
+    account TEXT NOT NULL,
+    entitlement TEXT NOT NULL,
+    principal TEXT,
+    batch BLOB,
+    status INTEGER NOT NULL,
+    decide_until INTEGER NOT NULL,
+    by_rule INTEGER NOT NULL,
+    window_end INTEGER,
+    unfinished INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX request_newest ON request (position DESC);
+CREATE INDEX request_requester ON request (requester, position DESC);
+CREATE INDEX request_raiser ON request (raiser, position DESC);
+CREATE INDEX request_account ON request (account, position DESC);
+CREATE INDEX request_batch ON request (batch) WHERE batch IS NOT NULL;
+CREATE INDEX request_pending ON request (decide_until, id) WHERE status = 1;
+CREATE INDEX request_unfinished ON request (id) WHERE unfinished = 1;
+CREATE INDEX request_changed ON request (last_position);
+CREATE TABLE request_event (
+    request BLOB NOT NULL,
+    revision INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (request, revision)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE decider (person TEXT NOT NULL, request BLOB NOT NULL, PRIMARY KEY (person, request)) STRICT, WITHOUT ROWID;
+CREATE TABLE linked (person TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
+    PRIMARY KEY (person, issuer, subject)) STRICT, WITHOUT ROWID;
+CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// One request with its whole story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Story {
+    /// What the events add up to.
+    pub request: Request,
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+    /// Ordinal of the latest event.
+    pub revision: Revision,
+    /// Where in the log the latest event is.
+    pub position: Position,
+}
+
+impl Story {
+    /// Folds events of one request, oldest first; `None` when the first is not its raising.
+    pub fn fold(events: Vec<Event>, position: Position) -> Option<Self> {
+        let facts = events.iter().filter_map(|event| match &event.fact {
+            Fact::Request(fact) => Some((fact, event.at)),
+            Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
+        });
+        let request = Request::fold(facts)?;
+        let revision = Revision(u64::try_from(events.len()).ok()?.checked_sub(1)?);
+        Some(Self { request, events, revision, position })
+    }
+
+    /// The latest event that ended, rejected or expired the request.
+    pub fn ending(&self) -> Option<&Event> {
+        self.events.iter().find(|event| matches!(&event.fact, Fact::Request(fact) if fact.ends()))
+    }
+}
+
+/// Why a request cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum StoryError {
+    /// The read model could not be asked.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// A stored event of the request cannot be relied on.
+    #[error("the history of the request cannot be read: {0}")]
+    Undecodable(#[from] DecodeError),
+    /// The history does not begin with its raising, or was quarantined.
+    #[error("the history of the request is damaged")]
+    Damaged,
+}
+
+impl From<rusqlite::Error> for StoryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Projection(error.into())
+    }
+}
+
+/// Which requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Requested or raised by this person.
+    pub involving: Option<Person>,
+    /// Requested by this person.
+    pub requester: Option<Person>,
+    /// Pending, or decided by this person.
+    pub pending_or_decided_by: Option<Person>,
+    /// Of one account.
+    pub account: Option<domain::AccountId>,
+    /// Of one batch.
+    pub batch: Option<BatchId>,
+    /// Of these statuses; none: all.
+    pub statuses: BTreeSet<Status>,
+}
+
+const fn status_number(status: Status) -> i64 {
+    match status {
+        Status::Requested => 1,
+        Status::Rejected => 2,
+        Status::Expired => 3,
+        Status::Approved => 4,
+        Status::Ended => 5,
+    }
+}
+
+/// Fills the read model.
+#[derive(Default)]
+pub struct RequestsModel {
+    folded: BTreeMap<RequestId, Request>,
+}
+
+impl ReadModel for RequestsModel {
+    fn name(&self) -> &'static str {
+        "requests"
+    }
+
+    fn schema(&self) -> &'static str {
+        SCHEMA
+    }
+
+    fn apply(&mut self, tx: &Transaction<'_>, item: &Item) -> rusqlite::Result<()> {
+        match &item.event {
+            Ok(event) => match &event.fact {
+                Fact::Request(fact) => self.apply_request(tx, item, event, fact),
+                Fact::Person(linked) => link(tx, &linked.person, &linked.same_as),
+                Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => Ok(()),
+            },
+            Err(why) => quarantine(tx, item, &why.to_string()),
+        }
+    }
+}
+
+impl RequestsModel {
+    fn apply_request(
+        &mut self,
+        tx: &Transaction<'_>,
+        item: &Item,
+        event: &Event,
+        fact: &RequestEvent,
+    ) -> rusqlite::Result<()> {
+        let Some(id) = request_of(item) else { return quarantine(tx, item, "a request's event in another stream") };
+        let before = match self.folded.remove(&id) {
+            Some(request) => Some(request),
+            None => load(tx, &id).ok().flatten().map(|story| story.request),
+        };
+        let Some(request) = Request::evolve(before, fact, event.at) else {
+            return quarantine(tx, item, "the story does not begin with its raising");
+        };
+        tx.prepare_cached("INSERT OR IGNORE INTO request_event (request, revision, position, body) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                id.as_bytes(),
+                sql(item.recorded.revision.0),
+                sql(item.recorded.position.0),
+                item.recorded.envelope.body.as_ref()
+            ])?;
+        write_row(tx, &id, &request, sql(item.recorded.position.0))?;
+        if let (RequestEvent::Endorsed(_) | RequestEvent::Approved(_) | RequestEvent::Rejected(_), Some(actor)) =
+            (fact, &event.actor)
+        {
+            tx.prepare_cached("INSERT OR IGNORE INTO decider (person, request) VALUES (?1, ?2)")?
+                .execute(params![actor.person.id().as_str(), id.as_bytes()])?;
+        }
+        if self.folded.len() >= FOLDED_MAX {
+            self.folded.clear();
+        }
+        self.folded.insert(id, request);
+        Ok(())
+    }
+}
+
+fn request_of(item: &Item) -> Option<RequestId> {
+    match item.recorded.stream.as_str().parse().ok()? {
+        journal::Stream::Request(id) => Some(id),
+        journal::Stream::Assignment(_)
+        | journal::Stream::Policy
+        | journal::Stream::Duty(_)
+        | journal::Stream::Signal(_)
+        | journal::Stream::Person(_) => None,
+    }
+}
+
+/// SQLite's integers are signed; positions and revisions stay far below their limit.
+fn sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn write_row(tx: &Transaction<'_>, id: &RequestId, request: &Request, position: i64) -> rusqlite::Result<()> {
+    let raised = &request.raised;
+    let window_end = request.window().map(|window| window.end().as_millisecond());
+    let unfinished = match &request.phase {
+        Phase::Approved { .. } => true,
+        Phase::Ended { .. } => request.is_closing(),
+        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
+    };
+    tx.prepare_cached(
+        "INSERT INTO request (id, position, last_position, requester, raiser, account, entitlement, principal, batch,
+             status, decide_until, by_rule, window_end, unfinished)
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT (id) DO UPDATE SET last_position = ?2, status = ?9, window_end = ?12, unfinished = ?13",
+    )?
+    .execute(params![
+        id.as_bytes(),
+        position,
+        raised.requester.id().as_str(),
+        raised.raiser.person.id().as_str(),
+        raised.target.account().as_str(),
+        raised.target.entitlement().arn(),
+        raised.grounds.principal.as_ref().map(domain::PrincipalId::as_str),
+        raised.batch.as_ref().map(BatchId::as_bytes),
+        status_number(request.status()),
+        request.decide_until().as_millisecond(),
+        raised.grounds.plan.is_none(),
+        window_end,
+        unfinished,
+    ])?;
+    Ok(())
+}
+
+/// A stream with an event that cannot be relied on: no grant rests on it any more, and an SRE must look.
+fn quarantine(tx: &Transaction<'_>, item: &Item, why: &str) -> rusqlite::Result<()> {
+    tracing::error!(
+        stream = %item.recorded.stream, position = item.recorded.position.0, why, "an event cannot be read"
+    );
+    tx.execute(
+        "INSERT OR IGNORE INTO quarantine (stream, position, why) VALUES (?1, ?2, ?3)",
+        params![item.recorded.stream.as_str(), sql(item.recorded.position.0), why],
+    )?;
+    if let Some(id) = request_of(item) {
+        tx.execute(
+            "UPDATE request SET quarantined = 1, last_position = ?2 WHERE id = ?1",
+            params![id.as_bytes(), sql(item.recorded.position.0)],
+        )?;
+    }
+    Ok(())
+}
+
+fn link(tx: &Transaction<'_>, person: &Person, other: &Person) -> rusqlite::Result<()> {
+    let mut insert =
+        tx.prepare_cached("INSERT OR IGNORE INTO linked (person, issuer, subject) VALUES (?1, ?2, ?3)")?;
+    for (of, is) in [(person, other), (other, person)] {
+        insert.execute(params![of.id().as_str(), is.issuer.as_str(), is.subject.as_str()])?;
+    }
+    Ok(())
+}
+
+fn load(connection: &Connection, id: &RequestId) -> Result<Option<Story>, StoryError> {
+    let mut statement = connection
+        .prepare_cached("SELECT body, position FROM request_event WHERE request = ?1 ORDER BY revision")?;
+    let mut rows = statement.query(params![id.as_bytes()])?;
+    let mut events = Vec::new();
+    let mut position = Position::START;
+    while let Some(row) = rows.next()? {
+        events.push(journal::decode(row.get_ref(0)?.as_blob().map_err(|_| StoryError::Damaged)?)?);
+        position = Position(row.get::<_, i64>(1)?.unsigned_abs());
+    }
+    if events.is_empty() {
+        return Ok(None);
+    }
+    Story::fold(events, position).map(Some).ok_or(StoryError::Damaged)
+}
+
+/// The read model of requests, to be asked.
+#[derive(Clone)]
+pub struct Requests {
+    projection: Projection,
+}
+
+impl Requests {
+    /// The queries over a running projection of [`RequestsModel`].
+    pub fn new(projection: Projection) -> Self {
+        Self { projection }
+    }
+
+    /// The projection itself, for waiting and for health.
+    pub fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
+    /// One request; `None` when there is none.
+    pub fn get(&self, id: &RequestId) -> Result<Option<Story>, StoryError> {
+        self.ask(|connection| {
+            let quarantined: Option<bool> = connection
+                .prepare_cached("SELECT quarantined FROM request WHERE id = ?1")?
+                .query_row(params![id.as_bytes()], |row| row.get(0))
+                .optional()?;
+            if quarantined == Some(true) {
+                return Err(StoryError::Damaged);
+            }
+            load(connection, id)
+        })
+    }
+
+    /// Requests newest first, those raised before `before` (the `cursor` of the last one of the page before), at most `limit`.
+    /// Requests whose history cannot be read are left out: asking for one of them says so.
+    pub fn newest(
+        &self,
+        selection: &Selection,
+        before: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, Story)>, StoryError> {
+        let (condition, mut values) = selection.sql();
+        values.push(Value::Integer(before.map_or(i64::MAX, |cursor| cursor.0)));
+        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let text = format!(
+            "SELECT id, position FROM request WHERE quarantined = 0 AND {condition} AND position < ? ORDER BY position DESC LIMIT ?"
+        );
+        self.stories(&text, values, |row| row.get(1).map(Cursor))
+    }
+
+    /// Requests that changed after a position, in the order of their latest change; for watching.
+    pub fn changed_since(&self, after: Position, limit: usize) -> Result<Vec<(Cursor, Story)>, StoryError> {
+        let values = vec![Value::Integer(sql(after.0)), Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))];
+        let text = "SELECT id, last_position FROM request WHERE quarantined = 0 AND last_position > ? ORDER BY last_position LIMIT ?";
+        self.stories(text, values, |row| row.get(1).map(Cursor))
+    }
+
+    /// Pending requests, those with the nearest deadline first, after a `(deadline in ms, id)`.
+    pub fn pending(
+        &self,
+        after: Option<(i64, RequestId)>,
+        limit: usize,
+    ) -> Result<Vec<((i64, RequestId), Story)>, StoryError> {
+        let (deadline, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
+        let values = vec![
+            Value::Integer(deadline),
+            Value::Blob(id),
+            Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)),
+        ];
+        let text = "SELECT id, decide_until FROM request
+            WHERE status = 1 AND quarantined = 0 AND (decide_until, id) > (?, ?) ORDER BY decide_until, id LIMIT ?";
+        let found = self.stories(text, values, |row| row.get::<_, i64>(1))?;
+        Ok(found.into_iter().map(|(at, story)| ((at, story.request.raised.id), story)).collect())
+    }
+
+    /// Pending requests whose deadline is at or before `at`, and the next deadline after those.
+    pub fn overdue(&self, at: Timestamp, limit: usize) -> Result<(Vec<RequestId>, Option<Timestamp>), StoryError> {
+        self.ask(|connection| {
+            let due = ids(
+                connection,
+                "SELECT id FROM request WHERE status = 1 AND quarantined = 0 AND decide_until <= ?1 ORDER BY decide_until, id LIMIT ?2",
+                params![at.as_millisecond(), i64::try_from(limit).unwrap_or(i64::MAX)],
+            )?;
+            let next: Option<i64> = connection
+                .prepare_cached("SELECT min(decide_until) FROM request WHERE status = 1 AND quarantined = 0 AND decide_until > ?1")?
+                .query_row([at.as_millisecond()], |row| row.get(0))?;
+            Ok((due, next.and_then(|ms| Timestamp::from_millisecond(ms).ok())))
+        })
+    }
+
+    /// Pending requests that their rule asks nobody about.
+    pub fn pending_by_rule(&self, limit: usize) -> Result<Vec<RequestId>, StoryError> {
+        self.ask(|connection| {
+            ids(
+                connection,
+                "SELECT id FROM request WHERE status = 1 AND quarantined = 0 AND by_rule = 1 ORDER BY decide_until, id LIMIT ?1",
+                params![i64::try_from(limit).unwrap_or(i64::MAX)],
+            )
+        })
+    }
+
+    /// Every request that is approved or closing, and can be read: what AWS must agree with. Sorted by id.
+    pub fn unfinished(&self) -> Result<Vec<Story>, StoryError> {
+        let text = "SELECT id, 0 FROM request WHERE unfinished = 1 AND quarantined = 0 ORDER BY id";
+        Ok(self.stories(text, Vec::new(), |_| Ok(()))?.into_iter().map(|((), story)| story).collect())
+    }
+
+    /// Streams with an event that cannot be read.
+    pub fn quarantined(&self) -> Result<Vec<String>, StoryError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached("SELECT stream FROM quarantine ORDER BY stream")?;
+            let streams = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(streams)
+        })
+    }
+
+    /// The other identities of the human behind `person`, found by following every link.
+    pub fn linked(&self, person: &Person) -> Result<BTreeSet<Person>, StoryError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached("SELECT issuer, subject FROM linked WHERE person = ?1")?;
+            let mut found = BTreeSet::from([person.clone()]);
+            let mut unasked = vec![person.clone()];
+            while let Some(next) = unasked.pop() {
+                let rows = statement.query_map([next.id().as_str()], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })?;
+                for row in rows {
+                    let (issuer, subject) = row?;
+                    let other = Person::new(&issuer, &subject).map_err(|_| StoryError::Damaged)?;
+                    if found.insert(other.clone()) {
+                        unasked.push(other);
+                    }
+                }
+            }
+            found.remove(person);
+            Ok(found)
+        })
+    }
+
+    /// Whether this person has decided, or helped to decide, a request.
+    pub fn decided(&self, person: &PersonId, request: &RequestId) -> Result<bool, StoryError> {
+        self.ask(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT 1 FROM decider WHERE person = ?1 AND request = ?2")?
+                .exists(params![person.as_str(), request.as_bytes()])?)
+        })
+    }
+
+    /// The event of this id in a request's story, to see whether a command was done before.
+    pub fn event(&self, request: &RequestId, event: EventId) -> Result<Option<Event>, StoryError> {
+        Ok(self.get(request)?.and_then(|story| story.events.into_iter().find(|found| found.id == event)))
+    }
+
+    fn stories<K>(
+        &self,
+        text: &str,
+        values: Vec<Value>,
+        key: impl Fn(&Row<'_>) -> rusqlite::Result<K>,
+    ) -> Result<Vec<(K, Story)>, StoryError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(text)?;
+            let found: Vec<([u8; 16], K)> = statement
+                .query_map(params_from_iter(values), |row| Ok((row.get(0)?, key(row)?)))?
+                .collect::<Result<_, _>>()?;
+            let mut stories = Vec::with_capacity(found.len());
+            for (id, key) in found {
+                let id = RequestId::from_slice(&id).map_err(|_| StoryError::Damaged)?;
+                if let Ok(Some(story)) = load(connection, &id) {
+                    stories.push((key, story));
+                }
+            }
+            Ok(stories)
+        })
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoryError>) -> Result<T, StoryError> {
+        self.projection.read(question)?
+    }
+}
+
+/// The place of a request in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub i64);
+
+fn ids(connection: &Connection, text: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<RequestId>, StoryError> {
+    let mut statement = connection.prepare_cached(text)?;
+    let rows = statement.query_map(values, |row| row.get::<_, [u8; 16]>(0))?;
+    rows.map(|id| RequestId::from_slice(&id?).map_err(|_| StoryError::Damaged)).collect()
+}
+
+impl Selection {
+    /// A condition with its values.
+    fn sql(&self) -> (String, Vec<Value>) {
+        let mut parts = vec!["1 = 1".to_owned()];
+        let mut values = Vec::new();
+        let mut name = |person: &Person| Value::Text(person.id().to_string());
+        if let Some(person) = &self.involving {
+            parts.push("(requester = ? OR raiser = ?)".to_owned());
+            values.extend([name(person), name(person)]);
+        }
+        if let Some(person) = &self.requester {
+            parts.push("requester = ?".to_owned());
+            values.push(name(person));
+        }
+        if let Some(person) = &self.pending_or_decided_by {
+            parts.push("(status = 1 OR EXISTS (SELECT 1 FROM decider d WHERE d.person = ? AND d.request = request.id))".to_owned());
+            values.push(name(person));
+        }
+        if let Some(account) = &self.account {
+            parts.push("account = ?".to_owned());
+            values.push(Value::Text(account.to_string()));
+        }
+        if let Some(batch) = &self.batch {
+            parts.push("batch = ?".to_owned());
+            values.push(Value::Blob(batch.as_bytes().to_vec()));
+        }
+        if !self.statuses.is_empty() {
+            let places = vec!["?"; self.statuses.len()].join(", ");
+            parts.push(format!("status IN ({places})"));
+            values.extend(self.statuses.iter().map(|status| Value::Integer(status_number(*status))));
+        }
+        (parts.join(" AND "), values)
+    }
+}

@@ -1,0 +1,150 @@
+//! Who is asking: the acting person with every known identity, their groups now, and what the deployment lets them be.
+
+use crate::place::{self, PlaceUnknown};
+use aws::{CachedDirectory, LookupError};
+use domain::{GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
+use identity::Caller;
+use lifecycle::state::{Acting, Identities};
+use std::collections::BTreeSet;
+
+/// The source of groups that the directory tells.
+pub const IDENTITY_STORE: &str = "identity-store";
+
+/// Who administers and who audits. From the deployment's configuration, out of an administrator's reach at run time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authorities {
+    /// Members of these administer.
+    pub administrators: BTreeSet<GroupRef>,
+    /// Members of these audit.
+    pub auditors: BTreeSet<GroupRef>,
+    /// These programs may raise for others.
+    pub raisers: BTreeSet<Person>,
+}
+
+/// A caller, with everything that decisions ask about.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// The acting person under every known identity.
+    pub acting: Acting,
+    /// Their groups now.
+    pub groups: Groups,
+    /// When their token ends; watches end with it.
+    pub token_ends_at: Timestamp,
+    /// Whether they administer.
+    pub is_administrator: bool,
+    /// Whether they audit.
+    pub is_auditor: bool,
+    /// Whether they may raise for others.
+    pub may_raise_for_others: bool,
+}
+
+impl Who {
+    /// The identity that acts.
+    pub fn person(&self) -> &Person {
+        &self.acting.actor.person
+    }
+
+    /// Their user in Identity Center.
+    pub fn principal(&self) -> Option<&PrincipalId> {
+        self.acting.identities.principal.as_ref()
+    }
+
+    /// From a verified caller. `caller.groups` are those of the token and of the directory together, as [`groups_of_caller`]
+    /// makes them; `linked` are the other identities of the same human.
+    pub fn new(
+        caller: &Caller,
+        principal: Option<PrincipalId>,
+        linked: BTreeSet<Person>,
+        authorities: &Authorities,
+    ) -> Self {
+        let groups =
+            caller.groups.clone().unwrap_or_else(|| Groups::Unknown("no source of groups is configured".into()));
+        let mut people = linked;
+        people.insert(caller.actor.person.clone());
+        let human = caller.actor.is_human();
+        Self {
+            is_administrator: human && groups.any_of(&authorities.administrators),
+            is_auditor: groups.any_of(&authorities.auditors),
+            may_raise_for_others: authorities.raisers.contains(&caller.actor.person),
+            acting: Acting { actor: caller.actor.clone(), identities: Identities { people, principal } },
+            groups,
+            token_ends_at: caller.expires_at,
+        }
+    }
+}
+
+/// The user in Identity Center that a caller is, by the immutable claim that their issuer is configured with.
+pub fn principal_of_caller(
+    directory: &CachedDirectory,
+    caller: &Caller,
+) -> Result<Option<PrincipalId>, LookupError> {
+    let (Some(snapshot), Some(id)) = (directory.snapshot(), caller.directory_id.as_deref()) else {
+        return Ok(None);
+    };
+    let found = match snapshot.user_by_external_id(caller.actor.person.issuer.as_str(), id) {
+        Err(LookupError::NotFound) => snapshot.user_by_id(id),
+        other => other,
+    };
+    match found {
+        Ok(principal) => Ok(Some(principal.clone())),
+        Err(LookupError::NotFound) => Ok(None),
+        Err(ambiguous) => Err(ambiguous),
+    }
+}
+
+/// The groups of a caller now: those that their token says and those of their user in the directory. Unknown as soon as one of
+/// the two cannot be told.
+pub fn groups_of_caller(
+    directory: &CachedDirectory,
+    caller: &Caller,
+    now: Timestamp,
+    age_max: SignedDuration,
+) -> Groups {
+    let claimed = match &caller.groups {
+        None => BTreeSet::new(),
+        Some(Groups::Known(groups)) => groups.clone(),
+        Some(unknown @ Groups::Unknown(_)) => return unknown.clone(),
+    };
+    let principal = match principal_of_caller(directory, caller) {
+        Ok(principal) => principal,
+        Err(error) => return Groups::Unknown(error.to_string()),
+    };
+    with_directory(directory, principal.as_ref(), claimed, now, age_max)
+}
+
+/// The groups now of someone who is not calling, known by their user and by what was recorded of them. Groups of the directory
+/// are looked up; groups that only a token can tell are taken as recorded.
+pub fn groups_of_recorded(
+    directory: &CachedDirectory,
+    principal: Option<&PrincipalId>,
+    recorded: &BTreeSet<GroupRef>,
+    now: Timestamp,
+    age_max: SignedDuration,
+) -> Groups {
+    let claimed = recorded.iter().filter(|group| group.source.as_str() != IDENTITY_STORE).cloned().collect();
+    with_directory(directory, principal, claimed, now, age_max)
+}
+
+fn with_directory(
+    directory: &CachedDirectory,
+    principal: Option<&PrincipalId>,
+    claimed: BTreeSet<GroupRef>,
+    now: Timestamp,
+    age_max: SignedDuration,
+) -> Groups {
+    let snapshot = match place::fresh(directory, now, age_max) {
+        Ok(snapshot) => snapshot,
+        Err(error @ (PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. })) => {
+            return Groups::Unknown(error.to_string());
+        }
+        Err(other) => return Groups::Unknown(other.to_string()),
+    };
+    let Some(principal) = principal else { return Groups::Known(claimed) };
+    match snapshot.user(principal) {
+        Some(user) if user.enabled => {
+            Groups::Known(claimed.into_iter().chain(snapshot.groups_of(principal)).collect())
+        }
+        Some(_) => Groups::Unknown("the user is disabled in the directory".into()),
+        None => Groups::Unknown("the user is gone from the directory".into()),
+    }
+}
