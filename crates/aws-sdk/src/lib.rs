@@ -1,1 +1,22 @@
-//! (empty room)
+//! The ports of `aws`, on the AWS SDK: [`connect`] makes all three adapters.
+//!
+//! What every adapter keeps to:
+//! - A call that changes something is tried once: the caller observes before it retries, the SDK would not.
+//! - It is signed with the attempt's own time, and the SDK's correction of clock skew is off, for the skew that it learns would
+//!   turn a stale signature into a fresh one and the fence with it.
+//! - Every call has a deadline. Lists are read until there is no token; a list that cannot be read to its end is an error, never a
+//!   short list.
+//!
+//! Left out: decisions, retries, budgets across replicas. They are `services/activation`'s.
+
+mod assignments;
+mod connect;
+mod directory;
+mod error;
+mod pages;
+mod sts;
+
+pub use assignments::SdkAssignments;
+pub use connect::{Adapters, AwsConfig, ConnectError, StaticCredentials, connect, partition_of};
+pub use directory::SdkDirectory;
+pub use sts::SdkSts;

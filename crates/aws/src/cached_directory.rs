@@ -24,9 +24,9 @@ impl Default for RefreshPace {
     /// Every five minutes; after a failure 2 s, 4 s … 5 min, each with up to half of it taken off by chance.
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(300),
+            interval: Duration::from_mins(5),
             backoff_min: Duration::from_secs(2),
-            backoff_max: Duration::from_secs(300),
+            backoff_max: Duration::from_mins(5),
         }
     }
 }

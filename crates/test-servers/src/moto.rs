@@ -32,13 +32,9 @@ impl Moto {
         let port = free_port()?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let mut command = Command::new(python_tool("moto_server")?);
-        command
-            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-            .env("MOTO_CALL_RESET_API", "true");
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string()]).env("MOTO_CALL_RESET_API", "true");
         let mut process = Process::spawn("moto_server", &mut command, tempfile::tempdir()?)?;
-        process
-            .until_http(&format!("{endpoint}/moto-api/data.json"))
-            .await?;
+        process.until_http(&format!("{endpoint}/moto-api/data.json")).await?;
         Ok(Self { endpoint, process })
     }
 
@@ -53,6 +49,13 @@ impl Moto {
     }
 }
 
+/// The instance ARN to configure, from the one that moto lists. moto makes the ARN of a permission set by appending to whatever
+/// instance ARN the caller names, and so `…instance/ssoins-…/ps-…`, which no AWS would answer. Named like this, it makes well
+/// formed ones, and knows them again as long as everybody names the instance so.
+pub fn instance_arn(listed: &str) -> String {
+    listed.replace(":instance/", ":permissionSet/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,9 +63,7 @@ mod tests {
     #[tokio::test]
     async fn moto_starts_and_answers() {
         let moto = Moto::start().await.unwrap();
-        let answer = reqwest::get(format!("{}/moto-api/data.json", moto.endpoint()))
-            .await
-            .unwrap();
+        let answer = reqwest::get(format!("{}/moto-api/data.json", moto.endpoint())).await.unwrap();
         assert!(answer.status().is_success(), "{}", moto.log_tail());
     }
 }

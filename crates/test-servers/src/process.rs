@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a server may take until it answers; generous, because test machines are busy.
-pub const READY_WITHIN: Duration = Duration::from_secs(60);
+pub const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// How often readiness is looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -56,11 +56,7 @@ impl Process {
     /// Starts `command`; its output goes to `log` in `folder`.
     pub fn spawn(name: &'static str, command: &mut Command, folder: TempDir) -> Result<Self, StartError> {
         let log = std::fs::File::create(folder.path().join("log"))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { name, child, folder })
     }
 
@@ -77,10 +73,7 @@ impl Process {
 
     /// Waits until a GET of `url` succeeds.
     pub async fn until_http(&mut self, url: &str) -> Result<(), StartError> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .map_err(std::io::Error::other)?;
+        let client = reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?;
         self.until(|| {
             let get = client.get(url).timeout(Duration::from_secs(2)).send();
             async move { get.await.is_ok_and(|answer| answer.status().is_success()) }
@@ -93,20 +86,13 @@ impl Process {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Err(StartError::Ended {
-                    name: self.name,
-                    status,
-                    log: self.log_tail(),
-                });
+                return Err(StartError::Ended { name: self.name, status, log: self.log_tail() });
             }
             if ready().await {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                return Err(StartError::Late {
-                    name: self.name,
-                    log: self.log_tail(),
-                });
+                return Err(StartError::Late { name: self.name, log: self.log_tail() });
             }
             sleep(POLL).await;
         }
@@ -167,10 +153,7 @@ mod tests {
         command.args(["-c", "echo no such thing >&2; exit 3"]);
         let mut process = Process::spawn("sh", &mut command, tempfile::tempdir().unwrap()).unwrap();
         let error = process.until(|| async { false }).await.unwrap_err();
-        assert!(
-            matches!(&error, StartError::Ended { log, .. } if log.contains("no such thing")),
-            "{error}"
-        );
+        assert!(matches!(&error, StartError::Ended { log, .. } if log.contains("no such thing")), "{error}");
     }
 
     #[tokio::test]

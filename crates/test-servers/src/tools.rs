@@ -27,11 +27,7 @@ pub fn node_modules() -> Result<PathBuf, Missing> {
 }
 
 fn existing(path: PathBuf) -> Result<PathBuf, Missing> {
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(Missing { path })
-    }
+    if path.exists() { Ok(path) } else { Err(Missing { path }) }
 }
 
 #[cfg(test)]
@@ -46,9 +42,6 @@ mod tests {
     #[test]
     fn a_missing_program_says_what_to_run() {
         let error = python_tool("no-such-program").unwrap_err();
-        assert!(
-            error.to_string().ends_with("run script/install-test-tools"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("run script/install-test-tools"), "{error}");
     }
 }

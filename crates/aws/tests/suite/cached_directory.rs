@@ -20,9 +20,9 @@ fn bench(behaviour: Behaviour) -> Bench {
     let aws =
         Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), behaviour, "https://idp.example"));
     let pace = RefreshPace {
-        interval: Duration::from_secs(300),
+        interval: Duration::from_mins(5),
         backoff_min: Duration::from_secs(2),
-        backoff_max: Duration::from_secs(60),
+        backoff_max: Duration::from_mins(1),
     };
     let cache = CachedDirectory::new(aws.clone(), clock.clone(), Arc::new(Constant(0)), pace);
     Bench { clock, aws, cache: Arc::new(cache) }
@@ -42,7 +42,7 @@ async fn there_is_nothing_before_the_first_reading() {
 
 #[tokio::test(start_paused = true)]
 async fn age_counts_from_before_the_reading() {
-    let bench = bench(Behaviour { latency: Duration::from_secs(120), ..Behaviour::default() });
+    let bench = bench(Behaviour { latency: Duration::from_mins(2), ..Behaviour::default() });
     bench.cache.refresh().await.unwrap();
     assert_eq!(bench.cache.age(bench.clock.now()), Some(SignedDuration::from_secs(120)));
 }
@@ -57,7 +57,7 @@ async fn team_423_a_changed_organisation_is_seen_at_the_next_interval() {
     bench.aws.change_directory(|contents| {
         contents.accounts.pop_first();
     });
-    sleep(Duration::from_secs(300)).await;
+    sleep(Duration::from_mins(5)).await;
     assert_eq!(bench.cache.snapshot().unwrap().contents().accounts.len(), 5);
     running.abort();
 }

@@ -1,5 +1,5 @@
 //! Tests of the crate through its public face.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cached_directory;
 mod directory_lookups;

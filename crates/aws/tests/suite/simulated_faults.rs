@@ -94,7 +94,7 @@ async fn a_lost_request_has_none() {
     let key = key(sample::WEB_DEV, sample::ADA);
     bench.aws.fail_next(Operation::Create, Fault::REQUEST_LOST);
     assert!(bench.create(&key).await.unwrap_err().outcome_unknown());
-    advance(Duration::from_secs(3600)).await;
+    advance(Duration::from_hours(1)).await;
     assert!(!bench.aws.find(&key).await.unwrap());
 }
 
@@ -106,7 +106,7 @@ async fn a_delayed_request_takes_effect_while_its_signature_is_fresh() {
     assert!(bench.aws.create(&key, bench.attempt()).await.unwrap_err().outcome_unknown());
     advance(Duration::from_secs(200)).await;
     assert!(!bench.aws.has(&key));
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     assert!(bench.aws.has(&key));
 }
 
@@ -116,7 +116,7 @@ async fn a_delayed_request_with_a_stale_signature_never_takes_effect() {
     let key = key(sample::WEB_DEV, sample::ADA);
     bench.aws.fail_next(Operation::Create, Fault::ArrivesLater(SignedDuration::from_mins(6)));
     assert!(bench.aws.create(&key, bench.attempt()).await.unwrap_err().outcome_unknown());
-    advance(Duration::from_secs(3600)).await;
+    advance(Duration::from_hours(1)).await;
     assert!(!bench.aws.has(&key));
 }
 
@@ -195,7 +195,7 @@ async fn operations_beyond_the_outstanding_limit_are_throttled() {
 async fn lists_lag_and_observers_do_not() {
     let bench = bench(Behaviour { list_lag: SignedDuration::from_secs(10), ..Behaviour::default() });
     let key = key(sample::WEB_DEV, sample::ADA);
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     bench.aws.standing(key.clone());
     assert!(!bench.aws.find(&key).await.unwrap() && bench.aws.has(&key));
     advance(Duration::from_secs(10)).await;

@@ -1,0 +1,229 @@
+//! Makes the adapters: region, endpoint, credentials, time-outs, and the Identity Center instance.
+
+use crate::error::{Effect, incomplete, sorted};
+use crate::{SdkAssignments, SdkDirectory, SdkSts, pages};
+use aws::{AwsError, Secret};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use domain::Partition;
+use domain::ports::SharedClock;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Until a connection stands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For one try of a call. AWS answers in well under a second; an attempt's deadline must leave room for this.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For a reading call with all its tries.
+const READ_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// How often the SDK tries a reading call.
+const READ_ATTEMPTS: u32 = 5;
+
+/// Where and as whom AWS is called.
+#[derive(Clone, Debug)]
+pub struct AwsConfig {
+    /// The region of the Identity Center instance; it also says the partition.
+    pub region: String,
+    /// Another endpoint for every service: an emulator, a proxy. `None`: AWS's own.
+    pub endpoint_url: Option<Url>,
+    /// `None`: the SDK's chain (environment, profile, web identity, container, instance). Fixed ones are for emulators.
+    pub credentials: Option<StaticCredentials>,
+    /// The Identity Center instance; found when there is only one.
+    pub instance_arn: Option<String>,
+    /// Its identity store; found with the instance.
+    pub identity_store_id: Option<String>,
+    /// How fast the directory is read. AWS allows 20 calls/s, to all callers together.
+    pub directory_calls_per_second: u32,
+}
+
+impl AwsConfig {
+    /// AWS itself, in `region`, with everything found by itself.
+    pub fn new(region: impl Into<String>) -> Self {
+        Self {
+            region: region.into(),
+            endpoint_url: None,
+            credentials: None,
+            instance_arn: None,
+            identity_store_id: None,
+            directory_calls_per_second: 12,
+        }
+    }
+}
+
+/// An access key that is given and not found.
+#[derive(Clone, Debug)]
+pub struct StaticCredentials {
+    /// Its public half.
+    pub access_key_id: String,
+    /// Its secret half.
+    pub secret_access_key: Secret,
+}
+
+/// The adapters of one AWS organisation.
+#[derive(Clone, Debug)]
+pub struct Adapters {
+    /// Credentials for roles.
+    pub sts: Arc<SdkSts>,
+    /// Account assignments.
+    pub assignments: Arc<SdkAssignments>,
+    /// The organisation.
+    pub directory: Arc<SdkDirectory>,
+    /// Which AWS this is.
+    pub partition: Partition,
+    /// The Identity Center instance.
+    pub instance_arn: String,
+}
+
+/// Why there are no adapters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// AWS could not be asked for the instance.
+    #[error("the Identity Center instance cannot be found: {0}")]
+    Aws(#[from] AwsError),
+    /// There is none (here).
+    #[error("there is no such Identity Center instance in {region}")]
+    NoInstance {
+        /// Where it was looked for.
+        region: String,
+    },
+    /// There are several.
+    #[error("there are several Identity Center instances; configure one of {}", arns.join(", "))]
+    SeveralInstances {
+        /// All of them.
+        arns: Vec<String>,
+    },
+    /// An instance of another AWS than the region's.
+    #[error("the Identity Center instance {arn} is not of the partition of {region}")]
+    AnotherPartition {
+        /// The instance.
+        arn: String,
+        /// The region.
+        region: String,
+    },
+}
+
+/// The partition that a region is in.
+pub fn partition_of(region: &str) -> Partition {
+    if region.starts_with("cn-") {
+        Partition::AwsCn
+    } else if region.starts_with("us-gov-") {
+        Partition::AwsUsGov
+    } else {
+        Partition::Aws
+    }
+}
+
+/// Makes the adapters. Calls AWS only when the instance or its identity store has to be found.
+pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, ConnectError> {
+    let partition = partition_of(&config.region);
+    let reading = sdk_config(&config).await;
+    let changing = reading
+        .to_builder()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT))
+        .build();
+    let sso_reading = aws_sdk_ssoadmin::Client::new(&reading);
+    let (instance_arn, identity_store_id) = match (config.instance_arn, config.identity_store_id) {
+        (Some(arn), Some(store)) => (arn, store),
+        (arn, store) => {
+            let (arn, found) = find_instance(&sso_reading, arn, &config.region).await?;
+            (arn, store.unwrap_or(found))
+        }
+    };
+    if !instance_arn.starts_with(&format!("arn:{partition}:sso:")) {
+        return Err(ConnectError::AnotherPartition { arn: instance_arn, region: config.region });
+    }
+    let assignments = SdkAssignments {
+        reading: sso_reading.clone(),
+        changing: aws_sdk_ssoadmin::Client::new(&changing),
+        instance_arn: instance_arn.clone(),
+        clock,
+    };
+    let directory = SdkDirectory {
+        organizations: aws_sdk_organizations::Client::new(&reading),
+        sso: sso_reading,
+        identity_store: aws_sdk_identitystore::Client::new(&reading),
+        instance_arn: instance_arn.clone(),
+        identity_store_id,
+        pace: pages::Pace::new(config.directory_calls_per_second),
+    };
+    Ok(Adapters {
+        sts: Arc::new(SdkSts { client: aws_sdk_sts::Client::new(&changing) }),
+        assignments: Arc::new(assignments),
+        directory: Arc::new(directory),
+        partition,
+        instance_arn,
+    })
+}
+
+fn timeouts(operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(operation)
+        .build()
+}
+
+async fn sdk_config(config: &AwsConfig) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(config.region.clone()))
+        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
+        .timeout_config(timeouts(READ_TIMEOUT))
+        .disable_clock_skew_correction(true);
+    if let Some(url) = &config.endpoint_url {
+        loader = loader.endpoint_url(url.as_str().trim_end_matches('/'));
+    }
+    if let Some(keys) = &config.credentials {
+        let secret = keys.secret_access_key.expose();
+        loader = loader.credentials_provider(Credentials::new(
+            &keys.access_key_id,
+            secret,
+            None,
+            None,
+            "configuration",
+        ));
+    }
+    loader.load().await
+}
+
+async fn find_instance(
+    sso: &aws_sdk_ssoadmin::Client,
+    wanted: Option<String>,
+    region: &str,
+) -> Result<(String, String), ConnectError> {
+    let instances = pages::all(async |token| {
+        let answer = sso
+            .list_instances()
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|error| sorted(Effect::Reads, &error))?;
+        Ok((answer.instances.unwrap_or_default(), answer.next_token))
+    })
+    .await?;
+    let mut found = Vec::new();
+    for instance in instances {
+        let arn =
+            instance.instance_arn.ok_or_else(|| incomplete(Effect::Reads, "an instance without ARN"))?;
+        let store = instance
+            .identity_store_id
+            .ok_or_else(|| incomplete(Effect::Reads, "an instance without store"))?;
+        if wanted.as_ref().is_none_or(|wanted| *wanted == arn) {
+            found.push((arn, store));
+        }
+    }
+    match found.pop() {
+        None => Err(ConnectError::NoInstance { region: region.to_owned() }),
+        Some(instance) if found.is_empty() => Ok(instance),
+        Some(instance) => {
+            found.push(instance);
+            Err(ConnectError::SeveralInstances { arns: found.into_iter().map(|(arn, _)| arn).collect() })
+        }
+    }
+}
