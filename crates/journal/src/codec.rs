@@ -70,7 +70,12 @@ pub fn decode(body: &[u8]) -> Result<Event, DecodeError> {
 
 /// The event that these bytes are, which an engine gave back as the event `id` that `writer` wrote to `stream`. Nothing rests
 /// on what an engine says beside the body: where the two differ, the event is refused.
-pub fn decode_recorded(stream: &str, id: &uuid::Uuid, writer: &str, body: &[u8]) -> Result<Event, DecodeError> {
+pub fn decode_recorded(
+    stream: &str,
+    id: &uuid::Uuid,
+    writer: &str,
+    body: &[u8],
+) -> Result<Event, DecodeError> {
     let envelope: proto::Envelope = parse(body).map_err(|_| Malformed("envelope"))?;
     if envelope.stream != stream {
         return Err(DecodeError::Misplaced { field: "stream" });
