@@ -16,13 +16,10 @@ use url::Url;
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For one try of a call. AWS answers in well under a second; an attempt's deadline must leave room for this.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one try of a call may take, if nothing else is configured. AWS answers in well under a second.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For a reading call with all its tries.
-const READ_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// How often the SDK tries a reading call.
+/// How often the SDK tries a reading call, and how many call time-outs all tries and the waiting between may take together.
 const READ_ATTEMPTS: u32 = 5;
 
 /// Where and as whom AWS is called.
@@ -38,6 +35,8 @@ pub struct AwsConfig {
     pub instance_arn: Option<String>,
     /// Its identity store; found with the instance.
     pub identity_store_id: Option<String>,
+    /// How long one try of a call may take; afterwards the outcome of a change is unknown.
+    pub call_timeout: Duration,
     /// How fast the directory is read. AWS allows 20 calls/s, to all callers together.
     pub directory_calls_per_second: u32,
 }
@@ -51,6 +50,7 @@ impl AwsConfig {
             credentials: None,
             instance_arn: None,
             identity_store_id: None,
+            call_timeout: CALL_TIMEOUT,
             directory_calls_per_second: 12,
         }
     }
@@ -126,7 +126,7 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
     let changing = reading
         .to_builder()
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts(ATTEMPT_TIMEOUT))
+        .timeout_config(timeouts(config.call_timeout, 1))
         .build();
     let sso_reading = aws_sdk_ssoadmin::Client::new(&reading);
     let (instance_arn, identity_store_id) = match (config.instance_arn, config.identity_store_id) {
@@ -162,11 +162,11 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
     })
 }
 
-fn timeouts(operation: Duration) -> TimeoutConfig {
+fn timeouts(call: Duration, tries: u32) -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(operation)
+        .connect_timeout(CONNECT_TIMEOUT.min(call))
+        .operation_attempt_timeout(call)
+        .operation_timeout(call.saturating_mul(tries))
         .build()
 }
 
@@ -174,7 +174,7 @@ async fn sdk_config(config: &AwsConfig) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(config.region.clone()))
         .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
-        .timeout_config(timeouts(READ_TIMEOUT))
+        .timeout_config(timeouts(config.call_timeout, READ_ATTEMPTS))
         .disable_clock_skew_correction(true);
     if let Some(url) = &config.endpoint_url {
         loader = loader.endpoint_url(url.as_str().trim_end_matches('/'));

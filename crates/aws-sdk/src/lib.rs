@@ -17,6 +17,8 @@ mod pages;
 mod sts;
 
 pub use assignments::SdkAssignments;
-pub use connect::{Adapters, AwsConfig, ConnectError, StaticCredentials, connect, partition_of};
+pub use connect::{
+    Adapters, AwsConfig, CALL_TIMEOUT, ConnectError, StaticCredentials, connect, partition_of,
+};
 pub use directory::SdkDirectory;
 pub use sts::SdkSts;

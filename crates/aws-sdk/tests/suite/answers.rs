@@ -10,6 +10,7 @@ use domain::ports::Clock;
 use domain::{AccountId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use wiremock::matchers::{body_partial_json, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -92,6 +93,19 @@ async fn an_answer_that_cannot_be_read_leaves_the_outcome_unknown() {
         answers(&server, "CreateAccountAssignment", 200, body).await;
         assert!(create(&server).await.unwrap_err().outcome_unknown());
     }
+}
+
+#[tokio::test]
+async fn silence_leaves_the_outcome_of_a_change_unknown() {
+    let server = MockServer::start().await;
+    let silence = ResponseTemplate::new(200).set_delay(Duration::from_mins(5));
+    Mock::given(method("POST")).respond_with(silence).mount(&server).await;
+    let config = AwsConfig { call_timeout: Duration::from_millis(200), ..with_instance(&server.uri()) };
+    let adapters = connect(config, Arc::new(WallClock)).await.unwrap();
+    let error = adapters.assignments.create(&key(), attempt()).await.unwrap_err();
+    assert_eq!((error.outcome_unknown(), error.code.as_str()), (true, "Timeout"));
+    let error = adapters.assignments.find(&key()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test]

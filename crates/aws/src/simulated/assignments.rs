@@ -2,7 +2,7 @@
 
 use super::SimulatedAws;
 use super::behaviour::{Behaviour, Fault, refusal};
-use super::state::{Admitted, Call, Change, ChangedBy, KEPT_MAX, State, keep};
+use super::state::{Admitted, Call, Change, ChangedBy, State, keep};
 use crate::{
     AssignmentKey, Assignments, Attempt, AwsError, Contents, Deletion, ErrorKind, OperationId,
     OperationStatus,
@@ -38,6 +38,7 @@ pub(super) struct IdentityCenter {
     busy: BTreeMap<AccountId, BTreeSet<AssignmentKey>>,
     outstanding: usize,
     operations: BTreeMap<OperationId, (Verb, OperationStatus)>,
+    finished: VecDeque<OperationId>,
     pub(super) changes: VecDeque<Change>,
     counter: u64,
 }
@@ -120,7 +121,10 @@ impl IdentityCenter {
                     OperationStatus::Succeeded
                 }
             };
-            self.operations.insert(operation.id, (operation.verb, status));
+            self.operations.insert(operation.id.clone(), (operation.verb, status));
+            if let Some(forgotten) = keep(&mut self.finished, operation.id) {
+                self.operations.remove(&forgotten);
+            }
         }
     }
 
@@ -135,9 +139,6 @@ impl IdentityCenter {
         self.counter += 1;
         let id = OperationId::new(format!("00000000-0000-4000-8000-{:012x}", self.counter))?;
         self.operations.insert(id.clone(), (verb, OperationStatus::InProgress));
-        if self.operations.len() > KEPT_MAX {
-            self.operations.pop_first();
-        }
         if arrived {
             self.busy.entry(key.account().clone()).or_default().insert(key.clone());
             self.outstanding += 1;

@@ -6,15 +6,16 @@ use super::sts::StsState;
 use crate::{AssignmentKey, AssumeRole, Attempt, AwsError, Contents, ErrorKind, OperationId};
 use domain::{AccountId, PermissionSetArn, SignedDuration, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-/// How many calls, changes, operations and sessions are kept: a demonstration can run for weeks.
-pub const KEPT_MAX: usize = 200_000;
+/// How many calls, changes, finished operations and sessions are kept: a demonstration can run for weeks.
+pub const KEPT_MAX: usize = 50_000;
 
 /// A call, as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `Sts::assume_role`.
-    AssumeRole(AssumeRole),
+    AssumeRole(Arc<AssumeRole>),
     /// `Sts::caller_identity`.
     CallerIdentity,
     /// `Assignments::create`.
@@ -151,10 +152,9 @@ impl State {
     }
 }
 
-/// Appends, and forgets the oldest beyond [`KEPT_MAX`].
-pub(super) fn keep<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() >= KEPT_MAX {
-        list.pop_front();
-    }
+/// Appends, and forgets the oldest beyond [`KEPT_MAX`], which it answers.
+pub(super) fn keep<T>(list: &mut VecDeque<T>, item: T) -> Option<T> {
+    let forgotten = if list.len() >= KEPT_MAX { list.pop_front() } else { None };
     list.push_back(item);
+    forgotten
 }

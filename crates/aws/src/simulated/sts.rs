@@ -8,6 +8,7 @@ use crate::{
 };
 use domain::{AccountId, RoleArn, SignedDuration, Timestamp, canonical_digest, hex};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A role that trusts Daypass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Session {
     /// Its access key.
     pub access_key_id: String,
     /// What was asked for.
-    pub call: AssumeRole,
+    pub call: Arc<AssumeRole>,
     /// When it was made.
     pub issued_at: Timestamp,
     /// When it ends by itself.
@@ -41,7 +42,7 @@ pub(super) struct StsState {
 impl StsState {
     fn assume(
         &mut self,
-        call: &AssumeRole,
+        call: &Arc<AssumeRole>,
         now: Timestamp,
         chained: bool,
     ) -> Result<SessionCredentials, AwsError> {
@@ -68,8 +69,12 @@ impl StsState {
         self.counter += 1;
         // Fixed width, so that the keys' order is the order of issue.
         let access_key_id = format!("ASIA{:016}", self.counter);
-        let session =
-            Session { access_key_id: access_key_id.clone(), call: call.clone(), issued_at: now, expires_at };
+        let session = Session {
+            access_key_id: access_key_id.clone(),
+            call: Arc::clone(call),
+            issued_at: now,
+            expires_at,
+        };
         self.sessions.insert(access_key_id.clone(), session);
         if self.sessions.len() > KEPT_MAX {
             self.sessions.pop_first();
@@ -91,8 +96,9 @@ fn too_long(message: &str) -> AwsError {
 #[async_trait::async_trait]
 impl Sts for SimulatedAws {
     async fn assume_role(&self, call: &AssumeRole) -> Result<SessionCredentials, AwsError> {
-        self.call(Call::AssumeRole(call.clone()), |state, now, _| {
-            state.sts.assume(call, now, state.behaviour.caller_is_role_session)
+        let call = Arc::new(call.clone());
+        self.call(Call::AssumeRole(Arc::clone(&call)), |state, now, _| {
+            state.sts.assume(&call, now, state.behaviour.caller_is_role_session)
         })
         .await
     }
