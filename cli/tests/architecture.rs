@@ -20,12 +20,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("aws", &["domain"]),
     ("aws-sdk", &["aws"]),
     ("service-runtime", &["identity", "api"]),
-    ("views", &["command", "projection", "aws", "service-runtime"]),
-    ("wiring", &["views", "event-log-sqlite", "event-log-jetstream", "aws-sdk"]),
+    ("views", &["command", "projection", "aws", "identity", "api"]),
+    ("wiring", &["views", "service-runtime", "event-log-sqlite", "event-log-jetstream", "aws-sdk"]),
 ];
 
 /// Only programs choose engines and adapters.
-const SERVICE_MAY_USE: &[&str] = &["views"];
+const SERVICE_MAY_USE: &[&str] = &["views", "service-runtime"];
 
 /// Crates that hold rules and nothing else.
 const PURE: &[&str] = &["domain", "lifecycle", "policy"];

@@ -13,6 +13,7 @@ pub mod page;
 pub mod place;
 pub mod policy_book;
 pub mod position;
+pub mod refusal;
 pub mod requests;
 pub mod resource;
 pub mod who;

@@ -53,7 +53,9 @@ impl Place {
             return Err(PlaceUnknown::AccountInactive);
         }
         match target.entitlement() {
-            Entitlement::PermissionSet(_) if account.management => return Err(PlaceUnknown::ManagementAccount),
+            Entitlement::PermissionSet(_) if account.management => {
+                return Err(PlaceUnknown::ManagementAccount);
+            }
             Entitlement::PermissionSet(arn) => {
                 snapshot.permission_set(arn).ok_or(PlaceUnknown::NoPermissionSet)?;
             }

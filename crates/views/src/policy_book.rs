@@ -1,6 +1,7 @@
 //! The policy in force, read from its stream before every decision: a change that was acknowledged anywhere counts here.
 
-use command::{Aggregate as _, PolicyAggregate};
+use command::Aggregate as _;
+use command::aggregate::PolicyAggregate;
 use domain::EventId;
 use event_log::{EventLog, LogError, Revision, StreamName};
 use futures::TryStreamExt as _;
@@ -60,7 +61,8 @@ impl std::fmt::Debug for PolicyBook {
 impl PolicyBook {
     /// A book over the policy stream of `log`.
     pub fn new(log: Arc<dyn EventLog>) -> Result<Self, LogError> {
-        let stream = Stream::Policy.to_string().parse().map_err(|_| LogError::Corrupt("policy stream name".into()))?;
+        let stream =
+            Stream::Policy.to_string().parse().map_err(|_| LogError::Corrupt("policy stream name".into()))?;
         Ok(Self { log, stream, seen: Mutex::default() })
     }
 
@@ -80,7 +82,8 @@ impl PolicyBook {
         }
         let state = seen.state.clone().ok_or(PolicyUnknown::NeverApplied)?;
         let (event, policy) = state.applied().ok_or(PolicyUnknown::NeverApplied)?;
-        let compiled = Compiled::new(policy.clone()).map_err(|error| PolicyUnknown::Unusable(error.to_string()))?;
+        let compiled =
+            Compiled::new(policy.clone()).map_err(|error| PolicyUnknown::Unusable(error.to_string()))?;
         let in_force = Arc::new(InForce { event, compiled, state });
         seen.in_force = Some(Arc::clone(&in_force));
         Ok(in_force)

@@ -8,8 +8,10 @@ use event_log::{Position, Revision};
 use journal::{DecodeError, Event, Fact};
 use lifecycle::state::{Phase, Status};
 use lifecycle::{Request, RequestEvent};
-use projection::{Item, Projection, ProjectionError, ReadModel};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value};
+use projection::{Item, Projection, ReadError, ReadModel};
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many folded requests are kept while events are applied: what is worked on, not history.
@@ -90,7 +92,7 @@ impl Story {
 pub enum StoryError {
     /// The read model could not be asked.
     #[error(transparent)]
-    Projection(#[from] ProjectionError),
+    Read(#[from] ReadError),
     /// A stored event of the request cannot be relied on.
     #[error("the history of the request cannot be read: {0}")]
     Undecodable(#[from] DecodeError),
@@ -101,7 +103,7 @@ pub enum StoryError {
 
 impl From<rusqlite::Error> for StoryError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Projection(error.into())
+        Self::Read(ReadError(error))
     }
 }
 
@@ -147,6 +149,14 @@ impl ReadModel for RequestsModel {
         SCHEMA
     }
 
+    fn code_revision(&self) -> u32 {
+        1
+    }
+
+    fn forget(&mut self) {
+        self.folded.clear();
+    }
+
     fn apply(&mut self, tx: &Transaction<'_>, item: &Item) -> rusqlite::Result<()> {
         match &item.event {
             Ok(event) => match &event.fact {
@@ -167,7 +177,9 @@ impl RequestsModel {
         event: &Event,
         fact: &RequestEvent,
     ) -> rusqlite::Result<()> {
-        let Some(id) = request_of(item) else { return quarantine(tx, item, "a request's event in another stream") };
+        let Some(id) = request_of(item) else {
+            return quarantine(tx, item, "a request's event in another stream");
+        };
         let before = match self.folded.remove(&id) {
             Some(request) => Some(request),
             None => load(tx, &id).ok().flatten().map(|story| story.request),
@@ -175,16 +187,20 @@ impl RequestsModel {
         let Some(request) = Request::evolve(before, fact, event.at) else {
             return quarantine(tx, item, "the story does not begin with its raising");
         };
-        tx.prepare_cached("INSERT OR IGNORE INTO request_event (request, revision, position, body) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![
-                id.as_bytes(),
-                sql(item.recorded.revision.0),
-                sql(item.recorded.position.0),
-                item.recorded.envelope.body.as_ref()
-            ])?;
+        tx.prepare_cached(
+            "INSERT OR IGNORE INTO request_event (request, revision, position, body) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            id.as_bytes(),
+            sql(item.recorded.revision.0),
+            sql(item.recorded.position.0),
+            item.recorded.envelope.body.as_ref()
+        ])?;
         write_row(tx, &id, &request, sql(item.recorded.position.0))?;
-        if let (RequestEvent::Endorsed(_) | RequestEvent::Approved(_) | RequestEvent::Rejected(_), Some(actor)) =
-            (fact, &event.actor)
+        if let (
+            RequestEvent::Endorsed(_) | RequestEvent::Approved(_) | RequestEvent::Rejected(_),
+            Some(actor),
+        ) = (fact, &event.actor)
         {
             tx.prepare_cached("INSERT OR IGNORE INTO decider (person, request) VALUES (?1, ?2)")?
                 .execute(params![actor.person.id().as_str(), id.as_bytes()])?;
@@ -338,7 +354,8 @@ impl Requests {
 
     /// Requests that changed after a position, in the order of their latest change; for watching.
     pub fn changed_since(&self, after: Position, limit: usize) -> Result<Vec<(Cursor, Story)>, StoryError> {
-        let values = vec![Value::Integer(sql(after.0)), Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))];
+        let values =
+            vec![Value::Integer(sql(after.0)), Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))];
         let text = "SELECT id, last_position FROM request WHERE quarantined = 0 AND last_position > ? ORDER BY last_position LIMIT ?";
         self.stories(text, values, |row| row.get(1).map(Cursor))
     }
@@ -362,7 +379,11 @@ impl Requests {
     }
 
     /// Pending requests whose deadline is at or before `at`, and the next deadline after those.
-    pub fn overdue(&self, at: Timestamp, limit: usize) -> Result<(Vec<RequestId>, Option<Timestamp>), StoryError> {
+    pub fn overdue(
+        &self,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<(Vec<RequestId>, Option<Timestamp>), StoryError> {
         self.ask(|connection| {
             let due = ids(
                 connection,
@@ -405,7 +426,8 @@ impl Requests {
     /// The other identities of the human behind `person`, found by following every link.
     pub fn linked(&self, person: &Person) -> Result<BTreeSet<Person>, StoryError> {
         self.ask(|connection| {
-            let mut statement = connection.prepare_cached("SELECT issuer, subject FROM linked WHERE person = ?1")?;
+            let mut statement =
+                connection.prepare_cached("SELECT issuer, subject FROM linked WHERE person = ?1")?;
             let mut found = BTreeSet::from([person.clone()]);
             let mut unasked = vec![person.clone()];
             while let Some(next) = unasked.pop() {
@@ -462,7 +484,10 @@ impl Requests {
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoryError>) -> Result<T, StoryError> {
-        self.projection.read(question)?
+        self.projection.read(|connection| match question(connection) {
+            Err(StoryError::Read(ReadError(error))) => Err(error),
+            answer => Ok(answer),
+        })?
     }
 }
 
@@ -470,7 +495,11 @@ impl Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(pub i64);
 
-fn ids(connection: &Connection, text: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<RequestId>, StoryError> {
+fn ids(
+    connection: &Connection,
+    text: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<RequestId>, StoryError> {
     let mut statement = connection.prepare_cached(text)?;
     let rows = statement.query_map(values, |row| row.get::<_, [u8; 16]>(0))?;
     rows.map(|id| RequestId::from_slice(&id?).map_err(|_| StoryError::Damaged)).collect()
@@ -481,7 +510,7 @@ impl Selection {
     fn sql(&self) -> (String, Vec<Value>) {
         let mut parts = vec!["1 = 1".to_owned()];
         let mut values = Vec::new();
-        let mut name = |person: &Person| Value::Text(person.id().to_string());
+        let name = |person: &Person| Value::Text(person.id().to_string());
         if let Some(person) = &self.involving {
             parts.push("(requester = ? OR raiser = ?)".to_owned());
             values.extend([name(person), name(person)]);

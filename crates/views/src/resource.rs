@@ -6,7 +6,9 @@ use api::types::v1 as api;
 use aws::Directory;
 use domain::{Entitlement, RequestId, Sealed, Timestamp};
 use journal::key_store::KeyStore;
-use lifecycle::event::{ApprovalBasis, ClosedHow, EndedBecause, ExpiredBecause, RejectedBecause, RevokedAs, Verdict};
+use lifecycle::event::{
+    ApprovalBasis, ClosedHow, EndedBecause, ExpiredBecause, RejectedBecause, RevokedAs, Verdict,
+};
 use lifecycle::state::{Active, Closure, EndReason, Grant, Phase, Status};
 
 /// Where the justification of a request is sealed to.
@@ -21,7 +23,9 @@ pub fn comment_place(event: &domain::EventId) -> String {
 
 /// Sealed text, opened; `None` when its key was deleted or the key store cannot be read.
 pub fn open(keys: &dyn KeyStore, place: &str, sealed: &Sealed) -> Option<String> {
-    let key = keys.find(&sealed.key_of).inspect_err(|error| tracing::error!(%error, "the key store cannot be read"));
+    let key = keys
+        .find(&sealed.key_of)
+        .inspect_err(|error| tracing::error!(%error, "the key store cannot be read"));
     key.ok()??.open(place, sealed).ok()
 }
 
@@ -35,7 +39,8 @@ pub fn request(
     let request = &story.request;
     let raised = &request.raised;
     let principal = raised.grounds.principal.as_ref();
-    let justification = keys.and_then(|keys| open(keys, &justification_place(&raised.id), &raised.justification));
+    let justification =
+        keys.and_then(|keys| open(keys, &justification_place(&raised.id), &raised.justification));
     let account = directory.and_then(|directory| directory.account(raised.target.account()));
     let mut shown = api::Request {
         request_id: raised.id.to_string(),

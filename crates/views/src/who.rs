@@ -57,8 +57,10 @@ impl Who {
         linked: BTreeSet<Person>,
         authorities: &Authorities,
     ) -> Self {
-        let groups =
-            caller.groups.clone().unwrap_or_else(|| Groups::Unknown("no source of groups is configured".into()));
+        let groups = caller
+            .groups
+            .clone()
+            .unwrap_or_else(|| Groups::Unknown("no source of groups is configured".into()));
         let mut people = linked;
         people.insert(caller.actor.person.clone());
         let human = caller.actor.is_human();
@@ -82,12 +84,12 @@ pub fn principal_of_caller(
         return Ok(None);
     };
     let found = match snapshot.user_by_external_id(caller.actor.person.issuer.as_str(), id) {
-        Err(LookupError::NotFound) => snapshot.user_by_id(id),
+        Err(LookupError::Unknown) => snapshot.user_by_id(id),
         other => other,
     };
     match found {
         Ok(principal) => Ok(Some(principal.clone())),
-        Err(LookupError::NotFound) => Ok(None),
+        Err(LookupError::Unknown) => Ok(None),
         Err(ambiguous) => Err(ambiguous),
     }
 }

@@ -6,8 +6,8 @@
 use api::types::v1 as wire;
 use aws::Directory;
 use domain::{
-    Actor, ActorKind, AskedWindow, GroupRef, Invalid, Person, Plan, PrincipalId, Provider, SignedDuration, Step, Target,
-    Timestamp, Window,
+    Actor, ActorKind, AskedWindow, GroupRef, Invalid, Person, Plan, PrincipalId, Provider, SignedDuration,
+    Step, Target, Timestamp, Window,
 };
 
 /// An instant.
@@ -51,8 +51,9 @@ pub fn read_person(person: &wire::Person) -> Result<Person, Invalid> {
 /// A person with the names that the directory has for them now.
 pub fn party(person: &Person, principal: Option<&PrincipalId>, directory: Option<&Directory>) -> wire::Party {
     let user = directory.and_then(|directory| {
-        let known = principal
-            .or_else(|| directory.user_by_external_id(person.issuer.as_str(), person.subject.as_str()).ok())?;
+        let known = principal.or_else(|| {
+            directory.user_by_external_id(person.issuer.as_str(), person.subject.as_str()).ok()
+        })?;
         directory.user(known)
     });
     wire::Party {
@@ -132,7 +133,8 @@ pub fn plan(plan: &Plan) -> wire::Plan {
 pub fn read_plan(plan: &wire::Plan) -> Result<Plan, Invalid> {
     let steps = plan.steps.iter().map(|step| {
         Ok(Step {
-            count: u8::try_from(step.count).map_err(|_| Invalid::new("step", "must need at most 255 people"))?,
+            count: u8::try_from(step.count)
+                .map_err(|_| Invalid::new("step", "must need at most 255 people"))?,
             groups: step.groups.iter().map(read_group).collect::<Result<_, _>>()?,
             people: step.people.iter().map(read_person).collect::<Result<_, _>>()?,
         })
