@@ -16,12 +16,10 @@ pub fn canonical_digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 3
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -30,10 +28,7 @@ mod tests {
 
     #[test]
     fn a_moved_boundary_is_another_digest() {
-        assert_ne!(
-            canonical_digest([b"ab".as_slice(), b"c"]),
-            canonical_digest([b"a".as_slice(), b"bc"])
-        );
+        assert_ne!(canonical_digest([b"ab".as_slice(), b"c"]), canonical_digest([b"a".as_slice(), b"bc"]));
     }
 
     #[test]

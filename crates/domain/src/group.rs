@@ -12,6 +12,7 @@ text!(
 
 /// A group of people. Names of two sources never mix: an `admins` of a guest's issuer is not the `admins` of the house.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct GroupRef {
     /// Who says so.
     pub source: GroupSource,
@@ -19,19 +20,27 @@ pub struct GroupRef {
     pub id: String,
 }
 
+/// A group reference as it was written down, by whomever.
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    source: String,
+    id: String,
+}
+
+impl TryFrom<Unchecked> for GroupRef {
+    type Error = crate::Invalid;
+    fn try_from(group: Unchecked) -> Result<Self, Self::Error> {
+        Self::new(&group.source, &group.id)
+    }
+}
+
 impl GroupRef {
     /// A group reference; `id` is 1 to 255 printable characters.
     pub fn new(source: &str, id: &str) -> Result<Self, crate::Invalid> {
         if !printable(id, 255) {
-            return Err(crate::Invalid::new(
-                "group id",
-                "must be 1 to 255 printable characters",
-            ));
+            return Err(crate::Invalid::new("group id", "must be 1 to 255 printable characters"));
         }
-        Ok(Self {
-            source: GroupSource::new(source)?,
-            id: id.to_owned(),
-        })
+        Ok(Self { source: GroupSource::new(source)?, id: id.to_owned() })
     }
 }
 
@@ -45,9 +54,8 @@ impl std::fmt::Display for GroupRef {
 impl std::str::FromStr for GroupRef {
     type Err = crate::Invalid;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (source, id) = text
-            .split_once(':')
-            .ok_or(crate::Invalid::new("group", "must be written source:id"))?;
+        let (source, id) =
+            text.split_once(':').ok_or(crate::Invalid::new("group", "must be written source:id"))?;
         Self::new(source, id)
     }
 }

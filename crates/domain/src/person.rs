@@ -25,10 +25,7 @@ pub struct Person {
 impl Person {
     /// A person, from the two texts.
     pub fn new(issuer: &str, subject: &str) -> Result<Self, Invalid> {
-        Ok(Self {
-            issuer: Issuer::new(issuer)?,
-            subject: Subject::new(subject)?,
-        })
+        Ok(Self { issuer: Issuer::new(issuer)?, subject: Subject::new(subject)? })
     }
 
     /// A short stable name for this person, for keys and file names: it reveals neither issuer nor subject.

@@ -2,7 +2,7 @@
 
 use crate::{Actor, GroupRef, Person, PrincipalId};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// "`count` distinct people out of these groups, or these people".
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -62,10 +62,7 @@ impl Plan {
 
     /// Every group that a step names.
     pub fn groups(&self) -> BTreeSet<GroupRef> {
-        self.steps
-            .iter()
-            .flat_map(|step| step.groups.iter().cloned())
-            .collect()
+        self.steps.iter().flat_map(|step| step.groups.iter().cloned()).collect()
     }
 
     /// Whether `person`, being in `groups`, may agree to any step.
@@ -73,15 +70,16 @@ impl Plan {
         self.steps.iter().any(|step| step.accepts(person, groups))
     }
 
-    /// Whether `agreed` meets every step, each person counting once and in one step only: a bipartite matching of
-    /// places to people (augmenting paths; both sides are small).
+    /// Whether `agreed` meets every step, each person counting once and in one step only, with all groups that they are listed
+    /// with: a bipartite matching of places to people (augmenting paths; both sides are small).
     pub fn is_met_by<'a>(
         &self,
         agreed: impl IntoIterator<Item = (&'a Person, &'a BTreeSet<GroupRef>)>,
     ) -> bool {
-        let mut people: Vec<(&Person, &BTreeSet<GroupRef>)> = agreed.into_iter().collect();
-        people.sort_unstable();
-        people.dedup_by_key(|(person, _)| *person);
+        let mut people: BTreeMap<&Person, Vec<&BTreeSet<GroupRef>>> = BTreeMap::new();
+        for (person, groups) in agreed {
+            people.entry(person).or_default().push(groups);
+        }
         let places: Vec<Vec<usize>> = self
             .steps
             .iter()
@@ -89,7 +87,8 @@ impl Plan {
                 let able: Vec<usize> = people
                     .iter()
                     .enumerate()
-                    .filter_map(|(i, (person, groups))| step.accepts(person, groups).then_some(i))
+                    .filter(|(_, (person, groups))| groups.iter().any(|groups| step.accepts(person, groups)))
+                    .map(|(i, _)| i)
                     .collect();
                 std::iter::repeat_n(able, usize::from(step.count))
             })
@@ -135,18 +134,12 @@ mod tests {
     }
 
     fn step(count: u8, groups: &[&str]) -> Step {
-        Step {
-            count,
-            groups: groups.iter().map(|g| group(g)).collect(),
-            people: BTreeSet::new(),
-        }
+        Step { count, groups: groups.iter().map(|g| group(g)).collect(), people: BTreeSet::new() }
     }
 
     fn met(plan: &Plan, agreed: &[(&str, &[&str])]) -> bool {
-        let people: Vec<(Person, BTreeSet<GroupRef>)> = agreed
-            .iter()
-            .map(|(p, gs)| (person(p), gs.iter().map(|g| group(g)).collect()))
-            .collect();
+        let people: Vec<(Person, BTreeSet<GroupRef>)> =
+            agreed.iter().map(|(p, gs)| (person(p), gs.iter().map(|g| group(g)).collect())).collect();
         plan.is_met_by(people.iter().map(|(p, g)| (p, g)))
     }
 
@@ -157,9 +150,7 @@ mod tests {
 
     #[test]
     fn one_person_in_two_groups_counts_once() {
-        let plan = Plan {
-            steps: vec![step(1, &["a"]), step(1, &["b"])],
-        };
+        let plan = Plan { steps: vec![step(1, &["a"]), step(1, &["b"])] };
         assert!(!met(&plan, &[("eve", &["a", "b"])]));
         assert!(met(&plan, &[("eve", &["a", "b"]), ("bob", &["a"])]));
         assert!(met(&plan, &[("bob", &["b"]), ("eve", &["a", "b"])]));
@@ -167,30 +158,21 @@ mod tests {
 
     #[test]
     fn one_person_twice_counts_once() {
-        let plan = Plan {
-            steps: vec![step(2, &["a"])],
-        };
+        let plan = Plan { steps: vec![step(2, &["a"])] };
         assert!(!met(&plan, &[("eve", &["a"]), ("eve", &["a"])]));
     }
 
     #[test]
     fn people_are_moved_to_where_they_are_needed() {
-        let plan = Plan {
-            steps: vec![step(1, &["a", "b"]), step(1, &["a"]), step(1, &["c"])],
-        };
+        let plan = Plan { steps: vec![step(1, &["a", "b"]), step(1, &["a"]), step(1, &["c"])] };
         assert!(met(&plan, &[("p", &["a"]), ("q", &["b", "c"]), ("r", &["b"])]));
         assert!(!met(&plan, &[("p", &["a"]), ("q", &["b"]), ("r", &["b"])]));
     }
 
     #[test]
     fn a_named_person_may_agree_without_a_group() {
-        let plan = Plan {
-            steps: vec![Step {
-                count: 1,
-                groups: BTreeSet::new(),
-                people: [person("ada")].into(),
-            }],
-        };
+        let plan =
+            Plan { steps: vec![Step { count: 1, groups: BTreeSet::new(), people: [person("ada")].into() }] };
         assert!(met(&plan, &[("ada", &[])]));
         assert!(!met(&plan, &[("bob", &[])]));
     }

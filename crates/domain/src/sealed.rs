@@ -16,11 +16,6 @@ pub struct Sealed {
 
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Sealed({} bytes under the key of {})",
-            self.ciphertext.len(),
-            self.key_of
-        )
+        write!(f, "Sealed({} bytes under the key of {})", self.ciphertext.len(), self.key_of)
     }
 }

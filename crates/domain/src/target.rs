@@ -4,22 +4,13 @@ use crate::{AccountId, Invalid, Partition, invalid::text};
 
 fn arn_fields(text: &str) -> Option<[&str; 6]> {
     let mut fields = text.splitn(6, ':');
-    let arn = [
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-    ];
+    let arn =
+        [fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?];
     (arn[0] == "arn" && arn[1].parse::<Partition>().is_ok()).then_some(arn)
 }
 
 fn plain(text: &str, extra: &[u8]) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
 }
 
 text!(
@@ -49,10 +40,7 @@ text!(
 impl RoleArn {
     /// The account that the role is in.
     pub fn account(&self) -> Option<AccountId> {
-        self.as_str()
-            .split(':')
-            .nth(4)
-            .and_then(|account| AccountId::new(account).ok())
+        self.as_str().split(':').nth(4).and_then(|account| AccountId::new(account).ok())
     }
 
     /// The role's path and name: what follows `role/`.
@@ -82,12 +70,9 @@ impl Entitlement {
         if let Ok(arn) = PermissionSetArn::new(text) {
             return Ok(Self::PermissionSet(arn));
         }
-        RoleArn::new(text).map(Self::Role).map_err(|_| {
-            Invalid::new(
-                "entitlement",
-                "must be the ARN of a permission set or of an IAM role",
-            )
-        })
+        RoleArn::new(text)
+            .map(Self::Role)
+            .map_err(|_| Invalid::new("entitlement", "must be the ARN of a permission set or of an IAM role"))
     }
 
     /// The ARN.
@@ -107,10 +92,25 @@ impl std::fmt::Display for Entitlement {
 
 /// One entitlement in one account. Identity by ARN and id; names are display.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Target {
     partition: Partition,
     account: AccountId,
     entitlement: Entitlement,
+}
+
+/// A target as it was written down, by whomever. Its partition is the entitlement's, whatever was written.
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    account: AccountId,
+    entitlement: Entitlement,
+}
+
+impl TryFrom<Unchecked> for Target {
+    type Error = Invalid;
+    fn try_from(target: Unchecked) -> Result<Self, Invalid> {
+        Self::new(target.account, target.entitlement)
+    }
 }
 
 impl Target {
@@ -125,16 +125,9 @@ impl Target {
         if let Entitlement::Role(role) = &entitlement
             && role.account().as_ref() != Some(&account)
         {
-            return Err(Invalid::new(
-                "entitlement",
-                "must be a role of the account that is asked for",
-            ));
+            return Err(Invalid::new("entitlement", "must be a role of the account that is asked for"));
         }
-        Ok(Self {
-            partition,
-            account,
-            entitlement,
-        })
+        Ok(Self { partition, account, entitlement })
     }
 
     /// A target from its two texts.

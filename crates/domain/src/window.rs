@@ -5,9 +5,24 @@ use jiff::{SignedDuration, Timestamp};
 
 /// `[start, end)`: access exists from `start` on, and no longer at `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Window {
     start: Timestamp,
     end: Timestamp,
+}
+
+/// A window as it was written down, by whomever.
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+impl TryFrom<Unchecked> for Window {
+    type Error = Invalid;
+    fn try_from(window: Unchecked) -> Result<Self, Invalid> {
+        Self::new(window.start, window.end)
+    }
 }
 
 impl Window {
@@ -94,35 +109,20 @@ mod tests {
 
     #[test]
     fn without_a_start_the_clock_starts_at_approval() {
-        let asked = AskedWindow {
-            start: None,
-            duration: SignedDuration::from_secs(10),
-        };
-        assert_eq!(
-            asked.from_approval(at(5)).unwrap(),
-            Window::new(at(5), at(15)).unwrap()
-        );
+        let asked = AskedWindow { start: None, duration: SignedDuration::from_secs(10) };
+        assert_eq!(asked.from_approval(at(5)).unwrap(), Window::new(at(5), at(15)).unwrap());
     }
 
     #[test]
     fn a_late_approval_keeps_the_end() {
-        let asked = AskedWindow {
-            start: Some(at(10)),
-            duration: SignedDuration::from_secs(10),
-        };
-        assert_eq!(
-            asked.from_approval(at(15)).unwrap(),
-            Window::new(at(15), at(20)).unwrap()
-        );
+        let asked = AskedWindow { start: Some(at(10)), duration: SignedDuration::from_secs(10) };
+        assert_eq!(asked.from_approval(at(15)).unwrap(), Window::new(at(15), at(20)).unwrap());
         assert!(asked.from_approval(at(20)).is_err());
     }
 
     #[test]
     fn an_early_approval_waits_for_the_start() {
-        let asked = AskedWindow {
-            start: Some(at(10)),
-            duration: SignedDuration::from_secs(10),
-        };
+        let asked = AskedWindow { start: Some(at(10)), duration: SignedDuration::from_secs(10) };
         assert_eq!(asked.from_approval(at(1)).unwrap().start(), at(10));
     }
 }

@@ -19,12 +19,8 @@ pub fn activate(
     if active.is_some() {
         return Err(Rejection::AlreadyActive);
     }
-    inside(grant, at)?;
-    Ok(RequestEvent::Activated(Activated {
-        provider: request.raised.grounds.provider,
-        bound,
-        standing,
-    }))
+    inside(grant, request.time_of_next(at))?;
+    Ok(RequestEvent::Activated(Activated { provider: request.raised.grounds.provider, bound, standing }))
 }
 
 fn inside(grant: &Grant, at: Timestamp) -> Result<(), Rejection> {
@@ -45,7 +41,7 @@ pub fn may_issue(request: &Request, at: Timestamp) -> Result<(&Grant, &Active), 
         Provider::Sts => {}
         Provider::IdentityCenter | Provider::AccountAccess => return Err(Rejection::NoCredentials),
     }
-    inside(grant, at)?;
+    inside(grant, request.time_of_next(at))?;
     Ok((grant, active.ok_or(Rejection::NotActive)?))
 }
 
@@ -84,12 +80,10 @@ pub fn revoke(
 /// Ends a request whose window is over.
 pub fn elapse(request: &Request, at: Timestamp) -> Result<RequestEvent, Rejection> {
     let (grant, _) = request.approved()?;
-    if at < grant.approved.window.end() {
+    if request.time_of_next(at) < grant.approved.window.end() {
         return Err(Rejection::WindowNotOver);
     }
-    Ok(RequestEvent::Ended(Ended {
-        because: EndedBecause::Elapsed,
-    }))
+    Ok(RequestEvent::Ended(Ended { because: EndedBecause::Elapsed }))
 }
 
 /// Ends a request whose access could not be brought about.
@@ -98,45 +92,45 @@ pub fn fail(request: &Request, reason: String) -> Result<RequestEvent, Rejection
     if active.is_some() {
         return Err(Rejection::AlreadyActive);
     }
-    Ok(RequestEvent::Ended(Ended {
-        because: EndedBecause::Failed { reason },
-    }))
+    Ok(RequestEvent::Ended(Ended { because: EndedBecause::Failed { reason } }))
 }
 
 /// Ends a request whose requester, approvers or rule no longer qualify.
 pub fn lose_eligibility(request: &Request, reason: String) -> Result<RequestEvent, Rejection> {
     request.approved()?;
-    Ok(RequestEvent::Ended(Ended {
-        because: EndedBecause::NoLongerEligible { reason },
-    }))
+    Ok(RequestEvent::Ended(Ended { because: EndedBecause::NoLongerEligible { reason } }))
 }
 
 /// Records that nothing of an ended request is left in AWS. `how` is what the caller observed; what the request itself can
-/// contradict is refused.
+/// contradict is refused. `at` is compared with what AWS enforces, so it is never moved up to the story's latest event.
 pub fn close(request: &Request, how: ClosedHow, at: Timestamp) -> Result<RequestEvent, Rejection> {
-    match &request.phase {
-        Phase::Ended {
-            closure: crate::state::Closure::Closing,
-            ..
-        } => {}
-        Phase::Ended {
-            closure: crate::state::Closure::Closed { .. },
-            ..
-        } => return Err(Rejection::AlreadyClosed),
+    let active = match &request.phase {
+        Phase::Ended { closure: crate::state::Closure::Closing, active, .. } => active,
+        Phase::Ended { closure: crate::state::Closure::Closed { .. }, .. } => {
+            return Err(Rejection::AlreadyClosed);
+        }
         Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Approved { .. } => {
             return Err(Rejection::NotOver);
         }
-    }
-    let handed_out = request.issues_expire_at();
-    let possible = match &how {
-        ClosedHow::CredentialsExpired => handed_out.is_some_and(|expires| expires <= at),
-        ClosedHow::NothingCreated => handed_out.is_none(),
-        ClosedHow::CarriedBy(other) => *other != request.raised.id,
-        ClosedHow::Deleted | ClosedHow::Standing | ClosedHow::Abandoned => true,
     };
-    if possible {
-        Ok(RequestEvent::Closed(Closed { how }))
-    } else {
-        Err(Rejection::NotClosable)
+    let handed_out = request.issues_expire_at();
+    // Until the last credentials expire something is left, whatever became of an assignment.
+    let expired = handed_out.is_none_or(|expires| expires <= at);
+    let possible = match &how {
+        ClosedHow::CredentialsExpired => handed_out.is_some() && expired,
+        ClosedHow::NothingCreated => handed_out.is_none() && !active.is_some_and(created),
+        ClosedHow::CarriedBy(other) => expired && *other != request.raised.id,
+        ClosedHow::Deleted | ClosedHow::Standing => expired,
+        ClosedHow::Abandoned => true,
+    };
+    if possible { Ok(RequestEvent::Closed(Closed { how })) } else { Err(Rejection::NotClosable) }
+}
+
+/// Whether becoming active made something in AWS: with STS nothing exists until credentials are handed out, and a standing
+/// assignment was there before.
+fn created(active: Active) -> bool {
+    match active.activated.provider {
+        Provider::Sts => false,
+        Provider::IdentityCenter | Provider::AccountAccess => !active.activated.standing,
     }
 }

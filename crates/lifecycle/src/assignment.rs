@@ -2,6 +2,10 @@
 //!
 //! Desired state comes from requests; the ledger says what exists, so far as Daypass knows. Every call to AWS follows an
 //! `Attempted` event, and its outcome is learnt by observing. INVARIANT: a standing assignment is never deleted.
+//!
+//! The fence: AWS has no fencing token, so a create whose outcome is not known may take effect until its deadline, even after
+//! a delete. While a ledger has a fence, what appears is ours, and absence is not final. The fence goes when nothing was there
+//! after it: a delete intended after the fence was confirmed, or a look after it found nothing ([`settle`]).
 
 use crate::Rejection;
 use domain::{EventId, PrincipalId, Target, Timestamp, canonical_digest, hex};
@@ -111,7 +115,8 @@ pub struct Ledger {
     pub presence: Presence,
     /// Attempts under way.
     pub open: BTreeMap<EventId, Attempt>,
-    /// A create whose outcome was never definite may still take effect until this instant: absence counts only after it.
+    /// Set while what appears is ours and absence is not final: a create whose outcome was never definite may take effect until
+    /// this instant, or ours was missing in one list at it; and nobody has found nothing since.
     pub fence: Option<Timestamp>,
     /// Attempts in a row that failed, for backing off.
     pub failures: u32,
@@ -150,17 +155,8 @@ impl Ledger {
 
     fn apply(&mut self, event: &AssignmentEvent, id: EventId, at: Timestamp) {
         match event {
-            AssignmentEvent::Attempted {
-                operation, deadline, ..
-            } => {
-                self.open.insert(
-                    id,
-                    Attempt {
-                        operation: *operation,
-                        at,
-                        deadline: *deadline,
-                    },
-                );
+            AssignmentEvent::Attempted { operation, deadline, .. } => {
+                self.open.insert(id, Attempt { operation: *operation, at, deadline: *deadline });
             }
             AssignmentEvent::AttemptAbandoned { attempt } => {
                 self.open.remove(attempt);
@@ -172,41 +168,50 @@ impl Ledger {
                 self.failures = 0;
                 self.last_failure = None;
                 match confirmed.operation {
-                    Operation::Create => self.presence = Presence::Ours,
+                    Operation::Create => {
+                        self.presence = Presence::Ours;
+                        // What was seen may be an earlier create's doing; this one's call may still be on its way.
+                        self.fence = self.fence.map(|fence| fence.max(confirmed.deadline));
+                    }
                     Operation::Delete => {
                         self.presence = Presence::Absent;
-                        self.fence = None;
+                        self.fence = self.fence.filter(|fence| confirmed.at < *fence);
                     }
                 }
             }
-            AssignmentEvent::Failed {
-                attempt,
-                reason,
-                definite,
-            } => {
+            AssignmentEvent::Failed { attempt, reason, definite } => {
                 let Some(failed) = self.open.remove(attempt) else {
                     return;
                 };
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure = Some(reason.clone());
                 if failed.operation == Operation::Create && !definite {
-                    self.fence = Some(
-                        self.fence
-                            .map_or(failed.deadline, |fence| fence.max(failed.deadline)),
-                    );
+                    self.fence = Some(self.fence.map_or(failed.deadline, |fence| fence.max(failed.deadline)));
                 }
             }
-            AssignmentEvent::StandingFound { .. } => self.presence = Presence::Standing,
-            AssignmentEvent::DriftFound { present } => {
+            AssignmentEvent::StandingFound { .. } | AssignmentEvent::DriftFound { present: true } => {
                 // What appears on a key with an unresolved create of ours is ours.
-                self.presence = match (present, self.presence, self.fence) {
-                    (false, Presence::Absent | Presence::Ours | Presence::Standing, _) => Presence::Absent,
-                    (true, Presence::Absent, None) => Presence::Standing,
-                    (true, Presence::Absent, Some(_)) | (true, Presence::Ours, _) => Presence::Ours,
-                    (true, Presence::Standing, _) => Presence::Standing,
+                self.presence = match self.presence {
+                    Presence::Absent if self.may_appear() => Presence::Ours,
+                    Presence::Absent => Presence::Standing,
+                    known @ (Presence::Ours | Presence::Standing) => known,
                 };
             }
+            AssignmentEvent::DriftFound { present: false } => {
+                self.fence = match self.presence {
+                    // Only `settle` says this of what counts as absent already.
+                    Presence::Absent | Presence::Standing => self.fence.filter(|fence| at < *fence),
+                    // The list may be stale: should ours appear again, it is still ours.
+                    Presence::Ours => self.fence.max(Some(at)),
+                };
+                self.presence = Presence::Absent;
+            }
         }
+    }
+
+    /// Whether a create of ours may take effect that has not.
+    fn may_appear(&self) -> bool {
+        self.fence.is_some() || self.open.values().any(|attempt| attempt.operation == Operation::Create)
     }
 
     /// The attempt under way, if any.
@@ -214,10 +219,28 @@ impl Ledger {
         self.open.first_key_value().map(|(id, attempt)| (*id, *attempt))
     }
 
-    /// Whether it is certain that nothing of ours exists or can still appear.
-    pub fn is_settled_absent(&self, at: Timestamp) -> bool {
-        let fenced = self.fence.is_some_and(|fence| at < fence);
-        self.open.is_empty() && !fenced && self.presence != Presence::Ours
+    /// Whether it is certain that nothing of ours exists or can still appear. Time alone does not make it so: after the fence
+    /// someone must have looked, and recorded it ([`settle`]).
+    pub fn is_settled_absent(&self) -> bool {
+        self.open.is_empty() && self.fence.is_none() && self.presence != Presence::Ours
+    }
+}
+
+/// Records that a look at AWS, begun at `looked_at` and after the ledger's last event, found nothing, when that is final.
+pub fn settle(ledger: &Ledger, looked_at: Timestamp) -> Result<AssignmentEvent, Rejection> {
+    if !ledger.open.is_empty() {
+        return Err(Rejection::AttemptOpen);
+    }
+    match (ledger.presence, ledger.fence) {
+        // One list may be stale: what is ours is deleted, seen or not.
+        (Presence::Ours, _) => Err(Rejection::NotClosable),
+        (Presence::Absent | Presence::Standing, None) => Err(Rejection::AsItShouldBe),
+        (Presence::Absent | Presence::Standing, Some(fence)) if looked_at < fence => {
+            Err(Rejection::NotClosable)
+        }
+        (Presence::Absent | Presence::Standing, Some(_)) => {
+            Ok(AssignmentEvent::DriftFound { present: false })
+        }
     }
 }
 
@@ -235,11 +258,7 @@ pub fn attempt(
         return Err(Rejection::AttemptOpen);
     }
     let fenced = ledger.is_some_and(|ledger| ledger.fence.is_some());
-    let intend = |operation| AssignmentEvent::Attempted {
-        key: key.clone(),
-        operation,
-        deadline,
-    };
+    let intend = |operation| AssignmentEvent::Attempted { key: key.clone(), operation, deadline };
     match (desired, presence, seen) {
         // A create of unknown outcome has taken effect after all: it is ours.
         (_, Presence::Absent, true) if fenced => Ok(AssignmentEvent::DriftFound { present: true }),
@@ -251,6 +270,7 @@ pub fn attempt(
         }
         (true, Presence::Ours | Presence::Standing, true) => Err(Rejection::AsItShouldBe),
         (false, Presence::Ours, true | false) => Ok(intend(Operation::Delete)),
+        // A list may be stale after a delete of ours, and what others make is theirs.
         (false, Presence::Absent, true | false) => Err(Rejection::AsItShouldBe),
         (false, Presence::Standing, true | false) => Err(Rejection::Standing),
     }
@@ -276,17 +296,9 @@ pub fn fail(
     definite: bool,
 ) -> Result<AssignmentEvent, Rejection> {
     open(ledger, attempt)?;
-    Ok(AssignmentEvent::Failed {
-        attempt,
-        reason,
-        definite,
-    })
+    Ok(AssignmentEvent::Failed { attempt, reason, definite })
 }
 
 fn open(ledger: &Ledger, attempt: EventId) -> Result<(), Rejection> {
-    if ledger.open.contains_key(&attempt) {
-        Ok(())
-    } else {
-        Err(Rejection::NoSuchAttempt)
-    }
+    if ledger.open.contains_key(&attempt) { Ok(()) } else { Err(Rejection::NoSuchAttempt) }
 }

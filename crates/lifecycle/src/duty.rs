@@ -24,10 +24,7 @@ pub struct Duty {
 impl Duty {
     /// Folds one claim.
     pub fn evolve(_before: Option<Self>, event: &DutyClaimed, at: Timestamp) -> Option<Self> {
-        Some(Self {
-            holder: event.holder.clone(),
-            claimed_at: at,
-        })
+        Some(Self { holder: event.holder.clone(), claimed_at: at })
     }
 }
 
@@ -55,9 +52,7 @@ pub fn claim(duty: Option<&Duty>, command: Claim) -> Result<DutyClaimed, Rejecti
             return Err(Rejection::Attended);
         }
     }
-    Ok(DutyClaimed {
-        holder: command.replica,
-    })
+    Ok(DutyClaimed { holder: command.replica })
 }
 
 #[cfg(test)]
@@ -91,10 +86,7 @@ mod tests {
 
     #[test]
     fn a_held_duty_changes_hands_only_when_work_waits() {
-        let duty = Duty {
-            holder: "a".into(),
-            claimed_at: at(0),
-        };
+        let duty = Duty { holder: "a".into(), claimed_at: at(0) };
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 14), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 15).unwrap().holder, "b");
         assert_eq!(claim_at(Some(&duty), "a", Some(10), 15), Err(Rejection::Attended));
@@ -102,10 +94,7 @@ mod tests {
 
     #[test]
     fn a_new_holder_gets_the_same_patience() {
-        let duty = Duty {
-            holder: "b".into(),
-            claimed_at: at(15),
-        };
+        let duty = Duty { holder: "b".into(), claimed_at: at(15) };
         assert_eq!(claim_at(Some(&duty), "a", Some(10), 19), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "a", Some(10), 20).unwrap().holder, "a");
     }

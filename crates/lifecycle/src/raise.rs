@@ -75,13 +75,8 @@ pub struct Raise<'a> {
 
 /// Raises a request.
 pub fn raise(command: Raise<'_>) -> Result<RequestEvent, Rejection> {
-    let Limits {
-        decide_within,
-        start_horizon,
-        duration_min,
-        duration_max,
-        chain_duration_max,
-    } = command.limits;
+    let Limits { decide_within, start_horizon, duration_min, duration_max, chain_duration_max } =
+        command.limits;
     if command.asked.duration < duration_min {
         return Err(Rejection::WindowTooShort { min: duration_min });
     }
@@ -92,16 +87,13 @@ pub fn raise(command: Raise<'_>) -> Result<RequestEvent, Rejection> {
         if start < command.at {
             return Err(Rejection::StartInPast);
         }
-        if start.duration_since(command.at) > start_horizon {
-            return Err(Rejection::StartBeyondHorizon {
-                horizon: start_horizon,
-            });
+        // What can wait until later is no emergency.
+        let horizon = if command.emergency { SignedDuration::ZERO } else { start_horizon };
+        if start.duration_since(command.at) > horizon {
+            return Err(Rejection::StartBeyondHorizon { horizon });
         }
     }
-    command
-        .asked
-        .from_approval(command.at)
-        .map_err(|_| Rejection::WindowInvalid)?;
+    command.asked.from_approval(command.at).map_err(|_| Rejection::WindowInvalid)?;
     if command.grounds.plan.is_none() && command.own_rule {
         return Err(Rejection::OwnRule);
     }
@@ -112,10 +104,7 @@ pub fn raise(command: Raise<'_>) -> Result<RequestEvent, Rejection> {
         None => command.asked.duration,
         Some(extended) => extend(&command, extended, chain_duration_max)?,
     };
-    let decide_by = command
-        .at
-        .checked_add(decide_within)
-        .map_err(|_| Rejection::WindowInvalid)?;
+    let decide_by = command.at.checked_add(decide_within).map_err(|_| Rejection::WindowInvalid)?;
     Ok(RequestEvent::Requested(Box::new(Requested {
         id: command.id,
         requester: command.requester,
@@ -163,9 +152,10 @@ fn extend(command: &Raise<'_>, extended: &Request, max: SignedDuration) -> Resul
 
 /// Takes a request back: by its requester or raiser, while it is pending or before its start.
 pub fn withdraw(request: &Request, by: &Acting, at: Timestamp) -> Result<RequestEvent, Rejection> {
-    if !request.involves(&by.identities) {
+    if !request.involves(&by.everyone()) {
         return Err(Rejection::NotEntitled);
     }
+    let at = request.time_of_next(at);
     match &request.phase {
         Phase::Pending => Ok(RequestEvent::Withdrawn),
         Phase::Approved { grant, active } => {

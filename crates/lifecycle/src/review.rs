@@ -5,8 +5,8 @@ use crate::event::{
     ApprovalBasis, Approved, Endorsed, Expired, ExpiredBecause, Rejected, RejectedBecause, RequestEvent,
     ReviewedAfter, Verdict,
 };
-use crate::state::{Acting, Request};
-use domain::{Endorsement, EventId, Groups, Person, Plan, Sealed, SignedDuration, Timestamp};
+use crate::state::{Acting, Identities, Request};
+use domain::{Endorsement, EventId, GroupRef, Groups, Person, Plan, Sealed, SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One approver's yes.
@@ -16,8 +16,8 @@ pub struct Approve {
     pub approver: Acting,
     /// Their groups now.
     pub groups: Groups,
-    /// The groups now of everyone who agreed before; whoever is missing or unknown does not count any more.
-    pub endorsers: BTreeMap<Person, Groups>,
+    /// Everyone who agreed before, as they are now; whoever is missing, or in groups unknown, does not count any more.
+    pub endorsers: BTreeMap<Person, Endorser>,
     /// The plan as the policy stands now; the plan recorded when the request was raised must be met as well.
     pub current: Plan,
     /// The policy that `current` comes from.
@@ -30,68 +30,86 @@ pub struct Approve {
     pub at: Timestamp,
 }
 
+/// Someone who agreed before, as they are known now: they are checked again whenever another yes is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endorser {
+    /// Everyone they are known to be.
+    pub identities: Identities,
+    /// Their groups.
+    pub groups: Groups,
+}
+
 /// Counts one approver's yes: the last one that both plans need approves, an earlier one endorses.
 pub fn approve(request: &Request, command: Approve) -> Result<RequestEvent, Rejection> {
-    let recorded = &request.raised.grounds.plan;
-    let plans = [recorded, &command.current];
-    let groups = may_decide(request, &command.approver, &command.groups, &plans, command.at)?;
+    let at = request.time_of_next(command.at);
+    let plans = [&request.raised.grounds.plan, &command.current];
+    let groups = may_decide(request, &command.approver, &command.groups, &plans, at)?;
+    let window = window_left(request, at, command.duration_min)?;
+    let approver = command.approver.everyone();
     let endorsement = Endorsement {
-        approver: command.approver.actor.clone(),
-        principal: command.approver.identities.principal.clone(),
-        groups: relevant(&groups, recorded, &command.current),
-        at: command.at,
+        approver: command.approver.actor,
+        principal: approver.principal.clone(),
+        groups: relevant(&groups, &plans),
+        at,
     };
-    let repeated = request.endorsed_by(&command.approver.identities);
-    let counted: Vec<Endorsement> = request
-        .endorsements
-        .iter()
-        .filter(|earlier| {
-            !command
-                .approver
-                .identities
-                .same_as(&earlier.approver.person, earlier.principal.as_ref())
-        })
-        .filter_map(|earlier| still_counts(earlier, &command.endorsers))
-        .chain([endorsement.clone()])
-        .collect();
-    let agreed = || counted.iter().map(|e| (&e.approver.person, &e.groups));
-    let met = recorded.is_met_by(agreed()) && command.current.is_met_by(agreed());
-    if !met {
-        return if repeated {
-            Err(Rejection::AlreadyEndorsed)
-        } else {
-            Ok(RequestEvent::Endorsed(Endorsed {
-                endorsement,
-                policy_event: command.policy_event,
-                comment: command.comment,
-            }))
-        };
+    let mut counted = still_counting(request, &approver, &command.endorsers, &plans);
+    counted.push(endorsement.clone());
+    let met =
+        plans.iter().all(|plan| plan.is_met_by(counted.iter().map(|e| (&e.approver.person, &e.groups))));
+    if met {
+        return Ok(RequestEvent::Approved(Approved {
+            window,
+            basis: ApprovalBasis::People,
+            approvers: counted,
+            policy_event: command.policy_event,
+            comment: command.comment,
+        }));
     }
-    Ok(RequestEvent::Approved(Approved {
-        window: window_left(request, command.at, command.duration_min)?,
-        basis: ApprovalBasis::People,
-        approvers: counted,
+    if request.endorsed_by(&approver) {
+        return Err(Rejection::AlreadyEndorsed);
+    }
+    Ok(RequestEvent::Endorsed(Endorsed {
+        endorsement,
         policy_event: command.policy_event,
         comment: command.comment,
     }))
 }
 
-/// An earlier yes with the groups that its giver is in now; `None` when those are not known.
-fn still_counts(earlier: &Endorsement, now: &BTreeMap<Person, Groups>) -> Option<Endorsement> {
-    let groups = now.get(&earlier.approver.person)?.known().ok()?;
-    Some(Endorsement {
-        groups: groups.clone(),
-        ..earlier.clone()
-    })
+/// The earlier yeses that count beside `approver`'s, with the groups that their givers are in now: of people whose groups are
+/// known, whom a plan still names, who turn out neither to have made or raised the request nor to be someone already counted.
+fn still_counting(
+    request: &Request,
+    approver: &Identities,
+    now: &BTreeMap<Person, Endorser>,
+    plans: &[&Plan],
+) -> Vec<Endorsement> {
+    let mut counted: Vec<Endorsement> = Vec::new();
+    for earlier in &request.endorsements {
+        let person = &earlier.approver.person;
+        let Some(endorser) = now.get(person) else { continue };
+        let Ok(groups) = endorser.groups.known() else { continue };
+        let mut identities = endorser.identities.clone();
+        identities.people.insert(person.clone());
+        let again = approver.same_as(person, earlier.principal.as_ref())
+            || approver.overlaps(&identities)
+            || counted
+                .iter()
+                .any(|other| identities.same_as(&other.approver.person, other.principal.as_ref()));
+        if again || request.involves(&identities) || !plans.iter().any(|plan| plan.accepts(person, groups)) {
+            continue;
+        }
+        counted.push(Endorsement {
+            groups: relevant(groups, plans),
+            principal: identities.principal.or_else(|| earlier.principal.clone()),
+            ..earlier.clone()
+        });
+    }
+    counted
 }
 
 /// The groups that either plan asks about: an event does not list the rest of someone's memberships.
-fn relevant(
-    groups: &BTreeSet<domain::GroupRef>,
-    recorded: &Plan,
-    current: &Plan,
-) -> BTreeSet<domain::GroupRef> {
-    let asked: BTreeSet<_> = recorded.groups().into_iter().chain(current.groups()).collect();
+fn relevant(groups: &BTreeSet<GroupRef>, plans: &[&Plan]) -> BTreeSet<GroupRef> {
+    let asked: BTreeSet<_> = plans.iter().flat_map(|plan| plan.groups()).collect();
     groups.intersection(&asked).cloned().collect()
 }
 
@@ -102,25 +120,21 @@ fn may_decide(
     groups: &Groups,
     plans: &[&Plan],
     at: Timestamp,
-) -> Result<BTreeSet<domain::GroupRef>, Rejection> {
+) -> Result<BTreeSet<GroupRef>, Rejection> {
     request.pending()?;
     if !decider.actor.is_human() {
         return Err(Rejection::NotAPerson);
     }
-    if request.involves(&decider.identities) {
+    if request.involves(&decider.everyone()) {
         return Err(Rejection::OwnRequest);
     }
-    let groups = groups
-        .known()
-        .map_err(|why| Rejection::Unprovable(why.to_owned()))?;
+    let groups = groups.known().map_err(|why| Rejection::Unprovable(why.to_owned()))?;
     let person = &decider.actor.person;
     if !plans.iter().any(|plan| plan.accepts(person, groups)) {
         return Err(Rejection::NotEntitled);
     }
     if at >= request.decide_until() {
-        return Err(Rejection::ReviewOver {
-            at: request.decide_until(),
-        });
+        return Err(Rejection::ReviewOver { at: request.decide_until() });
     }
     Ok(groups.clone())
 }
@@ -135,7 +149,7 @@ fn window_left(request: &Request, at: Timestamp, min: SignedDuration) -> Result<
         .ok_or(Rejection::WindowTooShort { min })
 }
 
-/// Approves what its rule asks nobody about, both when it was raised and now.
+/// Approves what its rule asks nobody about, both when it was raised and now. An emergency approved this way owes a review.
 pub fn approve_by_rule(
     request: &Request,
     current: &Plan,
@@ -147,14 +161,13 @@ pub fn approve_by_rule(
     if !request.raised.grounds.plan.is_none() || !current.is_none() {
         return Err(Rejection::PlanNotEmpty);
     }
+    let at = request.time_of_next(at);
     if at >= request.decide_until() {
-        return Err(Rejection::ReviewOver {
-            at: request.decide_until(),
-        });
+        return Err(Rejection::ReviewOver { at: request.decide_until() });
     }
     Ok(RequestEvent::Approved(Approved {
         window: window_left(request, at, duration_min)?,
-        basis: ApprovalBasis::Rule,
+        basis: if request.raised.emergency { ApprovalBasis::BreakGlass } else { ApprovalBasis::Rule },
         approvers: Vec::new(),
         policy_event,
         comment: None,
@@ -185,12 +198,10 @@ pub fn reject(request: &Request, command: Reject) -> Result<RequestEvent, Reject
         &command.approver,
         &command.groups,
         &[&command.current],
-        command.at,
+        request.time_of_next(command.at),
     )?;
     Ok(RequestEvent::Rejected(Rejected {
-        because: RejectedBecause::Approver {
-            comment: command.comment,
-        },
+        because: RejectedBecause::Approver { comment: command.comment },
         policy_event: Some(command.policy_event),
     }))
 }
@@ -201,31 +212,22 @@ pub fn reject_without_rule(
     policy_event: Option<EventId>,
 ) -> Result<RequestEvent, Rejection> {
     request.pending()?;
-    Ok(RequestEvent::Rejected(Rejected {
-        because: RejectedBecause::RuleVanished,
-        policy_event,
-    }))
+    Ok(RequestEvent::Rejected(Rejected { because: RejectedBecause::RuleVanished, policy_event }))
 }
 
-/// Expires what nobody decided in time.
+/// Expires what nobody decided in time. The reason is what ran out first, however late it is noticed.
 pub fn expire(request: &Request, at: Timestamp) -> Result<RequestEvent, Rejection> {
     request.pending()?;
-    if request
-        .raised
-        .asked
-        .passes_at()
-        .is_some_and(|passes| passes <= at)
-    {
-        return Ok(RequestEvent::Expired(Expired {
-            because: ExpiredBecause::WindowPassed,
-        }));
+    if request.time_of_next(at) < request.decide_until() {
+        return Err(Rejection::ReviewNotOver);
     }
-    if request.raised.decide_by <= at {
-        return Ok(RequestEvent::Expired(Expired {
-            because: ExpiredBecause::NotDecided,
-        }));
-    }
-    Err(Rejection::ReviewNotOver)
+    let passes = request.raised.asked.passes_at();
+    let because = if passes.is_some_and(|passes| passes <= request.raised.decide_by) {
+        ExpiredBecause::WindowPassed
+    } else {
+        ExpiredBecause::NotDecided
+    };
+    Ok(RequestEvent::Expired(Expired { because }))
 }
 
 /// Reviews an emergency after the fact: by someone who neither used nor raised it.
@@ -241,7 +243,7 @@ pub fn review_after(
     if !reviewer.actor.is_human() {
         return Err(Rejection::NotAPerson);
     }
-    if request.involves(&reviewer.identities) {
+    if request.involves(&reviewer.everyone()) {
         return Err(Rejection::OwnRequest);
     }
     Ok(RequestEvent::ReviewedAfter(ReviewedAfter { verdict, comment }))

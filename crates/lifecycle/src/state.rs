@@ -147,15 +147,17 @@ pub struct Identities {
 impl Identities {
     /// Someone with one identity and no known user.
     pub fn of(person: Person) -> Self {
-        Self {
-            people: BTreeSet::from([person]),
-            principal: None,
-        }
+        Self { people: BTreeSet::from([person]), principal: None }
     }
 
     /// Whether this is the same human as `person` with `principal`.
     pub fn same_as(&self, person: &Person, principal: Option<&PrincipalId>) -> bool {
         self.people.contains(person) || (self.principal.is_some() && self.principal.as_ref() == principal)
+    }
+
+    /// Whether this and `other` are the same human.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        other.people.iter().any(|person| self.same_as(person, other.principal.as_ref()))
     }
 }
 
@@ -194,9 +196,7 @@ impl Request {
 
     /// Folds a whole story.
     pub fn fold<'a>(events: impl IntoIterator<Item = (&'a RequestEvent, Timestamp)>) -> Option<Self> {
-        events
-            .into_iter()
-            .fold(None, |state, (event, at)| Self::evolve(state, event, at))
+        events.into_iter().fold(None, |state, (event, at)| Self::evolve(state, event, at))
     }
 
     fn then(mut self, event: &RequestEvent, at: Timestamp) -> Self {
@@ -211,69 +211,45 @@ impl Request {
             RequestEvent::Approved(approved) => {
                 if self.phase == Phase::Pending {
                     self.endorsements.clone_from(&approved.approvers);
-                    self.phase = Phase::Approved {
-                        grant: Grant {
-                            at,
-                            approved: approved.clone(),
-                        },
-                        active: None,
-                    };
+                    self.phase =
+                        Phase::Approved { grant: Grant { at, approved: approved.clone() }, active: None };
                 }
             }
             RequestEvent::Rejected(rejected) => {
                 if self.phase == Phase::Pending {
-                    self.phase = Phase::Rejected {
-                        at,
-                        because: rejected.because.clone(),
-                    };
+                    self.phase = Phase::Rejected { at, because: rejected.because.clone() };
                 }
             }
             RequestEvent::Expired(expired) => {
                 if self.phase == Phase::Pending {
-                    self.phase = Phase::Expired {
-                        at,
-                        because: expired.because,
-                    };
+                    self.phase = Phase::Expired { at, because: expired.because };
                 }
             }
             RequestEvent::Activated(activated) => {
-                if let Phase::Approved { active, .. } = &mut self.phase {
-                    *active = Some(Active {
-                        at,
-                        activated: *activated,
-                    });
+                if let Phase::Approved { active: active @ None, .. } = &mut self.phase {
+                    *active = Some(Active { at, activated: *activated });
                 }
             }
-            RequestEvent::CredentialsIssued(CredentialsIssued {
-                issue, expires_at, ..
-            }) => {
-                self.issues.push(Issue {
-                    id: *issue,
-                    expires_at: *expires_at,
-                });
+            // Credentials that left count whatever else was said: closing waits until the last of them has expired.
+            RequestEvent::CredentialsIssued(CredentialsIssued { issue, expires_at, .. }) => {
+                self.issues.push(Issue { id: *issue, expires_at: *expires_at });
             }
             RequestEvent::ConsoleOpened(opened) => {
-                self.issues.push(Issue {
-                    id: opened.issue,
-                    expires_at: opened.expires_at,
-                });
+                self.issues.push(Issue { id: opened.issue, expires_at: opened.expires_at });
             }
             RequestEvent::Withdrawn => self.end(at, EndReason::Withdrawn),
             RequestEvent::Revoked(revoked) => self.end(at, EndReason::Revoked(revoked.capacity)),
             RequestEvent::Ended(ended) => self.end(at, EndReason::Ended(ended.because.clone())),
             RequestEvent::Closed(closed) => {
-                if let Phase::Ended {
-                    closure: closure @ Closure::Closing,
-                    ..
-                } = &mut self.phase
-                {
-                    *closure = Closure::Closed {
-                        at,
-                        how: closed.how.clone(),
-                    };
+                if let Phase::Ended { closure: closure @ Closure::Closing, .. } = &mut self.phase {
+                    *closure = Closure::Closed { at, how: closed.how.clone() };
                 }
             }
-            RequestEvent::ReviewedAfter(reviewed) => self.reviewed_after = Some(reviewed.verdict),
+            RequestEvent::ReviewedAfter(reviewed) => {
+                if self.owes_review() {
+                    self.reviewed_after = Some(reviewed.verdict);
+                }
+            }
         }
         self
     }
@@ -284,13 +260,7 @@ impl Request {
             Phase::Approved { grant, active } => (Some(grant.clone()), *active),
             Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Ended { .. } => return,
         };
-        self.phase = Phase::Ended {
-            grant,
-            active,
-            at,
-            because,
-            closure: Closure::Closing,
-        };
+        self.phase = Phase::Ended { grant, active, at, because, closure: Closure::Closing };
     }
 
     /// The status.
@@ -331,10 +301,9 @@ impl Request {
     /// The window that was agreed, whether or not it is over.
     pub fn window(&self) -> Option<Window> {
         match &self.phase {
-            Phase::Approved { grant, .. }
-            | Phase::Ended {
-                grant: Some(grant), ..
-            } => Some(grant.approved.window),
+            Phase::Approved { grant, .. } | Phase::Ended { grant: Some(grant), .. } => {
+                Some(grant.approved.window)
+            }
             Phase::Pending
             | Phase::Expired { .. }
             | Phase::Rejected { .. }
@@ -344,19 +313,12 @@ impl Request {
 
     /// Whether access should exist at `at`: approved, not over, inside the window.
     pub fn is_live(&self, at: Timestamp) -> bool {
-        self.approved()
-            .is_ok_and(|(grant, _)| grant.approved.window.contains(at))
+        self.approved().is_ok_and(|(grant, _)| grant.approved.window.contains(at))
     }
 
     /// Whether an ended request may have left something in AWS.
     pub fn is_closing(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Ended {
-                closure: Closure::Closing,
-                ..
-            }
-        )
+        matches!(self.phase, Phase::Ended { closure: Closure::Closing, .. })
     }
 
     /// Whether the person behind `identities` requested or raised it.
@@ -367,9 +329,7 @@ impl Request {
 
     /// Whether the person behind `identities` agreed before.
     pub fn endorsed_by(&self, identities: &Identities) -> bool {
-        self.endorsements
-            .iter()
-            .any(|e| identities.same_as(&e.approver.person, e.principal.as_ref()))
+        self.endorsements.iter().any(|e| identities.same_as(&e.approver.person, e.principal.as_ref()))
     }
 
     /// When the last thing that was handed out stops working.
@@ -380,19 +340,13 @@ impl Request {
     /// Until when it can be decided: the deadline, or the end of the asked window if that is sooner.
     pub fn decide_until(&self) -> Timestamp {
         let deadline = self.raised.decide_by;
-        self.raised
-            .asked
-            .passes_at()
-            .map_or(deadline, |passes| passes.min(deadline))
+        self.raised.asked.passes_at().map_or(deadline, |passes| passes.min(deadline))
     }
 
     /// Whether a review is owed: an emergency that was used as one.
     pub fn owes_review(&self) -> bool {
         let grant = match &self.phase {
-            Phase::Approved { grant, .. }
-            | Phase::Ended {
-                grant: Some(grant), ..
-            } => grant,
+            Phase::Approved { grant, .. } | Phase::Ended { grant: Some(grant), .. } => grant,
             Phase::Pending
             | Phase::Expired { .. }
             | Phase::Rejected { .. }
@@ -418,5 +372,12 @@ impl Acting {
     pub fn alone(actor: Actor) -> Self {
         let identities = Identities::of(actor.person.clone());
         Self { actor, identities }
+    }
+
+    /// Everyone they are known to be, the acting identity always among them: what every rule about "the same human" looks at.
+    pub fn everyone(&self) -> Identities {
+        let mut everyone = self.identities.clone();
+        everyone.people.insert(self.actor.person.clone());
+        everyone
     }
 }
