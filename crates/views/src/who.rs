@@ -1,6 +1,8 @@
 //! Who is asking: the acting person with every known identity, their groups now, and what the deployment lets them be.
 
+use crate::Views;
 use crate::place::{self, PlaceUnknown};
+use crate::refusal;
 use aws::{CachedDirectory, LookupError};
 use domain::{GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
 use identity::Caller;
@@ -72,6 +74,17 @@ impl Who {
             groups,
             token_ends_at: caller.expires_at,
         }
+    }
+}
+
+impl Views {
+    /// Who `caller` is to the decisions of this system. `group_age_max` is the policy's.
+    pub fn who(&self, caller: &Caller, group_age_max: SignedDuration) -> Result<Who, tonic::Status> {
+        let linked = self.requests.linked(&caller.actor.person).map_err(|error| refusal::status(&error))?;
+        let principal = principal_of_caller(&self.directory, caller).unwrap_or_default();
+        let groups = groups_of_caller(&self.directory, caller, self.clock.now(), group_age_max);
+        let merged = Caller { groups: Some(groups), ..caller.clone() };
+        Ok(Who::new(&merged, principal, linked, &self.authorities))
     }
 }
 
