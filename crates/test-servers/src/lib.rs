@@ -1,8 +1,11 @@
-//! Real third-party servers for tests, on free loopback ports, ended when their handle is dropped.
+//! Real third-party servers and clients for tests, on free loopback ports, ended when their handle is dropped.
 //!
 //! The programs come from `script/install-test-tools` and live in `.tools/` of the workspace. INVARIANT: development only; no
 //! service and no library depends on this crate except in `[dev-dependencies]`.
 
+pub mod aws_cli;
 pub mod moto;
+pub mod oidc;
+pub mod organisation;
 pub mod process;
 pub mod tools;
