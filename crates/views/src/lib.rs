@@ -16,6 +16,7 @@ pub mod position;
 pub mod refusal;
 pub mod requests;
 pub mod resource;
+pub mod visibility;
 pub mod who;
 pub mod wire;
 
