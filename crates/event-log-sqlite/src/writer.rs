@@ -134,10 +134,27 @@ impl Writer {
                 self.commit_and_answer(&mut group);
             }
             if closing.is_some() {
+                self.refuse_waiting();
                 return closing;
             }
         }
         None
+    }
+
+    /// What came after the order to close was not written, and hears so.
+    fn refuse_waiting(&mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Append(append) => {
+                    let closed = AppendError::Unavailable("the log is closed".into());
+                    drop(append.answer.send(Err(closed)));
+                }
+                Command::Close(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
     }
 
     /// Adds to the group what is waiting already; nothing is waited for.

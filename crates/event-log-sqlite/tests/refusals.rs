@@ -1,7 +1,9 @@
 //! What an SQLite log refuses to be opened on, and what it is while another process has it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use event_log::{AppendError, Envelope, EventLog, Expected, LogError, Position, Revision, Writer};
+use event_log::{
+    AppendError, Envelope, EventLog, Expected, LogError, Position, Revision, StreamName, Writer,
+};
 use event_log_sqlite::{OpenOptions, SqliteLog};
 use futures::{StreamExt, TryStreamExt};
 use std::path::{Path, PathBuf};
@@ -121,6 +123,32 @@ async fn a_read_only_log_follows_another_writer_and_takes_no_appends() {
     drop(writer);
     let all: Vec<_> = reader.read_all(Position::START).try_collect().await.unwrap();
     assert_eq!(all.len(), 5);
+}
+
+#[tokio::test]
+async fn closing_answers_every_append_one_way_or_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.log");
+    let log = open(&path).unwrap();
+    let streams = (0..100_u128).map(|number| {
+        let envelope = Envelope {
+            event_id: Uuid::from_u128(number + 1),
+            writer: Writer::new("request").unwrap(),
+            body: "x".into(),
+        };
+        let stream: StreamName = format!("thing-{number}").parse().unwrap();
+        let log = &log;
+        async move { log.append(&stream, Expected::NoStream, envelope).await }
+    });
+    let (before, ((), ()), after) = futures::join!(
+        futures::future::join_all(streams.clone().take(50)),
+        futures::future::join(log.close(), log.close()),
+        futures::future::join_all(streams.skip(50)),
+    );
+    assert!(before.iter().all(Result::is_ok), "handed over before: written");
+    let refused = |answer: &Result<_, _>| matches!(answer, Err(AppendError::Unavailable(_)));
+    assert!(after.iter().all(refused), "handed over afterwards: refused");
+    assert_eq!(open(&path).unwrap().head().await, Ok(Position(50)));
 }
 
 #[tokio::test]
