@@ -1,6 +1,6 @@
 //! The promises of the commander, on the in-memory log: races, repeats, lost answers, stale memory, unreliable history.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use command::aggregate::DutyAggregate;
 use command::{CachedSource, Command, CommandError, Commander, LoadError, Loaded, Outcome};
@@ -8,8 +8,8 @@ use domain::ports::Clock;
 use domain::{EventId, Timestamp};
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
 use event_log::{
-    AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision, StreamName,
-    Writer,
+    AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
+    StreamName, Writer,
 };
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::duty::{Duty, DutyClaimed};
@@ -50,7 +50,12 @@ fn duty() -> Stream {
 }
 
 fn command(n: u8) -> Command {
-    Command { event_id: EventId::from_parts([[n].as_slice()]), actor: None, digest: Some([n; 32]), trace: None }
+    Command {
+        event_id: EventId::from_parts([[n].as_slice()]),
+        actor: None,
+        digest: Some([n; 32]),
+        trace: None,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,9 +92,11 @@ async fn run(
 }
 
 fn holders(log: &MemoryLog) -> Vec<String> {
-    let holder = |recorded: Recorded| match journal::decode(&recorded.envelope.body).unwrap().fact {
-        Fact::Duty(claimed) => claimed.holder,
-        _ => panic!("not a duty"),
+    let holder = |recorded: Recorded| {
+        let Fact::Duty(claimed) = journal::decode(&recorded.envelope.body).unwrap().fact else {
+            panic!("not a duty");
+        };
+        claimed.holder
     };
     log.recorded().into_iter().map(holder).collect()
 }
@@ -166,12 +173,15 @@ async fn a_key_used_for_another_command_is_refused() {
     run(&commander, 1, take("a")).await.unwrap();
     let other_body = Command { digest: Some([9; 32]), ..command(1) };
     for commander in [commander.clone(), on(&log)] {
-        let reused =
-            commander.execute::<DutyAggregate, Held>(duty(), other_body.clone(), take("a")).await.unwrap_err();
+        let reused = commander
+            .execute::<DutyAggregate, Held>(duty(), other_body.clone(), take("a"))
+            .await
+            .unwrap_err();
         assert_eq!(reused, CommandError::KeyReused);
     }
     let elsewhere = Stream::Duty("relay".to_owned());
-    let reused = commander.execute::<DutyAggregate, Held>(elsewhere, command(1), take("a")).await.unwrap_err();
+    let reused =
+        commander.execute::<DutyAggregate, Held>(elsewhere, command(1), take("a")).await.unwrap_err();
     assert_eq!(reused, CommandError::KeyReused);
     assert_eq!(holders(&log), ["a"]);
 }
@@ -262,7 +272,10 @@ async fn a_no_on_stale_memory_is_decided_again() {
     let outcome = run(&commander, 3, take_from("b", "c")).await.unwrap();
     assert_eq!(outcome.state.unwrap().holder, "c");
     run(&on(&log), 4, take("d")).await.unwrap();
-    assert_eq!(run(&commander, 5, take_from("c", "e")).await, Err(CommandError::Refused(Held("d".to_owned()))));
+    assert_eq!(
+        run(&commander, 5, take_from("c", "e")).await,
+        Err(CommandError::Refused(Held("d".to_owned())))
+    );
     assert_eq!(holders(&log), ["a", "b", "c", "d"]);
 }
 
@@ -284,7 +297,10 @@ async fn a_yes_on_remembered_state_needs_no_read() {
     run(&commander, 1, take("a")).await.unwrap();
     log.set_faults(Box::new(Script { appends: vec![].into_iter(), reads_fail: true }));
     assert_eq!(run(&commander, 2, take("b")).await.unwrap().revision, Revision(1));
-    assert!(matches!(run(&commander, 3, take_if_free("c")).await, Err(CommandError::Unavailable(_))), "a no needs one");
+    assert!(
+        matches!(run(&commander, 3, take_if_free("c")).await, Err(CommandError::Unavailable(_))),
+        "a no needs one"
+    );
 }
 
 #[tokio::test]
@@ -324,7 +340,11 @@ async fn what_this_service_may_not_write_is_not_written() {
     assert_eq!(refused, CommandError::NotOurs { type_name: "request.withdrawn.v1" });
     let request = Commander::new(Arc::new(log.clone()), Service::Request, SetClock::at(0));
     let refused = run(&request, 1, |_, _| withdrawn()).await.unwrap_err();
-    assert_eq!(refused, CommandError::NotOurs { type_name: "request.withdrawn.v1" }, "in a stream of another kind");
+    assert_eq!(
+        refused,
+        CommandError::NotOurs { type_name: "request.withdrawn.v1" },
+        "in a stream of another kind"
+    );
     assert!(log.recorded().is_empty());
 }
 
@@ -368,13 +388,19 @@ async fn history_that_cannot_be_relied_on_is_corrupt_and_is_not_added_to() {
         log.append(&name, Expected::Exact(Revision(0)), envelope).await.unwrap();
         for commander in [commander, on(&log)] {
             let error = run(&commander, 3, take("b")).await.unwrap_err();
-            assert!(matches!(&error, CommandError::Corrupt(corrupt) if corrupt.revision == Some(Revision(1))), "{what}");
+            assert!(
+                matches!(&error, CommandError::Corrupt(corrupt) if corrupt.revision == Some(Revision(1))),
+                "{what}"
+            );
             let loaded = commander.load::<DutyAggregate>(&duty()).await;
             assert!(matches!(loaded, Err(LoadError::Corrupt(_))), "{what}");
         }
         assert_eq!(log.recorded().len(), 2, "{what}");
         let other = Stream::Duty("relay".to_owned());
-        assert!(on(&log).execute::<DutyAggregate, Held>(other, command(9), take("b")).await.is_ok(), "{what}");
+        assert!(
+            on(&log).execute::<DutyAggregate, Held>(other, command(9), take("b")).await.is_ok(),
+            "{what}"
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 
 use domain::{EventId, Timestamp};
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
-use event_log::{AppendError, Envelope, EventLog, Expected, Position, Revision, StreamName, Writer};
+use event_log::{AppendError, Envelope, EventLog, Expected, Position, StreamName, Writer};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::duty::DutyClaimed;
 use projection::{Follower, Health, Item, Projection, ReadModel};
@@ -46,7 +46,7 @@ impl Default for Duties {
 }
 
 impl ReadModel for Duties {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "duties"
     }
     fn schema(&self) -> &str {
@@ -174,7 +174,7 @@ fn files(folder: &Path) -> Vec<String> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".db"))
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "db"))
         .collect();
     files.sort();
     files
@@ -389,13 +389,13 @@ async fn an_event_that_the_model_cannot_take_is_set_aside_and_holds_up_nobody() 
 }
 
 /// Every read fails while `down`; else every `n`th.
-struct Down {
+struct Flaky {
     down: Arc<AtomicBool>,
     every: u64,
     asked: u64,
 }
 
-impl Faults for Down {
+impl Faults for Flaky {
     fn append(&mut self, _: &StreamName, _: &Envelope) -> AppendFault {
         AppendFault::Proceed
     }
@@ -410,7 +410,7 @@ impl Faults for Down {
 async fn a_log_that_is_down_is_waited_for() {
     let log = log();
     let down = Arc::new(AtomicBool::new(true));
-    log.set_faults(Box::new(Down { down: down.clone(), every: 0, asked: 0 }));
+    log.set_faults(Box::new(Flaky { down: down.clone(), every: 0, asked: 0 }));
     let (projection, task) = follow(None, Duties::default(), &log);
     let failing = |health: &Health| matches!(health, Health::Failing { .. });
     projection.health().wait_for(failing).await.unwrap();
@@ -481,7 +481,7 @@ proptest! {
             let mut last = Position::START;
             for part in history.chunks(history.len() / restarts + 1) {
                 // A follower needs four undisturbed steps to get anywhere.
-                log.set_faults(Box::new(Down { down: Arc::default(), every: if every < 5 { 0 } else { every }, asked: 0 }));
+                log.set_faults(Box::new(Flaky { down: Arc::default(), every: if every < 5 { 0 } else { every }, asked: 0 }));
                 let (projection, task) = follow(Some(folder.path()), Duties::default(), &log);
                 for (duty, holder, wait) in part {
                     last = claim_or_junk(&log, *duty, *holder).await;
