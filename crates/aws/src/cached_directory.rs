@@ -81,7 +81,9 @@ impl CachedDirectory {
         let _one_at_a_time = self.reading.lock().await;
         let began_at = self.clock.now();
         let contents = self.source.fetch().await?;
-        let directory = Arc::new(Directory::new(began_at, contents));
+        // A snapshot of a snapshot is as old as the first.
+        let true_at = contents.as_of.map_or(began_at, |as_of| as_of.min(began_at));
+        let directory = Arc::new(Directory::new(true_at, contents));
         self.latest.send_replace(Some(Arc::clone(&directory)));
         Ok(directory)
     }

@@ -117,6 +117,8 @@ pub struct Contents {
     pub groups: BTreeMap<GroupId, Group>,
     /// Which groups a user is in.
     pub memberships: BTreeMap<PrincipalId, BTreeSet<GroupId>>,
+    /// When this was true, where the source is not AWS itself but someone's snapshot; `None`: when it was read.
+    pub as_of: Option<Timestamp>,
 }
 
 /// Where the organisation is read from.

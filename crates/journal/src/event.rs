@@ -33,6 +33,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and the large ones are the usual ones")]
 pub enum Fact {
     /// To a request.
     Request(RequestEvent),

@@ -14,6 +14,7 @@ pub mod place;
 pub mod policy_book;
 pub mod position;
 pub mod refusal;
+pub mod remote_directory;
 pub mod requests;
 pub mod resource;
 pub mod visibility;

@@ -1,0 +1,117 @@
+//! The directory as another service of Daypass tells it, for processes that do not read AWS themselves.
+
+use api::request::v1::directory_service_client::DirectoryServiceClient;
+use api::request::v1::{self as wire, GetDirectoryRequest};
+use aws::{
+    Account, AwsError, Contents, DirectorySource, ErrorKind, ExternalId, Group, GroupId, OrgUnit,
+    PermissionSet, User, UserName,
+};
+use domain::{Invalid, OuPath, SignedDuration};
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::{Body as HttpBody, Bytes, StdError};
+
+/// The `DirectoryService` behind a connection.
+pub struct GrpcDirectory<T> {
+    client: DirectoryServiceClient<T>,
+}
+
+impl<T> std::fmt::Debug for GrpcDirectory<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrpcDirectory").finish_non_exhaustive()
+    }
+}
+
+impl<T> GrpcDirectory<T>
+where
+    T: GrpcService<Body>,
+    T::Error: Into<StdError>,
+    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
+    /// The directory of the service at the other end of `connection`.
+    pub fn new(connection: T) -> Self {
+        Self { client: DirectoryServiceClient::new(connection) }
+    }
+}
+
+#[async_trait::async_trait]
+impl<T> DirectorySource for GrpcDirectory<T>
+where
+    T: GrpcService<Body> + Clone + Send + Sync + 'static,
+    T::Future: Send,
+    T::Error: Into<StdError>,
+    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
+    async fn fetch(&self) -> Result<Contents, AwsError> {
+        let mut parts = self
+            .client
+            .clone()
+            .get_directory(GetDirectoryRequest::default())
+            .await
+            .map_err(|status| unavailable(&status))?
+            .into_inner();
+        let mut contents = Contents::default();
+        while let Some(part) = parts.message().await.map_err(|status| unavailable(&status))? {
+            let last = part.last;
+            let as_of = part.fetched_at.as_ref().map(crate::wire::read_time).transpose();
+            contents.as_of = as_of.map_err(|invalid| malformed(&invalid))?;
+            add(&mut contents, part).map_err(|invalid| malformed(&invalid))?;
+            if last && contents.as_of.is_some() {
+                return Ok(contents);
+            }
+        }
+        Err(AwsError::new(ErrorKind::Unavailable, "CutShort", "the directory was cut short"))
+    }
+}
+
+fn unavailable(status: &tonic::Status) -> AwsError {
+    AwsError::new(ErrorKind::Unavailable, status.code().description(), status.message())
+}
+
+fn malformed(invalid: &Invalid) -> AwsError {
+    AwsError::new(ErrorKind::Invalid, "MalformedDirectory", &invalid.to_string())
+}
+
+fn add(contents: &mut Contents, part: wire::GetDirectoryResponse) -> Result<(), Invalid> {
+    for account in part.accounts {
+        let ou_path = account.ou_path.iter().map(|unit| unit.parse()).collect::<Result<_, _>>()?;
+        let known = Account {
+            name: account.name,
+            ou_path: OuPath(ou_path),
+            tags: account.tags.into_iter().collect(),
+            active: account.active,
+            management: account.management,
+        };
+        contents.accounts.insert(account.account_id.parse()?, known);
+    }
+    for unit in part.units {
+        let parent = if unit.parent_id.is_empty() { None } else { Some(unit.parent_id.parse()?) };
+        contents.units.insert(unit.ou_id.parse()?, OrgUnit { name: unit.name, parent });
+    }
+    for set in part.permission_sets {
+        let session = set.session_duration.unwrap_or_default();
+        let session_duration = SignedDuration::from_secs(session.seconds);
+        contents.permission_sets.insert(set.arn.parse()?, PermissionSet { name: set.name, session_duration });
+    }
+    for user in part.users {
+        let principal: domain::PrincipalId = user.principal_id.parse()?;
+        let groups =
+            user.group_ids.iter().map(|group| GroupId::new(group.as_str())).collect::<Result<_, _>>()?;
+        contents.memberships.insert(principal.clone(), groups);
+        let external_ids =
+            user.external_ids.into_iter().map(|id| ExternalId { issuer: id.issuer, id: id.id }).collect();
+        let known = User {
+            user_name: UserName::new(&user.user_name),
+            display_name: user.display_name,
+            external_ids,
+            enabled: user.enabled,
+        };
+        contents.users.insert(principal, known);
+    }
+    for group in part.groups {
+        contents.groups.insert(GroupId::new(group.group_id)?, Group { display_name: group.display_name });
+    }
+    Ok(())
+}

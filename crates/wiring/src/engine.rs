@@ -1,0 +1,93 @@
+//! Opens the log that the configuration names.
+
+use domain::ports::Entropy;
+use event_log::{EventLog, LogError};
+use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog, Tls};
+use event_log_sqlite::{OpenOptions, SqliteLog};
+use service_runtime::config::LogConfig;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A log id for a log that is made now.
+fn new_id(entropy: &dyn Entropy) -> Uuid {
+    let mut bytes = [0u8; 16];
+    entropy.fill(&mut bytes);
+    Uuid::new_v8(bytes)
+}
+
+/// A log that is open, and how to close it well.
+pub struct OpenLog {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    sqlite: Option<Arc<SqliteLog>>,
+}
+
+impl OpenLog {
+    /// Writes what is under way, and lets go of the file.
+    pub async fn close(&self) {
+        if let Some(sqlite) = &self.sqlite {
+            sqlite.close().await;
+        }
+    }
+}
+
+/// Opens the log for reading and writing, making it where there is none.
+pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, LogError> {
+    match config {
+        LogConfig::Sqlite { path } => {
+            make_folder_of(path)?;
+            let sqlite = Arc::new(SqliteLog::open(path, &OpenOptions::new(new_id(entropy)))?);
+            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite) })
+        }
+        LogConfig::Jetstream { .. } => {
+            let log = JetStreamLog::open(jetstream(config, entropy)?).await?;
+            Ok(OpenLog { log: Arc::new(log), sqlite: None })
+        }
+    }
+}
+
+/// Opens a log that exists for reading only; a SQLite log may be open for writing elsewhere at the same time.
+pub async fn open_read_only(config: &LogConfig, entropy: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
+    match config {
+        LogConfig::Sqlite { path } => Ok(Arc::new(SqliteLog::open_read_only(path)?)),
+        LogConfig::Jetstream { .. } => Ok(Arc::new(JetStreamLog::open(jetstream(config, entropy)?).await?)),
+    }
+}
+
+fn jetstream(config: &LogConfig, entropy: &dyn Entropy) -> Result<JetStreamConfig, LogError> {
+    let LogConfig::Jetstream {
+        servers,
+        credentials_file,
+        nkey_seed_file,
+        ca_file,
+        replicas,
+        dev,
+        operator_asserts_sync_always,
+        monitoring_urls,
+    } = config
+    else {
+        return Err(LogError::Unsafe("log.engine: must be jetstream".into()));
+    };
+    let credentials = match (credentials_file, nkey_seed_file) {
+        (Some(file), _) => Credentials::File(file.clone()),
+        (None, Some(file)) => Credentials::NkeySeedFile(file.clone()),
+        (None, None) => Credentials::None,
+    };
+    Ok(JetStreamConfig {
+        servers: servers.clone(),
+        credentials,
+        tls: ca_file.clone().map(|file| Tls { root_certificates: Some(file), ..Tls::default() }),
+        replicas: *replicas,
+        dev: *dev,
+        operator_asserts_sync_always: *operator_asserts_sync_always,
+        monitoring_urls: monitoring_urls.clone(),
+        new_id: new_id(entropy),
+    })
+}
+
+fn make_folder_of(file: &Path) -> Result<(), LogError> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| LogError::Unavailable(format!("{}: {error}", folder.display())))
+}

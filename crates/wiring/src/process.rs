@@ -1,0 +1,223 @@
+//! A process of Daypass: what it sees, who may call it, and what runs beside its server.
+
+use crate::engine::OpenLog;
+use aws::{CachedDirectory, DirectorySource, RefreshPace};
+use domain::ports::{SharedClock, SharedEntropy};
+use domain::{Groups, LogId, Person, SignedDuration};
+use event_log::LogError;
+use futures::future::BoxFuture;
+use identity::{Authenticator, Caller};
+use journal::key_store::{KeyStore, KeyStoreError};
+use projection::{Follower, OpenError, Projection};
+use service_runtime::auth::Gate;
+use service_runtime::config::ServerConfig;
+use service_runtime::roles::{DirectoryGroups, Roles};
+use service_runtime::server::{Bound, Readiness, ServeError, Server};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Views, who};
+
+/// How old a directory may be by which the gate tells an administrator or an auditor. Decisions use the policy's own limit.
+const ROLE_AGE_MAX: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a process is made of.
+pub struct Parts {
+    /// The log.
+    pub log: OpenLog,
+    /// Where read models are kept.
+    pub folder: PathBuf,
+    /// The keys of sealed text.
+    pub keys: Arc<dyn KeyStore>,
+    /// Where the directory comes from.
+    pub directory: Arc<dyn DirectorySource>,
+    /// How often it is read.
+    pub pace: RefreshPace,
+    /// Who recognises callers.
+    pub authenticator: Arc<Authenticator>,
+    /// Who is what.
+    pub roles: Roles,
+    /// Who may raise for others.
+    pub raisers: BTreeSet<Person>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Chance.
+    pub entropy: SharedEntropy,
+}
+
+/// What a process does: the calls it answers, and what goes on by itself. The latter ends when told to.
+#[derive(Default)]
+pub struct Work {
+    /// The services.
+    pub routes: Routes,
+    /// Their full names, for health.
+    pub services: Vec<&'static str>,
+    /// What runs beside the server; each is made with the token that tells it to end.
+    pub background: Vec<BoxFuture<'static, ()>>,
+}
+
+/// Why a process does not start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log.
+    #[error("the log cannot be opened: {0}")]
+    Log(#[from] LogError),
+    /// The key store.
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
+    /// The read models.
+    #[error(transparent)]
+    ReadModel(#[from] OpenError),
+    /// The server.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A file or folder.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        error: std::io::Error,
+    },
+    /// Anything that a program itself found.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A process that is put together and does not run yet.
+pub struct Process {
+    /// What its services see.
+    pub views: Views,
+    /// What every call passes.
+    pub gate: Gate,
+    log: OpenLog,
+    follower: Follower<RequestsModel>,
+    authenticator: Arc<Authenticator>,
+}
+
+impl Process {
+    /// Puts a process together. Reads the log's id, and nothing else of it.
+    pub async fn new(parts: Parts) -> Result<Self, StartError> {
+        std::fs::create_dir_all(&parts.folder)
+            .map_err(|error| StartError::File { path: parts.folder.display().to_string(), error })?;
+        let log = Arc::clone(&parts.log.log);
+        let (projection, follower) =
+            Projection::open(Some(&parts.folder), RequestsModel::default(), Arc::clone(&log))?;
+        let directory = Arc::new(CachedDirectory::new(
+            parts.directory,
+            parts.clock.clone(),
+            parts.entropy.clone(),
+            parts.pace,
+        ));
+        let authorities = Authorities {
+            administrators: parts.roles.administrators.clone(),
+            auditors: parts.roles.auditors.clone(),
+            raisers: parts.raisers,
+        };
+        let views = Views {
+            log_id: LogId::from_uuid(log.id().await?),
+            requests: Requests::new(projection),
+            policy: Arc::new(PolicyBook::new(Arc::clone(&log))?),
+            directory: Arc::clone(&directory),
+            keys: parts.keys,
+            authorities: Arc::new(authorities),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy,
+            log,
+        };
+        let groups = Arc::new(GroupsOfDirectory { directory, clock: parts.clock.clone() });
+        let gate = Gate::new(parts.authenticator.clone(), parts.roles, parts.clock).with_directory(groups);
+        Ok(Self { views, gate, log: parts.log, follower, authenticator: parts.authenticator })
+    }
+
+    /// Serves `work` until `shutdown`; `listening` is told the address. Ready once history is read and the directory known.
+    pub async fn run(
+        self,
+        server: ServerConfig,
+        work: Work,
+        shutdown: CancellationToken,
+        listening: impl FnOnce(SocketAddr),
+    ) -> Result<(), StartError> {
+        let bound = Bound::new(server)?;
+        let readiness = Readiness::new(work.services).await;
+        let mut beside = JoinSet::new();
+        beside.spawn(self.follower.run(shutdown.clone().cancelled_owned()));
+        beside.spawn(refresh(Arc::clone(&self.views.directory), shutdown.clone()));
+        beside.spawn(until(shutdown.clone(), keep_keys(self.authenticator)));
+        beside.spawn(until(shutdown.clone(), become_ready(self.views.clone(), readiness.clone())));
+        for task in work.background {
+            beside.spawn(task);
+        }
+        listening(bound.address());
+        let serving = bound.serve(Server { routes: work.routes, gate: self.gate, readiness }, shutdown.clone());
+        let served = tokio::select! {
+            served = serving => served,
+            // A task that ends before it was asked to has failed: the process ends, and is started again from the log.
+            () = ended_early(&mut beside, &shutdown) => {
+                shutdown.cancel();
+                return Err(StartError::Other("a background task ended by itself".into()));
+            }
+        };
+        shutdown.cancel();
+        while beside.join_next().await.is_some() {}
+        self.log.close().await;
+        Ok(served?)
+    }
+}
+
+async fn ended_early(tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
+    loop {
+        match tasks.join_next().await {
+            Some(Ok(())) if shutdown.is_cancelled() => {}
+            // `become_ready` ends as soon as it is done.
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::error!(%error, "a background task failed");
+                return;
+            }
+            None => std::future::pending::<()>().await,
+        }
+    }
+}
+
+async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = work => {}
+    }
+}
+
+async fn refresh(directory: Arc<CachedDirectory>, shutdown: CancellationToken) {
+    let warn = |error: &aws::AwsError| tracing::warn!(%error, "the directory could not be read");
+    until(shutdown, directory.run(warn)).await;
+}
+
+async fn keep_keys(authenticator: Arc<Authenticator>) {
+    authenticator.keep_keys_fresh().await;
+}
+
+async fn become_ready(views: Views, readiness: Readiness) {
+    views.requests.projection().caught_up().await;
+    let mut snapshots = views.directory.watch();
+    if snapshots.wait_for(Option::is_some).await.is_ok() {
+        readiness.set(true).await;
+        tracing::info!("ready");
+    }
+}
+
+/// Groups for the gate.
+struct GroupsOfDirectory {
+    directory: Arc<CachedDirectory>,
+    clock: SharedClock,
+}
+
+impl DirectoryGroups for GroupsOfDirectory {
+    fn groups_of(&self, caller: &Caller) -> Groups {
+        who::groups_of_caller(&self.directory, caller, self.clock.now(), ROLE_AGE_MAX)
+    }
+}

@@ -1,0 +1,173 @@
+//! What the `main.rs` of a service is: arguments, configuration, the parts, the run.
+
+use crate::cloud::{self, Cloud};
+use crate::process::{Parts, Process, StartError, Work};
+use crate::{Settings, engine};
+use aws::{DirectorySource, RefreshPace};
+use clap::Parser;
+use domain::ports::{SharedClock, SharedEntropy};
+use identity::Authenticator;
+use journal::key_store::SqliteKeyStore;
+use service_runtime::clock::{SystemClock, SystemEntropy};
+use service_runtime::outgoing;
+use service_runtime::roles::Roles;
+use service_runtime::token_source::TokenSource;
+use service_runtime::{shutdown, telemetry};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use views::remote_directory::GrpcDirectory;
+
+/// How often a neighbour is asked for a newer directory: it answers "unchanged" from memory.
+const NEIGHBOUR_REFRESH: Duration = Duration::from_secs(10);
+
+#[derive(Parser)]
+#[command(version, about = "A service of Daypass. docs/configuration.md describes its configuration.")]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, env = "DAYPASS_CONFIG")]
+    config: PathBuf,
+    /// Only say what is wrong with the configuration.
+    #[arg(long)]
+    check: bool,
+}
+
+/// A process that a program can give work to.
+pub struct Built {
+    /// The process.
+    pub process: Process,
+    /// Its configuration.
+    pub settings: Settings,
+    /// AWS, if it is configured.
+    pub cloud: Option<Cloud>,
+    /// Tells everything to end.
+    pub shutdown: CancellationToken,
+}
+
+impl Built {
+    /// Opens everything that `settings` name.
+    pub async fn from_settings(settings: Settings, shutdown: CancellationToken) -> Result<Self, StartError> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
+        let cloud = match &settings.aws {
+            None => None,
+            Some(section) => {
+                let connected = cloud::connect(section, settings.aws_secret.as_ref(), clock.clone()).await;
+                Some(connected.map_err(|error| StartError::Other(error.to_string()))?)
+            }
+        };
+        let (directory, pace) = directory(&settings, cloud.as_ref(), &clock)?;
+        let folder = settings.data.folder.clone();
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| StartError::File { path: folder.display().to_string(), error })?;
+        let authenticator = Authenticator::new(settings.issuers.clone(), clock.clone())
+            .map_err(|error| StartError::Other(error.to_string()))?;
+        let roles = Roles::new(&settings.roles)
+            .map_err(|problems| StartError::Other(format!("roles: {} problems", problems.len())))?;
+        let parts = Parts {
+            log: engine::open(&settings.log, entropy.as_ref()).await?,
+            folder,
+            keys: Arc::new(SqliteKeyStore::open(&settings.data.key_store(), entropy.clone())?),
+            directory,
+            pace,
+            authenticator: Arc::new(authenticator),
+            roles,
+            raisers: settings.raisers.people.clone(),
+            clock,
+            entropy,
+        };
+        Ok(Self { process: Process::new(parts).await?, settings, cloud, shutdown })
+    }
+
+    /// Serves until it is told to end.
+    pub async fn run(self, work: Work) -> Result<(), StartError> {
+        let announce = |address| tracing::info!(%address, "answering");
+        self.process.run(self.settings.server, work, self.shutdown, announce).await
+    }
+}
+
+/// The organisation: from AWS where that is configured, else from the neighbour that has it.
+fn directory(
+    settings: &Settings,
+    cloud: Option<&Cloud>,
+    clock: &SharedClock,
+) -> Result<(Arc<dyn DirectorySource>, RefreshPace), StartError> {
+    if let (None, Some(neighbour)) = (&settings.aws, &settings.neighbours.request) {
+        return from_neighbour(settings, neighbour, clock);
+    }
+    // `activation` changes AWS and still takes the directory from the service that reads it.
+    if let Some(neighbour) = &settings.neighbours.request {
+        return from_neighbour(settings, neighbour, clock);
+    }
+    match (cloud, &settings.aws) {
+        (Some(cloud), Some(section)) => Ok((Arc::clone(&cloud.directory), cloud::pace(section))),
+        (None, _) | (_, None) => {
+            Err(StartError::Other("[aws] or [neighbours.request]: one of the two must say where the directory is".into()))
+        }
+    }
+}
+
+fn from_neighbour(
+    settings: &Settings,
+    neighbour: &service_runtime::config::NeighbourConfig,
+    clock: &SharedClock,
+) -> Result<(Arc<dyn DirectorySource>, RefreshPace), StartError> {
+    let tokens = settings
+        .client_credentials
+        .as_ref()
+        .map(|(client, secret)| TokenSource::new(client.clone(), secret.clone(), clock.clone()))
+        .transpose()
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    let connection = outgoing::connect(neighbour, tokens.map(Arc::new))
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    let pace = RefreshPace { interval: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
+    Ok((Arc::new(GrpcDirectory::new(connection)), pace))
+}
+
+/// Runs one service: `build` makes its work out of the process.
+pub async fn program(
+    name: &'static str,
+    build: impl AsyncFnOnce(&Built) -> Result<Work, StartError>,
+) -> ExitCode {
+    let arguments = Arguments::parse();
+    let settings = match Settings::read(&arguments.config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for problem in &problems.0 {
+                complain(&problem.to_string());
+            }
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.check {
+        return ExitCode::SUCCESS;
+    }
+    let telemetry = match telemetry::init(&settings.telemetry, name) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = async {
+        let built = Built::from_settings(settings, shutdown::on_signal()).await?;
+        let work = build(&built).await?;
+        built.run(work).await
+    };
+    let code = match ended.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the service ended");
+            ExitCode::FAILURE
+        }
+    };
+    telemetry.shutdown();
+    code
+}
+
+#[expect(clippy::print_stderr, reason = "there is no telemetry yet, and an operator waits for an answer")]
+fn complain(problem: &str) {
+    eprintln!("{problem}");
+}

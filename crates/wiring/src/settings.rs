@@ -1,0 +1,232 @@
+//! Everything that a program of Daypass can be told. `docs/configuration.md` describes every field.
+
+use domain::Person;
+use identity::IssuerConfig;
+use serde::Deserialize;
+use service_runtime::config::{
+    ClientCredentials, Loader, LogConfig, NeighbourConfig, Problem, Problems, RolesConfig, Secret, SecretRef, Section,
+    ServerConfig, TelemetryConfig,
+};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The sections of a configuration file. One file may serve all programs: each uses what it needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[[issuers]]`
+    pub issuers: Vec<IssuerConfig>,
+    /// `[roles]`
+    pub roles: RolesConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[data]`
+    pub data: DataSection,
+    /// `[telemetry]`
+    pub telemetry: TelemetryConfig,
+    /// `[aws]`
+    pub aws: Option<AwsSection>,
+    /// The secret half of `[aws]`'s access key.
+    pub aws_secret: Option<Secret>,
+    /// `[policy]`
+    pub policy: PolicySection,
+    /// `[raisers]`
+    pub raisers: RaisersSection,
+    /// `[activation]`
+    pub activation: ActivationSection,
+    /// `[neighbours]`
+    pub neighbours: Neighbours,
+    /// `[client_credentials]`, with its secret.
+    pub client_credentials: Option<(ClientCredentials, Secret)>,
+}
+
+/// `[data]`: files beside the log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSection {
+    /// Where read models are kept: derived, and deletable. Each process has its own folder.
+    pub folder: PathBuf,
+    /// The key store: **not** derived. The processes of one machine share it. Default: `keys.db` in the folder.
+    #[serde(default)]
+    pub keys: Option<PathBuf>,
+}
+
+impl DataSection {
+    /// The file of the key store.
+    pub fn key_store(&self) -> PathBuf {
+        self.keys.clone().unwrap_or_else(|| self.folder.join("keys.db"))
+    }
+}
+
+impl Section for DataSection {}
+
+/// `[aws]`: which organisation. Needed by `request` (the directory), `activation` (the changes) and `daypass serve`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsSection {
+    /// The region of the Identity Center instance.
+    pub region: String,
+    /// Another endpoint for every AWS service: an emulator, a proxy.
+    #[serde(default)]
+    pub endpoint_url: Option<url::Url>,
+    /// The Identity Center instance; found when there is only one.
+    #[serde(default)]
+    pub instance_arn: Option<String>,
+    /// Its identity store; found with the instance.
+    #[serde(default)]
+    pub identity_store_id: Option<String>,
+    /// A fixed access key, for emulators. Left out: the SDK's own chain, which is right for AWS.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// Where the secret of that access key is.
+    #[serde(default)]
+    pub secret_access_key: Option<SecretRef>,
+    /// Seconds from the end of one reading of the directory to the next.
+    #[serde(default = "directory_refresh_seconds")]
+    pub directory_refresh_seconds: u64,
+}
+
+fn directory_refresh_seconds() -> u64 {
+    300
+}
+
+impl Section for AwsSection {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.region.is_empty() {
+            problems.push(Problem::new("region", "must not be empty"));
+        }
+        if self.access_key_id.is_some() != self.secret_access_key.is_some() {
+            problems.push(Problem::new("secret_access_key", "goes with access_key_id, and not without"));
+        }
+        if self.directory_refresh_seconds == 0 {
+            problems.push(Problem::new("directory_refresh_seconds", "must be above zero"));
+        }
+        problems
+    }
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySection {
+    /// A policy file that is applied if, and only if, no policy was ever applied.
+    pub seed_file: Option<PathBuf>,
+}
+
+impl Section for PolicySection {}
+
+/// `[raisers]`: programs that may raise a request for someone else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RaisersSection {
+    /// Each by issuer and subject.
+    pub people: BTreeSet<Person>,
+}
+
+impl Section for RaisersSection {}
+
+/// `[activation]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActivationSection {
+    /// The external id that target roles ask for in their trust policy.
+    pub external_id: Option<String>,
+}
+
+impl Section for ActivationSection {}
+
+/// `[neighbours]`: other services of Daypass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Neighbours {
+    /// Where the directory is.
+    pub request: Option<NeighbourConfig>,
+}
+
+impl Section for Neighbours {
+    fn problems(&self) -> Vec<Problem> {
+        let of_request = self.request.iter().flat_map(NeighbourConfig::problems);
+        of_request.map(|problem| Problem::new(format!("request.{}", problem.field), problem.why)).collect()
+    }
+}
+
+impl Settings {
+    /// Reads `file` and the environment. Everything that is wrong is told at once.
+    pub fn read(file: &Path) -> Result<Self, Problems> {
+        Self::from_loader(Loader::read(file)?)
+    }
+
+    /// Reads what `loader` has.
+    pub fn from_loader(mut loader: Loader) -> Result<Self, Problems> {
+        let server = loader.required("server");
+        let issuers = loader.issuers();
+        let roles = loader.or_default("roles");
+        let log = loader.required("log");
+        let data = loader.required("data");
+        let telemetry = loader.or_default("telemetry");
+        let aws: Option<AwsSection> = loader.optional("aws");
+        let policy = loader.or_default("policy");
+        let raisers = loader.or_default("raisers");
+        let activation = loader.or_default("activation");
+        let neighbours = loader.or_default("neighbours");
+        let client: Option<ClientCredentials> = loader.optional("client_credentials");
+        let aws_secret = aws
+            .as_ref()
+            .and_then(|aws| aws.secret_access_key.as_ref())
+            .and_then(|secret| loader.secret("aws.secret_access_key", secret));
+        let client_credentials = client.and_then(|client| {
+            let secret = loader.secret("client_credentials.client_secret", &client.client_secret)?;
+            Some((client, secret))
+        });
+        loader.finish()?;
+        let missing = |name: &str| Problems(vec![Problem::new(name, "is missing")]);
+        Ok(Self {
+            server: server.ok_or_else(|| missing("server"))?,
+            issuers,
+            roles,
+            log: log.ok_or_else(|| missing("log"))?,
+            data: data.ok_or_else(|| missing("data"))?,
+            telemetry,
+            aws,
+            aws_secret,
+            policy,
+            raisers,
+            activation,
+            neighbours,
+            client_credentials,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Settings, Problems> {
+        Settings::from_loader(Loader::new(toml, []))
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let problems = read(
+            "[server]\nlisten = \"nowhere\"\n[log]\nengine = \"sqlite\"\npath = \"\"\n[aws]\nregion = \"\"\n[nonsense]\nx = 1\n",
+        )
+        .unwrap_err();
+        let fields: Vec<&str> = problems.0.iter().map(|problem| problem.field.as_str()).collect();
+        for field in ["server.listen", "log.path", "aws.region", "nonsense", "data", "issuers"] {
+            assert!(fields.contains(&field), "{field} is not among {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_small_configuration_is_enough() {
+        let settings = read(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nengine = \"sqlite\"\npath = \"log.db\"\n[data]\nfolder = \"data\"\n
+             [[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"https://daypass.example\"]\nalgorithms = [\"RS256\"]\n",
+        )
+        .unwrap();
+        assert_eq!(settings.data.key_store(), Path::new("data/keys.db"));
+    }
+}
