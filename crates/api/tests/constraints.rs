@@ -1,5 +1,4 @@
 //! The field constraints of the protos, as servers enforce them.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use api::request::v1::{CreateRequestRequest, CreateRequestsRequest, ListRequestsRequest, RequestFilter};
 use api::types::v1::{Ask, AskedWindow, Person, Target};

@@ -1,0 +1,112 @@
+//! Who is an administrator, an auditor, one of Daypass's services: the deployment's configuration says so, and nothing that
+//! changes at run time.
+
+use crate::config::{Problem, RolesConfig, ServiceIdentity};
+use api::Access;
+use domain::{ActorKind, GroupRef, Groups};
+use identity::Caller;
+use std::collections::BTreeSet;
+
+/// Tells groups that a token does not tell: those of the directory.
+pub trait DirectoryGroups: Send + Sync + 'static {
+    /// The groups of the caller's user in the directory; unknown when the directory is too old.
+    fn groups_of(&self, caller: &Caller) -> Groups;
+}
+
+/// Who has which role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Their members are administrators.
+    pub administrators: BTreeSet<GroupRef>,
+    /// Their members are auditors.
+    pub auditors: BTreeSet<GroupRef>,
+    /// Workloads that are Daypass's own services.
+    pub services: Vec<ServiceIdentity>,
+}
+
+/// The roles of one caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Held {
+    /// A human in a group of administrators.
+    pub administrator: bool,
+    /// A member of a group of auditors.
+    pub auditor: bool,
+    /// One of Daypass's own services.
+    pub service: bool,
+}
+
+impl Roles {
+    /// The roles that `config` gives.
+    pub fn new(config: &RolesConfig) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut groups = |field: &str, texts: &[String]| {
+            texts
+                .iter()
+                .enumerate()
+                .filter_map(|(index, text)| match text.parse::<GroupRef>() {
+                    Ok(group) => Some(group),
+                    Err(invalid) => {
+                        problems.push(Problem::new(format!("roles.{field}[{index}]"), invalid.to_string()));
+                        None
+                    }
+                })
+                .collect::<BTreeSet<_>>()
+        };
+        let administrators = groups("administrators", &config.administrators);
+        let auditors = groups("auditors", &config.auditors);
+        for (index, service) in config.services.iter().enumerate() {
+            if service.subject.is_none() == service.client_id.is_none() {
+                problems.push(Problem::new(
+                    format!("roles.services[{index}]"),
+                    "must have either a subject or a client_id",
+                ));
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { administrators, auditors, services: config.services.clone() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What `caller` holds. Groups that are not known give nothing.
+    pub fn held_by(&self, caller: &Caller, directory: Option<&dyn DirectoryGroups>) -> Held {
+        let by_directory = directory.map(|directory| directory.groups_of(caller));
+        let in_any = |wanted: &BTreeSet<GroupRef>| {
+            caller.groups.iter().chain(by_directory.iter()).any(|groups| groups.any_of(wanted))
+        };
+        Held {
+            administrator: caller.actor.is_human() && in_any(&self.administrators),
+            auditor: in_any(&self.auditors),
+            service: self.services.iter().any(|service| service.is(caller)),
+        }
+    }
+}
+
+impl ServiceIdentity {
+    fn is(&self, caller: &Caller) -> bool {
+        let actor = &caller.actor;
+        actor.kind == ActorKind::Workload
+            && actor.person.issuer == self.issuer
+            && match (&self.subject, &self.client_id) {
+                (Some(subject), None) => actor.person.subject == *subject,
+                (None, Some(client)) => actor.client_id.as_ref() == Some(client),
+                (Some(_), Some(_)) | (None, None) => false,
+            }
+    }
+}
+
+impl Held {
+    /// Whether a caller of this kind may call a method that asks for any of `access`.
+    pub fn may(self, kind: ActorKind, access: &[Access]) -> bool {
+        access.iter().any(|access| match access {
+            Access::Unspecified => false,
+            Access::Anyone => true,
+            Access::Human => kind == ActorKind::Human,
+            Access::Workload => kind == ActorKind::Workload,
+            Access::Administrator => self.administrator,
+            Access::Auditor => self.auditor,
+            Access::Service => self.service,
+        })
+    }
+}
