@@ -25,9 +25,8 @@ pub async fn connect(
     secret: Option<&Secret>,
     clock: SharedClock,
 ) -> Result<Cloud, ConnectError> {
-    let credentials = section.access_key_id.clone().zip(secret).map(|(access_key_id, secret)| StaticCredentials {
-        access_key_id,
-        secret_access_key: aws::Secret::new(secret.expose().to_owned()),
+    let credentials = section.access_key_id.clone().zip(secret).map(|(access_key_id, secret)| {
+        StaticCredentials { access_key_id, secret_access_key: aws::Secret::new(secret.expose().to_owned()) }
     });
     let config = AwsConfig {
         endpoint_url: section.endpoint_url.clone(),

@@ -48,7 +48,10 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
 }
 
 /// Opens a log that exists for reading only; a SQLite log may be open for writing elsewhere at the same time.
-pub async fn open_read_only(config: &LogConfig, entropy: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
+pub async fn open_read_only(
+    config: &LogConfig,
+    entropy: &dyn Entropy,
+) -> Result<Arc<dyn EventLog>, LogError> {
     match config {
         LogConfig::Sqlite { path } => Ok(Arc::new(SqliteLog::open_read_only(path)?)),
         LogConfig::Jetstream { .. } => Ok(Arc::new(JetStreamLog::open(jetstream(config, entropy)?).await?)),

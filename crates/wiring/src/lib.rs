@@ -14,5 +14,7 @@ mod program;
 mod settings;
 
 pub use process::{Parts, Process, StartError, Work};
-pub use program::{Built, program};
-pub use settings::{ActivationSection, AwsSection, DataSection, Neighbours, PolicySection, RaisersSection, Settings};
+pub use program::{Built, program, seed_text, services_of, this_program};
+pub use settings::{
+    ActivationSection, AwsSection, DataSection, Neighbours, PolicySection, RaisersSection, Settings,
+};

@@ -153,7 +153,8 @@ impl Process {
             beside.spawn(task);
         }
         listening(bound.address());
-        let serving = bound.serve(Server { routes: work.routes, gate: self.gate, readiness }, shutdown.clone());
+        let serving =
+            bound.serve(Server { routes: work.routes, gate: self.gate, readiness }, shutdown.clone());
         let served = tokio::select! {
             served = serving => served,
             // A task that ends before it was asked to has failed: the process ends, and is started again from the log.

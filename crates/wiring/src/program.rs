@@ -6,6 +6,7 @@ use crate::{Settings, engine};
 use aws::{DirectorySource, RefreshPace};
 use clap::Parser;
 use domain::ports::{SharedClock, SharedEntropy};
+use domain::{Actor, ActorKind, Person};
 use identity::Authenticator;
 use journal::key_store::SqliteKeyStore;
 use service_runtime::clock::{SystemClock, SystemEntropy};
@@ -13,6 +14,7 @@ use service_runtime::outgoing;
 use service_runtime::roles::Roles;
 use service_runtime::token_source::TokenSource;
 use service_runtime::{shutdown, telemetry};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -103,9 +105,9 @@ fn directory(
     }
     match (cloud, &settings.aws) {
         (Some(cloud), Some(section)) => Ok((Arc::clone(&cloud.directory), cloud::pace(section))),
-        (None, _) | (_, None) => {
-            Err(StartError::Other("[aws] or [neighbours.request]: one of the two must say where the directory is".into()))
-        }
+        (None, _) | (_, None) => Err(StartError::Other(
+            "[aws] or [neighbours.request]: one of the two must say where the directory is".into(),
+        )),
     }
 }
 
@@ -124,6 +126,29 @@ fn from_neighbour(
         .map_err(|error| StartError::Other(error.to_string()))?;
     let pace = RefreshPace { interval: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
     Ok((Arc::new(GrpcDirectory::new(connection)), pace))
+}
+
+/// The full names of the services of a package, for health.
+pub fn services_of(package: &str) -> Vec<&'static str> {
+    let of_package = |name: &&str| name.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'));
+    let names: BTreeSet<&str> = api::METHODS.iter().map(|method| method.service).filter(of_package).collect();
+    names.into_iter().collect()
+}
+
+/// A program as an actor: who seeds a policy at start-up. It has this name in no token.
+pub fn this_program(name: &str) -> Result<Actor, StartError> {
+    let person =
+        Person::new("daypass:program", name).map_err(|invalid| StartError::Other(invalid.to_string()))?;
+    Ok(Actor { person, kind: ActorKind::Workload, client_id: None, auth_time: None, acr: None })
+}
+
+/// The text of the policy file that is applied to an empty log, if one is configured.
+pub fn seed_text(settings: &Settings) -> Result<Option<String>, StartError> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path)
+            .map_err(|error| StartError::File { path: path.display().to_string(), error })
+    };
+    settings.policy.seed_file.as_ref().map(read).transpose()
 }
 
 /// Runs one service: `build` makes its work out of the process.

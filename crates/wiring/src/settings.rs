@@ -1,11 +1,13 @@
 //! Everything that a program of Daypass can be told. `docs/configuration.md` describes every field.
 
+use crate::StartError;
+use aws::RoleExternalId;
 use domain::Person;
 use identity::IssuerConfig;
 use serde::Deserialize;
 use service_runtime::config::{
-    ClientCredentials, Loader, LogConfig, NeighbourConfig, Problem, Problems, RolesConfig, Secret, SecretRef, Section,
-    ServerConfig, TelemetryConfig,
+    ClientCredentials, Loader, LogConfig, NeighbourConfig, Problem, Problems, RolesConfig, Secret, SecretRef,
+    Section, ServerConfig, TelemetryConfig,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -156,6 +158,12 @@ impl Settings {
     /// Reads `file` and the environment. Everything that is wrong is told at once.
     pub fn read(file: &Path) -> Result<Self, Problems> {
         Self::from_loader(Loader::read(file)?)
+    }
+
+    /// The external id that target roles ask for.
+    pub fn role_external_id(&self) -> Result<Option<RoleExternalId>, StartError> {
+        let wrong = |invalid| StartError::Other(format!("activation.external_id: {invalid}"));
+        self.activation.external_id.clone().map(RoleExternalId::new).transpose().map_err(wrong)
     }
 
     /// Reads what `loader` has.

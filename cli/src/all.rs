@@ -1,0 +1,47 @@
+//! All four services in one process, over one set of views.
+
+use activation::ActivationService;
+use approval::ApprovalService;
+use audit::AuditService;
+use domain::Actor;
+use request::RequestService;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use views::Views;
+use wiring::cloud::Cloud;
+use wiring::{StartError, Work};
+
+/// What a process with all services does. A policy is applied first, if none ever was.
+pub(crate) async fn work(
+    views: &Views,
+    cloud: &Cloud,
+    folder: &Path,
+    activation: activation::Settings,
+    seed: Option<(&str, Actor)>,
+    shutdown: &CancellationToken,
+) -> Result<Work, StartError> {
+    let request = RequestService::new(views.clone());
+    let approval = ApprovalService::new(views.clone());
+    let activation =
+        ActivationService::new(views.clone(), cloud.assignments.clone(), cloud.sts.clone(), activation);
+    let (audit, follower) = AuditService::open(views.clone(), Some(folder))?;
+    if let Some((policy, author)) = seed {
+        approval.seed(policy, author).await.map_err(|status| StartError::Other(status.to_string()))?;
+    }
+    let mut routes = Routes::default();
+    request.add_to(&mut routes);
+    approval.add_to(&mut routes);
+    activation.add_to(&mut routes);
+    audit.add_to(&mut routes);
+    let (decide, activate, index) = (shutdown.clone(), shutdown.clone(), shutdown.clone());
+    Ok(Work {
+        routes,
+        services: wiring::services_of("daypass"),
+        background: vec![
+            Box::pin(async move { approval.run(decide).await }),
+            Box::pin(async move { activation.run(activate).await }),
+            Box::pin(follower.run(index.cancelled_owned())),
+        ],
+    })
+}

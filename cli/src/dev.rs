@@ -1,0 +1,200 @@
+//! `daypass dev`: everything in one process, on embedded defaults, to try Daypass out.
+
+mod sign_in;
+
+use crate::all;
+use aws::simulated::{Behaviour, SimulatedAws};
+use aws::{Contents, DirectorySource as _, RefreshPace};
+use domain::ports::{SharedClock, SharedEntropy};
+use journal::key_store::SqliteKeyStore;
+use service_runtime::clock::{SystemClock, SystemEntropy};
+use service_runtime::config::{LogConfig, LogFormat, RolesConfig, Section as _, ServerConfig, TelemetryConfig, WebConfig};
+use service_runtime::roles::Roles;
+use service_runtime::{shutdown, telemetry};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use wiring::cloud::{self, Cloud};
+use wiring::{AwsSection, Parts, Process, StartError, engine};
+
+const POLICY: &str = include_str!("dev/policy.toml");
+
+/// Starts all services in this process, with a simulated AWS and one person per role.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:7400")]
+    listen: SocketAddr,
+    /// Where everything is kept; delete it to start over.
+    #[arg(long, default_value = "data/dev")]
+    dev_folder: PathBuf,
+    /// Use the AWS SDK against this endpoint instead of the simulated AWS. Credentials come from the environment as usual;
+    /// without any, those that emulators accept are used.
+    #[arg(long)]
+    aws_endpoint: Option<url::Url>,
+    /// The region of the Identity Center instance.
+    #[arg(long, default_value = "us-east-1", requires = "aws_endpoint")]
+    aws_region: String,
+    /// The Identity Center instance; found when there is only one.
+    #[arg(long, requires = "aws_endpoint")]
+    aws_instance_arn: Option<String>,
+    /// Its identity store; found with the instance.
+    #[arg(long, requires = "aws_endpoint")]
+    aws_identity_store_id: Option<String>,
+    /// A policy file to begin with, instead of the sample. Only an empty log takes it.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// How much to log: `info`, `debug`, `info,activation=debug`.
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let config = TelemetryConfig { format: LogFormat::Human, filter: arguments.log.clone(), otlp_endpoint: None };
+    let telemetry = match telemetry::init(&config, "daypass") {
+        Ok(telemetry) => telemetry,
+        Err(error) => return crate::error::complain(&error),
+    };
+    let code = match start(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => crate::error::complain(&error),
+    };
+    telemetry.shutdown();
+    code
+}
+
+async fn start(arguments: Arguments) -> Result<(), StartError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let folder = arguments.dev_folder.clone();
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| StartError::File { path: folder.display().to_string(), error })?;
+    let (cloud, organisation) = open_cloud(&arguments, &clock).await?;
+    let authenticator = sign_in::issue(&folder, &directory_ids(organisation.as_ref()), &clock)?;
+    let policy = policy(&arguments, organisation.as_ref())?;
+    let parts = Parts {
+        log: engine::open(&LogConfig::Sqlite { path: folder.join("log.db") }, entropy.as_ref()).await?,
+        folder: folder.clone(),
+        keys: Arc::new(SqliteKeyStore::open(&folder.join("keys.db"), entropy.clone())?),
+        directory: Arc::clone(&cloud.directory),
+        pace: RefreshPace { interval: std::time::Duration::from_secs(30), ..RefreshPace::default() },
+        authenticator: Arc::new(authenticator),
+        roles: roles(organisation.as_ref())?,
+        raisers: std::collections::BTreeSet::new(),
+        clock,
+        entropy,
+    };
+    let shutdown = shutdown::on_signal();
+    let process = Process::new(parts).await?;
+    let seed = Some((policy.as_str(), wiring::this_program("dev")?));
+    let settings = activation::Settings::default();
+    let work = all::work(&process.views, &cloud, &folder, settings, seed, &shutdown).await?;
+    let simulated = arguments.aws_endpoint.is_none();
+    let server = server(arguments.listen);
+    process.run(server, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await
+}
+
+/// AWS, and the organisation as the SDK reads it; `None` for the simulated one.
+async fn open_cloud(arguments: &Arguments, clock: &SharedClock) -> Result<(Cloud, Option<Contents>), StartError> {
+    let Some(endpoint) = &arguments.aws_endpoint else {
+        let aws = Arc::new(SimulatedAws::with_sample_organisation(
+            clock.clone(),
+            Behaviour::default(),
+            sign_in::ISSUER,
+        ));
+        return Ok((Cloud { sts: aws.clone(), assignments: aws.clone(), directory: aws }, None));
+    };
+    let emulator = std::env::var_os("AWS_ACCESS_KEY_ID").is_none();
+    let section = AwsSection {
+        region: arguments.aws_region.clone(),
+        endpoint_url: Some(endpoint.clone()),
+        instance_arn: arguments.aws_instance_arn.clone(),
+        identity_store_id: arguments.aws_identity_store_id.clone(),
+        access_key_id: emulator.then(|| "daypass-dev".to_owned()),
+        secret_access_key: None,
+        directory_refresh_seconds: 30,
+    };
+    let secret = emulator.then(|| service_runtime::config::Secret::new("daypass-dev"));
+    let other = |error: &dyn std::fmt::Display| StartError::Other(format!("{endpoint}: {error}"));
+    let cloud = cloud::connect(&section, secret.as_ref(), clock.clone()).await.map_err(|error| other(&error))?;
+    let contents = cloud.directory.fetch().await.map_err(|error| other(&error))?;
+    Ok((cloud, Some(contents)))
+}
+
+/// Which user of Identity Center each person is: the one of the same name. The simulated AWS knows them by name already.
+fn directory_ids(organisation: Option<&Contents>) -> BTreeMap<&'static str, String> {
+    let users = organisation.iter().flat_map(|contents| &contents.users);
+    let ids: BTreeMap<&str, String> =
+        users.map(|(id, user)| (user.user_name.as_str(), id.to_string())).collect();
+    sign_in::PEOPLE.iter().filter_map(|(name, _)| Some((*name, ids.get(name)?.clone()))).collect()
+}
+
+/// The policy to begin with. For an organisation that is not the sample: every permission set in every account for Ada, once
+/// Bob agrees.
+fn policy(arguments: &Arguments, organisation: Option<&Contents>) -> Result<String, StartError> {
+    if let Some(file) = &arguments.policy {
+        return std::fs::read_to_string(file)
+            .map_err(|error| StartError::File { path: file.display().to_string(), error });
+    }
+    let Some(contents) = organisation else { return Ok(POLICY.to_owned()) };
+    let sets: Vec<String> = contents.permission_sets.keys().map(|arn| format!("{:?}", arn.as_str())).collect();
+    let person = |name: &str| format!("{{ issuer = {:?}, subject = {name:?} }}", sign_in::ISSUER);
+    Ok(format!(
+        "[settings]\nduration_min = \"10s\"\n\n[[rules]]\nid = \"anything\"\nrequesters = {{ people = [{}] }}\n\
+         targets = {{ all_accounts = true, permission_sets = [{}] }}\nduration_max = \"8h\"\n\
+         provider = \"identity_center\"\nplan = {{ steps = [{{ count = 1, people = [{}, {}] }}] }}\n",
+        person("ada"),
+        sets.join(", "),
+        person("bob"),
+        person("carol"),
+    ))
+}
+
+/// Administrators and auditors: by the sample's groups, or by groups of the same names.
+fn roles(organisation: Option<&Contents>) -> Result<Roles, StartError> {
+    let group = |name: &str| {
+        let known = organisation.iter().flat_map(|contents| &contents.groups);
+        let id = known.filter(|(_, group)| group.display_name == name).map(|(id, _)| id.to_string()).next();
+        format!("{}:{}", views::who::IDENTITY_STORE, id.unwrap_or_else(|| name.to_owned()))
+    };
+    let config = RolesConfig {
+        administrators: vec![group("admins")],
+        auditors: vec![group("auditors")],
+        services: Vec::new(),
+    };
+    Roles::new(&config).map_err(|_| StartError::Other("the groups of the organisation cannot be used".to_owned()))
+}
+
+fn server(listen: SocketAddr) -> ServerConfig {
+    ServerConfig {
+        listen,
+        tls: None,
+        web: Some(WebConfig { origins: vec!["http://localhost:5173".to_owned(), "http://127.0.0.1:5173".to_owned()] }),
+        reflection: true,
+        limits: service_runtime::config::Limits::default(),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn say_what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: bool) {
+    let people: Vec<String> = sign_in::PEOPLE.iter().map(|(name, role)| format!("  {name:<6} {role}")).collect();
+    let elsewhere =
+        if folder == std::path::Path::new("data/dev") { String::new() } else { format!(" --dev-folder {}", folder.display()) };
+    let server = if address.port() == 7400 { String::new() } else { format!(" --server http://{address}") };
+    let daypass = format!("target/debug/daypass{server}{elsewhere}");
+    println!("Daypass is listening on http://{address}, on {} AWS. Its people:", if simulated { "a simulated" } else { "your" });
+    println!("{}", people.join("\n"));
+    println!("\nTry, in another terminal:\n");
+    println!("  {daypass} --as ada entitlements");
+    if simulated {
+        println!("  {daypass} --as ada request --account 111111111111 --entitlement ReadOnly --for 15m --because \"look at the logs\"");
+    }
+    println!("  {daypass} --as bob pending");
+    println!("  {daypass} --as bob approve ID");
+    println!("  {daypass} --as ada show ID");
+    println!("  {daypass} --as ada revoke ID");
+    println!("  {daypass} --as eve audit replay ID");
+    println!("\nEverything is kept in {}. Ctrl-C ends it; starting again goes on from there.", folder.display());
+}

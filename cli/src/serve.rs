@@ -1,0 +1,52 @@
+//! `daypass serve`: all services in one process, with a real identity provider, a real AWS, SQLite or JetStream.
+
+use crate::all;
+use service_runtime::{shutdown, telemetry};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wiring::{Built, Settings, StartError};
+
+/// Runs all services in this process. docs/configuration.md describes the file.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration file.
+    #[arg(long, env = "DAYPASS_CONFIG")]
+    config: PathBuf,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let settings = match Settings::read(&arguments.config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for problem in &problems.0 {
+                let _ = crate::error::complain(problem);
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let telemetry = match telemetry::init(&settings.telemetry, "daypass") {
+        Ok(telemetry) => telemetry,
+        Err(error) => return crate::error::complain(&error),
+    };
+    let code = match serve(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the process ended");
+            crate::error::complain(&error)
+        }
+    };
+    telemetry.shutdown();
+    code
+}
+
+async fn serve(settings: Settings) -> Result<(), StartError> {
+    let built = Built::from_settings(settings, shutdown::on_signal()).await?;
+    let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
+    let policy = wiring::seed_text(&built.settings)?;
+    let seed = policy.as_deref().map(|text| Ok::<_, StartError>((text, wiring::this_program("serve")?))).transpose()?;
+    let external_id = built.settings.role_external_id()?;
+    let activation = activation::Settings { external_id, ..activation::Settings::default() };
+    let folder = built.settings.data.folder.clone();
+    let work = all::work(&built.process.views, &cloud, &folder, activation, seed, &built.shutdown).await?;
+    built.run(work).await
+}

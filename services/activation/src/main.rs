@@ -1,0 +1,23 @@
+//! The activation service as a process of its own.
+
+use activation::ActivationService;
+use std::process::ExitCode;
+use wiring::{StartError, Work};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    wiring::program("activation", async |built| {
+        let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
+        let external_id = built.settings.role_external_id()?;
+        let settings = activation::Settings { external_id, ..activation::Settings::default() };
+        let views = built.process.views.clone();
+        let service = ActivationService::new(views, cloud.assignments, cloud.sts, settings);
+        let mut work = Work::default();
+        service.add_to(&mut work.routes);
+        work.services = wiring::services_of("daypass.activation.v1");
+        let shutdown = built.shutdown.clone();
+        work.background.push(Box::pin(async move { service.run(shutdown).await }));
+        Ok(work)
+    })
+    .await
+}

@@ -1,0 +1,23 @@
+//! The approval service as a process of its own.
+
+use approval::ApprovalService;
+use std::process::ExitCode;
+use wiring::{StartError, Work};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    wiring::program("approval", async |built| {
+        let service = ApprovalService::new(built.process.views.clone());
+        if let Some(policy) = wiring::seed_text(&built.settings)? {
+            let seeded = service.seed(&policy, wiring::this_program("approval")?).await;
+            seeded.map_err(|status| StartError::Other(status.message().to_owned()))?;
+        }
+        let mut work = Work::default();
+        service.add_to(&mut work.routes);
+        work.services = wiring::services_of("daypass.approval.v1");
+        let shutdown = built.shutdown.clone();
+        work.background.push(Box::pin(async move { service.run(shutdown).await }));
+        Ok(work)
+    })
+    .await
+}

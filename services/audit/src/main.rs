@@ -1,0 +1,19 @@
+//! The audit service as a process of its own.
+
+use audit::AuditService;
+use std::process::ExitCode;
+use wiring::Work;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    wiring::program("audit", async |built| {
+        let folder = built.settings.data.folder.clone();
+        let (service, follower) = AuditService::open(built.process.views.clone(), Some(&folder))?;
+        let mut work = Work::default();
+        service.add_to(&mut work.routes);
+        work.services = wiring::services_of("daypass.audit.v1");
+        work.background.push(Box::pin(follower.run(built.shutdown.clone().cancelled_owned())));
+        Ok(work)
+    })
+    .await
+}
