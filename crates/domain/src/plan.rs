@@ -71,33 +71,50 @@ impl Plan {
     }
 
     /// Whether `agreed` meets every step, each person counting once and in one step only, with all groups that they are listed
-    /// with: a bipartite matching of places to people (augmenting paths; both sides are small).
+    /// with.
     pub fn is_met_by<'a>(
         &self,
         agreed: impl IntoIterator<Item = (&'a Person, &'a BTreeSet<GroupRef>)>,
     ) -> bool {
+        self.missing(agreed).is_none()
+    }
+
+    /// What is left of the plan once everyone in `agreed` is counted where they help most: a bipartite matching of places to
+    /// people (augmenting paths; both sides are small). Where people could be counted in several ways, earlier steps are
+    /// filled first.
+    #[must_use]
+    pub fn missing<'a>(
+        &self,
+        agreed: impl IntoIterator<Item = (&'a Person, &'a BTreeSet<GroupRef>)>,
+    ) -> Self {
         let mut people: BTreeMap<&Person, Vec<&BTreeSet<GroupRef>>> = BTreeMap::new();
         for (person, groups) in agreed {
             people.entry(person).or_default().push(groups);
         }
+        let able = |step: &Step| -> Vec<usize> {
+            let accepted = people
+                .iter()
+                .enumerate()
+                .filter(|(_, (person, groups))| groups.iter().any(|groups| step.accepts(person, groups)));
+            accepted.map(|(i, _)| i).collect()
+        };
         let places: Vec<Vec<usize>> = self
             .steps
             .iter()
-            .flat_map(|step| {
-                let able: Vec<usize> = people
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, (person, groups))| groups.iter().any(|groups| step.accepts(person, groups)))
-                    .map(|(i, _)| i)
-                    .collect();
-                std::iter::repeat_n(able, usize::from(step.count))
-            })
+            .flat_map(|step| std::iter::repeat_n(able(step), usize::from(step.count)))
             .collect();
-        if places.len() > people.len() {
-            return false;
-        }
         let mut seat_of: Vec<Option<usize>> = vec![None; people.len()];
-        (0..places.len()).all(|place| seat(place, &places, &mut seat_of, &mut vec![false; people.len()]))
+        // A place that was filled stays filled: people only move on when someone else takes over.
+        let mut filled = (0..places.len())
+            .map(|place| seat(place, &places, &mut seat_of, &mut vec![false; people.len()]))
+            .collect::<Vec<bool>>()
+            .into_iter();
+        let steps = self.steps.iter().filter_map(|step| {
+            let empty = filled.by_ref().take(usize::from(step.count)).filter(|filled| !filled).count();
+            let count = u8::try_from(empty).unwrap_or(u8::MAX);
+            (count > 0).then(|| Step { count, ..step.clone() })
+        });
+        Self { steps: steps.collect() }
     }
 }
 
@@ -167,6 +184,34 @@ mod tests {
         let plan = Plan { steps: vec![step(1, &["a", "b"]), step(1, &["a"]), step(1, &["c"])] };
         assert!(met(&plan, &[("p", &["a"]), ("q", &["b", "c"]), ("r", &["b"])]));
         assert!(!met(&plan, &[("p", &["a"]), ("q", &["b"]), ("r", &["b"])]));
+    }
+
+    fn missing(plan: &Plan, agreed: &[(&str, &[&str])]) -> Vec<Step> {
+        let people: Vec<(Person, BTreeSet<GroupRef>)> =
+            agreed.iter().map(|(p, gs)| (person(p), gs.iter().map(|g| group(g)).collect())).collect();
+        plan.missing(people.iter().map(|(p, g)| (p, g))).steps
+    }
+
+    #[test]
+    fn what_is_missing_shrinks_with_every_yes() {
+        let plan = Plan { steps: vec![step(2, &["a"]), step(1, &["b"])] };
+        assert_eq!(missing(&plan, &[]), plan.steps);
+        assert_eq!(missing(&plan, &[("p", &["a"])]), [step(1, &["a"]), step(1, &["b"])]);
+        assert_eq!(missing(&plan, &[("p", &["a"]), ("q", &["b"])]), [step(1, &["a"])]);
+        assert_eq!(missing(&plan, &[("p", &["a"]), ("q", &["b"]), ("r", &["a"])]), []);
+    }
+
+    #[test]
+    fn whoever_fits_no_step_or_agreed_before_fills_nothing() {
+        let plan = Plan { steps: vec![step(1, &["a"]), step(1, &["b"])] };
+        assert_eq!(missing(&plan, &[("p", &["c"])]), plan.steps);
+        assert_eq!(missing(&plan, &[("p", &["a", "b"]), ("p", &["a", "b"])]), [step(1, &["b"])]);
+    }
+
+    #[test]
+    fn someone_already_counted_moves_where_that_leaves_less_missing() {
+        let plan = Plan { steps: vec![step(1, &["a", "b"]), step(1, &["a"])] };
+        assert_eq!(missing(&plan, &[("p", &["a"]), ("q", &["b"])]), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::event::{
     ReviewedAfter, Verdict,
 };
 use crate::state::{Acting, Identities, Request};
-use domain::{Endorsement, EventId, GroupRef, Groups, Person, Plan, Sealed, SignedDuration, Timestamp};
+use domain::{Endorsement, EventId, GroupRef, Groups, Person, Plan, Sealed, SignedDuration, Step, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One approver's yes.
@@ -52,7 +52,7 @@ pub fn approve(request: &Request, command: Approve) -> Result<RequestEvent, Reje
         groups: relevant(&groups, &plans),
         at,
     };
-    let mut counted = still_counting(request, &approver, &command.endorsers, &plans);
+    let mut counted = still_counting(request, Some(&approver), &command.endorsers, &plans);
     counted.push(endorsement.clone());
     let met =
         plans.iter().all(|plan| plan.is_met_by(counted.iter().map(|e| (&e.approver.person, &e.groups))));
@@ -75,11 +75,30 @@ pub fn approve(request: &Request, command: Approve) -> Result<RequestEvent, Reje
     }))
 }
 
+/// What is still missing of the plan that the request was raised under, and of the plan as it stands now, with everyone who
+/// agreed as they are now. Where both miss the same step, it is told once.
+pub fn missing(request: &Request, endorsers: &BTreeMap<Person, Endorser>, current: &Plan) -> Plan {
+    let plans = [&request.raised.grounds.plan, current];
+    let counted = still_counting(request, None, endorsers, &plans);
+    let mut steps: Vec<Step> = Vec::new();
+    for plan in plans {
+        let missing = plan.missing(counted.iter().map(|e| (&e.approver.person, &e.groups)));
+        let mut told = steps.clone();
+        for step in missing.steps {
+            match told.iter().position(|known| *known == step) {
+                Some(known) => drop(told.swap_remove(known)),
+                None => steps.push(step),
+            }
+        }
+    }
+    Plan { steps }
+}
+
 /// The earlier yeses that count beside `approver`'s, with the groups that their givers are in now: of people whose groups are
 /// known, whom a plan still names, who turn out neither to have made or raised the request nor to be someone already counted.
 fn still_counting(
     request: &Request,
-    approver: &Identities,
+    approver: Option<&Identities>,
     now: &BTreeMap<Person, Endorser>,
     plans: &[&Plan],
 ) -> Vec<Endorsement> {
@@ -90,11 +109,11 @@ fn still_counting(
         let Ok(groups) = endorser.groups.known() else { continue };
         let mut identities = endorser.identities.clone();
         identities.people.insert(person.clone());
-        let again = approver.same_as(person, earlier.principal.as_ref())
-            || approver.overlaps(&identities)
-            || counted
-                .iter()
-                .any(|other| identities.same_as(&other.approver.person, other.principal.as_ref()));
+        let again = approver.is_some_and(|approver| {
+            approver.same_as(person, earlier.principal.as_ref()) || approver.overlaps(&identities)
+        }) || counted
+            .iter()
+            .any(|other| identities.same_as(&other.approver.person, other.principal.as_ref()));
         if again || request.involves(&identities) || !plans.iter().any(|plan| plan.accepts(person, groups)) {
             continue;
         }

@@ -7,10 +7,12 @@ use lifecycle::event::{
     ReviewedAfter, Verdict,
 };
 use lifecycle::review::{
-    Approve, Endorser, Reject, approve, approve_by_rule, expire, reject, reject_without_rule, review_after,
+    Approve, Endorser, Reject, approve, approve_by_rule, expire, missing, reject, reject_without_rule,
+    review_after,
 };
-use lifecycle::state::{Acting, Status};
+use lifecycle::state::{Acting, Identities, Status};
 use lifecycle::{Rejection, Request};
+use std::collections::BTreeMap;
 
 fn by_people(names: &[&str]) -> Plan {
     let people = names.iter().map(|name| person(name)).collect();
@@ -491,4 +493,23 @@ fn a_review_that_is_not_owed_changes_nothing() {
     let reviewed = RequestEvent::ReviewedAfter(ReviewedAfter { verdict: Verdict::Justified, comment: None });
     let request = given(and(pending(requested()), reviewed, 10)).request();
     assert_eq!(request.reviewed_after, None);
+}
+
+#[test]
+fn what_is_missing_of_both_plans_is_told_once() {
+    let recorded = plan(&[(1, &["a"]), (1, &["b"])]);
+    let request = |story| given(story).request();
+    let endorsers = |in_groups: &[&str]| {
+        let endorser = Endorser { identities: Identities::of(person("bob")), groups: groups(in_groups) };
+        BTreeMap::from([(person("bob"), endorser)])
+    };
+    let story = and(pending(with_plan(recorded.clone())), endorsed(&acting("bob"), &["a"], 10).0, 10);
+    let current = plan(&[(1, &["b"]), (1, &["c"])]);
+    assert_eq!(missing(&request(story.clone()), &endorsers(&["a"]), &recorded), plan(&[(1, &["b"])]));
+    assert_eq!(
+        missing(&request(story.clone()), &endorsers(&["a"]), &current),
+        plan(&[(1, &["b"]), (1, &["c"])])
+    );
+    // Who has left the groups does not count any more.
+    assert_eq!(missing(&request(story), &endorsers(&[]), &recorded), recorded);
 }
