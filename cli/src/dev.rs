@@ -46,6 +46,12 @@ pub(crate) struct Arguments {
     /// A policy file to begin with, instead of the sample. Only an empty log takes it.
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// Keep the log on this NATS server (JetStream) instead of a SQLite file.
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+    /// Where that server can be asked about its settings: `http://127.0.0.1:8222`.
+    #[arg(long, value_name = "URL", requires = "nats")]
+    nats_monitoring: Option<String>,
     /// How much to log: `info`, `debug`, `info,activation=debug`.
     #[arg(long, default_value = "warn")]
     log: String,
@@ -75,7 +81,7 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let authenticator = sign_in::issue(&folder, &directory_ids(organisation.as_ref()), &clock)?;
     let policy = policy(&arguments, organisation.as_ref())?;
     let parts = Parts {
-        log: engine::open(&LogConfig::Sqlite { path: folder.join("log.db") }, entropy.as_ref()).await?,
+        log: engine::open(&log_config(&arguments), entropy.as_ref()).await?,
         folder: folder.clone(),
         keys: Arc::new(SqliteKeyStore::open(&folder.join("keys.db"), entropy.clone())?),
         directory: Arc::clone(&cloud.directory),
@@ -94,6 +100,13 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let simulated = arguments.aws_endpoint.is_none();
     let server = server(arguments.listen);
     process.run(server, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await
+}
+
+fn log_config(arguments: &Arguments) -> LogConfig {
+    match &arguments.nats {
+        None => LogConfig::Sqlite { path: arguments.dev_folder.join("log.db") },
+        Some(server) => crate::log::jetstream(server, arguments.nats_monitoring.as_deref(), true),
+    }
 }
 
 /// AWS, and the organisation as the SDK reads it; `None` for the simulated one.

@@ -49,18 +49,23 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 fn named(text: &str, monitoring: Option<&str>, dev: bool) -> LogConfig {
     if text.starts_with("nats://") || text.starts_with("tls://") {
-        LogConfig::Jetstream {
-            servers: vec![text.to_owned()],
-            credentials_file: None,
-            nkey_seed_file: None,
-            ca_file: None,
-            replicas: if dev { 1 } else { 3 },
-            dev,
-            operator_asserts_sync_always: false,
-            monitoring_urls: monitoring.map(ToOwned::to_owned).into_iter().collect(),
-        }
+        jetstream(text, monitoring, dev)
     } else {
         LogConfig::Sqlite { path: PathBuf::from(text) }
+    }
+}
+
+/// The log on one NATS server; with `dev`, one that is alone.
+pub(crate) fn jetstream(server: &str, monitoring: Option<&str>, dev: bool) -> LogConfig {
+    LogConfig::Jetstream {
+        servers: vec![server.to_owned()],
+        credentials_file: None,
+        nkey_seed_file: None,
+        ca_file: None,
+        replicas: if dev { 1 } else { 3 },
+        dev,
+        operator_asserts_sync_always: false,
+        monitoring_urls: monitoring.map(ToOwned::to_owned).into_iter().collect(),
     }
 }
 

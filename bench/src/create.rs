@@ -1,0 +1,147 @@
+//! Durable CreateRequest through the whole stack, against what the machine can do at best.
+
+use crate::daypass::{Daypass, channels};
+use crate::{Failed, Measured, engine, hammer, say, unary};
+use api::request::v1::CreateRequestRequest;
+use api::request::v1::request_service_client::RequestServiceClient;
+use api::types::v1::{Ask, AskedWindow, Target};
+use event_log::EventLog;
+use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog};
+use event_log_sqlite::{OpenOptions, SqliteLog};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use test_servers::nats::{NatsOptions, NatsServer};
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use uuid::Uuid;
+
+/// DESIGN §17: of the limit that raw unary calls and raw appends set together.
+const SHARE_BUDGET: f64 = 0.6;
+/// DESIGN §17: of the median of a raw call and a raw append, for one caller.
+const MEDIAN_BUDGET: f64 = 4.0;
+
+pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bool) -> Result<(), Failed> {
+    let engine = if nats { "JetStream" } else { "SQLite" };
+    say(&format!(
+        "durable CreateRequest on {engine}, {rules} rules, {within:?} per part, load generator included"
+    ));
+    let server = if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None };
+    let folder = tempfile::tempdir()?;
+    let log = raw_log(server.as_ref(), folder.path()).await?;
+
+    let unary_many = unary::run(callers, within).await?;
+    unary_many.say(&format!("raw unary, {callers} callers"));
+    let unary_one = unary::run(1, within).await?;
+    unary_one.say("raw unary, one caller");
+    let append_many = engine::run(log.clone(), callers, within, 1).await?;
+    append_many.say(&format!("raw append, {callers} callers"));
+    let append_one = engine::run(log.clone(), 1, within, 2).await?;
+    append_one.say("raw append, one caller");
+    drop(log);
+
+    // The log of Daypass is another one: a NATS server of its own.
+    let server = if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None };
+    let more: Vec<String> = server.iter().flat_map(nats_arguments).collect();
+    let daypass = Daypass::start(Some(&policy(rules)), &more).await?;
+    // The first calls read keys, compile the policy and open connections.
+    create(&daypass, callers, Duration::from_secs(1), "warm").await?;
+    let many = create(&daypass, callers, within, "many").await?;
+    many.say(&format!("CreateRequest, {callers} callers"));
+    let one = create(&daypass, 1, within, "one").await?;
+    one.say("CreateRequest, one caller");
+
+    let limit = 1.0 / (1.0 / unary_many.per_second + 1.0 / append_many.per_second);
+    let share = many.per_second / limit;
+    say(&format!("throughput: {share:.2} of the limit of {limit:.0}/s; budget: at least {SHARE_BUDGET}"));
+    let raw = (unary_one.p50 + append_one.p50).as_secs_f64();
+    let times = one.p50.as_secs_f64() / raw;
+    say(&format!("median of one caller: {times:.1} times raw; budget: at most {MEDIAN_BUDGET}"));
+    let (now, most) = daypass.memory()?;
+    say(&format!("memory of the process: {now:.0} MiB, at most {most:.0} MiB"));
+    Ok(())
+}
+
+async fn raw_log(server: Option<&NatsServer>, folder: &std::path::Path) -> Result<Arc<dyn EventLog>, Failed> {
+    let new_id = Uuid::from_u128(1);
+    Ok(match server {
+        None => Arc::new(SqliteLog::open(folder.join("raw.db"), &OpenOptions::new(new_id))?),
+        Some(server) => Arc::new(
+            JetStreamLog::open(JetStreamConfig {
+                servers: vec![server.url()],
+                credentials: Credentials::None,
+                tls: None,
+                replicas: 1,
+                dev: true,
+                operator_asserts_sync_always: false,
+                monitoring_urls: server.monitoring_url().into_iter().collect(),
+                new_id,
+            })
+            .await?,
+        ),
+    })
+}
+
+fn nats_arguments(server: &NatsServer) -> Vec<String> {
+    let monitoring = server.monitoring_url().map(|url| ["--nats-monitoring".to_owned(), url]);
+    ["--nats".to_owned(), server.url()].into_iter().chain(monitoring.into_iter().flatten()).collect()
+}
+
+async fn create(
+    daypass: &Daypass,
+    callers: usize,
+    within: Duration,
+    series: &str,
+) -> Result<Measured, Failed> {
+    let channels = channels(&daypass.url, callers).await?;
+    let bearer: MetadataValue<_> = format!("Bearer {}", daypass.token("ada")?).parse()?;
+    hammer(callers, within, |caller, number| {
+        let channel = channels.get(caller % channels.len()).cloned();
+        let (bearer, key) = (bearer.clone(), format!("{series}-{caller}-{number}"));
+        async move {
+            let mut request = Request::new(ask(key));
+            request.metadata_mut().insert("authorization", bearer);
+            RequestServiceClient::new(channel.ok_or("no channel")?).create_request(request).await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+fn ask(idempotency_key: String) -> CreateRequestRequest {
+    let target = Target {
+        account_id: "111111111111".to_owned(),
+        entitlement_arn: "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111".to_owned(),
+    };
+    let duration = prost_types::Duration { seconds: 3_600, nanos: 0 };
+    CreateRequestRequest {
+        idempotency_key,
+        ask: Some(Ask {
+            target: Some(target),
+            window: Some(AskedWindow { start: None, duration: Some(duration) }),
+            justification: "measuring how long this takes".to_owned(),
+            ..Ask::default()
+        }),
+    }
+}
+
+/// A policy of `rules` rules, of which one lets Ada ask; the others are for other teams and accounts, as in a large company.
+fn policy(rules: usize) -> String {
+    let mut text = String::from(
+        "[[rules]]\nid = \"measured\"\nrequesters = { groups = [\"identity-store:developers\"] }\n\
+         targets = { ous = [\"ou-dayp-workloads\"], permission_sets = [\"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111\"] }\n\
+         duration_max = \"8h\"\nprovider = \"identity_center\"\n\
+         plan = { steps = [{ count = 1, groups = [\"identity-store:approvers\"] }] }\n",
+    );
+    for number in 1..rules {
+        let _ = write!(
+            text,
+            "\n[[rules]]\nid = \"team-{number}\"\nrequesters = {{ groups = [\"identity-store:team-{number}\"] }}\n\
+             targets = {{ accounts = [\"{account:012}\"], permission_sets = [\"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111\"] }}\n\
+             duration_max = \"8h\"\nprovider = \"identity_center\"\n\
+             plan = {{ steps = [{{ count = 1, groups = [\"identity-store:team-{number}-leads\"] }}] }}\n",
+            account = 600_000_000_000_u64 + number as u64,
+        );
+    }
+    text
+}

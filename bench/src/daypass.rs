@@ -1,0 +1,77 @@
+//! A Daypass process to measure: the release binary, as users start it.
+
+use crate::Failed;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tonic::transport::{Channel, Endpoint};
+
+/// A running `daypass dev`; ends with this value.
+pub(crate) struct Daypass {
+    pub(crate) url: String,
+    pub(crate) folder: TempDir,
+    child: Child,
+}
+
+impl Daypass {
+    /// Starts it on a free port, with `policy` and more arguments.
+    pub(crate) async fn start(policy: Option<&str>, more: &[String]) -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new(binary()?);
+        command.args(["dev", "--listen", "127.0.0.1:0", "--dev-folder"]).arg(folder.path()).args(more);
+        if let Some(policy) = policy {
+            let file = folder.path().join("policy.toml");
+            std::fs::write(&file, policy)?;
+            command.arg("--policy").arg(file);
+        }
+        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        let url = loop {
+            let line = lines.next_line().await?.ok_or("daypass ended before it was listening")?;
+            if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
+                break url.trim_end_matches([',', '.']).to_owned();
+            }
+        };
+        // Keeps the pipe from filling up.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { url, folder, child })
+    }
+
+    /// The token of a person.
+    pub(crate) fn token(&self, name: &str) -> Result<String, Failed> {
+        Ok(std::fs::read_to_string(self.folder.path().join("tokens").join(name))?)
+    }
+
+    /// Resident memory in MiB, and its highest so far.
+    pub(crate) fn memory(&self) -> Result<(f64, f64), Failed> {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().ok_or("it has ended")?))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+        };
+        Ok((field("VmRSS:").ok_or("no VmRSS")?, field("VmHWM:").ok_or("no VmHWM")?))
+    }
+}
+
+/// The binary beside this one: the same profile, the same build.
+fn binary() -> Result<PathBuf, Failed> {
+    let own = std::env::current_exe()?;
+    let path = own.parent().unwrap_or(Path::new(".")).join("daypass");
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("build it first: cargo build --release -p daypass ({})", path.display()).into())
+    }
+}
+
+/// Connections: one for every 16 callers, as a client with a few pods has.
+pub(crate) async fn channels(url: &str, callers: usize) -> Result<Vec<Channel>, Failed> {
+    let mut channels = Vec::new();
+    for _ in 0..callers.div_ceil(16) {
+        channels.push(Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?);
+    }
+    Ok(channels)
+}

@@ -1,0 +1,135 @@
+//! Measurements against limits that are taken in the same run. `docs/benchmarks.md` has figures and how they were got.
+//!
+//! ```text
+//! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
+//! cargo run --release -p bench -- rebuild             read models from the log
+//! cargo run --release -p bench -- memory              idle memory of a process
+//! ```
+
+mod create;
+mod daypass;
+mod engine;
+mod memory;
+mod rebuild;
+mod unary;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Parser)]
+#[command(about = "Measures Daypass against limits of the same machine, in the same run.")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Durable CreateRequest through the whole stack: token, policy of 1,000 rules, append, projection on.
+    Create {
+        /// Callers at a time.
+        #[arg(long, default_value_t = 64)]
+        callers: usize,
+        /// Rules of the policy.
+        #[arg(long, default_value_t = 1_000)]
+        rules: usize,
+        /// Seconds per part.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Keep the log on a NATS server that is started for this, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
+    },
+    /// Filling the read model of requests from the log.
+    Rebuild {
+        /// Events in the log.
+        #[arg(long, default_value_t = 500_000)]
+        events: u64,
+    },
+    /// Resident memory of an idle process with all services.
+    Memory,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().what {
+        What::Create { callers, rules, seconds, nats } => {
+            create::run(callers, rules, Duration::from_secs(seconds), nats).await
+        }
+        What::Rebuild { events } => rebuild::run(events).await,
+        What::Memory => memory::run().await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("the measurement failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whatever went wrong; a measurement is not taken twice.
+type Failed = Box<dyn Error + Send + Sync>;
+
+#[expect(clippy::print_stdout, reason = "results are what this program is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// How long calls took, and how many there were.
+struct Measured {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Measured {
+    /// From the durations of all calls that were made in `within`.
+    fn new(mut durations: Vec<Duration>, within: Duration) -> Self {
+        durations.sort_unstable();
+        let at = |share: usize| durations.get(durations.len().saturating_sub(1) * share / 100).copied();
+        #[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
+        let count = durations.len() as f64;
+        Self {
+            per_second: count / within.as_secs_f64(),
+            p50: at(50).unwrap_or_default(),
+            p99: at(99).unwrap_or_default(),
+        }
+    }
+
+    fn say(&self, what: &str) {
+        say(&format!(
+            "{what:<44} {:>9.0}/s   p50 {:>9.1?}   p99 {:>9.1?}",
+            self.per_second, self.p50, self.p99
+        ));
+    }
+}
+
+/// Calls `call` over and over from `callers` tasks for `within`. A call gets the number of its caller and its own number.
+async fn hammer<F>(
+    callers: usize,
+    within: Duration,
+    call: impl Fn(usize, u64) -> F,
+) -> Result<Measured, Failed>
+where
+    F: Future<Output = Result<(), Failed>> + Send + 'static,
+{
+    let end = tokio::time::Instant::now() + within;
+    let call = &call;
+    let tasks = (0..callers).map(|caller| async move {
+        let mut durations = Vec::new();
+        let mut number = 0;
+        while tokio::time::Instant::now() < end {
+            let began = tokio::time::Instant::now();
+            // A task of its own, so that callers use both cores.
+            tokio::spawn(call(caller, number)).await??;
+            durations.push(began.elapsed());
+            number += 1;
+        }
+        Ok::<_, Failed>(durations)
+    });
+    let durations = futures::future::try_join_all(tasks).await?;
+    Ok(Measured::new(durations.into_iter().flatten().collect(), within))
+}
