@@ -5,6 +5,7 @@
 
 pub mod aws_cli;
 pub mod moto;
+pub mod nats;
 pub mod oidc;
 pub mod organisation;
 pub mod process;
