@@ -1,0 +1,209 @@
+//! The one connection to the servers, shared by all calls: requests whose loss is noticed at once.
+
+use crate::config::JetStreamConfig;
+use crate::safety::refuse_old_server;
+use crate::wire::{STREAM, recorded, recorded_by_direct_get};
+use async_nats::client::Request;
+use async_nats::connection::State;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::RawMessage;
+use async_nats::{Client, Event, HeaderMap, Message, RequestErrorKind, StatusCode};
+use bytes::Bytes;
+use event_log::{LogError, Recorded};
+use futures::StreamExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long an answer may take. A synced append takes well under a millisecond; this covers a cluster that elects a leader.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// It reached no JetStream.
+    NotSent(String),
+    /// It may have been carried out.
+    NoAnswer(String),
+}
+
+impl From<Lost> for LogError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::NotSent(why) | Lost::NoAnswer(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+/// JetStream's own no.
+pub(crate) type ApiError = async_nats::jetstream::Error;
+
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    /// How often the connection was lost.
+    drops: watch::Receiver<u64>,
+    /// The count of losses after which the server was looked at last.
+    looked_at: AtomicU64,
+    /// The server and connection that were looked at.
+    server: Mutex<(String, u64)>,
+}
+
+impl Link {
+    pub(crate) async fn connect(config: &JetStreamConfig) -> Result<Self, LogError> {
+        let (count, drops) = watch::channel(0);
+        let options = config.options().await?.event_callback(move |event| {
+            if matches!(event, Event::Disconnected | Event::Closed) {
+                count.send_modify(|drops| *drops += 1);
+            }
+            std::future::ready(())
+        });
+        let client = options
+            .connect(config.addresses()?)
+            .await
+            .map_err(|error| LogError::Unavailable(format!("cannot connect: {error}")))?;
+        let info = client.server_info();
+        refuse_old_server(&info.version)?;
+        let server = Mutex::new((info.server_id, info.client_id));
+        Ok(Self { client, drops, looked_at: AtomicU64::new(0), server })
+    }
+
+    /// Tells when the connection that is there now is lost.
+    pub(crate) fn drops(&self) -> watch::Receiver<u64> {
+        let mut drops = self.drops.clone();
+        drops.mark_unchanged();
+        drops
+    }
+
+    /// Sends a request and waits for its answer, for the loss of the connection, or [`ANSWER_WITHIN`].
+    pub(crate) async fn request(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message, Lost> {
+        let mut drops = self.drops();
+        self.ready()?;
+        let mut request = Request::new().payload(payload).timeout(Some(ANSWER_WITHIN));
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = self.client.send_request(subject, request) => answer,
+            _ = drops.changed() => return Err(Lost::NoAnswer("the connection was lost".into())),
+        };
+        answer.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => Lost::NotSent("JetStream does not answer".into()),
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+                Lost::NotSent(error.to_string())
+            }
+            RequestErrorKind::TimedOut | RequestErrorKind::Other => Lost::NoAnswer(error.to_string()),
+        })
+    }
+
+    /// Whether requests can be sent now: connected, and to a server that we may work with.
+    fn ready(&self) -> Result<(), Lost> {
+        if self.client.connection_state() != State::Connected {
+            return Err(Lost::NotSent("not connected".into()));
+        }
+        let drops = *self.drops.borrow();
+        if self.looked_at.load(Ordering::Acquire) == drops {
+            return Ok(());
+        }
+        let info = self.client.server_info();
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (info.server_id, info.client_id);
+        if *server == now {
+            return Err(Lost::NotSent("connecting".into())); // This is still the server of before.
+        }
+        refuse_old_server(&info.version).map_err(|error| Lost::NotSent(error.to_string()))?;
+        *server = now;
+        self.looked_at.store(drops, Ordering::Release);
+        Ok(())
+    }
+
+    /// Calls JetStream's API: `STREAM.INFO.x` and the like.
+    pub(crate) async fn api<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        request: &Value,
+    ) -> Result<Result<T, ApiError>, Lost> {
+        let payload = if request.is_null() { Bytes::new() } else { request.to_string().into() };
+        let answer = self.request(format!("$JS.API.{call}"), None, payload).await?;
+        match serde_json::from_slice(&answer.payload) {
+            Ok(Response::Ok(value)) => Ok(Ok(value)),
+            Ok(Response::Err { error }) => Ok(Err(error)),
+            Err(error) => Err(Lost::NoAnswer(format!("{call} was answered with something else: {error}"))),
+        }
+    }
+
+    /// One event, from the leader: the one that the request describes, if there is one.
+    pub(crate) async fn get(&self, which: &Value) -> Result<Option<Recorded>, LogError> {
+        #[derive(Deserialize)]
+        struct Found {
+            message: RawMessage,
+        }
+        match self.api::<Found>(&format!("STREAM.MSG.GET.{STREAM}"), which).await? {
+            Ok(Found { message }) => {
+                let sequence = message.sequence;
+                let message = StreamMessage::try_from(message)
+                    .map_err(|error| LogError::Corrupt(format!("message {sequence}: {error}")))?;
+                recorded(&message.subject, Some(&message.headers), sequence, message.payload).map(Some)
+            }
+            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Up to `count` events and about `bytes_max` bytes of some subjects from a sequence on, from any replica: perhaps fewer
+    /// than the leader has, even none.
+    pub(crate) async fn get_batch(
+        &self,
+        subjects: &str,
+        from: u64,
+        count: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        let mut drops = self.drops();
+        self.ready()?;
+        let request =
+            json!({ "seq": from, "batch": count, "max_bytes": bytes_max, "next_by_subj": subjects });
+        let inbox = self.client.new_inbox();
+        let unavailable = |error: &dyn std::error::Error| LogError::Unavailable(error.to_string());
+        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(|error| unavailable(&error))?;
+        self.client
+            .publish_with_reply(format!("$JS.API.DIRECT.GET.{STREAM}"), inbox, request.to_string().into())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let mut events = Vec::new();
+        let deadline = tokio::time::sleep(ANSWER_WITHIN);
+        tokio::pin!(deadline);
+        loop {
+            let answer = tokio::select! {
+                biased;
+                answer = answers.next() => answer,
+                _ = drops.changed() => return Err(LogError::Unavailable("the connection was lost".into())),
+                () = &mut deadline => return Err(LogError::Unavailable("a read was not answered in time".into())),
+            };
+            match answer {
+                Some(message) if message.status.is_none() => events.push(recorded_by_direct_get(message)?),
+                // 204: the end. 404: none. 503: no direct gets on this stream. What is missing is for the caller to see.
+                Some(Message { status: Some(StatusCode::TIMEOUT), .. }) => {
+                    return Err(LogError::Unavailable("the server refuses a batch read".into()));
+                }
+                Some(_) | None => return Ok(events),
+            }
+        }
+    }
+}
+
+/// JetStream's no to something that it should be able to do.
+pub(crate) fn unavailable(error: &ApiError) -> LogError {
+    LogError::Unavailable(error.to_string())
+}

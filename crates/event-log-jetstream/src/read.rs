@@ -1,0 +1,104 @@
+//! One stream, from a revision to its end.
+//!
+//! The leader says what the last event is; all before it comes in batches from any replica. Revisions are dense, so a
+//! missing event shows, whoever answered.
+
+use crate::log::Inner;
+use crate::wire::any_writer;
+use event_log::{EventStream, LogError, Recorded, Revision, StreamName};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Events per batch.
+const BATCH_MAX: u64 = 500;
+/// About as many bytes per batch; one event may go beyond.
+const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Where a read stands.
+enum Reading {
+    Begin,
+    Rest(Rest),
+    End,
+}
+
+struct Rest {
+    /// The next revision to be read.
+    next: Revision,
+    /// Where to look for it.
+    from: u64,
+    /// The stream's last event, already here.
+    last: Recorded,
+}
+
+pub(crate) fn read_stream(inner: Arc<Inner>, name: StreamName, after: Option<Revision>) -> EventStream {
+    let first = match after {
+        None => Revision(0),
+        Some(Revision(u64::MAX)) => return stream::empty().boxed(),
+        Some(revision) => revision.next(),
+    };
+    stream::try_unfold(Reading::Begin, move |reading| {
+        let (inner, name) = (Arc::clone(&inner), name.clone());
+        async move {
+            match reading {
+                Reading::Begin => begin(&inner, &name, first).await,
+                Reading::Rest(rest) => batch(&inner, &name, rest).await.map(Some),
+                Reading::End => Ok(None),
+            }
+        }
+    })
+    .map_ok(move |events| {
+        stream::iter(events.into_iter().filter(move |event| event.revision >= first).map(Ok))
+    })
+    .try_flatten()
+    .boxed()
+}
+
+type Step = (Vec<Recorded>, Reading);
+
+async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Option<Step>, LogError> {
+    let Some(last) = inner.last_of(name).await? else { return Ok(None) };
+    if last.revision < first {
+        return Ok(None);
+    }
+    if last.revision == first {
+        inner.known().note(&last);
+        return Ok(Some((vec![last], Reading::End)));
+    }
+    // Where the first one is, if the one before it is known; else everything is read, and the beginning left out.
+    let before = first.0.checked_sub(1).and_then(|before| inner.known().sequence(name, Revision(before)));
+    let (next, from) = before.map_or((Revision(0), 1), |sequence| (first, sequence + 1));
+    batch(inner, name, Rest { next, from, last }).await.map(Some)
+}
+
+async fn batch(inner: &Inner, name: &StreamName, rest: Rest) -> Result<Step, LogError> {
+    let Rest { mut next, from, last } = rest;
+    let subjects = any_writer(name);
+    // A replica that lags behind, or an answer lost on a slow connection, must not look like the end.
+    let count = (last.revision.0 - next.0).min(BATCH_MAX);
+    let mut events = inner.link.get_batch(&subjects, from, count, BATCH_BYTES_MAX).await?;
+    if events.is_empty() && count > 0 {
+        events.extend(inner.link.get(&json!({ "seq": from, "next_by_subj": subjects })).await?);
+    }
+    let mut from = from;
+    for event in &events {
+        if event.revision != next || event.stream != *name || event.position >= last.position {
+            return Err(LogError::Corrupt(format!("{name} has {:?} where {next:?} must be", event.revision)));
+        }
+        (next, from) = (next.next(), event.position.0 + 1);
+    }
+    let ends = next == last.revision;
+    if !ends && events.is_empty() {
+        return Err(LogError::Corrupt(format!("{name} has no {next:?}, but {:?}", last.revision)));
+    }
+    let mut known = inner.known();
+    for event in &events {
+        known.note(event);
+    }
+    if ends {
+        known.note(&last);
+        events.push(last);
+        return Ok((events, Reading::End));
+    }
+    Ok((events, Reading::Rest(Rest { next, from, last })))
+}

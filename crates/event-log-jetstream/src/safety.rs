@@ -1,0 +1,207 @@
+//! What servers and stream must be like, so that an acknowledged event stays as it is for ever.
+//!
+//! INVARIANT: looks, and refuses; never changes what is there.
+
+use crate::config::JetStreamConfig;
+use crate::link::Link;
+use crate::wire::{STREAM, SUBJECTS};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
+use event_log::{BODY_BYTES_MAX, LogError};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The oldest nats-server that may hold the log: older ones have known security holes.
+pub const SERVER_VERSION_MIN: (u64, u64, u64) = (2, 12, 6);
+/// The key in the stream's metadata that holds the log's identity.
+pub const ID_KEY: &str = "daypass-log-id";
+
+/// Servers that must keep the log outside development: fewer cannot lose one and go on.
+const REPLICAS_MIN: usize = 3;
+/// Room for subject and headers beside the largest body.
+const MESSAGE_BYTES_MIN: usize = BODY_BYTES_MAX + 16 * 1024;
+/// Within this time the server itself recognises a repeated message id. Appends do not rely on it, so it is short: the server
+/// keeps every id that long in memory.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
+/// How long a monitoring endpoint may take.
+const MONITORING_WITHIN: Duration = Duration::from_secs(5);
+
+/// The stream as Daypass creates it.
+pub fn stream_config(replicas: usize, id: Uuid) -> Config {
+    Config {
+        name: STREAM.into(),
+        description: Some("The event log of Daypass. Nothing in it is ever changed or deleted.".into()),
+        subjects: vec![SUBJECTS.into()],
+        storage: StorageType::File,
+        num_replicas: replicas,
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_bytes: -1,
+        max_age: Duration::ZERO,
+        max_message_size: -1,
+        max_consumers: -1,
+        duplicate_window: DUPLICATE_WINDOW,
+        deny_delete: true,
+        deny_purge: true,
+        // For the bulk of a read; how far it must reach is asked of the leader.
+        allow_direct: true,
+        metadata: HashMap::from([(ID_KEY.into(), id.to_string())]),
+        ..Config::default()
+    }
+}
+
+/// Fewer than three replicas are for development only.
+pub(crate) fn refuse_few_replicas(config: &JetStreamConfig) -> Result<(), LogError> {
+    if config.replicas == 0 || (config.replicas < REPLICAS_MIN && !config.dev) {
+        return Err(LogError::Unsafe(format!(
+            "replicas must be at least {REPLICAS_MIN} (is {})",
+            config.replicas
+        )));
+    }
+    Ok(())
+}
+
+/// Looks at the existing stream; returns the log's identity.
+pub(crate) fn look_at_stream(config: &JetStreamConfig, stream: &Config) -> Result<Uuid, LogError> {
+    let mut wrong: Vec<String> = unsafe_settings(stream).into_iter().map(String::from).collect();
+    let replicas_min = if config.dev { config.replicas.min(1) } else { REPLICAS_MIN.max(config.replicas) };
+    if stream.num_replicas < replicas_min {
+        wrong.push(format!("num_replicas must be at least {replicas_min}"));
+    }
+    let id = stream.metadata.get(ID_KEY).and_then(|id| id.parse().ok());
+    if id.is_none() {
+        wrong.push(format!("metadata must have {ID_KEY}"));
+    }
+    id.filter(|_| wrong.is_empty())
+        .ok_or_else(|| LogError::Unsafe(format!("the stream {STREAM}: {}", wrong.join(", "))))
+}
+
+/// What is wrong with a stream, by the names that `nats stream info --json` and the server's documentation use.
+fn unsafe_settings(stream: &Config) -> Vec<&'static str> {
+    let limited = |limit: i64| limit > 0;
+    let message_bytes = usize::try_from(stream.max_message_size).unwrap_or(0);
+    let checks = [
+        (stream.storage == StorageType::File, "storage must be file"),
+        (stream.retention == RetentionPolicy::Limits, "retention must be limits"),
+        (stream.discard == DiscardPolicy::New, "discard must be new"),
+        (stream.subjects == [SUBJECTS], "subjects must be daypass.log.> alone"),
+        (stream.max_age.is_zero(), "max_age must be unlimited"),
+        (!limited(stream.max_messages), "max_msgs must be unlimited"),
+        (!limited(stream.max_bytes), "max_bytes must be unlimited"),
+        (!limited(stream.max_messages_per_subject), "max_msgs_per_subject must be unlimited"),
+        (message_bytes == 0 || message_bytes >= MESSAGE_BYTES_MIN, "max_msg_size must be 528 KiB at least"),
+        (stream.deny_delete, "deny_delete must be on"),
+        (stream.deny_purge, "deny_purge must be on"),
+        (!stream.allow_rollup, "allow_rollup_hdrs must be off"),
+        (!stream.allow_message_ttl, "allow_msg_ttl must be off"),
+        (
+            stream.subject_delete_marker_ttl.is_none_or(|ttl| ttl.is_zero()),
+            "subject_delete_marker_ttl must be off",
+        ),
+        (!stream.allow_message_schedules, "allow_msg_schedules must be off"),
+        (!stream.allow_message_counter, "allow_msg_counter must be off"),
+        (!stream.allow_atomic_publish, "allow_atomic must be off"),
+        (!stream.allow_batch_publish, "allow_batched must be off"),
+        (!matches!(stream.persist_mode, Some(PersistenceMode::Async)), "persist_mode must not be async"),
+        (!stream.no_ack, "no_ack must be off"),
+        (!stream.sealed, "sealed must be off"),
+        (stream.mirror.is_none(), "mirror must be none"),
+        (stream.sources.as_ref().is_none_or(Vec::is_empty), "sources must be none"),
+        (stream.subject_transform.is_none(), "subject_transform must be none"),
+        (stream.republish.is_none(), "republish must be none"),
+        (stream.first_sequence.unwrap_or(0) <= 1, "first_seq must be 1"),
+    ];
+    checks.into_iter().filter(|(right, _)| !right).map(|(_, setting)| setting).collect()
+}
+
+/// Looks at every server that is known: its version, and that it syncs before it acknowledges.
+pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Result<(), LogError> {
+    if link.client.max_payload() < MESSAGE_BYTES_MIN {
+        return Err(LogError::Unsafe(format!("max_payload must be {MESSAGE_BYTES_MIN} bytes at least")));
+    }
+    let mut synced = BTreeMap::new();
+    for url in &config.monitoring_urls {
+        let (about, jetstream) = tokio::try_join!(get(url, "varz"), get(url, "jsz?config=1"))?;
+        refuse_old_server(about.get("version").and_then(Value::as_str).unwrap_or_default())?;
+        let server = about.get("server_id").and_then(Value::as_str).unwrap_or_default();
+        let sync_always = jetstream.pointer("/config/sync_always").and_then(Value::as_bool);
+        synced.insert(server.to_owned(), sync_always == Some(true));
+    }
+    if synced.values().any(|synced| !synced) {
+        return Err(LogError::Unsafe("jetstream { sync_interval } must be always on every server".into()));
+    }
+    if synced.len() >= config.replicas {
+        return Ok(());
+    }
+    if !config.operator_asserts_sync_always {
+        return Err(LogError::Unsafe(format!(
+            "jetstream {{ sync_interval }} must be always: it was seen on {} of {} servers, so the operator has to assert it",
+            synced.len(),
+            config.replicas
+        )));
+    }
+    tracing::warn!(
+        seen = synced.len(),
+        replicas = config.replicas,
+        "that servers sync before they acknowledge was not seen everywhere, only asserted by the operator"
+    );
+    Ok(())
+}
+
+async fn get(url: &str, path: &str) -> Result<Value, LogError> {
+    // An error of the HTTP client would repeat the URL, which may hold a password.
+    let failed = |error: reqwest::Error| {
+        LogError::Unavailable(format!("monitoring of nats-server: {}", error.without_url()))
+    };
+    let client = reqwest::Client::builder().timeout(MONITORING_WITHIN).build().map_err(failed)?;
+    let answer = client.get(format!("{}/{path}", url.trim_end_matches('/'))).send().await.map_err(failed)?;
+    answer.error_for_status().map_err(failed)?.json().await.map_err(failed)
+}
+
+/// A server that is too old, or does not say how old it is.
+pub(crate) fn refuse_old_server(version: &str) -> Result<(), LogError> {
+    if parse_version(version).is_some_and(|version| version >= SERVER_VERSION_MIN) {
+        return Ok(());
+    }
+    let (major, minor, patch) = SERVER_VERSION_MIN;
+    Err(LogError::Unsafe(format!(
+        "the version of nats-server must be {major}.{minor}.{patch} at least (is {version:?})"
+    )))
+}
+
+/// A pre-release counts as the release before it.
+fn parse_version(text: &str) -> Option<(u64, u64, u64)> {
+    let (release, is_pre_release) =
+        text.split_once('-').map_or((text, false), |(release, _)| (release, true));
+    let mut numbers = release.split('.').map(str::parse::<u64>);
+    let mut number = || numbers.next()?.ok();
+    let version = (number()?, number()?, number()?);
+    match version {
+        (major, minor, patch) if is_pre_release => Some((major, minor, patch.checked_sub(1)?)),
+        release => Some(release),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_before_2_12_6_are_refused() {
+        for version in ["2.12.5", "2.11.99", "1.0.0", "2.12", "", "latest", "2.12.6-RC.1", "2.13.0-preview.1"]
+        {
+            assert!(matches!(refuse_old_server(version), Err(LogError::Unsafe(_))), "{version}");
+        }
+        for version in ["2.12.6", "2.12.10", "2.15.1", "3.0.0", "2.15.2-RC.1"] {
+            assert_eq!(refuse_old_server(version), Ok(()), "{version}");
+        }
+    }
+
+    #[test]
+    fn what_we_create_is_safe() {
+        assert_eq!(unsafe_settings(&stream_config(3, Uuid::nil())), Vec::<&str>::new());
+    }
+}

@@ -1,0 +1,142 @@
+//! How an event looks as a message: subject, headers, body.
+
+use async_nats::header::{
+    HeaderValue, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID, NATS_SEQUENCE,
+    NATS_SUBJECT,
+};
+use async_nats::{HeaderMap, HeaderName};
+use bytes::Bytes;
+use event_log::{Envelope, LogError, Position, Recorded, Revision, StreamName, Writer};
+
+/// The JetStream stream that holds the log.
+pub const STREAM: &str = "DAYPASS_LOG";
+/// The subjects of all events.
+pub const SUBJECTS: &str = "daypass.log.>";
+
+const PREFIX: &str = "daypass.log.";
+/// Over which subjects the expected last sequence counts (nats-server 2.11 and later).
+const EXPECTED_LAST_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+/// An event's ordinal in its stream. Anyone can count it from the events themselves; readers check it.
+const REVISION: HeaderName = HeaderName::from_static("Daypass-Revision");
+
+/// The subject of an event of this stream by this writer.
+pub(crate) fn subject(stream: &StreamName, writer: &Writer) -> String {
+    format!("{PREFIX}{writer}.{}.{}", stream.kind(), stream.id())
+}
+
+/// The subjects of all events of this stream.
+pub(crate) fn any_writer(stream: &StreamName) -> String {
+    format!("{PREFIX}*.{}.{}", stream.kind(), stream.id())
+}
+
+/// The headers of an append that is to have `revision`, after the message with sequence `expected` (0: there is none).
+pub(crate) fn append_headers(
+    stream: &StreamName,
+    envelope: &Envelope,
+    revision: Revision,
+    expected: u64,
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, envelope.event_id.to_string());
+    headers.insert(NATS_EXPECTED_STREAM, STREAM);
+    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+    headers.insert(EXPECTED_LAST_SUBJECT, any_writer(stream));
+    headers.insert(REVISION, revision.0.to_string());
+    headers
+}
+
+/// What a message of the log says.
+pub(crate) fn recorded(
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    sequence: u64,
+    body: Bytes,
+) -> Result<Recorded, LogError> {
+    let damaged = |what: &str| LogError::Corrupt(format!("message {sequence} of {STREAM} has {what}"));
+    let header = |name: HeaderName| headers?.get_last(name).map(HeaderValue::as_str);
+    let (writer, stream) = parse_subject(subject).ok_or_else(|| damaged("a subject that is none of ours"))?;
+    let revision: u64 =
+        header(REVISION).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no revision"))?;
+    let event_id =
+        header(NATS_MESSAGE_ID).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no event id"))?;
+    Ok(Recorded {
+        stream,
+        revision: Revision(revision),
+        position: Position(sequence),
+        envelope: Envelope { event_id, writer, body },
+    })
+}
+
+/// What a message of the log says, as a direct get answers it: subject and sequence are in its headers.
+pub(crate) fn recorded_by_direct_get(message: async_nats::Message) -> Result<Recorded, LogError> {
+    let header = |name| message.headers.as_ref().and_then(|headers| headers.get_last(name));
+    let place = header(NATS_SUBJECT)
+        .zip(header(NATS_SEQUENCE).and_then(|sequence| sequence.as_str().parse().ok()))
+        .ok_or_else(|| LogError::Corrupt("a direct get answered without subject and sequence".into()))?;
+    recorded(place.0.as_str(), message.headers.as_ref(), place.1, message.payload)
+}
+
+fn parse_subject(subject: &str) -> Option<(Writer, StreamName)> {
+    let mut tokens = subject.strip_prefix(PREFIX)?.split('.');
+    let writer = Writer::new(tokens.next()?).ok()?;
+    let stream = StreamName::new(tokens.next()?, tokens.next()?).ok()?;
+    tokens.next().is_none().then_some((writer, stream))
+}
+
+/// Where a message that a consumer delivered stands, as its reply subject says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// In the log.
+    pub(crate) stream_sequence: u64,
+    /// Among the messages of this consumer: 1, 2, 3 …
+    pub(crate) consumer_sequence: u64,
+    /// How many more there are now.
+    pub(crate) pending: u64,
+}
+
+impl Delivery {
+    /// Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer sequence>.<time>.<pending>`, or the longer form,
+    /// which has domain and account before the stream (ADR-15 of NATS).
+    pub(crate) fn parse(reply: &str) -> Option<Self> {
+        let dots = reply.bytes().filter(|byte| *byte == b'.').count();
+        let mut tokens = reply.strip_prefix("$JS.ACK.")?.split('.').skip(if dots >= 10 { 5 } else { 3 });
+        let mut number = || tokens.next()?.parse::<u64>().ok();
+        let (stream_sequence, consumer_sequence, _time, pending) =
+            (number()?, number()?, number()?, number()?);
+        Some(Self { stream_sequence, consumer_sequence, pending })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_names_writer_and_stream() {
+        let (stream, writer) = ("request-0190-ab".parse().unwrap(), Writer::new("approval").unwrap());
+        let subject = subject(&stream, &writer);
+        assert_eq!(subject, "daypass.log.approval.request.0190-ab");
+        assert_eq!(any_writer(&stream), "daypass.log.*.request.0190-ab");
+        assert_eq!(parse_subject(&subject), Some((writer, stream)));
+    }
+
+    #[test]
+    fn other_subjects_are_not_events() {
+        for subject in ["daypass.log.w.kind", "daypass.log.w.kind.id.more", "daypass.events.w.kind.id", ""] {
+            assert_eq!(parse_subject(subject), None, "{subject}");
+        }
+    }
+
+    #[test]
+    fn both_forms_of_reply_subjects_are_read() {
+        let delivery = Some(Delivery { stream_sequence: 7, consumer_sequence: 3, pending: 12 });
+        for reply in [
+            "$JS.ACK.DAYPASS_LOG.c.1.7.3.1700000000.12",
+            "$JS.ACK.hub.hash.DAYPASS_LOG.c.1.7.3.1700000000.12",
+            "$JS.ACK.hub.hash.DAYPASS_LOG.c.1.7.3.1700000000.12.token",
+        ] {
+            assert_eq!(Delivery::parse(reply), delivery, "{reply}");
+        }
+        assert_eq!(Delivery::parse("$JS.FC.DAYPASS_LOG.c.x"), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! Readers across restarts and broken connections.
+
+use crate::given::{all, assert_whole, by, event, fill, in_time, open, put, server, stream, whole};
+use crate::lossy::Lossy;
+use async_nats::jetstream;
+use event_log::{EventLog, Expected, LogError, Position, Recorded, Revision};
+use event_log_jetstream::{JetStreamLog, STREAM};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+
+/// Follows the log in a task of its own.
+fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
+    let (events, seen) = mpsc::unbounded_channel();
+    let mut subscription = log.subscribe(Position::START);
+    tokio::spawn(async move {
+        while let Some(event) = subscription.next().await {
+            if events.send(event.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    seen
+}
+
+async fn next(seen: &mut mpsc::UnboundedReceiver<Recorded>, count: usize) -> Vec<Recorded> {
+    let mut events = Vec::new();
+    while events.len() < count {
+        events.push(seen.recv().await.unwrap());
+    }
+    events
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_goes_on_after_restarts_of_the_server_without_gap_or_repeat() {
+    in_time(async {
+        let mut server = server().await;
+        let log = open(&server.url()).await;
+        let mut seen = follow(&log);
+        let mut events = Vec::new();
+        for round in 0..4_u64 {
+            let target = stream(&format!("round-{round}"));
+            let writing = fill(&log, &target, u128::from(round) * 1_000, 60);
+            let restarting = async {
+                events.extend(next(&mut seen, 20).await);
+                server.restart().await.unwrap();
+                events.extend(next(&mut seen, 40).await);
+            };
+            tokio::join!(writing, restarting);
+        }
+        assert_whole(&events);
+        assert_eq!(events, all(&log).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_goes_on_after_broken_connections_without_gap_or_repeat() {
+    in_time(async {
+        let server = server().await;
+        let network = Lossy::before(server.address()).await;
+        let (writer, reader) = (open(&server.url()).await, open(&network.url()).await);
+        let mut seen = follow(&reader);
+        let mut events = Vec::new();
+        for round in 0..4_u64 {
+            let target = stream(&format!("round-{round}"));
+            let writing = fill(&writer, &target, u128::from(round) * 1_000, 300);
+            let breaking = async {
+                for _ in 0..3 {
+                    events.extend(next(&mut seen, 100).await);
+                    network.cut();
+                }
+            };
+            tokio::join!(writing, breaking);
+        }
+        assert_eq!(events.len(), 1_200);
+        assert_whole(&events);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reads_that_end_leave_no_consumer_behind() {
+    in_time(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        fill(&log, &stream("request-1"), 0, 30).await;
+        for _ in 0..50 {
+            assert_eq!(all(&log).await.len(), 30);
+            assert_eq!(whole(&log, &stream("request-1")).await.len(), 30);
+        }
+        let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        // Deletions are not waited for by the reads.
+        while jetstream.get_stream(STREAM).await.unwrap().cached_info().state.consumer_count > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_stream_is_read_in_batches() {
+    let server = server().await;
+    let (log, target) = (open(&server.url()).await, stream("policy-1"));
+    let mut last = None;
+    for number in 0..1_203_u128 {
+        let body = vec![b'x'; if number % 100 == 0 { 300_000 } else { 10 }].into();
+        let envelope = event_log::Envelope { body, ..by("approval", number) };
+        last = Some(put(&log, &target, Expected::after(last), &envelope).await.unwrap().revision);
+    }
+    for log in [&log, &open(&server.url()).await] {
+        let events = whole(log, &target).await;
+        assert_eq!(events.len(), 1_203);
+        assert_whole(&events);
+        for after in [0, 499, 500, 501, 1_201, 1_202] {
+            let rest: Vec<_> = log.read_stream(&target, Some(Revision(after))).try_collect().await.unwrap();
+            assert_eq!(Some(rest.as_slice()), events.get(usize::try_from(after).unwrap() + 1..));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_an_event_of_ours_is_not_passed_over() {
+    let server = server().await;
+    let log = open(&server.url()).await;
+    fill(&log, &stream("request-1"), 0, 3).await;
+    let forger = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    forger.publish("daypass.log.request.request.1", "forged".into()).await.unwrap().await.unwrap();
+    let read = log.read_all(Position::START).try_collect::<Vec<_>>().await;
+    assert!(matches!(read, Err(LogError::Corrupt(_))), "{read:?}");
+    let read = log.read_stream(&stream("request-1"), None).try_collect::<Vec<_>>().await;
+    assert!(matches!(read, Err(LogError::Corrupt(_))), "{read:?}");
+    let seen: Vec<_> = log.subscribe(Position::START).collect().await;
+    assert!(matches!(seen.last(), Some(Err(LogError::Corrupt(_)))));
+    assert_eq!(seen.len(), 4);
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_what_was_seen_of_it_is_refused() {
+    in_time(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        fill(&log, &stream("request-1"), 0, 3).await;
+        let mut subscription = log.subscribe(Position(3));
+        assert!(futures::poll!(subscription.next()).is_pending());
+        let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        jetstream.delete_stream(STREAM).await.unwrap();
+        let fresh = open(&server.url()).await;
+        put(&fresh, &stream("request-1"), Expected::NoStream, &event(9)).await.unwrap();
+        let head = log.head().await;
+        assert!(matches!(&head, Err(LogError::Unavailable(why)) if why.contains("lost")), "{head:?}");
+        let read = log.read_stream(&stream("request-1"), None).try_collect::<Vec<_>>().await;
+        assert!(matches!(&read, Err(LogError::Unavailable(why)) if why.contains("lost")), "{read:?}");
+        let next = subscription.next().await;
+        assert!(matches!(&next, Some(Err(LogError::Corrupt(_)))), "{next:?}");
+    })
+    .await;
+}

@@ -1,0 +1,10 @@
+//! The log on a real nats-server.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod appending;
+mod conformance;
+mod following;
+mod given;
+mod lossy;
+mod refusing;
+mod storm;
