@@ -1,1 +1,83 @@
-//! (empty room)
+//! Activation: access begins, is used, and ends.
+//!
+//! - [`Settings`]: every bound that this service keeps, with its reason.
+//! - `agenda`: what is due when, from the read model of requests; `process/reconcile`: the loop that does it.
+//! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
+//! - `eligibility`: requester, approvers and policy, looked at again before access is given.
+//! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
+//! - `session`: how credentials are named, tagged and bound; `grpc`: one verb each.
+//!
+//! INVARIANT: what is true is in the log; everything in memory can be lost at any await and is found again. No call that
+//! changes AWS is made without an attempt in the log that intends it, and no credentials leave without an event that says so.
+//! Deliberately absent: sockets, threads, engines, and every rule about who may have what.
+
+mod agenda;
+mod assignment;
+mod core;
+mod eligibility;
+mod fault;
+mod grpc;
+mod lifetime;
+mod process;
+mod session;
+mod settings;
+mod status;
+
+pub use settings::Settings;
+
+use crate::core::Core;
+use api::activation::v1::activation_service_server::ActivationServiceServer;
+use aws::{Assignments, Sts};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use views::Views;
+
+/// The service. Clones share everything.
+#[derive(Clone)]
+pub struct ActivationService {
+    core: Arc<Core>,
+}
+
+impl ActivationService {
+    /// A service over what is seen (`views`) and the two parts of AWS that it changes. Does nothing yet.
+    pub fn new(
+        views: Views,
+        assignments: Arc<dyn Assignments>,
+        sts: Arc<dyn Sts>,
+        settings: Settings,
+    ) -> Self {
+        Self { core: Arc::new(Core::new(views, assignments, sts, settings)) }
+    }
+
+    /// The gRPC service.
+    pub fn server(&self) -> ActivationServiceServer<Self> {
+        ActivationServiceServer::new(self.clone())
+    }
+
+    /// Adds the gRPC service to `routes`.
+    pub fn add_to(&self, routes: &mut tonic::service::Routes) {
+        *routes = std::mem::take(routes).add_service(self.server());
+    }
+
+    /// The gRPC service, as routes.
+    pub fn routes(&self) -> tonic::service::Routes {
+        tonic::service::Routes::new(self.server())
+    }
+
+    /// Keeps AWS as the log says until `shutdown`. May be dropped anywhere: the next run goes on from the log.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        process::reconcile::run(&self.core, &shutdown).await;
+    }
+
+    /// How many ended requests have something left in AWS for longer than [`Settings::removal_late_after`], as far as this
+    /// process knows. Zero is healthy.
+    pub fn overdue(&self) -> usize {
+        self.core.agenda.overdue(self.core.now(), self.core.settings.removal_late_after).len()
+    }
+}
+
+impl std::fmt::Debug for ActivationService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActivationService").field("settings", &self.core.settings).finish_non_exhaustive()
+    }
+}

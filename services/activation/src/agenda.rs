@@ -1,0 +1,480 @@
+//! What is due when: every unfinished request, the assignments that they are about, and the errands that follow.
+//!
+//! Filled from the read model, first whole, then change by change; so a wake-up costs what has changed, not what there is.
+//! INVARIANT: nothing here is decided by. It says when to look; deciders look at the log.
+
+use aws::AssignmentKey as AwsKey;
+use domain::{AccountId, Provider, RequestId, SignedDuration, Timestamp};
+use event_log::Position;
+use lifecycle::Request;
+use lifecycle::assignment::AssignmentKey;
+use lifecycle::state::{Closure, Phase};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use views::Requests;
+use views::requests::StoryError;
+
+/// Changes that are taken up with one question to the read model.
+const CHANGES_PAGE: usize = 500;
+
+/// Requests that are attended to at a time. Each waits for the log alone, which writes many events at once.
+const ATTENDED_MAX: usize = 64;
+
+/// Of the assignments that are worked on at a time, those that only look whether all is well: the rest is for changes.
+const CHECKS_MAX: usize = 2;
+
+/// The longest sleep: clocks jump.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// The shortest sleep.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
+
+/// A piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Errand {
+    /// See to one request.
+    Attend(RequestId),
+    /// See to one assignment.
+    Tend(AssignmentKey),
+}
+
+/// When an errand is to be done again.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// When something changes.
+    Idle,
+    /// At this instant.
+    At(Timestamp),
+    /// After a wait that grows with each failure.
+    Failed,
+}
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// Requests: nothing but events.
+    Story,
+    /// Something must go.
+    Removal,
+    /// Something must come.
+    Grant,
+    /// All is well, as far as is known.
+    Check,
+}
+
+#[derive(Default)]
+struct State {
+    /// Up to where changes have been taken up; `None`: never filled.
+    cursor: Option<Position>,
+    requests: BTreeMap<RequestId, Request>,
+    keys: BTreeMap<AssignmentKey, BTreeSet<RequestId>>,
+    closing: BTreeSet<RequestId>,
+    due: BTreeMap<Class, BTreeMap<Timestamp, BTreeSet<Errand>>>,
+    scheduled: BTreeMap<Errand, (Class, Timestamp)>,
+    running: BTreeMap<Errand, Class>,
+    busy_accounts: BTreeSet<AccountId>,
+    failures: BTreeMap<Errand, u32>,
+    /// Since when creating fails, by key.
+    failing_since: BTreeMap<AssignmentKey, Timestamp>,
+    /// What stood in the way of a request's access last.
+    obstacles: BTreeMap<RequestId, String>,
+    /// When an assignment was last seen to be as it should.
+    looked_at: BTreeMap<AssignmentKey, Timestamp>,
+    /// Assignments of which nothing exists, as far as can be seen, although it is not final yet.
+    fenced: BTreeSet<AssignmentKey>,
+    paged: BTreeSet<RequestId>,
+}
+
+/// The agenda. Interior locks are held for moments.
+pub(crate) struct Agenda {
+    outstanding_max: usize,
+    state: Mutex<State>,
+}
+
+impl Agenda {
+    pub(crate) fn new(outstanding_max: usize) -> Self {
+        Self { outstanding_max, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what the read model shows beyond the last time.
+    pub(crate) fn refresh(&self, requests: &Requests, now: Timestamp) -> Result<(), StoryError> {
+        let projection = requests.projection();
+        if !projection.is_caught_up() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let applied = projection.applied();
+        let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied) else {
+            // Never filled, or the read model was made anew.
+            let stories = requests.unfinished()?;
+            let known: BTreeSet<RequestId> = stories.iter().map(|story| story.request.raised.id).collect();
+            let gone: Vec<RequestId> =
+                state.requests.keys().filter(|id| !known.contains(id)).copied().collect();
+            for id in gone {
+                state.forget(id);
+            }
+            for story in stories {
+                state.take_up(story.request, now);
+            }
+            state.cursor = Some(applied);
+            return Ok(());
+        };
+        while cursor < applied {
+            let changed = requests.changed_since(cursor, CHANGES_PAGE)?;
+            let more = changed.len() == CHANGES_PAGE;
+            for (_, story) in changed {
+                cursor = cursor.max(story.position);
+                state.take_up(story.request, now);
+            }
+            if !more {
+                cursor = cursor.max(applied);
+            }
+        }
+        state.cursor = Some(cursor);
+        Ok(())
+    }
+
+    /// One unfinished request.
+    pub(crate) fn request(&self, id: &RequestId) -> Option<Request> {
+        self.lock().requests.get(id).cloned()
+    }
+
+    /// The unfinished requests about one assignment, by id.
+    pub(crate) fn requests_of(&self, key: &AssignmentKey) -> Vec<Request> {
+        let state = self.lock();
+        let ids = state.keys.get(key).into_iter().flatten();
+        ids.filter_map(|id| state.requests.get(id).cloned()).collect()
+    }
+
+    /// The approved requests that `wanted` picks, the first to end first, as (end, id).
+    pub(crate) fn approved(&self, wanted: impl Fn(&Request) -> bool) -> BTreeSet<(Timestamp, RequestId)> {
+        let state = self.lock();
+        let approved =
+            state.requests.values().filter(|request| request.approved().is_ok() && wanted(request));
+        approved.filter_map(|request| Some((request.window()?.end(), request.raised.id))).collect()
+    }
+
+    /// Ended requests of which something may be left in AWS although they ended `late_after` ago.
+    pub(crate) fn overdue(&self, now: Timestamp, late_after: SignedDuration) -> Vec<RequestId> {
+        let state = self.lock();
+        let late = |id: &&RequestId| {
+            state.requests.get(id).is_some_and(|request| state.is_late(request, now, late_after))
+        };
+        state.closing.iter().filter(late).copied().collect()
+    }
+
+    /// Those of the overdue that nobody has been told of.
+    pub(crate) fn newly_overdue(&self, now: Timestamp, late_after: SignedDuration) -> Vec<RequestId> {
+        let overdue = self.overdue(now, late_after);
+        let mut state = self.lock();
+        overdue.into_iter().filter(|id| state.paged.insert(*id)).collect()
+    }
+
+    /// What is due and may begin now; it counts as running until [`done`](Self::done).
+    pub(crate) fn take_due(&self, now: Timestamp) -> Vec<Errand> {
+        let mut state = self.lock();
+        let mut taken = Vec::new();
+        for class in [Class::Story, Class::Removal, Class::Grant, Class::Check] {
+            let limit = match class {
+                Class::Story => ATTENDED_MAX,
+                Class::Removal | Class::Grant => self.outstanding_max,
+                Class::Check => CHECKS_MAX.min(self.outstanding_max),
+            };
+            let candidates: Vec<Errand> = state
+                .due
+                .get(&class)
+                .into_iter()
+                .flat_map(|due| due.range(..=now))
+                .flat_map(|(_, errands)| errands)
+                .filter(|errand| state.may_begin(errand))
+                .take(limit)
+                .cloned()
+                .collect();
+            for errand in candidates {
+                if state.count(class) >= limit || !state.may_begin(&errand) {
+                    continue;
+                }
+                state.begin(&errand, class);
+                taken.push(errand);
+            }
+        }
+        taken
+    }
+
+    /// How long to sleep when nothing else happens.
+    pub(crate) fn sleep(&self, now: Timestamp) -> Duration {
+        let state = self.lock();
+        let next = state
+            .due
+            .values()
+            .filter_map(|due| due.range((Excluded(now), Unbounded)).next().map(|(at, _)| *at))
+            .min();
+        let until = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+        until.unwrap_or(SLEEP_MAX).clamp(SLEEP_MIN, SLEEP_MAX)
+    }
+
+    /// An errand is over. `wait` is asked for the pause after this many failures in a row.
+    pub(crate) fn done(
+        &self,
+        errand: &Errand,
+        next: &Next,
+        now: Timestamp,
+        wait: impl FnOnce(u32) -> SignedDuration,
+    ) {
+        let mut state = self.lock();
+        state.running.remove(errand);
+        if let Errand::Tend(key) = errand {
+            state.busy_accounts.remove(key.target.account());
+        }
+        if !state.is_known(errand) {
+            return state.drop_errand(errand);
+        }
+        let at = match next {
+            Next::Idle => {
+                state.failures.remove(errand);
+                None
+            }
+            Next::At(at) => {
+                state.failures.remove(errand);
+                Some(*at)
+            }
+            Next::Failed => {
+                let failures = state.failures.entry(errand.clone()).or_default();
+                *failures = failures.saturating_add(1);
+                let failures = *failures;
+                Some(crate::core::later(now, wait(failures)))
+            }
+        };
+        if let Some(at) = at {
+            state.schedule(errand.clone(), at);
+        }
+    }
+
+    /// Whether an assignment that is as it should be was looked at after `since`.
+    pub(crate) fn was_seen_after(&self, key: &AssignmentKey, since: Timestamp) -> bool {
+        self.lock().looked_at.get(key).is_some_and(|at| *at > since)
+    }
+
+    /// Notes that an assignment is as it should be.
+    pub(crate) fn note_seen(&self, key: &AssignmentKey, now: Timestamp) {
+        let mut state = self.lock();
+        state.looked_at.insert(key.clone(), now);
+        state.failing_since.remove(key);
+    }
+
+    /// Notes whether nothing can be seen of an assignment, although it is not final yet.
+    pub(crate) fn note_fenced(&self, key: &AssignmentKey, fenced: bool) {
+        let mut state = self.lock();
+        if fenced {
+            state.fenced.insert(key.clone());
+        } else {
+            state.fenced.remove(key);
+        }
+    }
+
+    /// Notes that creating fails; says since when it does.
+    pub(crate) fn note_failing(&self, key: &AssignmentKey, since: Timestamp) -> Timestamp {
+        let mut state = self.lock();
+        let noted = state.failing_since.entry(key.clone()).or_insert(since);
+        *noted = (*noted).min(since);
+        *noted
+    }
+
+    /// Notes what stands in the way of a request's access.
+    pub(crate) fn note_obstacle(&self, id: RequestId, what: String) {
+        self.lock().obstacles.insert(id, what);
+    }
+
+    /// What stood in the way of a request's access last.
+    pub(crate) fn obstacle(&self, id: &RequestId) -> Option<String> {
+        self.lock().obstacles.get(id).cloned()
+    }
+}
+
+impl State {
+    fn take_up(&mut self, request: Request, now: Timestamp) {
+        let id = request.raised.id;
+        let closing = request.is_closing();
+        if !closing && request.approved().is_err() {
+            return self.forget(id);
+        }
+        if closing {
+            self.closing.insert(id);
+        }
+        let attend_at = attend_at(&request, now);
+        let tend_at = tend_at(&request, now);
+        let key = key_of(&request);
+        self.requests.insert(id, request);
+        if let Some(key) = key {
+            self.keys.entry(key.clone()).or_default().insert(id);
+            // What was seen before may not be what is wanted now.
+            self.fenced.remove(&key);
+            if let Some(at) = tend_at {
+                self.failures.remove(&Errand::Tend(key.clone()));
+                self.schedule(Errand::Tend(key), at);
+            }
+        }
+        if let Some(at) = attend_at {
+            self.schedule(Errand::Attend(id), at);
+        }
+    }
+
+    fn forget(&mut self, id: RequestId) {
+        self.drop_errand(&Errand::Attend(id));
+        self.closing.remove(&id);
+        self.obstacles.remove(&id);
+        self.paged.remove(&id);
+        let Some(key) = self.requests.remove(&id).as_ref().and_then(key_of) else { return };
+        let rest = self.keys.get_mut(&key).is_some_and(|ids| {
+            ids.remove(&id);
+            !ids.is_empty()
+        });
+        if !rest {
+            self.drop_errand(&Errand::Tend(key.clone()));
+            self.keys.remove(&key);
+            self.failing_since.remove(&key);
+            self.looked_at.remove(&key);
+            self.fenced.remove(&key);
+        }
+    }
+
+    fn is_known(&self, errand: &Errand) -> bool {
+        match errand {
+            Errand::Attend(id) => self.requests.contains_key(id),
+            Errand::Tend(key) => self.keys.contains_key(key),
+        }
+    }
+
+    fn drop_errand(&mut self, errand: &Errand) {
+        self.unschedule(errand);
+        self.failures.remove(errand);
+    }
+
+    fn unschedule(&mut self, errand: &Errand) {
+        let Some((class, at)) = self.scheduled.remove(errand) else { return };
+        let Some(due) = self.due.get_mut(&class) else { return };
+        if let Some(errands) = due.get_mut(&at) {
+            errands.remove(errand);
+            if errands.is_empty() {
+                due.remove(&at);
+            }
+        }
+    }
+
+    /// Schedules, or brings forward; in the class that fits now.
+    fn schedule(&mut self, errand: Errand, at: Timestamp) {
+        let at = self.scheduled.get(&errand).map_or(at, |(_, before)| at.min(*before));
+        self.unschedule(&errand);
+        let class = self.class_of(&errand);
+        self.scheduled.insert(errand.clone(), (class, at));
+        self.due.entry(class).or_default().entry(at).or_default().insert(errand);
+    }
+
+    fn class_of(&self, errand: &Errand) -> Class {
+        let Errand::Tend(key) = errand else { return Class::Story };
+        let requests = || self.keys.get(key).into_iter().flatten().filter_map(|id| self.requests.get(id));
+        if requests().any(Request::is_closing) {
+            Class::Removal
+        } else if requests().any(|request| request.approved().is_ok_and(|(_, active)| active.is_none())) {
+            Class::Grant
+        } else {
+            Class::Check
+        }
+    }
+
+    fn may_begin(&self, errand: &Errand) -> bool {
+        if self.running.contains_key(errand) {
+            return false;
+        }
+        match errand {
+            Errand::Attend(_) => true,
+            Errand::Tend(key) => !self.busy_accounts.contains(key.target.account()),
+        }
+    }
+
+    /// How many run that count against the limit of `class`.
+    fn count(&self, class: Class) -> usize {
+        let counts = |running: &Class| match class {
+            Class::Story => *running == Class::Story,
+            Class::Removal | Class::Grant => *running != Class::Story,
+            Class::Check => *running == Class::Check,
+        };
+        self.running.values().filter(|running| counts(running)).count()
+    }
+
+    fn begin(&mut self, errand: &Errand, class: Class) {
+        self.unschedule(errand);
+        self.running.insert(errand.clone(), class);
+        if let Errand::Tend(key) = errand {
+            self.busy_accounts.insert(key.target.account().clone());
+        }
+    }
+
+    fn is_late(&self, request: &Request, now: Timestamp, late_after: SignedDuration) -> bool {
+        let Phase::Ended { at, closure: Closure::Closing, .. } = &request.phase else { return false };
+        let Some(key) = key_of(request) else { return false };
+        now.duration_since(*at) >= late_after && !self.fenced.contains(&key)
+    }
+}
+
+/// The assignment that a request is about; `None`: it is about something else.
+pub(crate) fn key_of(request: &Request) -> Option<AssignmentKey> {
+    match request.raised.grounds.provider {
+        Provider::IdentityCenter => {
+            let principal = request.raised.grounds.principal.clone()?;
+            AwsKey::of_target(principal.clone(), &request.raised.target).ok()?;
+            Some(AssignmentKey { principal, target: request.raised.target.clone() })
+        }
+        Provider::Sts | Provider::AccountAccess => None,
+    }
+}
+
+/// Whether nothing can have been done for an ended request: it was over before its window began.
+pub(crate) fn never_begun(request: &Request) -> bool {
+    match &request.phase {
+        Phase::Ended { active: None, at, .. } => request.window().is_none_or(|window| *at < window.start()),
+        Phase::Ended { active: Some(_), .. }
+        | Phase::Pending
+        | Phase::Approved { .. }
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => false,
+    }
+}
+
+/// When the request itself must be seen to.
+fn attend_at(request: &Request, now: Timestamp) -> Option<Timestamp> {
+    match &request.phase {
+        Phase::Approved { grant, active } => {
+            let window = grant.approved.window;
+            let begins_here = active.is_none() && key_of(request).is_none();
+            Some(if begins_here { window.start() } else { window.end() })
+        }
+        Phase::Ended { closure: Closure::Closing, .. } => {
+            let here = never_begun(request) || key_of(request).is_none();
+            here.then(|| request.issues_expire_at().unwrap_or(now))
+        }
+        Phase::Ended { closure: Closure::Closed { .. }, .. }
+        | Phase::Pending
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => None,
+    }
+}
+
+/// When the assignment of a request must be seen to.
+fn tend_at(request: &Request, now: Timestamp) -> Option<Timestamp> {
+    match &request.phase {
+        Phase::Approved { grant, active: None } => Some(grant.approved.window.start()),
+        Phase::Approved { active: Some(_), .. } => Some(now),
+        Phase::Ended { closure: Closure::Closing, .. } => (!never_begun(request)).then_some(now),
+        Phase::Ended { closure: Closure::Closed { .. }, .. }
+        | Phase::Pending
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => None,
+    }
+}

@@ -1,0 +1,198 @@
+//! Reading and writing the ledger of one assignment.
+
+use crate::core::Core;
+use crate::fault::Fault;
+use command::aggregate::AssignmentAggregate;
+use command::{Command, CommandError, Loaded};
+use domain::{EventId, Timestamp};
+use event_log::{Position, Revision, StreamName};
+use futures::TryStreamExt as _;
+use journal::{Event, Fact, Stream};
+use lifecycle::Rejection;
+use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An event that was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Its id.
+    pub(super) id: EventId,
+    /// Its time.
+    pub(super) at: Timestamp,
+    /// Its place in the log.
+    pub(super) position: Position,
+    /// What it says.
+    pub(super) event: AssignmentEvent,
+}
+
+/// Why nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotWritten {
+    /// The ledger has moved on since it was looked at.
+    #[error("the ledger has moved on")]
+    Moved,
+    /// The decider said no.
+    #[error(transparent)]
+    Refused(#[from] Rejection),
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// The call was not made.
+    Abandoned,
+    /// Confirmed or observed.
+    Confirmed,
+    /// Refused, or without effect.
+    Failed {
+        /// AWS's word for it.
+        reason: String,
+        /// Whether it certainly has and will have no effect.
+        definite: bool,
+    },
+}
+
+impl Core {
+    pub(crate) async fn ledger(&self, key: &AssignmentKey) -> Result<Arc<Loaded<Ledger>>, Fault> {
+        Ok(self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await?)
+    }
+
+    /// Writes what `decide` says of a ledger that must still be at `seen`. The event's id is new by chance: two replicas that
+    /// come to the same decision must not take each other's event for their own.
+    pub(super) async fn write(
+        &self,
+        key: &AssignmentKey,
+        seen: Option<Revision>,
+        decide: impl Fn(Option<&Ledger>, Timestamp) -> Result<AssignmentEvent, Rejection>,
+    ) -> Result<Result<Written, NotWritten>, Fault> {
+        let mut chance = [0_u8; 16];
+        self.views.entropy.fill(&mut chance);
+        let event_id = EventId::from_parts([b"assignment".as_slice(), chance.as_slice()]);
+        self.execute(key, event_id, |loaded, at| {
+            if loaded.revision != seen {
+                return Err(NotWritten::Moved);
+            }
+            Ok(decide(loaded.state.as_ref(), at)?)
+        })
+        .await
+    }
+
+    /// Writes what became of an attempt. Whoever is first says it; that it has been said is no fault.
+    pub(super) async fn conclude(
+        &self,
+        key: &AssignmentKey,
+        attempt: EventId,
+        outcome: Outcome,
+    ) -> Result<(), Fault> {
+        let event_id = EventId::from_parts([b"assignment outcome".as_slice(), attempt.as_bytes().as_slice()]);
+        let written = self
+            .execute(key, event_id, |loaded, _| {
+                let ledger = loaded.state.as_ref().ok_or(Rejection::NoSuchAttempt)?;
+                Ok(match outcome.clone() {
+                    Outcome::Abandoned => assignment::abandon(ledger, attempt)?,
+                    Outcome::Confirmed => assignment::confirm(ledger, attempt)?,
+                    Outcome::Failed { reason, definite } => {
+                        assignment::fail(ledger, attempt, reason, definite)?
+                    }
+                })
+            })
+            .await?;
+        if let Err(overtaken) = written {
+            tracing::debug!(%attempt, %overtaken, "concluded by another");
+        }
+        Ok(())
+    }
+
+    async fn execute(
+        &self,
+        key: &AssignmentKey,
+        event_id: EventId,
+        mut decide: impl FnMut(&Loaded<Ledger>, Timestamp) -> Result<AssignmentEvent, NotWritten>,
+    ) -> Result<Result<Written, NotWritten>, Fault> {
+        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let outcome = self
+            .commander
+            .execute::<AssignmentAggregate, NotWritten>(Stream::assignment(key), command, |loaded, at| {
+                decide(loaded, at).map(Fact::Assignment)
+            })
+            .await;
+        match outcome {
+            Ok(outcome) => match outcome.event.fact {
+                Fact::Assignment(event) => Ok(Ok(Written {
+                    id: outcome.event.id,
+                    at: outcome.event.at,
+                    position: outcome.position,
+                    event,
+                })),
+                Fact::Request(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
+                    Err(Fault::Log("a ledger holds an event of another kind".to_owned()))
+                }
+            },
+            Err(CommandError::Refused(refused)) => Ok(Err(refused)),
+            Err(error) => Err(Fault::of_command(&error)),
+        }
+    }
+
+    /// Every event of a ledger, oldest first.
+    pub(crate) async fn ledger_events(&self, key: &AssignmentKey) -> Result<Vec<Event>, Fault> {
+        let log_fault = |error: &dyn std::fmt::Display| Fault::Log(error.to_string());
+        let name: StreamName =
+            Stream::assignment(key).to_string().parse().map_err(|error| log_fault(&error))?;
+        let mut stored = self.views.log.read_stream(&name, None);
+        let mut events = Vec::new();
+        while let Some(recorded) = stored.try_next().await.map_err(|error| log_fault(&error))? {
+            events.push(journal::decode(&recorded.envelope.body).map_err(|error| log_fault(&error))?);
+        }
+        Ok(events)
+    }
+}
+
+/// Since when creating has failed without success in between; `None`: it has not.
+pub(super) fn failing_since(events: &[Event]) -> Option<Timestamp> {
+    let mut operations = BTreeMap::new();
+    let mut since = None;
+    for (event, fact) in facts(events) {
+        match fact {
+            AssignmentEvent::Attempted { operation, .. } => {
+                operations.insert(event.id, *operation);
+            }
+            AssignmentEvent::Failed { attempt, .. } => {
+                if operations.get(attempt) == Some(&Operation::Create) {
+                    since = since.or(Some(event.at));
+                }
+            }
+            AssignmentEvent::Confirmed { .. }
+            | AssignmentEvent::StandingFound { .. }
+            | AssignmentEvent::DriftFound { .. } => since = None,
+            AssignmentEvent::AttemptAbandoned { .. } => {}
+        }
+    }
+    since
+}
+
+/// Whether a removal was confirmed at or after `since`.
+pub(super) fn removed_since(events: &[Event], since: Timestamp) -> bool {
+    let mut operations = BTreeMap::new();
+    facts(events).any(|(event, fact)| match fact {
+        AssignmentEvent::Attempted { operation, .. } => {
+            operations.insert(event.id, *operation);
+            false
+        }
+        AssignmentEvent::Confirmed { attempt } => {
+            event.at >= since && operations.get(attempt) == Some(&Operation::Delete)
+        }
+        AssignmentEvent::AttemptAbandoned { .. }
+        | AssignmentEvent::Failed { .. }
+        | AssignmentEvent::StandingFound { .. }
+        | AssignmentEvent::DriftFound { .. } => false,
+    })
+}
+
+/// The events with what they say of the assignment.
+pub(crate) fn facts(events: &[Event]) -> impl Iterator<Item = (&Event, &AssignmentEvent)> {
+    events.iter().filter_map(|event| match &event.fact {
+        Fact::Assignment(fact) => Some((event, fact)),
+        Fact::Request(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
+    })
+}

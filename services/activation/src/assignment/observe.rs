@@ -1,0 +1,79 @@
+//! What became of an attempt whose outcome nobody was told: looked at, never guessed.
+//!
+//! Lists may be behind, so a look counts only some time after the attempt. Presence of what was to be created, and absence of
+//! what was to be removed, are proof. The opposite is proof only once nobody can be working on the attempt any more; and for
+//! a creation it is final only after its deadline, so before that it is recorded as not definite.
+
+use super::attempt::Intended;
+use super::ledger::Outcome;
+use super::tend::Round;
+use crate::agenda::Next;
+use crate::core::{Core, later};
+use crate::fault::Fault;
+use aws::AwsError;
+use domain::{EventId, Timestamp};
+use lifecycle::assignment::{AssignmentKey, Attempt, Operation};
+use std::time::Duration;
+
+/// How often an attempt that may be someone else's is looked at.
+const LOOK_EVERY: domain::SignedDuration = domain::SignedDuration::from_secs(5);
+
+impl Core {
+    /// After a call of our own of which nothing is known: nobody else works on it, so one look decides.
+    pub(super) async fn observe_own(
+        &self,
+        key: &AssignmentKey,
+        intended: &Intended,
+        error: AwsError,
+    ) -> Result<Round, Fault> {
+        let visible_at = later(self.now(), self.settings.list_lag_max);
+        let lag = Duration::try_from(visible_at.duration_since(self.now())).unwrap_or_default();
+        tokio::time::sleep(lag).await;
+        let looked_at = self.now();
+        if self.look(key).await? == (intended.operation == Operation::Create) {
+            self.conclude(key, intended.id, Outcome::Confirmed).await?;
+            return Ok(Round::Again);
+        }
+        let definite = is_final(intended.operation, looked_at, intended.deadline);
+        self.conclude(key, intended.id, Outcome::Failed { reason: error.code.clone(), definite }).await?;
+        Err(error.into())
+    }
+
+    /// An attempt that was found open: of a process that died, or of another that is at work.
+    pub(super) async fn resolve(
+        &self,
+        key: &AssignmentKey,
+        id: EventId,
+        attempt: Attempt,
+    ) -> Result<Round, Fault> {
+        let now = self.now();
+        let visible_at = later(attempt.at, self.settings.list_lag_max);
+        if now < visible_at {
+            return Ok(Round::Over(Next::At(visible_at)));
+        }
+        if self.look(key).await? == (attempt.operation == Operation::Create) {
+            self.conclude(key, id, Outcome::Confirmed).await?;
+            return Ok(Round::Again);
+        }
+        let patience = match attempt.operation {
+            Operation::Create => self.settings.creation_patience(),
+            Operation::Delete => self.settings.removal_patience(),
+        };
+        let orphaned_at = later(attempt.at, patience);
+        if now < orphaned_at {
+            return Ok(Round::Over(Next::At(orphaned_at.min(later(now, LOOK_EVERY)))));
+        }
+        let reason = "NoOutcome".to_owned();
+        let definite = is_final(attempt.operation, now, attempt.deadline);
+        self.conclude(key, id, Outcome::Failed { reason, definite }).await?;
+        Ok(Round::Again)
+    }
+}
+
+/// Whether an attempt that has had no effect by `looked_at` will have none.
+fn is_final(operation: Operation, looked_at: Timestamp, deadline: Timestamp) -> bool {
+    match operation {
+        Operation::Create => looked_at >= deadline,
+        Operation::Delete => true,
+    }
+}

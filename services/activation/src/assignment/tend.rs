@@ -1,0 +1,283 @@
+//! One errand on one assignment: the next thing, and the next, until nothing is left to do now.
+
+use super::attempt::Intended;
+use super::ledger::{self, NotWritten};
+use super::need::Needs;
+use crate::agenda::Next;
+use crate::core::{Core, later};
+use crate::fault::Fault;
+use crate::lifetime::ACTIVATE;
+use command::Loaded;
+use domain::Timestamp;
+use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
+use lifecycle::event::ClosedHow;
+use lifecycle::{Rejection, Request, access};
+
+/// More rounds than any errand needs: look, intend, call, record, close.
+const ROUNDS_MAX: usize = 10;
+
+/// What one round came to.
+pub(super) enum Round {
+    /// Something was done; look again.
+    Again,
+    /// Nothing more to do now.
+    Over(Next),
+}
+
+impl Core {
+    /// Makes one assignment agree with what requests need, as far as that can be done now.
+    pub(crate) async fn tend(&self, key: &AssignmentKey) -> Result<Next, Fault> {
+        for _ in 0..ROUNDS_MAX {
+            match self.round(key).await {
+                Ok(Round::Again) => {}
+                Ok(Round::Over(next)) => return Ok(next),
+                Err(fault) => {
+                    self.note_trouble(key, &fault).await;
+                    return Ok(Next::Failed);
+                }
+            }
+        }
+        Ok(Next::At(later(self.now(), self.settings.eligibility_retry)))
+    }
+
+    async fn round(&self, key: &AssignmentKey) -> Result<Round, Fault> {
+        self.refresh()?;
+        let needs = self.needs(key).await?;
+        let loaded = self.ledger(key).await?;
+        let Some(ledger) = &loaded.state else {
+            return if needs.any() {
+                self.look_and_decide(key, &needs, &loaded).await
+            } else {
+                self.settled(key, &needs, None).await
+            };
+        };
+        if let Some((id, attempt)) = ledger.attempt() {
+            return self.resolve(key, id, attempt).await;
+        }
+        if needs.any() {
+            let fresh = later(self.now(), -self.settings.sweep_interval)
+                .max(later(ledger.last_at, -self.settings.list_lag_max));
+            let exists = ledger.presence != Presence::Absent;
+            if exists && (self.agenda.was_seen_after(key, fresh) || self.may_be_stale(ledger)) {
+                return self.settled(key, &needs, Some(ledger)).await;
+            }
+            return self.look_and_decide(key, &needs, &loaded).await;
+        }
+        match (ledger.presence, ledger.fence) {
+            (Presence::Ours, _) => self.intend(key, &needs, &loaded, true).await,
+            (Presence::Absent | Presence::Standing, None) => self.settled(key, &needs, Some(ledger)).await,
+            (Presence::Absent | Presence::Standing, Some(fence)) => {
+                self.wait_out(key, &needs, &loaded, ledger, fence).await
+            }
+        }
+    }
+
+    /// Whether lists may not show yet what the ledger's latest event brought about.
+    fn may_be_stale(&self, ledger: &Ledger) -> bool {
+        self.now().duration_since(ledger.last_at) < self.settings.list_lag_max
+    }
+
+    async fn look_and_decide(
+        &self,
+        key: &AssignmentKey,
+        needs: &Needs,
+        loaded: &Loaded<Ledger>,
+    ) -> Result<Round, Fault> {
+        let looked_at = self.now();
+        let found = self.look(key).await?;
+        // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so.
+        let stale = loaded.state.as_ref().is_some_and(|ledger| {
+            ledger.presence == Presence::Absent
+                && looked_at.duration_since(ledger.last_at) < self.settings.list_lag_max
+        });
+        self.intend(key, needs, loaded, found && !stale).await
+    }
+
+    /// Whether the assignment is there, as AWS says now.
+    pub(super) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        let key =
+            aws::AssignmentKey::of_target(key.principal.clone(), &key.target).map_err(aws::AwsError::from)?;
+        let look = self.assignments.find(&key);
+        match tokio::time::timeout(self.settings.call_within, look).await {
+            Ok(found) => Ok(found?),
+            Err(_) => {
+                Err(aws::AwsError::new(aws::ErrorKind::Unavailable, "Timeout", "no answer came").into())
+            }
+        }
+    }
+
+    /// Decides on what was seen, writes it, and carries it out.
+    async fn intend(
+        &self,
+        key: &AssignmentKey,
+        needs: &Needs,
+        loaded: &Loaded<Ledger>,
+        seen: bool,
+    ) -> Result<Round, Fault> {
+        let desired = needs.any();
+        let written = self
+            .write(key, loaded.revision, |ledger, at| {
+                assignment::attempt(ledger, key, desired, seen, later(at, self.settings.fence()))
+            })
+            .await?;
+        match written {
+            Ok(written) => match written.event {
+                AssignmentEvent::Attempted { operation, deadline, .. } => {
+                    let intended = Intended {
+                        id: written.id,
+                        at: written.at,
+                        position: written.position,
+                        operation,
+                        deadline,
+                    };
+                    self.carry_out(key, intended).await
+                }
+                AssignmentEvent::StandingFound { .. } => {
+                    tracing::info!(target = %key.target, "a standing assignment: not ours to change");
+                    Ok(Round::Again)
+                }
+                AssignmentEvent::DriftFound { present } => {
+                    tracing::warn!(target = %key.target, present, "AWS is not as the ledger says");
+                    Ok(Round::Again)
+                }
+                AssignmentEvent::AttemptAbandoned { .. }
+                | AssignmentEvent::Confirmed { .. }
+                | AssignmentEvent::Failed { .. } => Ok(Round::Again),
+            },
+            Err(NotWritten::Refused(Rejection::AsItShouldBe | Rejection::Standing)) => {
+                self.agenda.note_seen(key, self.now());
+                self.settled(key, needs, loaded.state.as_ref()).await
+            }
+            Err(NotWritten::Moved | NotWritten::Refused(_)) => Ok(Round::Again),
+        }
+    }
+
+    /// Nothing needs it and nothing is there, but a creation of unknown outcome may still take effect: what appears is ours,
+    /// and absence is final only when it is seen after the fence.
+    async fn wait_out(
+        &self,
+        key: &AssignmentKey,
+        needs: &Needs,
+        loaded: &Loaded<Ledger>,
+        ledger: &Ledger,
+        fence: Timestamp,
+    ) -> Result<Round, Fault> {
+        let looked_at = self.now();
+        let seen = self.look(key).await?;
+        if seen && !self.may_be_stale(ledger) {
+            return self.intend(key, needs, loaded, true).await;
+        }
+        if seen || looked_at < fence {
+            self.agenda.note_fenced(key, !seen);
+            let next = later(looked_at, self.settings.sweep_interval.min(self.settings.removal_patience()));
+            return Ok(Round::Over(self.wake(key, needs, Some(next))));
+        }
+        let settled = self.write(key, loaded.revision, |ledger, _| {
+            assignment::settle(ledger.ok_or(Rejection::NoSuchAttempt)?, looked_at)
+        });
+        settled.await?.map(|_| ()).unwrap_or_default();
+        Ok(Round::Again)
+    }
+
+    /// AWS is as it should be: the requests about it are told so.
+    async fn settled(
+        &self,
+        key: &AssignmentKey,
+        needs: &Needs,
+        ledger: Option<&Ledger>,
+    ) -> Result<Round, Fault> {
+        let standing = ledger.is_some_and(|ledger| ledger.presence == Presence::Standing);
+        for needed in &needs.by {
+            if let Some(bound) = needed.bound {
+                self.react(needed.id, ACTIVATE, |request, at| access::activate(request, bound, standing, at))
+                    .await?;
+            }
+        }
+        for request in self.agenda.requests_of(key).iter().filter(|request| request.is_closing()) {
+            let how = self.how_closed(key, request, needs, ledger).await?;
+            self.close(request, how).await?;
+        }
+        let sweep = needs.any().then(|| later(self.now(), self.settings.sweep_interval));
+        Ok(Round::Over(self.wake(key, needs, sweep)))
+    }
+
+    async fn how_closed(
+        &self,
+        key: &AssignmentKey,
+        request: &Request,
+        needs: &Needs,
+        ledger: Option<&Ledger>,
+    ) -> Result<ClosedHow, Fault> {
+        if crate::agenda::never_begun(request) {
+            return Ok(ClosedHow::NothingCreated);
+        }
+        let Some(ledger) = ledger else { return Ok(ClosedHow::NothingCreated) };
+        let (active, since) = match &request.phase {
+            lifecycle::state::Phase::Ended { active, grant, .. } => {
+                (*active, grant.as_ref().map(|grant| grant.at))
+            }
+            lifecycle::state::Phase::Pending
+            | lifecycle::state::Phase::Approved { .. }
+            | lifecycle::state::Phase::Expired { .. }
+            | lifecycle::state::Phase::Rejected { .. } => (None, None),
+        };
+        if ledger.presence == Presence::Standing || active.is_some_and(|active| active.activated.standing) {
+            return Ok(ClosedHow::Standing);
+        }
+        if let Some(carrier) = needs.by.first() {
+            return Ok(ClosedHow::CarriedBy(carrier.id));
+        }
+        let deleted = active.is_some()
+            || match since {
+                Some(since) => ledger::removed_since(&self.ledger_events(key).await?, since),
+                None => false,
+            };
+        Ok(if deleted { ClosedHow::Deleted } else { ClosedHow::NothingCreated })
+    }
+
+    /// When to look again: at `other`, when a request about it begins or ends, and soon if something could not be told.
+    pub(super) fn wake(&self, key: &AssignmentKey, needs: &Needs, other: Option<Timestamp>) -> Next {
+        let now = self.now();
+        let unsure = needs.unsure.then(|| later(now, self.settings.eligibility_retry));
+        let turns = self
+            .agenda
+            .requests_of(key)
+            .into_iter()
+            .filter(|request| request.approved().is_ok())
+            .filter_map(|request| request.window())
+            .flat_map(|window| [window.start(), window.end()])
+            .filter(|at| *at > now)
+            .min();
+        [other, unsure, turns].into_iter().flatten().min().map_or(Next::Idle, Next::At)
+    }
+
+    /// Something went wrong. What cannot be created within the horizon fails; what cannot be removed is tried for ever.
+    async fn note_trouble(&self, key: &AssignmentKey, fault: &Fault) {
+        let now = self.now();
+        let requests = self.agenda.requests_of(key);
+        let removing = requests.iter().any(Request::is_closing);
+        tracing::warn!(target = %key.target, %fault, removing, "an assignment is not as it should be; tried again later");
+        let waiting: Vec<&Request> = requests
+            .iter()
+            .filter(|request| {
+                request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_none())
+            })
+            .collect();
+        let Fault::Aws(_) = fault else { return };
+        if waiting.is_empty() {
+            return;
+        }
+        let recorded = self.ledger_events(key).await.ok().and_then(|events| ledger::failing_since(&events));
+        let since = self.agenda.note_failing(key, recorded.unwrap_or(now));
+        for request in waiting {
+            self.agenda.note_obstacle(request.raised.id, fault.code());
+            // What failed before it began is another request's failure.
+            let since = request.window().map_or(since, |window| since.max(window.start()));
+            if now.duration_since(since) >= self.settings.retry_horizon
+                && let Err(fault) = self.fail(request, fault.code()).await
+            {
+                tracing::warn!(request = %request.raised.id, %fault, "a failure could not be recorded");
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What every part of the service shares, and the writing of events about requests.
+
+use crate::Settings;
+use crate::agenda::Agenda;
+use crate::fault::Fault;
+use aws::{Assignments, Sts};
+use command::aggregate::RequestAggregate;
+use command::{CachedSource, Command, CommandError, Commander};
+use domain::{EventId, RequestId, SignedDuration, Timestamp};
+use event_log::Position;
+use journal::{Fact, Service, Stream};
+use lifecycle::{Rejection, Request, RequestEvent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use views::Views;
+
+/// Streams whose state is remembered between commands: what is worked on.
+const REMEMBERED_STREAMS_MAX: usize = 20_000;
+
+/// How long the read model may take to show an event that was just written.
+pub(crate) const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
+
+/// What every part shares.
+pub(crate) struct Core {
+    pub(crate) views: Views,
+    pub(crate) commander: Commander,
+    pub(crate) assignments: Arc<dyn Assignments>,
+    pub(crate) sts: Arc<dyn Sts>,
+    pub(crate) settings: Settings,
+    pub(crate) agenda: Agenda,
+    /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
+    pub(crate) chained: OnceCell<bool>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        views: Views,
+        assignments: Arc<dyn Assignments>,
+        sts: Arc<dyn Sts>,
+        settings: Settings,
+    ) -> Self {
+        let commander = Commander::new(Arc::clone(&views.log), Service::Activation, Arc::clone(&views.clock))
+            .with_source(Arc::new(CachedSource::new(REMEMBERED_STREAMS_MAX)));
+        Self {
+            agenda: Agenda::new(settings.outstanding_max),
+            views,
+            commander,
+            assignments,
+            sts,
+            settings,
+            chained: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.views.clock.now()
+    }
+
+    /// Takes up what has changed since the last time.
+    pub(crate) fn refresh(&self) -> Result<(), Fault> {
+        Ok(self.agenda.refresh(&self.views.requests, self.now())?)
+    }
+
+    /// Whether the read model has reached `position` in time.
+    pub(crate) async fn caught_up_to(&self, position: Position) -> bool {
+        tokio::time::timeout(CATCH_UP_WITHIN, self.views.requests.projection().wait_for(position))
+            .await
+            .is_ok()
+    }
+
+    /// Writes what the service itself decides about a request, once: every replica gives the event of one `operation` on one
+    /// request the same id. A refusal means that the story went on meanwhile, and is fine.
+    pub(crate) async fn react(
+        &self,
+        id: RequestId,
+        operation: &str,
+        decide: impl Fn(&Request, Timestamp) -> Result<RequestEvent, Rejection>,
+    ) -> Result<(), Fault> {
+        let event_id =
+            EventId::from_parts([b"activation".as_slice(), id.as_bytes().as_slice(), operation.as_bytes()]);
+        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let outcome = self
+            .commander
+            .execute::<RequestAggregate, Rejection>(Stream::Request(id), command, |loaded, at| {
+                let request = loaded.state.as_ref().ok_or(Rejection::NotFound)?;
+                decide(request, at).map(Fact::Request)
+            })
+            .await;
+        match outcome {
+            Ok(outcome) => {
+                if !outcome.repeated {
+                    tracing::info!(request = %id, operation, "recorded");
+                }
+                Ok(())
+            }
+            Err(CommandError::Refused(rejection)) => {
+                tracing::debug!(request = %id, operation, %rejection, "overtaken");
+                Ok(())
+            }
+            Err(error) => Err(Fault::of_command(&error)),
+        }
+    }
+}
+
+/// `at + by`, within the calendar.
+pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

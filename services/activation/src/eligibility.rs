@@ -1,0 +1,196 @@
+//! Requester, approvers and policy, looked at again before access is given: a yes of yesterday is not a yes of today.
+//!
+//! INVARIANT: what cannot be told is no yes. It is no loss either: the request stays, and is asked about again.
+
+use crate::core::Core;
+use crate::fault::Fault;
+use domain::{Groups, Person, PrincipalId};
+use lifecycle::Request;
+use lifecycle::event::ApprovalBasis;
+use lifecycle::state::{Grant, Identities};
+use policy::{AccountFacts, Ask, Denied, Match};
+use std::collections::BTreeSet;
+use views::place::PlaceUnknown;
+use views::policy_book::{InForce, PolicyUnknown};
+use views::{Place, who};
+
+/// What a second look found.
+#[derive(Debug)]
+pub(crate) enum Eligibility {
+    /// Everything still holds.
+    Eligible(Box<Eligible>),
+    /// Something no longer holds; which.
+    Lost(String),
+    /// It cannot be told now; why.
+    Unknown(String),
+}
+
+/// What holds.
+#[derive(Debug)]
+pub(crate) struct Eligible {
+    /// What the rule says now.
+    pub(crate) rule: Match,
+    /// The account.
+    pub(crate) place: Place,
+}
+
+/// A no, on the way.
+enum No {
+    Lost(String),
+    Unknown(String),
+}
+
+impl From<Denied> for No {
+    fn from(denied: Denied) -> Self {
+        let why = denied.to_string();
+        match denied {
+            Denied::NoRule
+            | Denied::DurationTooLong { .. }
+            | Denied::DurationTooShort { .. }
+            | Denied::RuleDoesNotPermit(_)
+            | Denied::RuleVanished(_)
+            | Denied::NobodyCanDecide => Self::Lost(why),
+            Denied::GroupsUnknown(_) | Denied::PolicyError(_) => Self::Unknown(why),
+        }
+    }
+}
+
+impl From<PlaceUnknown> for No {
+    fn from(unknown: PlaceUnknown) -> Self {
+        let why = unknown.to_string();
+        match unknown {
+            PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } => Self::Unknown(why),
+            PlaceUnknown::NoAccount
+            | PlaceUnknown::AccountInactive
+            | PlaceUnknown::NoPermissionSet
+            | PlaceUnknown::ManagementAccount => Self::Lost(why),
+        }
+    }
+}
+
+impl From<PolicyUnknown> for No {
+    fn from(unknown: PolicyUnknown) -> Self {
+        Self::Unknown(unknown.to_string())
+    }
+}
+
+impl Core {
+    /// Whether an approved request may become active now.
+    pub(crate) async fn eligibility(&self, request: &Request) -> Result<Eligibility, Fault> {
+        let Ok((grant, _)) = request.approved() else {
+            return Ok(Eligibility::Lost("the request is not approved".to_owned()));
+        };
+        let in_force = match self.views.policy.current().await {
+            Ok(in_force) => in_force,
+            Err(unknown) => return Ok(Eligibility::Unknown(unknown.to_string())),
+        };
+        let linked = self.linked_approvers(grant)?;
+        Ok(match self.still_holds(request, grant, &in_force, &linked) {
+            Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
+            Err(No::Lost(reason)) => Eligibility::Lost(reason),
+            Err(No::Unknown(why)) => Eligibility::Unknown(why),
+        })
+    }
+
+    fn still_holds(
+        &self,
+        request: &Request,
+        grant: &Grant,
+        in_force: &InForce,
+        linked: &[BTreeSet<Person>],
+    ) -> Result<Eligible, No> {
+        let raised = &request.raised;
+        let settings = in_force.compiled.settings();
+        let place = Place::of(&self.views.directory, &raised.target, self.now(), settings.directory_age_max)?;
+        let requester_groups =
+            self.groups_now(raised.grounds.principal.as_ref(), &raised.grounds.groups, in_force)?;
+        let rule = in_force.compiled.current(
+            &raised.grounds.rule,
+            &Ask {
+                requester: &raised.requester,
+                groups: &Groups::Known(requester_groups),
+                target: &raised.target,
+                account: AccountFacts { ou_path: place.ou_path(), tags: place.tags() },
+                duration: grant.approved.window.duration(),
+            },
+        )?;
+        if rule.provider != raised.grounds.provider {
+            return Err(No::Lost(format!("rule {} has another provider now", rule.rule)));
+        }
+        match grant.approved.basis {
+            ApprovalBasis::People | ApprovalBasis::Signal => {
+                self.approvers_still_count(request, grant, in_force, &rule, linked)?;
+            }
+            ApprovalBasis::Rule | ApprovalBasis::BreakGlass => {
+                if !rule.plan.is_none() {
+                    return Err(No::Lost(format!("rule {} asks people now", rule.rule)));
+                }
+                if in_force.state.author_uses_own_rule(&rule.rule, &raised.requester) {
+                    return Err(No::Lost(format!("the requester is the author of rule {} now", rule.rule)));
+                }
+            }
+        }
+        Ok(Eligible { rule, place })
+    }
+
+    /// The plan as it was recorded and the plan as it stands must both be met by those who agreed, as they are now.
+    fn approvers_still_count(
+        &self,
+        request: &Request,
+        grant: &Grant,
+        in_force: &InForce,
+        rule: &Match,
+        linked: &[BTreeSet<Person>],
+    ) -> Result<(), No> {
+        let mut counted = Vec::new();
+        let mut seen: Vec<Identities> = Vec::new();
+        for (endorsement, linked) in grant.approved.approvers.iter().zip(linked) {
+            let person = &endorsement.approver.person;
+            let mut identities =
+                Identities { people: linked.clone(), principal: endorsement.principal.clone() };
+            identities.people.insert(person.clone());
+            if request.involves(&identities) || seen.iter().any(|other| other.overlaps(&identities)) {
+                continue;
+            }
+            match self.groups_now(endorsement.principal.as_ref(), &endorsement.groups, in_force) {
+                Ok(groups) => counted.push((person.clone(), groups)),
+                Err(No::Lost(_)) => continue,
+                Err(unknown @ No::Unknown(_)) => return Err(unknown),
+            }
+            seen.push(identities);
+        }
+        let met = [&request.raised.grounds.plan, &rule.plan]
+            .into_iter()
+            .all(|plan| plan.is_met_by(counted.iter().map(|(person, groups)| (person, groups))));
+        if met { Ok(()) } else { Err(No::Lost("those who agreed may no longer decide on this".to_owned())) }
+    }
+
+    /// The groups of someone who is not calling. A user who is disabled or gone has lost them.
+    fn groups_now(
+        &self,
+        principal: Option<&PrincipalId>,
+        recorded: &BTreeSet<domain::GroupRef>,
+        in_force: &InForce,
+    ) -> Result<BTreeSet<domain::GroupRef>, No> {
+        let age_max = in_force.compiled.settings().group_age_max;
+        let now = self.now();
+        let directory = views::place::fresh(&self.views.directory, now, age_max)?;
+        if let Some(principal) = principal {
+            match directory.user(principal) {
+                Some(user) if user.enabled => {}
+                Some(_) => return Err(No::Lost("the user is disabled in the directory".to_owned())),
+                None => return Err(No::Lost("the user is gone from the directory".to_owned())),
+            }
+        }
+        match who::groups_of_recorded(&self.views.directory, principal, recorded, now, age_max) {
+            Groups::Known(groups) => Ok(groups),
+            Groups::Unknown(why) => Err(No::Unknown(why)),
+        }
+    }
+
+    fn linked_approvers(&self, grant: &Grant) -> Result<Vec<BTreeSet<Person>>, Fault> {
+        let approvers = grant.approved.approvers.iter();
+        let linked = approvers.map(|endorsement| self.views.requests.linked(&endorsement.approver.person));
+        Ok(linked.collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,167 @@
+//! The RPCs: one verb each. What is planned answers `UNIMPLEMENTED` by the generated defaults.
+
+mod get_assignment;
+mod issue_credentials;
+mod list_active;
+mod revoke_access;
+
+use crate::ActivationService;
+use crate::core::{CATCH_UP_WITHIN, Core};
+use api::activation::v1 as wire;
+use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+use domain::{EventId, Person, RequestId, SignedDuration};
+use event_log::Position;
+use lifecycle::Request;
+use policy::{AccountFacts, Settings};
+use tonic::{Response, Status};
+use views::policy_book::{InForce, PolicyUnknown};
+use views::{PositionToken, Story, Who, refusal, resource};
+
+#[tonic::async_trait]
+impl Rpcs for ActivationService {
+    async fn list_active(
+        &self,
+        request: tonic::Request<wire::ListActiveRequest>,
+    ) -> Result<Response<wire::ListActiveResponse>, Status> {
+        let caller = Calling::of(&request)?;
+        self.core.list_active(&caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn issue_credentials(
+        &self,
+        request: tonic::Request<wire::IssueCredentialsRequest>,
+    ) -> Result<Response<wire::IssueCredentialsResponse>, Status> {
+        let caller = Calling::of(&request)?;
+        self.core.issue_credentials(&caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn revoke_access(
+        &self,
+        request: tonic::Request<wire::RevokeAccessRequest>,
+    ) -> Result<Response<wire::RevokeAccessResponse>, Status> {
+        let caller = Calling::of(&request)?;
+        self.core.revoke_access(&caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_assignment(
+        &self,
+        request: tonic::Request<wire::GetAssignmentRequest>,
+    ) -> Result<Response<wire::GetAssignmentResponse>, Status> {
+        let caller = Calling::of(&request)?;
+        self.core.get_assignment(&caller, request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// Who calls, as the gate verified.
+struct Calling {
+    call: service_runtime::Call,
+}
+
+impl Calling {
+    fn of<T>(request: &tonic::Request<T>) -> Result<Self, Status> {
+        Ok(Self { call: service_runtime::call(request)?.clone() })
+    }
+
+    /// The caller's trace, for the events that the call causes.
+    fn trace(&self) -> Option<String> {
+        self.call.trace_parent.as_ref().map(|parent| parent.as_str().to_owned())
+    }
+}
+
+impl Core {
+    /// The policy in force; `None` when none was ever applied.
+    async fn policy(&self) -> Result<Option<std::sync::Arc<InForce>>, Status> {
+        match self.views.policy.current().await {
+            Ok(in_force) => Ok(Some(in_force)),
+            Err(PolicyUnknown::NeverApplied) => Ok(None),
+            Err(unknown) => Err(refusal::status(&unknown)),
+        }
+    }
+
+    /// The caller with everything that decisions ask about, groups as fresh as the policy wants them.
+    fn who(&self, calling: &Calling, in_force: Option<&InForce>) -> Result<Who, Status> {
+        let age_max: SignedDuration = in_force.map_or_else(
+            || Settings::default().group_age_max,
+            |policy| policy.compiled.settings().group_age_max,
+        );
+        self.views.who(&calling.call.caller, age_max)
+    }
+
+    /// The story of a request that the caller may know of.
+    fn story(&self, who: &Who, id: &RequestId, in_force: Option<&InForce>) -> Result<Story, Status> {
+        let story = self
+            .views
+            .requests
+            .get(id)
+            .map_err(|error| refusal::status(&error))?
+            .ok_or_else(|| refusal::not_found("request"))?;
+        let decides = in_force.is_some_and(|policy| self.decides_on(who, &story.request, policy));
+        if decides || views::visibility::sees(who, &story, None) {
+            Ok(story)
+        } else {
+            Err(refusal::not_found("request"))
+        }
+    }
+
+    /// Whether the caller is an approver of the request's target as the policy stands now, under any of their identities. The
+    /// directory's age does not matter: ending access never waits for proof.
+    fn decides_on(&self, who: &Who, request: &Request, in_force: &InForce) -> bool {
+        let target = &request.raised.target;
+        let Some(directory) = self.views.directory.snapshot() else { return false };
+        let Some(account) = directory.account(target.account()) else { return false };
+        let facts = AccountFacts { ou_path: &account.ou_path, tags: &account.tags };
+        let may =
+            |person: &Person| in_force.compiled.may_decide_on_target(person, &who.groups, target, facts);
+        who.acting.actor.is_human() && who.acting.identities.people.iter().any(may)
+    }
+
+    /// Waits until the read model has reached the position that the caller knows of.
+    async fn wait_for(&self, token: &str) -> Result<(), Status> {
+        if !token.is_empty() {
+            let position = PositionToken::read(token, self.views.log_id)
+                .map_err(|error| refusal::position("wait_for_position", error))?;
+            if !self.caught_up_to(position).await {
+                return Err(refusal::unavailable(
+                    "READ_MODEL_UNAVAILABLE",
+                    format!("this position is not known here within {CATCH_UP_WITHIN:?}"),
+                ));
+            }
+        }
+        self.refresh().map_err(|fault| crate::status::fault(&fault))
+    }
+
+    fn token(&self, position: Position) -> String {
+        PositionToken::new(self.views.log_id, position).to_string()
+    }
+
+    /// A request as the caller is shown it.
+    fn shown(&self, story: &Story) -> api::types::v1::Request {
+        let directory = self.views.directory.snapshot();
+        resource::request(story, directory.as_deref(), Some(self.views.keys.as_ref()), self.now())
+    }
+
+    /// The id of a command's event, and the digest by which another command under the same key is told.
+    fn command(
+        &self,
+        calling: &Calling,
+        operation: &str,
+        key: &str,
+        message: &impl prost::Message,
+    ) -> Result<command::Command, Status> {
+        let person = &calling.call.caller.actor.person;
+        let personal = self.views.keys.obtain(&person.id()).map_err(|error| {
+            tracing::error!(%error, "the key store cannot be used");
+            refusal::unavailable("KEY_STORE_UNAVAILABLE", "the key store cannot be used now")
+        })?;
+        Ok(command::Command {
+            event_id: EventId::derive(person, operation, key),
+            actor: Some(calling.call.caller.actor.clone()),
+            digest: Some(personal.digest(&message.encode_to_vec())),
+            trace: calling.trace(),
+        })
+    }
+}
+
+fn request_id(text: &str) -> Result<RequestId, Status> {
+    text.parse().map_err(refusal::invalid("request_id"))
+}

@@ -1,0 +1,84 @@
+//! ListActive: the approved requests that are not over, the first to end first.
+
+use super::Calling;
+use crate::core::Core;
+use api::activation::v1 as wire;
+use domain::{AccountId, RequestId, Timestamp};
+use lifecycle::Request;
+use tonic::{Code, Status};
+use views::{Who, page, refusal};
+
+/// Whose.
+#[derive(Clone, Copy, Debug)]
+enum Scope {
+    Own,
+    Decidable,
+    All,
+}
+
+impl Core {
+    pub(super) async fn list_active(
+        &self,
+        calling: &Calling,
+        asked: wire::ListActiveRequest,
+    ) -> Result<wire::ListActiveResponse, Status> {
+        self.wait_for(&asked.wait_for_position).await?;
+        let in_force = self.policy().await?;
+        let who = self.who(calling, in_force.as_deref())?;
+        let scope = scope(&asked, &who)?;
+        let account = match asked.account_id.as_str() {
+            "" => None,
+            text => Some(AccountId::new(text).map_err(refusal::invalid("account_id"))?),
+        };
+        let wanted = |request: &Request| {
+            account.as_ref().is_none_or(|account| request.raised.target.account() == account)
+                && match scope {
+                    Scope::Own => {
+                        let raised = &request.raised;
+                        who.acting.identities.same_as(&raised.requester, raised.grounds.principal.as_ref())
+                    }
+                    Scope::Decidable => {
+                        in_force.as_deref().is_some_and(|policy| self.decides_on(&who, request, policy))
+                    }
+                    Scope::All => true,
+                }
+        };
+        let question: [&[u8]; 3] = [b"list_active", &asked.scope.to_be_bytes(), asked.account_id.as_bytes()];
+        let after = page::key(&question, &asked.page_token)
+            .ok()
+            .and_then(|key| key.map_or(Some(None), |key| read_key(&key).map(Some)))
+            .ok_or_else(|| refusal::field("page_token", page::ForeignPage.to_string()))?;
+        let size = page::size(asked.page_size);
+        let mut rest =
+            self.agenda.approved(wanted).into_iter().filter(|place| after.is_none_or(|after| *place > after));
+        let chosen: Vec<_> = rest.by_ref().take(size).collect();
+        let next = rest.next().and(chosen.last());
+        let next_page_token =
+            next.map(|(end, id)| page::token(&question, &format!("{}/{id}", end.as_millisecond())));
+        let mut requests = Vec::with_capacity(chosen.len());
+        for (_, id) in &chosen {
+            let story = self.views.requests.get(id).map_err(|error| refusal::status(&error))?;
+            requests.extend(story.map(|story| self.shown(&story)));
+        }
+        Ok(wire::ListActiveResponse { requests, next_page_token: next_page_token.unwrap_or_default() })
+    }
+}
+
+fn scope(asked: &wire::ListActiveRequest, who: &Who) -> Result<Scope, Status> {
+    match asked.scope() {
+        wire::ActiveScope::Own => Ok(Scope::Own),
+        wire::ActiveScope::Decidable => Ok(Scope::Decidable),
+        wire::ActiveScope::All if who.is_administrator || who.is_auditor => Ok(Scope::All),
+        wire::ActiveScope::All => Err(refusal::with_reason(
+            Code::PermissionDenied,
+            "NOT_ENTITLED",
+            "only administrators and auditors may list everyone's",
+        )),
+        wire::ActiveScope::Unspecified => Err(refusal::field("scope", "must be given")),
+    }
+}
+
+fn read_key(key: &str) -> Option<(Timestamp, RequestId)> {
+    let (end, id) = key.split_once('/')?;
+    Some((Timestamp::from_millisecond(end.parse().ok()?).ok()?, id.parse().ok()?))
+}

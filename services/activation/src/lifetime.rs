@@ -1,0 +1,148 @@
+//! One request: ended when its window is over, and, where it is about credentials, activated and closed.
+//!
+//! What needs an assignment in AWS is begun and closed where the assignment is (`assignment`), by what is known of it there.
+
+use crate::agenda::{Next, key_of, never_begun};
+use crate::core::{Core, later};
+use crate::eligibility::Eligibility;
+use crate::fault::Fault;
+use command::aggregate::AssignmentAggregate;
+use domain::{Provider, RequestId, Timestamp};
+use journal::Stream;
+use lifecycle::event::{Bound, ClosedHow};
+use lifecycle::state::{Active, Closure, Grant, Phase};
+use lifecycle::{Request, access};
+
+/// The operations of this service on a request, as in the ids of its events.
+pub(crate) const ACTIVATE: &str = "activate";
+/// Ends it.
+pub(crate) const END: &str = "end";
+/// Closes it.
+pub(crate) const CLOSE: &str = "close";
+
+/// Why a request of a provider that this release does not serve cannot become active.
+const NOT_SERVED: &str = "ProviderNotServed";
+
+impl Core {
+    /// Does what is due for one request.
+    pub(crate) async fn attend(&self, id: RequestId) -> Result<Next, Fault> {
+        let Some(request) = self.agenda.request(&id) else { return Ok(Next::Idle) };
+        let now = self.now();
+        match &request.phase {
+            Phase::Approved { grant, active } => {
+                self.attend_approved(&request, grant, active.as_ref(), now).await
+            }
+            Phase::Ended { closure: Closure::Closing, .. } => self.attend_closing(&request, now).await,
+            Phase::Ended { closure: Closure::Closed { .. }, .. }
+            | Phase::Pending
+            | Phase::Expired { .. }
+            | Phase::Rejected { .. } => Ok(Next::Idle),
+        }
+    }
+
+    async fn attend_approved(
+        &self,
+        request: &Request,
+        grant: &Grant,
+        active: Option<&Active>,
+        now: Timestamp,
+    ) -> Result<Next, Fault> {
+        let window = grant.approved.window;
+        if now >= window.end() {
+            return self.end_of_window(request, active.is_some()).await;
+        }
+        if now < window.start() {
+            return Ok(Next::At(window.start()));
+        }
+        if active.is_none() && key_of(request).is_none() {
+            match request.raised.grounds.provider {
+                Provider::Sts => return self.activate_credentials(request).await,
+                Provider::IdentityCenter | Provider::AccountAccess => {
+                    self.fail(request, NOT_SERVED.to_owned()).await?;
+                    return Ok(Next::Idle);
+                }
+            }
+        }
+        Ok(Next::At(window.end()))
+    }
+
+    /// The window is over: elapsed; or failed, if something stood in the way of the access all along.
+    async fn end_of_window(&self, request: &Request, was_active: bool) -> Result<Next, Fault> {
+        let obstacle = if was_active { None } else { self.obstacle(request).await? };
+        match obstacle {
+            Some(reason) => self.fail(request, reason).await?,
+            None => self.react(request.raised.id, END, access::elapse).await?,
+        }
+        Ok(Next::Idle)
+    }
+
+    /// What stood in the way last: as this process saw it, or as the ledger says.
+    async fn obstacle(&self, request: &Request) -> Result<Option<String>, Fault> {
+        if let Some(seen) = self.agenda.obstacle(&request.raised.id) {
+            return Ok(Some(seen));
+        }
+        let Some(key) = key_of(request) else { return Ok(None) };
+        let loaded = self.commander.load::<AssignmentAggregate>(&Stream::assignment(&key)).await?;
+        Ok(loaded.state.as_ref().and_then(|ledger| ledger.last_failure.clone()))
+    }
+
+    /// Ends a request as failed.
+    pub(crate) async fn fail(&self, request: &Request, reason: String) -> Result<(), Fault> {
+        tracing::warn!(request = %request.raised.id, reason, "access could not be brought about");
+        self.react(request.raised.id, END, |request, _| access::fail(request, reason.clone())).await
+    }
+
+    /// Ends a request whose grounds are gone.
+    pub(crate) async fn no_longer_eligible(&self, request: &Request, reason: &str) -> Result<(), Fault> {
+        self.react(request.raised.id, END, |request, _| access::lose_eligibility(request, reason.to_owned()))
+            .await
+    }
+
+    /// Notes that it cannot be told whether access may be given: it is not.
+    pub(crate) fn not_provable(&self, request: &Request, why: &str) {
+        tracing::warn!(request = %request.raised.id, why, "not activated: eligibility cannot be told now");
+        self.agenda.note_obstacle(request.raised.id, format!("Unprovable: {why}"));
+    }
+
+    /// From now on credentials can be had. Nothing is made in AWS until they are asked for.
+    async fn activate_credentials(&self, request: &Request) -> Result<Next, Fault> {
+        let Some(window) = request.window() else { return Ok(Next::Idle) };
+        match self.eligibility(request).await? {
+            Eligibility::Eligible(found) => {
+                let bound =
+                    Bound { at_end: window.end(), after_early_end: found.rule.credential_duration_max };
+                self.react(request.raised.id, ACTIVATE, |request, at| {
+                    access::activate(request, bound, false, at)
+                })
+                .await?;
+                Ok(Next::At(window.end()))
+            }
+            Eligibility::Lost(reason) => {
+                self.no_longer_eligible(request, &reason).await?;
+                Ok(Next::Idle)
+            }
+            Eligibility::Unknown(why) => {
+                self.not_provable(request, &why);
+                Ok(Next::At(later(self.now(), self.settings.eligibility_retry).min(window.end())))
+            }
+        }
+    }
+
+    async fn attend_closing(&self, request: &Request, now: Timestamp) -> Result<Next, Fault> {
+        if let Some(expires_at) = request.issues_expire_at() {
+            if now < expires_at {
+                return Ok(Next::At(expires_at));
+            }
+            self.close(request, ClosedHow::CredentialsExpired).await?;
+        } else if never_begun(request) || key_of(request).is_none() {
+            self.close(request, ClosedHow::NothingCreated).await?;
+        }
+        Ok(Next::Idle)
+    }
+
+    /// Records that nothing of a request is left.
+    pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<(), Fault> {
+        let now = self.now();
+        self.react(request.raised.id, CLOSE, |request, _| access::close(request, how.clone(), now)).await
+    }
+}

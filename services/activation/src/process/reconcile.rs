@@ -1,0 +1,76 @@
+//! The reconciler: as long as it runs, AWS is as the log says it should be.
+//!
+//! It sleeps until something changes or falls due, hands out errands, and asks for the next time. Overlap, extension, early
+//! end, retry, restart and upgrade are the same case: an errand looks at what is so now, and does the next thing.
+
+use crate::agenda::{Errand, Next};
+use crate::core::Core;
+use domain::SignedDuration;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long errands under way may take to come to a good place when the service is asked to stop.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs until `shutdown`.
+pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
+    let projection = core.views.requests.projection();
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return,
+        () = projection.caught_up() => {}
+    }
+    let mut changes = projection.changes();
+    let mut running = FuturesUnordered::new();
+    loop {
+        if let Err(error) = core.refresh() {
+            tracing::warn!(%error, "what is due cannot be told");
+        }
+        let now = core.now();
+        page_late_removals(core);
+        for errand in core.agenda.take_due(now) {
+            running.push(perform(core, errand));
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some((errand, next)) = running.next(), if !running.is_empty() => {
+                core.agenda.done(&errand, &next, core.now(), |failures| backoff(core, failures));
+            }
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(core.agenda.sleep(now)) => {}
+        }
+    }
+    let drained = tokio::time::timeout(DRAIN_WITHIN, running.collect::<Vec<_>>()).await;
+    tracing::info!(drained = drained.is_ok(), "the reconciler has stopped");
+}
+
+async fn perform(core: &Core, errand: Errand) -> (Errand, Next) {
+    let next = match &errand {
+        Errand::Attend(id) => core.attend(*id).await.inspect_err(|fault| {
+            tracing::warn!(request = %id, %fault, "tried again later");
+        }),
+        Errand::Tend(key) => core.tend(key).await,
+    };
+    (errand, next.unwrap_or(Next::Failed))
+}
+
+/// Someone is told once of everything that is left in AWS past its time; the count stays in the service's health.
+fn page_late_removals(core: &Core) {
+    for request in core.agenda.newly_overdue(core.now(), core.settings.removal_late_after) {
+        tracing::error!(%request, "access is left in AWS past its end");
+    }
+}
+
+/// Doubles from `backoff_min` to `backoff_max`, less up to a half by chance, so that replicas do not march in step.
+fn backoff(core: &Core, failures: u32) -> SignedDuration {
+    let doubled = core.settings.backoff_min.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    let longest = doubled.min(core.settings.backoff_max);
+    let mut chance = [0_u8; 4];
+    core.views.entropy.fill(&mut chance);
+    let share = f64::from(u32::from_be_bytes(chance)) / f64::from(u32::MAX);
+    SignedDuration::try_from(longest.mul_f64(1.0 - share / 2.0)).unwrap_or(SignedDuration::from_secs(60))
+}

@@ -1,0 +1,190 @@
+//! What AWS does wrong, and what becomes of it.
+
+use crate::house::{HOUR, House, key_of, permission_set};
+use aws::ErrorKind;
+use aws::simulated::{Fault, Operation as AwsOperation};
+use domain::SignedDuration;
+use lifecycle::assignment::AssignmentEvent;
+use lifecycle::event::{ClosedHow, EndedBecause};
+use lifecycle::state::EndReason;
+
+fn ledger_facts(house: &House) -> Vec<AssignmentEvent> {
+    let facts = house.events().into_iter().filter_map(|event| match event.fact {
+        journal::Fact::Assignment(fact) => Some(fact),
+        journal::Fact::Request(_)
+        | journal::Fact::Policy(_)
+        | journal::Fact::Duty(_)
+        | journal::Fact::Signal(_)
+        | journal::Fact::Person(_) => None,
+    });
+    facts.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_answer_is_lost_is_observed_and_confirmed() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    house.aws.fail_next(AwsOperation::Create, Fault::AnswerLost);
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(30).await;
+    assert!(house.is_active(id).await);
+    assert_eq!(house.calls(AwsOperation::Create), 1, "observed, not repeated");
+    house.at(HOUR + 30).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_lost_is_observed_before_it_is_tried_again() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    house.aws.fail_next(AwsOperation::Create, Fault::REQUEST_LOST);
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await);
+    let order: Vec<AwsOperation> = house
+        .aws
+        .calls()
+        .iter()
+        .map(|record| record.call.operation())
+        .filter(|kind| matches!(kind, AwsOperation::Create | AwsOperation::Holders))
+        .take(4)
+        .collect();
+    assert_eq!(
+        order,
+        [AwsOperation::Holders, AwsOperation::Create, AwsOperation::Holders, AwsOperation::Holders],
+        "looked at, tried, observed, looked at again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_creation_that_arrives_after_the_end_is_removed_before_the_request_is_closed() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let key = key_of(&permission_set());
+    house.aws.fail_next(AwsOperation::Create, Fault::ArrivesLater(SignedDuration::from_secs(240)));
+    for _ in 0..40 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::Throttled));
+    }
+    let id = house.grant(&permission_set(), 0, 120).await;
+    house.at(200).await;
+    assert!(!house.has(&key) && house.closed(id).await.is_none(), "absence is not final before the fence");
+    house.at(25 * 60).await;
+    assert!(house.aws.changes().iter().any(|change| change.present), "it did appear");
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_status_is_tried_again() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let reason = "internal failure".to_owned();
+    house.aws.fail_next(AwsOperation::Create, Fault::FailsLater { reason });
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await);
+    assert!(ledger_facts(&house).iter().any(|fact| matches!(
+        fact, AssignmentEvent::Failed { definite: true, reason, .. } if reason == "FAILED: internal failure"
+    )));
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_delays_and_changes_nothing() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    for operation in [AwsOperation::Holders, AwsOperation::Create, AwsOperation::CreationStatus] {
+        house.aws.throttle_next(operation, 3);
+    }
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(120).await;
+    assert!(house.is_active(id).await);
+    for operation in [AwsOperation::Delete, AwsOperation::DeletionStatus] {
+        house.aws.throttle_next(operation, 3);
+    }
+    house.at(HOUR + 120).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_keeps_failing_ends_the_request_with_awss_code() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::Denied));
+    }
+    let id = house.grant(&permission_set(), 0, 8 * HOUR).await;
+    house.at(14 * 60).await;
+    assert!(house.over(id).await.is_none(), "within the horizon it is tried");
+    house.at(25 * 60).await;
+    let reason = "AccessDeniedException".to_owned();
+    assert_eq!(house.over(id).await.unwrap().0, EndReason::Ended(EndedBecause::Failed { reason }));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_fails_until_the_window_is_over_says_so() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    house.aws.throttle_next(AwsOperation::Create, 1_000);
+    let id = house.grant(&permission_set(), 0, 300).await;
+    house.at(330).await;
+    let reason = "ThrottlingException".to_owned();
+    assert_eq!(house.over(id).await.unwrap().0, EndReason::Ended(EndedBecause::Failed { reason }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_the_grounds_before_the_start_gets_no_access() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let gone = house.grant(&permission_set(), 1_000, HOUR).await;
+    house.aws.change_directory(|contents| {
+        contents.memberships.remove(&domain::PrincipalId::new(aws::simulated::sample::BOB).unwrap());
+    });
+    house.at(1_020).await;
+    assert!(matches!(
+        house.over(gone).await.unwrap().0,
+        EndReason::Ended(EndedBecause::NoLongerEligible { .. })
+    ));
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+    assert_eq!(house.closed(gone).await, Some(ClosedHow::NothingCreated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_told_is_no_access_until_it_can() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), 20 * 60, 4 * HOUR).await;
+    house.at(60).await;
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
+    }
+    house.at(30 * 60).await;
+    assert!(!house.is_active(id).await && house.over(id).await.is_none());
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+    house.aws.heal();
+    house.at(50 * 60).await;
+    assert!(house.is_active(id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_written_changes_nothing_in_aws() {
+    struct Down;
+    impl event_log::memory::Faults for Down {
+        fn append(
+            &mut self,
+            _: &event_log::StreamName,
+            _: &event_log::Envelope,
+        ) -> event_log::memory::AppendFault {
+            event_log::memory::AppendFault::Unavailable
+        }
+    }
+    let house = House::new().await;
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), 10, HOUR).await;
+    house.log.set_faults(Box::new(Down));
+    house.at(60).await;
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+    house.log.clear_faults();
+    house.at(HOUR / 2).await;
+    assert!(house.is_active(id).await);
+}

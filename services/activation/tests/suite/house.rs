@@ -1,0 +1,453 @@
+//! A house to test in: what outlives a process (log, AWS, keys, time), and processes that can be started and killed.
+
+use activation::{ActivationService, Settings};
+use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
+use aws::simulated::{Behaviour, SimulatedAws, sample};
+use aws::{CachedDirectory, RefreshPace};
+use command::aggregate::{AssignmentAggregate, PolicyAggregate, RequestAggregate};
+use command::{Command, Commander};
+use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
+use domain::{
+    Actor, ActorKind, AskedWindow, Endorsement, EventId, GroupRef, Groups, LogId, OuPath, Person, Plan,
+    PrincipalId, Provider, RequestId, SignedDuration, Step, Target, Timestamp, Window,
+};
+use event_log::EventLog;
+use event_log::memory::MemoryLog;
+use identity::Caller;
+use journal::key_store::{KeyStore, MemoryKeyStore};
+use journal::{Event, Fact, Service, Stream};
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger};
+use lifecycle::event::{ApprovalBasis, Approved, ClosedHow, Grounds, Requested};
+use lifecycle::state::{Closure, EndReason, Phase};
+use lifecycle::{Request, RequestEvent};
+use policy::{Policy, PolicyEvent};
+use projection::Projection;
+use service_runtime::Call;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Views};
+
+pub(crate) const ISSUER: &str = "https://idp.example";
+pub(crate) const HOUR: i64 = 3_600;
+
+pub(crate) const POLICY: &str = r#"
+[settings]
+second_administrator = false
+
+[[rules]]
+id = "read-only"
+duration_max = "12h"
+provider = "identity_center"
+plan = [{ count = 1, groups = ["identity-store:approvers"] }]
+requesters = { groups = ["identity-store:developers"] }
+targets = { all_accounts = true, permission_sets = ["arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111"] }
+
+[[rules]]
+id = "role"
+duration_max = "12h"
+provider = "sts"
+credential_duration_max = "1h"
+plan = [{ count = 1, groups = ["identity-store:approvers"] }]
+requesters = { groups = ["identity-store:developers"] }
+targets = { all_accounts = true, roles = ["daypass/ReadOnly"] }
+"#;
+
+/// Simulated time: tokio's, from the beginning of 2026.
+struct PausedClock {
+    began: tokio::time::Instant,
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        let since = SignedDuration::try_from(self.began.elapsed()).unwrap();
+        epoch().checked_add(since).unwrap()
+    }
+}
+
+fn epoch() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// Predictable, and never the same twice.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Entropy for Counted {
+    fn fill(&self, bytes: &mut [u8]) {
+        let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let digest = domain::canonical_digest([b"entropy".as_slice(), &seed]);
+        bytes.iter_mut().zip(digest.iter().cycle()).for_each(|(byte, chance)| *byte = *chance);
+    }
+}
+
+/// What outlives a process.
+pub(crate) struct House {
+    pub(crate) clock: SharedClock,
+    pub(crate) entropy: SharedEntropy,
+    pub(crate) log: MemoryLog,
+    pub(crate) aws: Arc<SimulatedAws>,
+    pub(crate) keys: Arc<dyn KeyStore>,
+    pub(crate) settings: Settings,
+    asked: AtomicU64,
+    policy_event: Mutex<Option<EventId>>,
+}
+
+/// A running process.
+pub(crate) struct Process {
+    pub(crate) service: ActivationService,
+    pub(crate) views: Views,
+    shutdown: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    /// As `kill -9` does it: wherever it is.
+    pub(crate) async fn kill(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        let mut tasks = self.tasks;
+        tasks.remove(0).await.unwrap();
+        tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(Behaviour::default()).await
+    }
+
+    pub(crate) async fn with(behaviour: Behaviour) -> Self {
+        let clock: SharedClock = Arc::new(PausedClock { began: tokio::time::Instant::now() });
+        let entropy: SharedEntropy = Arc::new(Counted::default());
+        let house = Self {
+            log: MemoryLog::with_id(uuid::Uuid::from_u128(1)),
+            aws: Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), behaviour, ISSUER)),
+            keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
+            settings: Settings::default(),
+            asked: AtomicU64::new(0),
+            policy_event: Mutex::new(None),
+            clock,
+            entropy,
+        };
+        house.apply(POLICY).await;
+        house
+    }
+
+    /// Applies a policy.
+    pub(crate) async fn apply(&self, text: &str) {
+        let applied = policy::change::Applied {
+            base: *self.policy_event.lock().unwrap(),
+            proposal: None,
+            policy: Policy::from_toml(text).unwrap(),
+            author: human("carol"),
+            second: None,
+            source_digest: [0; 32],
+        };
+        let command = self.command();
+        *self.policy_event.lock().unwrap() = Some(command.event_id);
+        self.commander(Service::Approval)
+            .execute::<PolicyAggregate, std::convert::Infallible>(Stream::Policy, command, |_, _| {
+                Ok(Fact::Policy(PolicyEvent::Applied(applied.clone())))
+            })
+            .await
+            .unwrap();
+    }
+
+    fn commander(&self, service: Service) -> Commander {
+        Commander::new(Arc::new(self.log.clone()), service, self.clock.clone())
+    }
+
+    fn command(&self) -> Command {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let event_id = EventId::from_parts([b"test".as_slice(), &number]);
+        Command { event_id, actor: None, digest: None, trace: None }
+    }
+
+    /// Starts a process on this log and this AWS.
+    pub(crate) async fn start(&self) -> Process {
+        let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
+        let (projection, follower) = Projection::open(None, RequestsModel::default(), log.clone()).unwrap();
+        let directory = Arc::new(CachedDirectory::new(
+            self.aws.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            RefreshPace::default(),
+        ));
+        let views = Views {
+            policy: Arc::new(PolicyBook::new(log.clone()).unwrap()),
+            log_id: LogId::from_uuid(log.id().await.unwrap()),
+            log,
+            requests: Requests::new(projection),
+            directory: directory.clone(),
+            keys: self.keys.clone(),
+            authorities: Arc::new(Authorities {
+                administrators: [group(sample::ADMINS)].into(),
+                auditors: [group(sample::AUDITORS)].into(),
+                raisers: BTreeSet::new(),
+            }),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        };
+        let _ = directory.refresh().await;
+        let service =
+            ActivationService::new(views.clone(), self.aws.clone(), self.aws.clone(), self.settings.clone());
+        let shutdown = CancellationToken::new();
+        let running = service.clone();
+        let until = shutdown.clone();
+        let tasks = vec![
+            tokio::spawn(async move { running.run(until).await }),
+            tokio::spawn(follower.run(std::future::pending())),
+            tokio::spawn(async move { directory.run(|_| {}).await }),
+        ];
+        Process { service, views, shutdown, tasks }
+    }
+
+    /// Lets time pass until `seconds` after the beginning.
+    pub(crate) async fn at(&self, seconds: i64) {
+        let left = instant(seconds).duration_since(self.clock.now());
+        tokio::time::sleep(left.max(SignedDuration::ZERO).unsigned_abs()).await;
+    }
+
+    async fn record(&self, service: Service, id: RequestId, actor: Option<Actor>, fact: RequestEvent) {
+        let command = Command { actor, ..self.command() };
+        self.commander(service)
+            .execute::<RequestAggregate, std::convert::Infallible>(Stream::Request(id), command, |_, _| {
+                Ok(Fact::Request(fact.clone()))
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Ada asks for a target.
+    pub(crate) async fn ask(&self, target: &Target) -> RequestId {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let id = RequestId::from_parts([b"test".as_slice(), &number]);
+        let (rule, provider) = match target.entitlement() {
+            domain::Entitlement::PermissionSet(_) => ("read-only", Provider::IdentityCenter),
+            domain::Entitlement::Role(_) => ("role", Provider::Sts),
+        };
+        let requester = person("ada");
+        let key = self.keys.obtain(&requester.id()).unwrap();
+        let raised = Requested {
+            id,
+            raiser: human("ada"),
+            target: target.clone(),
+            asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
+            ticket: None,
+            justification: key
+                .seal(&views::resource::justification_place(&id), "pager", &*self.entropy)
+                .unwrap(),
+            emergency: false,
+            extends: None,
+            chain_duration: SignedDuration::from_hours(1),
+            batch: None,
+            decide_by: self.clock.now().checked_add(SignedDuration::from_hours(24)).unwrap(),
+            grounds: Grounds {
+                rule: domain::RuleId::new(rule).unwrap(),
+                policy_event: self.policy_event.lock().unwrap().unwrap(),
+                determining: vec![format!("rule/{rule}")],
+                provider,
+                groups: [group(sample::DEVELOPERS)].into(),
+                ou_path: OuPath(Vec::new()),
+                plan: Plan {
+                    steps: vec![Step {
+                        count: 1,
+                        groups: [group(sample::APPROVERS)].into(),
+                        people: BTreeSet::new(),
+                    }],
+                },
+                principal: Some(PrincipalId::new(sample::ADA).unwrap()),
+            },
+            requester,
+        };
+        self.record(Service::Request, id, Some(human("ada")), RequestEvent::Requested(Box::new(raised)))
+            .await;
+        id
+    }
+
+    /// Bob approves it, for a window in seconds after the beginning.
+    pub(crate) async fn approve(&self, id: RequestId, start: i64, end: i64) {
+        let approved = Approved {
+            window: Window::new(instant(start), instant(end)).unwrap(),
+            basis: ApprovalBasis::People,
+            approvers: vec![Endorsement {
+                approver: human("bob"),
+                principal: Some(PrincipalId::new(sample::BOB).unwrap()),
+                groups: [group(sample::APPROVERS)].into(),
+                at: self.clock.now(),
+            }],
+            policy_event: self.policy_event.lock().unwrap().unwrap(),
+            comment: None,
+        };
+        self.record(Service::Approval, id, Some(human("bob")), RequestEvent::Approved(approved)).await;
+    }
+
+    /// Ada asks and Bob approves.
+    pub(crate) async fn grant(&self, target: &Target, start: i64, end: i64) -> RequestId {
+        let id = self.ask(target).await;
+        self.approve(id, start, end).await;
+        id
+    }
+
+    /// Ada takes it back.
+    pub(crate) async fn withdraw(&self, id: RequestId) {
+        self.record(Service::Request, id, Some(human("ada")), RequestEvent::Withdrawn).await;
+    }
+
+    /// A request, as the log has it.
+    pub(crate) async fn request(&self, id: RequestId) -> Request {
+        let loaded = self.commander(Service::Activation).load::<RequestAggregate>(&Stream::Request(id)).await;
+        loaded.unwrap().state.clone().unwrap()
+    }
+
+    pub(crate) async fn is_active(&self, id: RequestId) -> bool {
+        self.request(id).await.approved().is_ok_and(|(_, active)| active.is_some())
+    }
+
+    /// Why and how it is over.
+    pub(crate) async fn over(&self, id: RequestId) -> Option<(EndReason, Closure)> {
+        match self.request(id).await.phase {
+            Phase::Ended { because, closure, .. } => Some((because, closure)),
+            Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Approved { .. } => None,
+        }
+    }
+
+    /// How it was closed.
+    pub(crate) async fn closed(&self, id: RequestId) -> Option<ClosedHow> {
+        match self.over(id).await {
+            Some((_, Closure::Closed { how, .. })) => Some(how),
+            _ => None,
+        }
+    }
+
+    pub(crate) async fn ledger(&self, key: &AssignmentKey) -> Option<Ledger> {
+        let stream = Stream::assignment(key);
+        let loaded = self.commander(Service::Activation).load::<AssignmentAggregate>(&stream).await;
+        loaded.unwrap().state.clone()
+    }
+
+    /// Writes to a ledger as a process did that died since.
+    pub(crate) async fn write_ledger(&self, key: &AssignmentKey, fact: AssignmentEvent) -> EventId {
+        let command = self.command();
+        let id = command.event_id;
+        self.commander(Service::Activation)
+            .execute::<AssignmentAggregate, std::convert::Infallible>(
+                Stream::assignment(key),
+                command,
+                |_, _| Ok(Fact::Assignment(fact.clone())),
+            )
+            .await
+            .unwrap();
+        id
+    }
+
+    /// Every event, oldest first.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.log.recorded().iter().map(|recorded| journal::decode(&recorded.envelope.body).unwrap()).collect()
+    }
+
+    /// The calls of this kind that AWS got.
+    pub(crate) fn calls(&self, operation: aws::simulated::Operation) -> usize {
+        self.aws.calls().iter().filter(|record| record.call.operation() == operation).count()
+    }
+
+    pub(crate) fn has(&self, key: &AssignmentKey) -> bool {
+        self.aws.has(&aws_key(key))
+    }
+}
+
+pub(crate) fn instant(seconds: i64) -> Timestamp {
+    epoch().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+pub(crate) fn person(name: &str) -> Person {
+    Person::new(ISSUER, name).unwrap()
+}
+
+pub(crate) fn human(name: &str) -> Actor {
+    Actor { person: person(name), kind: ActorKind::Human, client_id: None, auth_time: None, acr: None }
+}
+
+pub(crate) fn group(id: &str) -> GroupRef {
+    GroupRef::new("identity-store", id).unwrap()
+}
+
+/// `ReadOnly` in web-prod, by assignment.
+pub(crate) fn permission_set() -> Target {
+    Target::parse(sample::WEB_PROD, sample::READ_ONLY).unwrap()
+}
+
+/// `ReadOnly` in web-prod, by role.
+pub(crate) fn role() -> Target {
+    Target::parse(sample::WEB_PROD, sample::role(sample::WEB_PROD, "ReadOnly").unwrap().as_str()).unwrap()
+}
+
+/// Ada's assignment.
+pub(crate) fn key_of(target: &Target) -> AssignmentKey {
+    AssignmentKey { principal: PrincipalId::new(sample::ADA).unwrap(), target: target.clone() }
+}
+
+pub(crate) fn aws_key(key: &AssignmentKey) -> aws::AssignmentKey {
+    aws::AssignmentKey::of_target(key.principal.clone(), &key.target).unwrap()
+}
+
+/// A call by the person of this name, as the gate lets it through.
+pub(crate) fn call<T>(name: &str, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.extensions_mut().insert(Call {
+        caller: Caller {
+            actor: human(name),
+            groups: Some(Groups::Known(BTreeSet::new())),
+            directory_id: Some(name.to_owned()),
+            expires_at: Timestamp::MAX,
+        },
+        roles: service_runtime::roles::Held::default(),
+        trace_parent: None,
+    });
+    request
+}
+
+impl Process {
+    pub(crate) async fn issue(
+        &self,
+        name: &str,
+        id: RequestId,
+        key: &str,
+        seconds: Option<i64>,
+    ) -> Result<wire::IssueCredentialsResponse, tonic::Status> {
+        let asked = wire::IssueCredentialsRequest {
+            idempotency_key: key.to_owned(),
+            request_id: id.to_string(),
+            duration: seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 }),
+        };
+        Ok(Rpcs::issue_credentials(&self.service, call(name, asked)).await?.into_inner())
+    }
+
+    pub(crate) async fn revoke(
+        &self,
+        name: &str,
+        id: RequestId,
+    ) -> Result<wire::RevokeAccessResponse, tonic::Status> {
+        let asked = wire::RevokeAccessRequest {
+            idempotency_key: "revoke".to_owned(),
+            request_id: id.to_string(),
+            comment: "enough".to_owned(),
+        };
+        Ok(Rpcs::revoke_access(&self.service, call(name, asked)).await?.into_inner())
+    }
+}
+
+/// The reason that a refusal tells programs.
+pub(crate) fn reason(status: &tonic::Status) -> String {
+    use tonic_types::StatusExt as _;
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}

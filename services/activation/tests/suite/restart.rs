@@ -1,0 +1,146 @@
+//! Processes come and go; the log stays.
+
+use crate::house::{HOUR, House, instant, key_of, permission_set, role};
+use aws::Assignments as _;
+use aws::simulated::Operation as AwsOperation;
+use domain::SignedDuration;
+use lifecycle::assignment::{AssignmentEvent, Operation};
+use lifecycle::event::ClosedHow;
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_between_approval_and_start_and_between_start_and_end() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let process = house.start().await;
+    let assigned = house.grant(&permission_set(), 100, HOUR).await;
+    let credentials = house.grant(&role(), 100, HOUR).await;
+    house.at(50).await;
+    process.kill().await;
+
+    house.at(200).await;
+    let process = house.start().await;
+    house.at(210).await;
+    assert!(
+        house.is_active(assigned).await && house.is_active(credentials).await,
+        "what came due happens at once"
+    );
+    process.kill().await;
+
+    house.at(HOUR + 100).await;
+    assert!(house.has(&key), "nobody was there to remove it");
+    let _process = house.start().await;
+    house.at(HOUR + 110).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(assigned).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.closed(credentials).await, Some(ClosedHow::NothingCreated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_between_attempt_and_confirmation_observes_what_was_done() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    // The operation takes a second; its status is known half a second later at the earliest.
+    while house.calls(AwsOperation::Create) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    process.kill().await;
+    assert!(house.ledger(&key).await.unwrap().attempt().is_some() && !house.is_active(id).await);
+
+    let _process = house.start().await;
+    house.at(30).await;
+    assert!(house.is_active(id).await);
+    assert_eq!(house.calls(AwsOperation::Create), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_between_attempt_and_call_gives_the_attempt_up_and_tries_again() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    let deadline = instant(20 * 60);
+    house
+        .write_ledger(
+            &key,
+            AssignmentEvent::Attempted { key: key.clone(), operation: Operation::Create, deadline },
+        )
+        .await;
+    let _process = house.start().await;
+    house.at(60).await;
+    assert!(!house.is_active(id).await, "another process may be at work on it");
+    house.at(180).await;
+    assert!(house.is_active(id).await);
+    assert_eq!(house.calls(AwsOperation::Create), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_during_a_removal_ends_it_soon() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 600).await;
+    house.at(599).await;
+    while house.calls(AwsOperation::Delete) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    process.kill().await;
+    let _process = house.start().await;
+    house.at(630).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_anywhere_the_access_comes_and_goes() {
+    for step in 0..40_u64 {
+        let house = House::new().await;
+        let key = key_of(&permission_set());
+        let id = house.grant(&permission_set(), 5, 600).await;
+        let process = house.start().await;
+        tokio::time::sleep(std::time::Duration::from_millis(4_900 + step * 50)).await;
+        process.kill().await;
+        let process = house.start().await;
+        house.at(300).await;
+        assert!(house.is_active(id).await && house.has(&key), "step {step}");
+        house.at(599).await;
+        tokio::time::sleep(std::time::Duration::from_millis(900 + step * 50)).await;
+        process.kill().await;
+        let process = house.start().await;
+        house.at(15 * 60).await;
+        assert!(!house.has(&key), "step {step}");
+        assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "step {step}");
+        process.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_on_one_log_make_one_call_and_no_error() {
+    let house = House::new().await;
+    let one = house.start().await;
+    let other = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 10, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await);
+    house.at(HOUR + 60).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!((house.calls(AwsOperation::Create), house.calls(AwsOperation::Delete)), (1, 1));
+    assert!(house.aws.calls().iter().all(|record| record.error.is_none()));
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_process_cannot_create_after_the_removal() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let late = aws::Attempt {
+        signed_at: instant(0),
+        start_before: instant(0).checked_add(SignedDuration::from_secs(10)).unwrap(),
+    };
+    house.at(11).await;
+    let refused = house.aws.create(&crate::house::aws_key(&key), late).await.unwrap_err();
+    assert_eq!(refused.code, "TooLateToStart");
+}
