@@ -1,0 +1,123 @@
+//! Places in history: a position, or an instant, to a position of this log.
+
+use crate::AuditService;
+use api::audit::v1::{Place, place};
+use domain::LogId;
+use event_log::{LogError, Position};
+use projection::ReadError;
+use std::time::Duration;
+use tonic::{Code, Status};
+use views::{PositionToken, refusal};
+
+/// How long an answer waits for the index to get somewhere: longer than it ever lags when it is well, and short enough for a
+/// person to try again.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The positions `(after, to]` of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) after: Position,
+    pub(crate) to: Position,
+}
+
+impl AuditService {
+    /// Waits for the place that the caller has seen elsewhere, if there is one.
+    pub(crate) async fn wait_for_position(&self, token: &str) -> Result<(), Status> {
+        if token.is_empty() {
+            return Ok(());
+        }
+        let position = position("wait_for_position", token, self.views.log_id)?;
+        self.wait_for(position).await
+    }
+
+    async fn wait_for(&self, position: Position) -> Result<(), Status> {
+        tokio::time::timeout(WAIT_MAX, self.events.projection().wait_for(position)).await.map_err(|_| {
+            refusal::unavailable("READ_MODEL_BEHIND", "the index of events has not come that far yet")
+        })
+    }
+
+    /// What the log holds now, and the index as well.
+    pub(crate) async fn reach_head(&self) -> Result<Position, Status> {
+        let head = self.head().await?;
+        self.wait_for(head).await?;
+        Ok(head)
+    }
+
+    /// The last position of the log now.
+    pub(crate) async fn head(&self) -> Result<Position, Status> {
+        self.views.log.head().await.map_err(log_status)
+    }
+
+    /// From just behind `from` up to and with the event at `to`, as things are now.
+    pub(crate) async fn range(&self, from: Option<&Place>, to: Option<&Place>) -> Result<Range, Status> {
+        let head = self.head().await?;
+        let to = match to {
+            None => head,
+            Some(to) => self.place("to", to, head).await?,
+        };
+        let after = match from {
+            None => Position::START,
+            Some(from) => self.place("from", from, head).await?,
+        };
+        if after > to {
+            return Err(refusal::field("from", "must not be after `to`"));
+        }
+        Ok(Range { after, to })
+    }
+
+    /// The position of one place. `head` is the log's.
+    pub(crate) async fn place(&self, name: &str, place: &Place, head: Position) -> Result<Position, Status> {
+        match &place.place {
+            Some(place::Place::Position(token)) => {
+                let position = position(&format!("{name}.position"), token, self.views.log_id)?;
+                if position > head {
+                    return Err(refusal::field(format!("{name}.position"), "is not in the log"));
+                }
+                Ok(position)
+            }
+            Some(place::Place::Time(time)) => {
+                // An event of before that instant may be the newest of the log.
+                self.wait_for(head).await?;
+                let found = self.events.place_before(milliseconds(&format!("{name}.time"), time)?);
+                Ok(found.map_err(|error| read_status(&error))?.min(head))
+            }
+            None => Err(refusal::field(name, "must say a position or a time")),
+        }
+    }
+
+    /// The token of a place.
+    pub(crate) fn token(&self, position: Position) -> String {
+        PositionToken::new(self.views.log_id, position).to_string()
+    }
+}
+
+fn position(name: &str, token: &str, log: LogId) -> Result<Position, Status> {
+    PositionToken::read(token, log).map_err(|error| refusal::position(name, error))
+}
+
+/// The first whole millisecond at or after an instant: events have whole ones, so the same are before both.
+pub(crate) fn milliseconds(name: &str, time: &prost_types::Timestamp) -> Result<i64, Status> {
+    let up = i64::from(time.nanos % 1_000_000 > 0);
+    let at = views::wire::read_time(time).map_err(refusal::invalid(name))?;
+    Ok(at.as_millisecond() + up)
+}
+
+/// Why the index has no answer.
+pub(crate) fn read_status(error: &ReadError) -> Status {
+    tracing::warn!(%error, "the index of events cannot be read");
+    refusal::unavailable("READ_MODEL_UNAVAILABLE", "the index of events cannot be read")
+}
+
+/// Why the log has no answer.
+pub(crate) fn log_status(error: LogError) -> Status {
+    match error {
+        LogError::Unavailable(why) | LogError::Unsafe(why) => {
+            tracing::warn!(why, "the log cannot be read");
+            refusal::unavailable("LOG_UNAVAILABLE", "the log cannot be read now")
+        }
+        LogError::Corrupt(why) => {
+            tracing::error!(why, "the log is damaged");
+            refusal::with_reason(Code::DataLoss, "HISTORY_DAMAGED", "the log is damaged")
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the service looks things up in.
+
+pub mod events;

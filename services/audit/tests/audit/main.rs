@@ -1,0 +1,10 @@
+//! The audit service over a log in memory, called through its gate without a socket.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod as_of;
+mod export;
+mod list;
+mod refusals;
+mod replay;
+mod support;
