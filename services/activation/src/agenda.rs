@@ -3,14 +3,16 @@
 //! Filled from the read model, first whole, then change by change; so a wake-up costs what has changed, not what there is.
 //! INVARIANT: nothing here is decided by. It says when to look; deciders look at the log.
 
+mod queue;
+
 use aws::AssignmentKey as AwsKey;
-use domain::{AccountId, Provider, RequestId, SignedDuration, Timestamp};
+use domain::{Provider, RequestId, SignedDuration, Timestamp};
 use event_log::Position;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase};
+use queue::{Class, Queue};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use views::Requests;
@@ -18,12 +20,6 @@ use views::requests::StoryError;
 
 /// Changes that are taken up with one question to the read model.
 const CHANGES_PAGE: usize = 500;
-
-/// Requests that are attended to at a time. Each waits for the log alone, which writes many events at once.
-const ATTENDED_MAX: usize = 64;
-
-/// Of the assignments that are worked on at a time, those that only look whether all is well: the rest is for changes.
-const CHECKS_MAX: usize = 2;
 
 /// The longest sleep: clocks jump.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -51,19 +47,6 @@ pub(crate) enum Next {
     Failed,
 }
 
-/// What goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    /// Requests: nothing but events.
-    Story,
-    /// Something must go.
-    Removal,
-    /// Something must come.
-    Grant,
-    /// All is well, as far as is known.
-    Check,
-}
-
 #[derive(Default)]
 struct State {
     /// Up to where changes have been taken up; `None`: never filled.
@@ -71,11 +54,7 @@ struct State {
     requests: BTreeMap<RequestId, Request>,
     keys: BTreeMap<AssignmentKey, BTreeSet<RequestId>>,
     closing: BTreeSet<RequestId>,
-    due: BTreeMap<Class, BTreeMap<Timestamp, BTreeSet<Errand>>>,
-    scheduled: BTreeMap<Errand, (Class, Timestamp)>,
-    running: BTreeMap<Errand, Class>,
-    busy_accounts: BTreeSet<AccountId>,
-    failures: BTreeMap<Errand, u32>,
+    queue: Queue,
     /// Since when creating fails, by key.
     failing_since: BTreeMap<AssignmentKey, Timestamp>,
     /// What stood in the way of a request's access last.
@@ -178,43 +157,12 @@ impl Agenda {
 
     /// What is due and may begin now; it counts as running until [`done`](Self::done).
     pub(crate) fn take_due(&self, now: Timestamp) -> Vec<Errand> {
-        let mut state = self.lock();
-        let mut taken = Vec::new();
-        for class in [Class::Story, Class::Removal, Class::Grant, Class::Check] {
-            let limit = match class {
-                Class::Story => ATTENDED_MAX,
-                Class::Removal | Class::Grant => self.outstanding_max,
-                Class::Check => CHECKS_MAX.min(self.outstanding_max),
-            };
-            let candidates: Vec<Errand> = state
-                .due
-                .get(&class)
-                .into_iter()
-                .flat_map(|due| due.range(..=now))
-                .flat_map(|(_, errands)| errands)
-                .filter(|errand| state.may_begin(errand))
-                .take(limit)
-                .cloned()
-                .collect();
-            for errand in candidates {
-                if state.count(class) >= limit || !state.may_begin(&errand) {
-                    continue;
-                }
-                state.begin(&errand, class);
-                taken.push(errand);
-            }
-        }
-        taken
+        self.lock().queue.take_due(now, self.outstanding_max)
     }
 
     /// How long to sleep when nothing else happens.
     pub(crate) fn sleep(&self, now: Timestamp) -> Duration {
-        let state = self.lock();
-        let next = state
-            .due
-            .values()
-            .filter_map(|due| due.range((Excluded(now), Unbounded)).next().map(|(at, _)| *at))
-            .min();
+        let next = self.lock().queue.next_after(now);
         let until = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         until.unwrap_or(SLEEP_MAX).clamp(SLEEP_MIN, SLEEP_MAX)
     }
@@ -228,26 +176,21 @@ impl Agenda {
         wait: impl FnOnce(u32) -> SignedDuration,
     ) {
         let mut state = self.lock();
-        state.running.remove(errand);
-        if let Errand::Tend(key) = errand {
-            state.busy_accounts.remove(key.target.account());
-        }
+        state.queue.finish(errand);
         if !state.is_known(errand) {
-            return state.drop_errand(errand);
+            return state.queue.drop(errand);
         }
         let at = match next {
             Next::Idle => {
-                state.failures.remove(errand);
+                state.queue.succeeded(errand);
                 None
             }
             Next::At(at) => {
-                state.failures.remove(errand);
+                state.queue.succeeded(errand);
                 Some(*at)
             }
             Next::Failed => {
-                let failures = state.failures.entry(errand.clone()).or_default();
-                *failures = failures.saturating_add(1);
-                let failures = *failures;
+                let failures = state.queue.failed(errand);
                 Some(crate::core::later(now, wait(failures)))
             }
         };
@@ -316,7 +259,7 @@ impl State {
             // What was seen before may not be what is wanted now.
             self.fenced.remove(&key);
             if let Some(at) = tend_at {
-                self.failures.remove(&Errand::Tend(key.clone()));
+                self.queue.succeeded(&Errand::Tend(key.clone()));
                 self.schedule(Errand::Tend(key), at);
             }
         }
@@ -326,7 +269,7 @@ impl State {
     }
 
     fn forget(&mut self, id: RequestId) {
-        self.drop_errand(&Errand::Attend(id));
+        self.queue.drop(&Errand::Attend(id));
         self.closing.remove(&id);
         self.obstacles.remove(&id);
         self.paged.remove(&id);
@@ -336,7 +279,7 @@ impl State {
             !ids.is_empty()
         });
         if !rest {
-            self.drop_errand(&Errand::Tend(key.clone()));
+            self.queue.drop(&Errand::Tend(key.clone()));
             self.keys.remove(&key);
             self.failing_since.remove(&key);
             self.looked_at.remove(&key);
@@ -351,29 +294,10 @@ impl State {
         }
     }
 
-    fn drop_errand(&mut self, errand: &Errand) {
-        self.unschedule(errand);
-        self.failures.remove(errand);
-    }
-
-    fn unschedule(&mut self, errand: &Errand) {
-        let Some((class, at)) = self.scheduled.remove(errand) else { return };
-        let Some(due) = self.due.get_mut(&class) else { return };
-        if let Some(errands) = due.get_mut(&at) {
-            errands.remove(errand);
-            if errands.is_empty() {
-                due.remove(&at);
-            }
-        }
-    }
-
     /// Schedules, or brings forward; in the class that fits now.
     fn schedule(&mut self, errand: Errand, at: Timestamp) {
-        let at = self.scheduled.get(&errand).map_or(at, |(_, before)| at.min(*before));
-        self.unschedule(&errand);
         let class = self.class_of(&errand);
-        self.scheduled.insert(errand.clone(), (class, at));
-        self.due.entry(class).or_default().entry(at).or_default().insert(errand);
+        self.queue.schedule(errand, at, class);
     }
 
     fn class_of(&self, errand: &Errand) -> Class {
@@ -385,34 +309,6 @@ impl State {
             Class::Grant
         } else {
             Class::Check
-        }
-    }
-
-    fn may_begin(&self, errand: &Errand) -> bool {
-        if self.running.contains_key(errand) {
-            return false;
-        }
-        match errand {
-            Errand::Attend(_) => true,
-            Errand::Tend(key) => !self.busy_accounts.contains(key.target.account()),
-        }
-    }
-
-    /// How many run that count against the limit of `class`.
-    fn count(&self, class: Class) -> usize {
-        let counts = |running: &Class| match class {
-            Class::Story => *running == Class::Story,
-            Class::Removal | Class::Grant => *running != Class::Story,
-            Class::Check => *running == Class::Check,
-        };
-        self.running.values().filter(|running| counts(running)).count()
-    }
-
-    fn begin(&mut self, errand: &Errand, class: Class) {
-        self.unschedule(errand);
-        self.running.insert(errand.clone(), class);
-        if let Errand::Tend(key) = errand {
-            self.busy_accounts.insert(key.target.account().clone());
         }
     }
 

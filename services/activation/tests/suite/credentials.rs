@@ -47,6 +47,21 @@ async fn a_retry_is_refused_and_another_key_issues_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_calls_with_one_key_one_is_answered() {
+    let house = House::new().await;
+    let one = house.start().await;
+    let other = house.start().await;
+    let id = house.grant(&role(), 0, HOUR).await;
+    house.at(5).await;
+    let (first, second) =
+        tokio::join!(one.issue("ada", id, "one", None), other.issue("ada", id, "one", None));
+    let refused = first.err().or(second.err()).unwrap();
+    assert_eq!(reason(&refused), "ISSUED_ALREADY");
+    assert_eq!(house.aws.sessions().len(), 2, "both asked, one was recorded");
+    assert_eq!(house.request(id).await.issues.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_but_the_requester_gets_credentials() {
     let house = House::new().await;
     let process = house.start().await;

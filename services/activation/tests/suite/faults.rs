@@ -188,3 +188,49 @@ async fn a_log_that_cannot_be_written_changes_nothing_in_aws() {
     house.at(HOUR / 2).await;
     assert!(house.is_active(id).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_still_shows_what_was_removed_makes_nothing_standing() {
+    let list_lag = SignedDuration::from_secs(4);
+    let house = House::with(aws::simulated::Behaviour { list_lag, ..Default::default() }).await;
+    let _process = house.start().await;
+    let key = key_of(&permission_set());
+    house.grant(&permission_set(), 0, 100).await;
+    house.at(50).await;
+    let next = house.ask(&permission_set()).await;
+    house.at(103).await;
+    assert!(!house.has(&key));
+    house.approve(next, 103, HOUR).await;
+    house.at(130).await;
+    assert!(house.has(&key) && house.is_active(next).await);
+    assert!(!house.request(next).await.approved().unwrap().1.unwrap().activated.standing);
+    house.at(HOUR + 30).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(next).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_changed_before_the_start_ends_the_request() {
+    for (from, to) in [
+        ("identity-store:developers", "identity-store:nobody"),
+        ("identity-store:approvers", "identity-store:nobody"),
+        ("id = \"read-only\"", "id = \"renamed\""),
+        ("duration_max = \"12h\"", "duration_max = \"5m\""),
+    ] {
+        let house = House::new().await;
+        let process = house.start().await;
+        let id = house.grant(&permission_set(), 60, HOUR).await;
+        house.at(30).await;
+        house.apply(&crate::house::POLICY.replace(from, to)).await;
+        house.at(70).await;
+        assert!(
+            matches!(
+                house.over(id).await,
+                Some((EndReason::Ended(EndedBecause::NoLongerEligible { .. }), _))
+            ),
+            "{to}"
+        );
+        assert!(house.aws.assignments().is_empty());
+        process.kill().await;
+    }
+}

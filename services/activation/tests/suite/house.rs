@@ -95,6 +95,9 @@ pub(crate) struct House {
     policy_event: Mutex<Option<EventId>>,
 }
 
+/// The task that fills the read model.
+const FOLLOWER: usize = 1;
+
 /// A running process.
 pub(crate) struct Process {
     pub(crate) service: ActivationService,
@@ -110,6 +113,11 @@ impl Process {
             task.abort();
             let _ = task.await;
         }
+    }
+
+    /// From now on the read model stands still.
+    pub(crate) fn stop_following(&self) {
+        self.tasks.get(FOLLOWER).unwrap().abort();
     }
 
     pub(crate) async fn stop(self) {

@@ -133,6 +133,27 @@ async fn two_processes_on_one_log_make_one_call_and_no_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_that_is_behind_gives_its_attempt_up_without_a_call() {
+    let house = House::new().await;
+    let behind = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 60, HOUR).await;
+    house.at(30).await;
+    behind.stop_following();
+    let other = house.start().await;
+    house.at(40).await;
+    other.revoke("ada", id).await.unwrap();
+    other.kill().await;
+    house.at(120).await;
+    let ledger = house.ledger(&key).await.unwrap();
+    assert!(
+        ledger.attempt().is_none() && ledger.is_settled_absent(),
+        "intended on what was so, then abandoned"
+    );
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_paused_process_cannot_create_after_the_removal() {
     let house = House::new().await;
     let key = key_of(&permission_set());
