@@ -51,7 +51,7 @@ pub fn not_found(what: &str) -> Status {
 
 /// Others changed the same thing again and again: asking once more may do.
 pub fn aborted(message: impl Into<String>) -> Status {
-    with_reason(Code::Aborted, "CONFLICT", message, &[])
+    with_reason(Code::Aborted, "CONTENDED", message, &[])
 }
 
 /// Something that this rests on is down; worth another try after `retry_after`.
