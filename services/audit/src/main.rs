@@ -6,7 +6,7 @@ use wiring::Work;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    wiring::program("audit", async |built| {
+    Box::pin(wiring::program("audit", async |built| {
         let folder = built.settings.data.folder.clone();
         let (service, follower) = AuditService::open(built.process.views.clone(), Some(&folder))?;
         let mut work = Work::default();
@@ -14,6 +14,6 @@ async fn main() -> ExitCode {
         work.services = wiring::services_of("daypass.audit.v1");
         work.background.push(Box::pin(follower.run(built.shutdown.clone().cancelled_owned())));
         Ok(work)
-    })
+    }))
     .await
 }

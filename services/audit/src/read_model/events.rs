@@ -13,13 +13,14 @@ pub use query::Events;
 pub(crate) use query::{About, Listing, Row};
 
 use crate::stored;
-use domain::{AccountId, Timestamp};
+use domain::{AccountId, Person, Timestamp};
 use event_log::Position;
 use journal::{Event, Fact};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use projection::{Item, ReadModel};
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// How many numbers of streams are remembered while events are applied: what is worked on, not history.
@@ -64,10 +65,40 @@ const UNREADABLE: &str = "";
 pub struct EventsModel {
     streams: BTreeMap<String, Numbered>,
     types: BTreeMap<String, i64>,
-    actors: BTreeMap<String, i64>,
+    actors: BTreeMap<Person, i64>,
     /// Least and latest time of the blocks that the open transaction touched.
     blocks: BTreeMap<i64, (i64, i64)>,
     last_time: Option<i64>,
+}
+
+/// What an event says of itself, as far as it can be read.
+struct Told<'a> {
+    type_name: Cow<'a, str>,
+    time: Option<i64>,
+    actor: Option<Cow<'a, Person>>,
+}
+
+impl<'a> Told<'a> {
+    fn by(item: &'a Item) -> Self {
+        if let Ok(event) = &item.event {
+            return Self {
+                type_name: journal::types::type_name(&event.fact).into(),
+                time: Some(event.at.as_millisecond()),
+                actor: event.actor.as_ref().map(|actor| Cow::Borrowed(&actor.person)),
+            };
+        }
+        let Some(envelope) = stored::envelope(&item.recorded) else {
+            return Self { type_name: UNREADABLE.into(), time: None, actor: None };
+        };
+        let person = envelope.actor.as_ref().and_then(|actor| actor.person.as_ref());
+        Self {
+            time: stored::happened_at(&envelope).map(Timestamp::as_millisecond),
+            actor: person
+                .and_then(|person| Person::new(&person.issuer, &person.subject).ok())
+                .map(Cow::Owned),
+            type_name: envelope.r#type.into(),
+        }
+    }
 }
 
 /// A stream's number, and the account that it is about.
@@ -93,18 +124,14 @@ impl ReadModel for EventsModel {
     fn apply(&mut self, tx: &Transaction<'_>, item: &Item) -> rusqlite::Result<()> {
         let recorded = &item.recorded;
         let position = sql(recorded.position.0);
-        let envelope = stored::envelope(recorded);
-        let told = envelope.as_ref().and_then(stored::happened_at).map(Timestamp::as_millisecond);
-        let time = match told {
+        let told = Told::by(item);
+        let time = match told.time {
             Some(time) => time,
             None => self.time_before(tx)?,
         };
         let stream = self.stream(tx, recorded.stream.as_str(), item.event.as_ref().ok().and_then(account))?;
-        let type_name = envelope.as_ref().map_or(UNREADABLE, |envelope| envelope.r#type.as_str());
-        let type_id = self.type_id(tx, type_name)?;
-        let actor = envelope.as_ref().and_then(|envelope| envelope.actor.as_ref()?.person.as_ref());
-        let actor =
-            actor.map(|person| self.actor_id(tx, &person.issuer, &person.subject)).transpose()?.flatten();
+        let type_id = self.type_id(tx, &told.type_name)?;
+        let actor = told.actor.map(|person| self.actor_id(tx, &person)).transpose()?;
         tx.prepare_cached(
             "INSERT OR REPLACE INTO event (position, stream, revision, id, type, time, writer, actor, account)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -184,29 +211,23 @@ impl EventsModel {
         Ok(id)
     }
 
-    fn actor_id(
-        &mut self,
-        tx: &Transaction<'_>,
-        issuer: &str,
-        subject: &str,
-    ) -> rusqlite::Result<Option<i64>> {
-        let Ok(person) = domain::Person::new(issuer, subject) else { return Ok(None) };
-        let name = person.id().to_string();
-        if let Some(id) = self.actors.get(&name) {
-            return Ok(Some(*id));
+    fn actor_id(&mut self, tx: &Transaction<'_>, person: &Person) -> rusqlite::Result<i64> {
+        if let Some(id) = self.actors.get(person) {
+            return Ok(*id);
         }
-        let id = if let Some(id) = numbered(tx, "SELECT id FROM actor WHERE person = ?1", &name)? {
+        let name = person.id();
+        let id = if let Some(id) = numbered(tx, "SELECT id FROM actor WHERE person = ?1", name.as_str())? {
             id
         } else {
             tx.prepare_cached("INSERT INTO actor (person, issuer, subject) VALUES (?1, ?2, ?3)")?
-                .execute(params![name, issuer, subject])?;
+                .execute(params![name.as_str(), person.issuer.as_str(), person.subject.as_str()])?;
             tx.last_insert_rowid()
         };
         if self.actors.len() >= NAMES_MAX {
             self.actors.clear();
         }
-        self.actors.insert(name, id);
-        Ok(Some(id))
+        self.actors.insert(person.clone(), id);
+        Ok(id)
     }
 
     fn time_before(&self, tx: &Transaction<'_>) -> rusqlite::Result<i64> {

@@ -2,9 +2,11 @@
 
 use crate::support::{World, filter, human, ids, person, recorded_ids, time};
 use api::audit::v1::{Event, EventFilter, ListEventsRequest};
+use audit::AuditService;
 use journal::{Fact, Service, Stream};
 use lifecycle::duty::DutyClaimed;
 use tonic::Code;
+use uuid::Uuid;
 
 async fn all(world: &World, request: ListEventsRequest) -> Vec<Event> {
     let mut found = Vec::new();
@@ -134,4 +136,32 @@ async fn a_token_of_another_question_is_refused() {
         let refused = world.client().list_events(other).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
     }
+}
+
+#[tokio::test]
+async fn an_index_that_is_opened_again_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new().await;
+    let open = async || {
+        let (service, follower) = AuditService::open(world.views.clone(), Some(folder.path())).unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn(follower.run(async { drop(stopped.await) }));
+        service.events().projection().reach_head().await.unwrap();
+        (service, stop, running)
+    };
+    world.raise("z", "ada", "333333333333", -20).await;
+    let (_, stop, running) = open().await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+
+    // Its account was told before; what cannot be read happened with the event before it.
+    world.approve("z", -10, 1).await;
+    world.append_bytes("duty-x", "audit", Uuid::from_u128(1), vec![0xff]).await;
+    let (service, _stop, _running) = open().await;
+    let again = world.with(service);
+    let filter = EventFilter { account_id: "333333333333".into(), ..filter() };
+    let request = ListEventsRequest { filter: Some(filter), ..Default::default() };
+    assert_eq!(all(&again, request).await.len(), 2);
+    let request = ListEventsRequest { from: Some(time(-10)), to: Some(time(-9)), ..Default::default() };
+    assert_eq!(all(&again, request).await.len(), 2);
 }

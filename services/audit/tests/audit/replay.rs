@@ -109,6 +109,24 @@ async fn sealed_text_is_opened_until_its_key_is_erased_and_the_event_stays() {
     assert!(after[1].contains(WORDS), "eve's words went with ada's key");
 }
 
+#[tokio::test]
+async fn a_replay_of_one_stream_keeps_to_its_range() {
+    let world = World::new().await;
+    world.history().await;
+    let filter = EventFilter { stream: format!("request-{}", request_id("a")), ..filter() };
+    // Its events are at 1, 3 and 11.
+    for (from, to, expected) in [(0, 20, 3), (1, 20, 2), (1, 3, 1), (2, 11, 2), (3, 10, 0), (11, 20, 0)] {
+        let request = ReplayRequest {
+            filter: Some(filter.clone()),
+            from: Some(world.place(from)),
+            to: Some(world.place(to)),
+            ..Default::default()
+        };
+        let (events, complete_to) = replay(&world, request).await.unwrap();
+        assert_eq!((events.len(), complete_to), (expected, world.token(to)), "({from}, {to}]");
+    }
+}
+
 /// What cannot be decoded: no envelope, an unknown type, a writer that does not own the type.
 async fn add_poison(world: &World) {
     let envelope = |stream: &str, name: &str, writer: &str, id: u128| {

@@ -99,6 +99,12 @@ pub(crate) struct World {
     guarded: Guarded,
 }
 
+fn guard(service: &AuditService) -> Guarded {
+    let config = RolesConfig { auditors: vec!["corp:auditor".into()], ..RolesConfig::default() };
+    let gate = Gate::new(Arc::new(Tokens), Roles::new(&config).unwrap(), Arc::new(Fixed));
+    Guarded::new(service.routes(), &gate, Duration::from_secs(30))
+}
+
 pub(crate) type Client = AuditServiceClient<tonic::service::interceptor::InterceptedService<Guarded, Bearer>>;
 
 #[derive(Clone)]
@@ -137,11 +143,15 @@ impl World {
         };
         let (service, follower) = AuditService::open(views.clone(), None).unwrap();
         tokio::spawn(follower.run(std::future::pending()));
-        let roles =
-            Roles::new(&RolesConfig { auditors: vec!["corp:auditor".into()], ..RolesConfig::default() });
-        let gate = Gate::new(Arc::new(Tokens), roles.unwrap(), clock);
-        let guarded = Guarded::new(service.routes(), &gate, Duration::from_secs(30));
+        let guarded = guard(&service);
         Self { log, views, service, keys, entropy, guarded }
+    }
+
+    /// The same world, asked through another service.
+    pub(crate) fn with(&self, service: AuditService) -> Self {
+        let (log, views) = (self.log.clone(), self.views.clone());
+        let guarded = guard(&service);
+        Self { log, views, service, keys: self.keys.clone(), entropy: self.entropy.clone(), guarded }
     }
 
     pub(crate) fn client(&self) -> Client {
