@@ -6,11 +6,11 @@ use wiring::{StartError, Work};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    wiring::program("approval", async |built| {
+    Box::pin(wiring::program("approval", async |built| {
         let service = ApprovalService::new(built.process.views.clone());
         if let Some(policy) = wiring::seed_text(&built.settings)? {
             let seeded = service.seed(&policy, wiring::this_program("approval")?).await;
-            seeded.map_err(|status| StartError::Other(status.message().to_owned()))?;
+            seeded.map_err(|error| StartError::Other(error.to_string()))?;
         }
         let mut work = Work::default();
         service.add_to(&mut work.routes);
@@ -18,6 +18,6 @@ async fn main() -> ExitCode {
         let shutdown = built.shutdown.clone();
         work.background.push(Box::pin(async move { service.run(shutdown).await }));
         Ok(work)
-    })
+    }))
     .await
 }

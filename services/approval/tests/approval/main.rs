@@ -1,0 +1,10 @@
+//! The approval service as its callers meet it: through the gate, over the in-memory log, a simulated AWS and simulated time.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod deciding;
+mod house;
+mod policies;
+mod processes;
+mod races;
+mod waiting;
