@@ -363,9 +363,9 @@ impl Requests {
     /// Pending requests, those with the nearest deadline first, after a `(deadline in ms, id)`.
     pub fn pending(
         &self,
-        after: Option<(i64, RequestId)>,
+        after: Option<Due>,
         limit: usize,
-    ) -> Result<Vec<((i64, RequestId), Story)>, StoryError> {
+    ) -> Result<Vec<(Due, Story)>, StoryError> {
         let (deadline, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
         let values = vec![
             Value::Integer(deadline),
@@ -490,6 +490,9 @@ impl Requests {
         })?
     }
 }
+
+/// A deadline in milliseconds, and the request that has it.
+pub type Due = (i64, RequestId);
 
 /// The place of a request in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use crate::Views;
 use crate::place::{self, PlaceUnknown};
 use crate::refusal;
+use crate::requests::StoryError;
 use aws::{CachedDirectory, LookupError};
 use domain::{GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
 use identity::Caller;
@@ -80,7 +81,12 @@ impl Who {
 impl Views {
     /// Who `caller` is to the decisions of this system. `group_age_max` is the policy's.
     pub fn who(&self, caller: &Caller, group_age_max: SignedDuration) -> Result<Who, tonic::Status> {
-        let linked = self.requests.linked(&caller.actor.person).map_err(|error| refusal::status(&error))?;
+        self.recognise(caller, group_age_max).map_err(|error| refusal::status(&error))
+    }
+
+    /// [`who`](Self::who), for those who say no in words of their own.
+    pub fn recognise(&self, caller: &Caller, group_age_max: SignedDuration) -> Result<Who, StoryError> {
+        let linked = self.requests.linked(&caller.actor.person)?;
         let principal = principal_of_caller(&self.directory, caller).unwrap_or_default();
         let groups = groups_of_caller(&self.directory, caller, self.clock.now(), group_age_max);
         let merged = Caller { groups: Some(groups), ..caller.clone() };
