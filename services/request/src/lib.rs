@@ -1,1 +1,67 @@
-//! (empty room)
+//! Requests are raised, taken back and looked at here; and the organisation is told, as far as Daypass knows it.
+//!
+//! - `ask`: an ask as values; `requester`: who is to hold the access; `raise`: everything that raising rests on, put before
+//!   the decider; `deciders`: whether there are people who could agree.
+//! - `viewer`: who is looking, and what they may know of; `filter`: which requests; `watch`: requests as they change.
+//! - `entitlements`: what someone may ask for; `timeline`: the story of a request, for people.
+//! - `grpc`: one verb each; `directory`: `DirectoryService`; `status`: the refusals that are this service's own.
+//!
+//! INVARIANT: rules are `policy`'s, decisions `lifecycle`'s; here facts are gathered for them. Works without sockets, threads and
+//! tasks of its own. Deliberately absent: anything that happens by itself; this service acts only when it is called.
+
+mod answer;
+mod ask;
+mod call;
+mod deciders;
+mod directory;
+mod entitlements;
+mod filter;
+mod grpc;
+mod raise;
+mod requester;
+mod signal;
+mod status;
+mod timeline;
+mod viewer;
+mod watch;
+
+use api::request::v1::directory_service_server::DirectoryServiceServer;
+use api::request::v1::request_service_server::RequestServiceServer;
+use api::request::v1::signal_service_server::SignalServiceServer;
+use command::Commander;
+use directory::DirectoryService;
+use journal::Service;
+use signal::SignalService;
+use std::sync::Arc;
+use tonic::service::Routes;
+use views::Views;
+
+/// The service. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct RequestService {
+    views: Views,
+    commander: Commander,
+}
+
+impl RequestService {
+    /// A service over what is seen. Does nothing until it is called.
+    pub fn new(views: Views) -> Self {
+        let commander = Commander::new(Arc::clone(&views.log), Service::Request, Arc::clone(&views.clock));
+        Self { views, commander }
+    }
+
+    /// The gRPC services of this crate, alone.
+    pub fn routes(&self) -> Routes {
+        let mut routes = Routes::default();
+        self.add_to(&mut routes);
+        routes
+    }
+
+    /// Adds the gRPC services of this crate to others.
+    pub fn add_to(&self, routes: &mut Routes) {
+        *routes = std::mem::take(routes)
+            .add_service(RequestServiceServer::new(self.clone()))
+            .add_service(DirectoryServiceServer::new(DirectoryService::new(self.views.clone())))
+            .add_service(SignalServiceServer::new(SignalService));
+    }
+}

@@ -1,0 +1,186 @@
+//! What someone may ask for: every account and entitlement, with the rules that allow it.
+//!
+//! INVARIANT: what is listed is what `CreateRequest` would take, and options come in the order in which it would choose.
+
+use crate::deciders::deciders;
+use crate::raise::is_served;
+use crate::requester::Requester;
+use api::request::v1::{Entitlement as Shown, EntitlementOption};
+use aws::{Account, Directory};
+use domain::{AccountId, Entitlement, Partition, PermissionSetArn, Plan, Target};
+use lifecycle::raise::Deciders;
+use lifecycle::state::Identities;
+use policy::{AccountFacts, Denied, Directory as Offered, Offer, Rule};
+use std::collections::{BTreeMap, BTreeSet};
+use views::policy_book::InForce;
+use views::{resource, wire};
+
+/// Whose entitlements, out of what.
+pub(crate) struct Listing<'a> {
+    pub(crate) in_force: &'a InForce,
+    pub(crate) directory: &'a Directory,
+    pub(crate) requester: &'a Requester,
+    /// Who raises; the requester, or someone for them. Neither can decide.
+    pub(crate) raiser: &'a Identities,
+    pub(crate) account: Option<&'a AccountId>,
+    /// In lower case; empty: everything.
+    pub(crate) search: &'a str,
+}
+
+/// The place of an entitlement in the list: accounts by name, then id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    name: String,
+    account: AccountId,
+    entitlement: String,
+}
+
+impl Place {
+    /// As a key of a page. Names are looked up again, being long and of any letters.
+    pub(crate) fn key(&self) -> String {
+        format!("{} {}", self.account, self.entitlement)
+    }
+
+    /// The place that `key` names; `None` when the account is no longer there.
+    pub(crate) fn read(key: &str, directory: &Directory) -> Option<Self> {
+        let (account, entitlement) = key.split_once(' ')?;
+        let account = AccountId::new(account).ok()?;
+        let name = directory.account(&account)?.name.to_lowercase();
+        Some(Self { name, account, entitlement: entitlement.to_owned() })
+    }
+
+    fn of(account: &Account, target: &Target) -> Self {
+        Self {
+            name: account.name.to_lowercase(),
+            account: target.account().clone(),
+            entitlement: target.entitlement().arn().to_owned(),
+        }
+    }
+}
+
+impl Listing<'_> {
+    /// At most `limit` entitlements after `after`, in order.
+    pub(crate) fn after(&self, after: Option<&Place>, limit: usize) -> Result<Vec<(Place, Shown)>, Denied> {
+        let contents = self.directory.contents();
+        let permission_sets: BTreeSet<PermissionSetArn> = contents.permission_sets.keys().cloned().collect();
+        let mut accounts: Vec<(String, &AccountId, &Account)> = contents
+            .accounts
+            .iter()
+            .filter(|(id, account)| account.active && self.account.is_none_or(|asked| asked == *id))
+            .map(|(id, account)| (account.name.to_lowercase(), id, account))
+            .filter(|(name, id, _)| {
+                after.is_none_or(|after| (name.as_str(), *id) >= (after.name.as_str(), &after.account))
+            })
+            .collect();
+        accounts.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        let facts = accounts
+            .iter()
+            .map(|(_, id, account)| (*id, AccountFacts { ou_path: &account.ou_path, tags: &account.tags }));
+        let offered = Offered {
+            accounts: facts,
+            permission_sets: &permission_sets,
+            partition: partition(&permission_sets),
+        };
+        let entitlements = self.in_force.compiled.entitlements_for(
+            &self.requester.person,
+            &self.requester.groups,
+            offered,
+        )?;
+        let mut decidable = BTreeMap::new();
+        let mut found = Vec::new();
+        for in_account in entitlements {
+            let Some(account) = self.directory.account(in_account.account) else { continue };
+            for offer in in_account.offers() {
+                let place = Place::of(account, &offer.target);
+                let wanted = after.is_none_or(|after| place > *after)
+                    && can_be_assigned(account, &offer.target)
+                    && self.is_searched(account, &offer.target);
+                if wanted {
+                    let shown = self.shown(account, in_account.facts, &offer, &mut decidable);
+                    found.push((place, shown));
+                }
+                if found.len() == limit {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_searched(&self, account: &Account, target: &Target) -> bool {
+        let contains = |text: &str| text.to_lowercase().contains(self.search);
+        self.search.is_empty()
+            || contains(&account.name)
+            || contains(&resource::entitlement_name(target.entitlement(), Some(self.directory)))
+            || target.account().as_str().starts_with(self.search)
+            || target.entitlement().arn().to_lowercase().starts_with(self.search)
+    }
+
+    fn shown(
+        &self,
+        account: &Account,
+        facts: AccountFacts<'_>,
+        offer: &Offer<'_>,
+        decidable: &mut BTreeMap<Plan, bool>,
+    ) -> Shown {
+        let mut options: Vec<(&Rule, Plan)> = offer
+            .rules
+            .iter()
+            .filter_map(|rule| {
+                let plan = self.in_force.compiled.plan_for(rule, offer.target.account(), facts).ok()?;
+                Some((*rule, plan))
+            })
+            .collect();
+        // As `policy::choose` does, among those that are served first.
+        options.sort_by_cached_key(|(rule, plan)| {
+            (!is_served(rule.provider), plan.steps.len(), plan.people_needed(), rule.id.clone())
+        });
+        let unit_name = |id| self.directory.unit(id).map_or_else(|| id.to_string(), |unit| unit.name.clone());
+        Shown {
+            target: Some(wire::target(&offer.target)),
+            account_name: account.name.clone(),
+            entitlement_name: resource::entitlement_name(offer.target.entitlement(), Some(self.directory)),
+            ou_names: account.ou_path.0.iter().map(unit_name).collect(),
+            options: options
+                .into_iter()
+                .map(|(rule, plan)| EntitlementOption {
+                    rule_id: rule.id.to_string(),
+                    description: rule.description.clone(),
+                    duration_max: Some(wire::duration(rule.duration_max)),
+                    provider: wire::provider(rule.provider).into(),
+                    decidable: self.is_decidable(rule, &plan, decidable),
+                    plan: Some(wire::plan(&plan)),
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether raising under `rule` would find people who could agree. Its author cannot use a rule that asks nobody.
+    fn is_decidable(&self, rule: &Rule, plan: &Plan, known: &mut BTreeMap<Plan, bool>) -> bool {
+        if plan.is_none() {
+            let mut people = self.requester.identities.people.iter().chain(&self.raiser.people);
+            return !people.any(|person| self.in_force.state.author_uses_own_rule(&rule.id, person));
+        }
+        if let Some(known) = known.get(plan) {
+            return *known;
+        }
+        let found = deciders(plan, self.directory, &[&self.requester.identities, self.raiser]);
+        let enough = !matches!(found, Deciders::Missing(_));
+        known.insert(plan.clone(), enough);
+        enough
+    }
+}
+
+/// A delegated administrator cannot assign permission sets in the management account.
+fn can_be_assigned(account: &Account, target: &Target) -> bool {
+    match target.entitlement() {
+        Entitlement::PermissionSet(_) => !account.management,
+        Entitlement::Role(_) => true,
+    }
+}
+
+/// The partition of the organisation: that of its permission sets.
+fn partition(permission_sets: &BTreeSet<PermissionSetArn>) -> Partition {
+    let named = permission_sets.first().and_then(|arn| arn.as_str().split(':').nth(1)?.parse().ok());
+    named.unwrap_or(Partition::Aws)
+}

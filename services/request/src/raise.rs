@@ -1,0 +1,186 @@
+//! Raising: gathers everything that the decision rests on, as it is at this instant, and puts it before the decider.
+
+use crate::RequestService;
+use crate::answer::Shown;
+use crate::ask::Ask;
+use crate::call::Call;
+use crate::deciders::deciders;
+use crate::requester::Requester;
+use crate::status::Refused;
+use api::types::v1 as wire;
+use command::Command;
+use command::aggregate::RequestAggregate;
+use domain::{BatchId, EventId, Provider, RequestId, Sealed, Timestamp};
+use journal::{Fact, Stream};
+use lifecycle::event::Grounds;
+use lifecycle::raise::{Limits, Raise};
+use lifecycle::state::Identities;
+use lifecycle::{Rejection, Request, raise};
+use policy::{Ask as PolicyAsk, Match, Settings};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tonic::Status;
+use views::policy_book::InForce;
+use views::{Place, Who, refusal, resource};
+
+/// What a new request is called, and the digest by which a repeat of its command is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Naming {
+    pub(crate) request: RequestId,
+    pub(crate) event: EventId,
+    pub(crate) digest: [u8; 32],
+    pub(crate) batch: Option<BatchId>,
+}
+
+impl RequestService {
+    /// Raises `ask`, the field `at` of its message; or finds what the same command raised before.
+    pub(crate) async fn raise(
+        &self,
+        call: &Call,
+        ask: &wire::Ask,
+        at: &str,
+        naming: Naming,
+    ) -> Result<Shown, Status> {
+        let ask = Ask::read(ask, at)?;
+        let command = Command {
+            event_id: naming.event,
+            actor: Some(call.caller.actor.clone()),
+            digest: Some(naming.digest),
+            trace: call.trace.clone(),
+        };
+        let (ask, naming) = (&ask, &naming);
+        let outcome = self
+            .commander
+            .execute_async::<RequestAggregate, _, _>(
+                Stream::Request(naming.request),
+                command,
+                |_, now| async move {
+                    let (who, in_force) = self.circumstances(call).await?;
+                    self.decide(&who, &in_force, ask, naming, now).await
+                },
+            )
+            .await
+            .map_err(refusal::command)?;
+        self.shown(naming.request, outcome).await
+    }
+
+    /// The policy in force, and the caller as it looks at them.
+    async fn circumstances(&self, call: &Call) -> Result<(Who, Arc<InForce>), Refused> {
+        let in_force = self.views.policy.current().await?;
+        let who = self.views.recognise(&call.caller, in_force.compiled.settings().group_age_max)?;
+        Ok((who, in_force))
+    }
+
+    async fn decide(
+        &self,
+        who: &Who,
+        in_force: &InForce,
+        ask: &Ask,
+        naming: &Naming,
+        now: Timestamp,
+    ) -> Result<Fact, Refused> {
+        let settings = in_force.compiled.settings();
+        let requester = self.requester(who, ask.on_behalf_of.as_ref(), settings)?;
+        let place = Place::of(&self.views.directory, &ask.target, now, settings.directory_age_max)?;
+        let found = matching(in_force, &requester, ask, &place)?;
+        let raiser = who.acting.everyone();
+        let extended = self.extended(ask).await?;
+        let fact = raise::raise(Raise {
+            id: naming.request,
+            requester: requester.person.clone(),
+            raiser: who.acting.actor.clone(),
+            target: ask.target.clone(),
+            asked: ask.window,
+            ticket: ask.ticket.clone(),
+            justification: self.seal(&requester, naming, &ask.justification)?,
+            emergency: false,
+            extends: extended.as_ref(),
+            batch: naming.batch,
+            own_rule: wrote(in_force, &found, &requester.identities) || wrote(in_force, &found, &raiser),
+            limits: limits(settings, &found),
+            deciders: deciders(&found.plan, place.directory(), &[&requester.identities, &raiser]),
+            grounds: grounds(in_force, found, &requester, &place),
+            at: now,
+        })?;
+        Ok(Fact::Request(fact))
+    }
+
+    /// The request that is to be extended, with everything that the log holds of it now. One that is not there is answered like
+    /// somebody else's.
+    async fn extended(&self, ask: &Ask) -> Result<Option<Request>, Refused> {
+        let Some(id) = ask.extends else { return Ok(None) };
+        let loaded = self.commander.load::<RequestAggregate>(&Stream::Request(id)).await?;
+        loaded.state.clone().map(Some).ok_or(Refused::Rejected(Rejection::ExtendsAnother))
+    }
+
+    /// The justification under the requester's own key: theirs to have erased.
+    fn seal(&self, requester: &Requester, naming: &Naming, text: &str) -> Result<Sealed, Refused> {
+        let key = self.views.keys.obtain(&requester.person.id())?;
+        let place = resource::justification_place(&naming.request);
+        key.seal(&place, text, self.views.entropy.as_ref()).map_err(|_| Refused::KeyStore)
+    }
+}
+
+/// The rule to go by, and what it says. Where the requester names none, rules whose provider is served come before others.
+fn matching(in_force: &InForce, requester: &Requester, ask: &Ask, place: &Place) -> Result<Match, Refused> {
+    let mut matches = in_force.compiled.eligible(&PolicyAsk {
+        requester: &requester.person,
+        groups: &requester.groups,
+        target: &ask.target,
+        account: place.facts(),
+        duration: ask.window.duration,
+    })?;
+    if ask.rule.is_none() && matches.iter().any(|found| is_served(found.provider)) {
+        matches.retain(|found| is_served(found.provider));
+    }
+    let found = policy::choose(matches, ask.rule.as_ref())?;
+    if !is_served(found.provider) {
+        return Err(Refused::ProviderNotServed);
+    }
+    if found.provider == Provider::IdentityCenter && requester.identities.principal.is_none() {
+        return Err(Refused::NoDirectoryUser);
+    }
+    Ok(found)
+}
+
+/// Whether access by `provider` can be given today.
+pub(crate) const fn is_served(provider: Provider) -> bool {
+    match provider {
+        Provider::IdentityCenter | Provider::Sts => true,
+        Provider::AccountAccess => false,
+    }
+}
+
+/// Whether this human is who last changed what the rule decides.
+fn wrote(in_force: &InForce, found: &Match, identities: &Identities) -> bool {
+    identities.people.iter().any(|person| in_force.state.author_uses_own_rule(&found.rule, person))
+}
+
+fn limits(settings: &Settings, found: &Match) -> Limits {
+    Limits {
+        decide_within: settings.decide_within,
+        start_horizon: settings.start_horizon,
+        duration_min: settings.duration_min,
+        duration_max: found.duration_max,
+        chain_duration_max: settings.chain_duration_max,
+    }
+}
+
+/// What is recorded of why. Of the requester's groups only those that the rule names: the rest is nobody's business.
+fn grounds(in_force: &InForce, found: Match, requester: &Requester, place: &Place) -> Grounds {
+    let rule = in_force.compiled.policy().rule(&found.rule);
+    let groups = match (requester.groups.known(), rule) {
+        (Ok(groups), Some(rule)) => groups.intersection(&rule.requesters.groups).cloned().collect(),
+        (Err(_), _) | (_, None) => BTreeSet::new(),
+    };
+    Grounds {
+        rule: found.rule,
+        policy_event: in_force.event,
+        determining: found.determining,
+        provider: found.provider,
+        groups,
+        ou_path: place.ou_path().clone(),
+        plan: found.plan,
+        principal: requester.identities.principal.clone(),
+    }
+}

@@ -1,0 +1,64 @@
+//! The refusals of this service; all but a few are the policy's or the lifecycle's, and have their codes from `views::refusal`.
+
+use command::LoadError;
+use journal::key_store::KeyStoreError;
+use lifecycle::Rejection;
+use policy::Denied;
+use tonic::Code;
+use views::place::PlaceUnknown;
+use views::policy_book::PolicyUnknown;
+use views::refusal::Refusal;
+use views::requests::StoryError;
+
+/// Why nothing is raised, taken back or told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Place(#[from] PlaceUnknown),
+    #[error(transparent)]
+    Policy(#[from] PolicyUnknown),
+    #[error(transparent)]
+    Story(#[from] StoryError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("only a program that is configured for it may raise for somebody else")]
+    MayNotRaiseForOthers,
+    #[error("the directory knows no one user for this person, and without one this cannot be given")]
+    NoDirectoryUser,
+    #[error("access by this provider is not served yet")]
+    ProviderNotServed,
+    #[error("all requests are for administrators and auditors")]
+    NotForAllRequests,
+    #[error("the key store is not available; nothing was done")]
+    KeyStore,
+}
+
+impl From<KeyStoreError> for Refused {
+    /// What is wrong with the key store is for the log of the service.
+    fn from(error: KeyStoreError) -> Self {
+        tracing::error!(%error, "the key store cannot be used");
+        Self::KeyStore
+    }
+}
+
+impl Refusal for Refused {
+    fn reason(&self) -> (Code, &'static str) {
+        match self {
+            Self::Rejected(rejection) => rejection.reason(),
+            Self::Denied(denied) => denied.reason(),
+            Self::Place(unknown) => unknown.reason(),
+            Self::Policy(unknown) => unknown.reason(),
+            Self::Story(error) => error.reason(),
+            Self::Load(error) => error.reason(),
+            Self::MayNotRaiseForOthers => (Code::PermissionDenied, "MAY_NOT_RAISE_FOR_OTHERS"),
+            Self::NoDirectoryUser => (Code::FailedPrecondition, "NO_DIRECTORY_USER"),
+            Self::ProviderNotServed => (Code::FailedPrecondition, "PROVIDER_NOT_SERVED"),
+            Self::NotForAllRequests => (Code::PermissionDenied, "NOT_FOR_ALL_REQUESTS"),
+            Self::KeyStore => (Code::Unavailable, "KEY_STORE_UNAVAILABLE"),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The service as its callers meet it: behind the gate, without a socket, on the in-memory log and a simulated AWS.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod creating;
+mod directory;
+mod entitlements;
+mod listing;
+mod refusals;
+mod visibility;
+mod watching;
+mod withdrawing;
+mod world;

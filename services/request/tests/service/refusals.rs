@@ -1,0 +1,249 @@
+//! Every no to an ask, and what is never said in one.
+
+use crate::world::*;
+use api::request::v1::{ExplainRequestRequest, IngestSignalRequest};
+use api::types::v1::Ask;
+use aws::simulated::sample::{APPROVERS, MANAGEMENT, WEB_DEV};
+use domain::{AccountId, Plan, Provider, SignedDuration};
+use event_log::memory::{AppendFault, Faults};
+use event_log::{Envelope, StreamName};
+use policy::{PlanSource, RoleSelector};
+use tonic::Code;
+
+fn is(code: Code, reason: &str) -> (Code, String) {
+    (code, reason.to_owned())
+}
+
+fn precondition(reason: &str) -> (Code, String) {
+    is(Code::FailedPrecondition, reason)
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_policy_nothing_is_allowed() {
+    let world = World::without_policy().await;
+    assert_eq!(no(world.create("ada", "k", ask(WEB_DEV)).await), precondition("NO_POLICY"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_rule_or_with_unknown_groups_nothing_is_allowed() {
+    let world = World::ordinary().await;
+    assert_eq!(no(world.create("bob", "k", ask(WEB_DEV)).await), is(Code::PermissionDenied, "NO_RULE"));
+    let unknown = world.create("ada+unknown", "k", ask(WEB_DEV)).await;
+    assert_eq!(no(unknown), is(Code::Unavailable, "UNPROVABLE"));
+}
+
+/// FACTS.md: Glide. An assignment to an account that does not exist failed silently.
+#[tokio::test(start_paused = true)]
+async fn glide_non_existent_account() {
+    let world = World::ordinary().await;
+    assert_eq!(no(world.create("ada", "k", ask("123456789012")).await), precondition("NO_SUCH_ACCOUNT"));
+    assert_eq!(no(world.create("ada", "k", ask(MANAGEMENT)).await), precondition("MANAGEMENT_ACCOUNT"));
+    let mut unknown_set = ask(WEB_DEV);
+    unknown_set.target.as_mut().unwrap().entitlement_arn =
+        "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-9999999999999999".to_owned();
+    assert_eq!(no(world.create("ada", "k", unknown_set).await), precondition("NO_SUCH_PERMISSION_SET"));
+    world
+        .change_directory(|contents| {
+            contents.accounts.get_mut(&AccountId::new(WEB_DEV).unwrap()).unwrap().active = false;
+        })
+        .await;
+    assert_eq!(no(world.create("ada", "k", ask(WEB_DEV)).await), precondition("ACCOUNT_INACTIVE"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_directory_decides_nothing() {
+    let world = World::ordinary().await;
+    world.clock.jump(SignedDuration::from_mins(16));
+    assert_eq!(no(world.create("ada", "k", ask(WEB_DEV)).await).0, Code::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn windows_outside_of_the_limits_are_refused() {
+    let world = World::ordinary().await;
+    let with = |duration: SignedDuration, start: Option<i64>| {
+        let start = start.map(|second| prost_types::Timestamp { seconds: second, nanos: 0 });
+        let duration = Some(views::wire::duration(duration));
+        Ask { window: Some(api::types::v1::AskedWindow { start, duration }), ..ask(WEB_DEV) }
+    };
+    let hour = SignedDuration::from_hours(1);
+    for (ask, reason) in [
+        (with(SignedDuration::from_secs(1), None), "WINDOW_TOO_SHORT"),
+        (with(hour * 9, None), "WINDOW_TOO_LONG"),
+        (with(hour, Some(NOW - 60)), "START_IN_PAST"),
+        (with(hour, Some(NOW + 31 * 86_400)), "START_BEYOND_HORIZON"),
+    ] {
+        assert_eq!(no(world.create("ada", "k", ask).await), precondition(reason));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_served_is_refused_plainly() {
+    let mut by_role = rule("by-role");
+    by_role.targets.permission_sets.clear();
+    by_role.targets.roles = [RoleSelector::Name(policy::RoleName::new("daypass/ReadOnly").unwrap())].into();
+    by_role.provider = Provider::AccountAccess;
+    let world = World::with(policy([by_role.clone()])).await;
+    let mut role = ask(WEB_DEV);
+    role.target.as_mut().unwrap().entitlement_arn = format!("arn:aws:iam::{WEB_DEV}:role/daypass/ReadOnly");
+    assert_eq!(no(world.create("ada", "k", role.clone()).await), precondition("PROVIDER_NOT_SERVED"));
+
+    // Another rule that is served is taken, though it needs more people.
+    let served =
+        policy::Rule { provider: Provider::Sts, id: domain::RuleId::new("sts").unwrap(), ..by_role.clone() };
+    world.apply(policy([policy::Rule { plan: PlanSource::None, ..by_role }, served])).await;
+    assert_eq!(world.created("ada", "k", role).await.rule_id, "sts");
+
+    let emergency = Ask { emergency: true, ..ask(WEB_DEV) };
+    assert_eq!(no(world.create("ada", "k", emergency).await).0, Code::Unimplemented);
+    let explain = ExplainRequestRequest { ask: Some(ask(WEB_DEV)), wait_for_position: String::new() };
+    assert_eq!(no(world.requests().explain_request(by("ada", explain)).await).0, Code::Unimplemented);
+    let signal = IngestSignalRequest {
+        idempotency_key: "k".to_owned(),
+        source: "itsm".to_owned(),
+        source_id: "1".to_owned(),
+        kind: 1,
+        occurred_at: Some(prost_types::Timestamp { seconds: NOW, nanos: 0 }),
+        ..IngestSignalRequest::default()
+    };
+    assert_eq!(no(world.signals().ingest_signal(by("itsm", signal)).await).0, Code::Unimplemented);
+}
+
+#[tokio::test(start_paused = true)]
+async fn identity_center_needs_a_user_of_the_directory() {
+    let mut for_claims = rule("claims");
+    for_claims.requesters.groups = [domain::GroupRef::new("corp", "guests").unwrap()].into();
+    let world = World::with(policy([for_claims])).await;
+    let guest = world.create("guest+guests", "k", ask(WEB_DEV)).await;
+    assert_eq!(no(guest), precondition("NO_DIRECTORY_USER"));
+    let for_stranger = Ask { on_behalf_of: Some(wire_person("stranger")), ..ask(WEB_DEV) };
+    assert_eq!(no(world.create("itsm", "k", for_stranger).await), precondition("NO_DIRECTORY_USER"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_author_of_a_rule_needs_another_persons_yes() {
+    let mut free = rule("free");
+    free.requesters.groups.insert(of_store("admins"));
+    let asking = free.clone();
+    free.plan = PlanSource::None;
+    let world = World::with(policy([free])).await;
+    assert_eq!(no(world.create("carol", "k", ask(WEB_DEV)).await), is(Code::PermissionDenied, "OWN_RULE"));
+    world.created("dave", "k", ask(WEB_DEV)).await;
+    world.apply(policy([asking])).await;
+    world.created("carol", "k", ask(WEB_DEV)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_can_decide_it_is_said_who_is_missing() {
+    let world = World::ordinary().await;
+    let with_plan = |steps| {
+        let mut rule = rule("read");
+        rule.requesters.groups.insert(of_store(APPROVERS));
+        rule.plan = PlanSource::Steps(Plan { steps });
+        policy([rule])
+    };
+    let approvers = of_store(APPROVERS);
+    // One person where two are needed; the only approver asks; a deleted group; a disabled user.
+    world.apply(with_plan(vec![step(2, std::slice::from_ref(&approvers))])).await;
+    let refused = world.create("ada", "k", ask(WEB_DEV)).await.unwrap_err();
+    assert!(refused.message().contains("2 of approvers"), "{refused}");
+    assert_eq!(no::<()>(Err(refused)), precondition("NOBODY_CAN_DECIDE"));
+
+    world.apply(with_plan(vec![step(1, std::slice::from_ref(&approvers))])).await;
+    assert_eq!(no(world.create("bob", "k", ask(WEB_DEV)).await), precondition("NOBODY_CAN_DECIDE"));
+
+    // TEAM #585: a deleted group is empty, reported, and harms nobody who has another way.
+    let gone = of_store("gone");
+    world.apply(with_plan(vec![step(1, std::slice::from_ref(&gone))])).await;
+    let refused = world.create("ada", "k", ask(WEB_DEV)).await.unwrap_err();
+    assert!(refused.message().contains("not in the directory"), "{refused}");
+    world.apply(with_plan(vec![step(1, &[gone, approvers.clone()])])).await;
+    world.created("ada", "k", ask(WEB_DEV)).await;
+
+    world
+        .change_directory(|contents| {
+            contents.users.values_mut().filter(|user| user.user_name.as_str() == "bob").for_each(|user| {
+                user.enabled = false;
+            });
+        })
+        .await;
+    assert_eq!(no(world.create("ada", "k2", ask(WEB_DEV)).await), precondition("NOBODY_CAN_DECIDE"));
+
+    // Of groups that only tokens tell, nothing is known, and nothing is refused for it.
+    world.apply(with_plan(vec![step(1, &[domain::GroupRef::new("corp", "leads").unwrap()])])).await;
+    world.created("ada", "k3", ask(WEB_DEV)).await;
+}
+
+struct Down;
+
+impl Faults for Down {
+    fn append(&mut self, _: &StreamName, _: &Envelope) -> AppendFault {
+        AppendFault::Unavailable
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_down_takes_nothing_and_the_same_call_works_later() {
+    let world = World::ordinary().await;
+    world.log.set_faults(Box::new(Down));
+    let refused = world.create("ada", "k", ask(WEB_DEV)).await;
+    assert_eq!(no(refused), is(Code::Unavailable, "LOG_UNAVAILABLE"));
+    world.log.clear_faults();
+    world.created("ada", "k", ask(WEB_DEV)).await;
+}
+
+/// FACTS.md, attacks: bidirectional controls in justifications; and other letters that are not for reading.
+#[tokio::test(start_paused = true)]
+async fn justifications_with_controls_are_refused() {
+    let world = World::ordinary().await;
+    for letter in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{0}', '\u{1b}', '\r'] {
+        let hidden = Ask { justification: format!("fine{letter}enif"), ..ask(WEB_DEV) };
+        assert_eq!(wrong_fields(world.create("ada", "k", hidden).await), ["ask.justification"], "{letter:?}");
+    }
+    let plain = Ask { justification: "two lines:\n\tüber 日本".to_owned(), ..ask(WEB_DEV) };
+    assert_eq!(world.created("ada", "k", plain).await.justification, "two lines:\n\tüber 日本");
+}
+
+/// What someone wrote is sealed in the log, and repeated in no error.
+#[tokio::test(start_paused = true)]
+async fn the_justification_is_neither_in_the_log_nor_in_a_refusal() {
+    const CANARY: &str = "CANARY-7f3a";
+    let world = World::ordinary().await;
+    let telling = |account| Ask { justification: CANARY.to_owned(), ..ask(account) };
+    let mut refusals = vec![
+        world.create("bob", "k", telling(WEB_DEV)).await.unwrap_err(),
+        world.create("ada", "k", telling("123456789012")).await.unwrap_err(),
+        world.create("ada", "k", Ask { rule_id: "none".into(), ..telling(WEB_DEV) }).await.unwrap_err(),
+        world.create("ada", "k", Ask { emergency: true, ..telling(WEB_DEV) }).await.unwrap_err(),
+    ];
+    let too_much = CANARY.repeat(500);
+    refusals
+        .push(world.create("ada", "k", Ask { justification: too_much, ..ask(WEB_DEV) }).await.unwrap_err());
+    world.log.set_faults(Box::new(Down));
+    refusals.push(world.create("ada", "k", telling(WEB_DEV)).await.unwrap_err());
+    world.log.clear_faults();
+    let shown = world.created("ada", "k", telling(WEB_DEV)).await;
+    refusals.push(world.create("ada", "k", ask(WEB_DEV)).await.unwrap_err());
+    for refusal in &refusals {
+        assert!(!format!("{refusal:?} {refusal}").contains(CANARY), "{refusal:?}");
+        assert!(!refusal.details().windows(CANARY.len()).any(|part| part == CANARY.as_bytes()));
+    }
+    for recorded in world.log.recorded() {
+        let body = &recorded.envelope.body;
+        assert!(!body.windows(CANARY.len()).any(|part| part == CANARY.as_bytes()));
+        assert!(!format!("{:?}", journal::decode(body)).contains(CANARY));
+    }
+    let story = world.get("ada", &shown.request_id).await.unwrap();
+    assert!(!format!("{story:?} {:?}", telling(WEB_DEV)).contains(CANARY));
+    assert_eq!(story.request.unwrap().justification, CANARY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_refused_by_the_service_itself() {
+    use api::request::v1::request_service_client::RequestServiceClient;
+    let world = World::ordinary().await;
+    let bare = request::RequestService::new(world.views.clone()).routes();
+    let message =
+        api::request::v1::CreateRequestRequest { idempotency_key: "k".into(), ask: Some(ask(WEB_DEV)) };
+    let answer = RequestServiceClient::new(bare).create_request(by("ada", message)).await;
+    assert_eq!(no(answer).0, Code::Unauthenticated);
+}
