@@ -155,13 +155,13 @@ async fn an_index_that_is_opened_again_goes_on_where_it_was() {
     running.await.unwrap();
 
     // Its account was told before; what cannot be read happened with the event before it.
-    world.approve("z", -10, 1).await;
     world.append_bytes("duty-x", "audit", Uuid::from_u128(1), vec![0xff]).await;
+    world.approve("z", -10, 1).await;
     let (service, _stop, _running) = open().await;
     let again = world.with(service);
     let filter = EventFilter { account_id: "333333333333".into(), ..filter() };
     let request = ListEventsRequest { filter: Some(filter), ..Default::default() };
     assert_eq!(all(&again, request).await.len(), 2);
-    let request = ListEventsRequest { from: Some(time(-10)), to: Some(time(-9)), ..Default::default() };
+    let request = ListEventsRequest { from: Some(time(-20)), to: Some(time(-19)), ..Default::default() };
     assert_eq!(all(&again, request).await.len(), 2);
 }
