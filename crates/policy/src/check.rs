@@ -99,7 +99,7 @@ impl Settings {
         };
         within("decide_within", self.decide_within, minute, day * 30);
         within("start_horizon", self.start_horizon, SignedDuration::ZERO, DURATION_MAX);
-        within("duration_min", self.duration_min, minute, day);
+        within("duration_min", self.duration_min, SignedDuration::from_secs(1), day); // as the proto says
         within("chain_duration_max", self.chain_duration_max, minute, DURATION_MAX);
         within("group_age_max", self.group_age_max, minute, day);
         within("directory_age_max", self.directory_age_max, minute, day);
