@@ -131,7 +131,7 @@ fn policy(rules: usize) -> String {
         "[[rules]]\nid = \"measured\"\nrequesters = { groups = [\"identity-store:developers\"] }\n\
          targets = { ous = [\"ou-dayp-workloads\"], permission_sets = [\"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111\"] }\n\
          duration_max = \"8h\"\nprovider = \"identity_center\"\n\
-         plan = { steps = [{ count = 1, groups = [\"identity-store:approvers\"] }] }\n",
+         plan = [{ count = 1, groups = [\"identity-store:approvers\"] }]\n",
     );
     for number in 1..rules {
         let _ = write!(
@@ -139,7 +139,7 @@ fn policy(rules: usize) -> String {
             "\n[[rules]]\nid = \"team-{number}\"\nrequesters = {{ groups = [\"identity-store:team-{number}\"] }}\n\
              targets = {{ accounts = [\"{account:012}\"], permission_sets = [\"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111\"] }}\n\
              duration_max = \"8h\"\nprovider = \"identity_center\"\n\
-             plan = {{ steps = [{{ count = 1, groups = [\"identity-store:team-{number}-leads\"] }}] }}\n",
+             plan = [{{ count = 1, groups = [\"identity-store:team-{number}-leads\"] }}]\n",
             account = 600_000_000_000_u64 + number as u64,
         );
     }

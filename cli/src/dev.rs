@@ -4,14 +4,15 @@ mod sign_in;
 
 use crate::all;
 use aws::simulated::{Behaviour, SimulatedAws};
-use aws::{Contents, DirectorySource as _, RefreshPace};
+use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
 use journal::key_store::SqliteKeyStore;
 use service_runtime::clock::{SystemClock, SystemEntropy};
-use service_runtime::config::{LogConfig, LogFormat, RolesConfig, Section as _, ServerConfig, TelemetryConfig, WebConfig};
+use service_runtime::config::{LogConfig, LogFormat, RolesConfig, ServerConfig, TelemetryConfig, WebConfig};
 use service_runtime::roles::Roles;
 use service_runtime::{shutdown, telemetry};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,7 +59,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let config = TelemetryConfig { format: LogFormat::Human, filter: arguments.log.clone(), otlp_endpoint: None };
+    let config =
+        TelemetryConfig { format: LogFormat::Human, filter: arguments.log.clone(), otlp_endpoint: None };
     let telemetry = match telemetry::init(&config, "daypass") {
         Ok(telemetry) => telemetry,
         Err(error) => return crate::error::complain(&error),
@@ -110,7 +112,10 @@ fn log_config(arguments: &Arguments) -> LogConfig {
 }
 
 /// AWS, and the organisation as the SDK reads it; `None` for the simulated one.
-async fn open_cloud(arguments: &Arguments, clock: &SharedClock) -> Result<(Cloud, Option<Contents>), StartError> {
+async fn open_cloud(
+    arguments: &Arguments,
+    clock: &SharedClock,
+) -> Result<(Cloud, Option<Contents>), StartError> {
     let Some(endpoint) = &arguments.aws_endpoint else {
         let aws = Arc::new(SimulatedAws::with_sample_organisation(
             clock.clone(),
@@ -131,7 +136,8 @@ async fn open_cloud(arguments: &Arguments, clock: &SharedClock) -> Result<(Cloud
     };
     let secret = emulator.then(|| service_runtime::config::Secret::new("daypass-dev"));
     let other = |error: &dyn std::fmt::Display| StartError::Other(format!("{endpoint}: {error}"));
-    let cloud = cloud::connect(&section, secret.as_ref(), clock.clone()).await.map_err(|error| other(&error))?;
+    let cloud =
+        cloud::connect(&section, secret.as_ref(), clock.clone()).await.map_err(|error| other(&error))?;
     let contents = cloud.directory.fetch().await.map_err(|error| other(&error))?;
     Ok((cloud, Some(contents)))
 }
@@ -152,12 +158,13 @@ fn policy(arguments: &Arguments, organisation: Option<&Contents>) -> Result<Stri
             .map_err(|error| StartError::File { path: file.display().to_string(), error });
     }
     let Some(contents) = organisation else { return Ok(POLICY.to_owned()) };
-    let sets: Vec<String> = contents.permission_sets.keys().map(|arn| format!("{:?}", arn.as_str())).collect();
+    let sets: Vec<String> =
+        contents.permission_sets.keys().map(|arn| format!("{:?}", arn.as_str())).collect();
     let person = |name: &str| format!("{{ issuer = {:?}, subject = {name:?} }}", sign_in::ISSUER);
     Ok(format!(
         "[settings]\nduration_min = \"10s\"\n\n[[rules]]\nid = \"anything\"\nrequesters = {{ people = [{}] }}\n\
          targets = {{ all_accounts = true, permission_sets = [{}] }}\nduration_max = \"8h\"\n\
-         provider = \"identity_center\"\nplan = {{ steps = [{{ count = 1, people = [{}, {}] }}] }}\n",
+         provider = \"identity_center\"\nplan = [{{ count = 1, people = [{}, {}] }}]\n",
         person("ada"),
         sets.join(", "),
         person("bob"),
@@ -177,14 +184,17 @@ fn roles(organisation: Option<&Contents>) -> Result<Roles, StartError> {
         auditors: vec![group("auditors")],
         services: Vec::new(),
     };
-    Roles::new(&config).map_err(|_| StartError::Other("the groups of the organisation cannot be used".to_owned()))
+    Roles::new(&config)
+        .map_err(|_| StartError::Other("the groups of the organisation cannot be used".to_owned()))
 }
 
 fn server(listen: SocketAddr) -> ServerConfig {
     ServerConfig {
         listen,
         tls: None,
-        web: Some(WebConfig { origins: vec!["http://localhost:5173".to_owned(), "http://127.0.0.1:5173".to_owned()] }),
+        web: Some(WebConfig {
+            origins: vec!["http://localhost:5173".to_owned(), "http://127.0.0.1:5173".to_owned()],
+        }),
         reflection: true,
         limits: service_runtime::config::Limits::default(),
     }
@@ -192,22 +202,35 @@ fn server(listen: SocketAddr) -> ServerConfig {
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn say_what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: bool) {
-    let people: Vec<String> = sign_in::PEOPLE.iter().map(|(name, role)| format!("  {name:<6} {role}")).collect();
-    let elsewhere =
-        if folder == std::path::Path::new("data/dev") { String::new() } else { format!(" --dev-folder {}", folder.display()) };
-    let server = if address.port() == 7400 { String::new() } else { format!(" --server http://{address}") };
-    let daypass = format!("target/debug/daypass{server}{elsewhere}");
-    println!("Daypass is listening on http://{address}, on {} AWS. Its people:", if simulated { "a simulated" } else { "your" });
+    let people: Vec<String> =
+        sign_in::PEOPLE.iter().map(|(name, role)| format!("  {name:<6} {role}")).collect();
+    let mut options = String::new();
+    if address.port() != 7400 {
+        let _ = write!(options, " --server http://{address}");
+    }
+    if folder != std::path::Path::new("data/dev") {
+        let _ = write!(options, " --dev-folder {}", folder.display());
+    }
+    let try_as = |verb: &str, who: &str, more: &str| {
+        println!("  target/debug/daypass {verb} --as {who}{options}{more}");
+    };
+    let whose = if simulated { "a simulated" } else { "your" };
+    println!("Daypass is listening on http://{address}, on {whose} AWS. Its people:");
     println!("{}", people.join("\n"));
     println!("\nTry, in another terminal:\n");
-    println!("  {daypass} --as ada entitlements");
+    try_as("entitlements", "ada", "");
     if simulated {
-        println!("  {daypass} --as ada request --account 111111111111 --entitlement ReadOnly --for 15m --because \"look at the logs\"");
+        let ask =
+            " --account 111111111111 --entitlement ReadOnly --for 15m --because \"look at the logs\"";
+        try_as("request", "ada", ask);
     }
-    println!("  {daypass} --as bob pending");
-    println!("  {daypass} --as bob approve ID");
-    println!("  {daypass} --as ada show ID");
-    println!("  {daypass} --as ada revoke ID");
-    println!("  {daypass} --as eve audit replay ID");
-    println!("\nEverything is kept in {}. Ctrl-C ends it; starting again goes on from there.", folder.display());
+    try_as("pending", "bob", "");
+    try_as("approve", "bob", " ID");
+    try_as("show", "ada", " ID");
+    try_as("revoke", "ada", " ID");
+    try_as("audit replay", "eve", " ID");
+    println!(
+        "\nEverything is kept in {}. Ctrl-C ends it; starting again goes on from there.",
+        folder.display()
+    );
 }

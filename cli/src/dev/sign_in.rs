@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use domain::ports::SharedClock;
-use domain::{Issuer, Person, SignedDuration};
+use domain::{Issuer, SignedDuration};
 use identity::fetch::MemoryFetch;
 use identity::{Algorithm, Authenticator, IssuerConfig};
 use std::collections::BTreeMap;
@@ -31,11 +31,6 @@ pub(crate) const PEOPLE: [(&str, &str); 5] = [
     ("eve", "auditor"),
 ];
 
-/// The development person of this name.
-pub(crate) fn person(name: &str) -> Result<Person, StartError> {
-    Person::new(ISSUER, name).map_err(other)
-}
-
 /// Makes an issuer, and a token per person in `folder`. `directory_ids` says which user of Identity Center each is.
 pub(crate) fn issue(
     folder: &Path,
@@ -43,14 +38,17 @@ pub(crate) fn issue(
     clock: &SharedClock,
 ) -> Result<Authenticator, StartError> {
     let random = SystemRandom::new();
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).map_err(|_| no_key())?;
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).map_err(|_| no_key())?;
+    let pkcs8 =
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).map_err(|_| no_key())?;
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).map_err(|_| no_key())?;
     let issuer = Issuer::new(ISSUER).map_err(other)?;
     let fetch = MemoryFetch::new();
     fetch.put_issuer(&issuer, &serde_json::json!({ "keys": [public_jwk(&pair)?] }));
     let mut config = IssuerConfig::new(issuer, [AUDIENCE.to_owned()], [Algorithm::Es256]);
     "directory_id".clone_into(&mut config.directory_claim);
-    let authenticator = Authenticator::with_fetch(vec![config], clock.clone(), Arc::new(fetch)).map_err(other)?;
+    let authenticator =
+        Authenticator::with_fetch(vec![config], clock.clone(), Arc::new(fetch)).map_err(other)?;
 
     let key = jsonwebtoken::EncodingKey::from_ec_der(pkcs8.as_ref());
     let header = jsonwebtoken::Header {

@@ -3,7 +3,7 @@
 //! - [`Settings`]: everything that a program of Daypass can be told, checked at once;
 //! - [`engine`], [`cloud`]: the only places that name an engine or the AWS SDK;
 //! - [`Process`]: views, gate and background work put together, and run until they are asked to end;
-//! - [`program`]: what the `main.rs` of a service is.
+//! - [`program()`]: what the `main.rs` of a service is.
 //!
 //! INVARIANT: only programs use this crate. Nothing is decided here.
 

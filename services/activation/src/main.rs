@@ -6,7 +6,7 @@ use wiring::{StartError, Work};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    wiring::program("activation", async |built| {
+    Box::pin(wiring::program("activation", async |built| {
         let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
         let external_id = built.settings.role_external_id()?;
         let settings = activation::Settings { external_id, ..activation::Settings::default() };
@@ -18,6 +18,6 @@ async fn main() -> ExitCode {
         let shutdown = built.shutdown.clone();
         work.background.push(Box::pin(async move { service.run(shutdown).await }));
         Ok(work)
-    })
+    }))
     .await
 }

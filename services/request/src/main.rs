@@ -6,12 +6,12 @@ use wiring::Work;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    wiring::program("request", async |built| {
+    Box::pin(wiring::program("request", async |built| {
         let service = RequestService::new(built.process.views.clone());
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.request.v1");
         Ok(work)
-    })
+    }))
     .await
 }
