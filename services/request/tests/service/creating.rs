@@ -23,6 +23,12 @@ async fn create_all(
 #[tokio::test(start_paused = true)]
 async fn a_request_is_recorded_with_its_grounds() {
     let world = World::ordinary().await;
+    world
+        .change_directory(|contents| {
+            let auditors = aws::GroupId::new("auditors").unwrap();
+            contents.memberships.values_mut().for_each(|groups| drop(groups.insert(auditors.clone())));
+        })
+        .await;
     let answer = world.create("ada", "k", ask(PAYMENTS_PROD)).await.unwrap();
     let shown = answer.request.unwrap();
     assert_eq!(shown.status(), RequestStatus::Requested);

@@ -151,6 +151,10 @@ async fn where_nobody_can_decide_it_is_said_who_is_missing() {
     world.apply(with_plan(vec![step(1, std::slice::from_ref(&approvers))])).await;
     assert_eq!(no(world.create("bob", "k", ask(WEB_DEV)).await), precondition("NOBODY_CAN_DECIDE"));
 
+    // Under an identity that only leads to the same user of the directory, he is the same man.
+    let as_user = world.create(aws::simulated::sample::BOB, "k", ask(WEB_DEV)).await;
+    assert_eq!(no(as_user), precondition("NOBODY_CAN_DECIDE"));
+
     // TEAM #585: a deleted group is empty, reported, and harms nobody who has another way.
     let gone = of_store("gone");
     world.apply(with_plan(vec![step(1, std::slice::from_ref(&gone))])).await;

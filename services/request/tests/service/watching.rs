@@ -60,6 +60,18 @@ async fn a_watcher_of_pending_requests_hears_that_one_was_decided_and_nothing_of
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_that_are_about_no_request_are_passed_over() {
+    let world = World::ordinary().await;
+    let mut stream = watch(&world, "ada", scope(RequestScope::Own)).await;
+    snapshot(&mut stream).await;
+    world.apply(policy([rule("read"), rule("other")])).await;
+    let waited = tokio::time::timeout(std::time::Duration::from_mins(1), stream.message()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    let id = world.created("ada", "1", ask(WEB_DEV)).await.request_id;
+    assert_eq!(next(&mut stream).await, (id, RequestStatus::Requested));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_watcher_hears_the_latest_of_each_request() {
     let world = World::ordinary().await;
     let mut stream = watch(&world, "eve", scope(RequestScope::All)).await;
