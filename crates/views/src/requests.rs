@@ -361,11 +361,7 @@ impl Requests {
     }
 
     /// Pending requests, those with the nearest deadline first, after a `(deadline in ms, id)`.
-    pub fn pending(
-        &self,
-        after: Option<Due>,
-        limit: usize,
-    ) -> Result<Vec<(Due, Story)>, StoryError> {
+    pub fn pending(&self, after: Option<Due>, limit: usize) -> Result<Vec<(Due, Story)>, StoryError> {
         let (deadline, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
         let values = vec![
             Value::Integer(deadline),

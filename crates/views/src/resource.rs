@@ -6,6 +6,7 @@ use api::types::v1 as api;
 use aws::Directory;
 use domain::{Entitlement, RequestId, Sealed, Timestamp};
 use journal::key_store::KeyStore;
+use lifecycle::Request;
 use lifecycle::event::{
     ApprovalBasis, ClosedHow, EndedBecause, ExpiredBecause, RejectedBecause, RevokedAs, Verdict,
 };
@@ -78,7 +79,7 @@ pub fn request(
             })
             .collect(),
         reviewed_after: request.reviewed_after.map_or(api::Verdict::Unspecified, verdict).into(),
-        credentials_bound_at: request.issues_expire_at().map(wire::time),
+        credentials_bound_at: credentials_bound_at(request).map(wire::time),
         ..api::Request::default()
     };
     show_phase(&mut shown, &request.phase, now);
@@ -87,6 +88,13 @@ pub fn request(
         wire::party(&actor.person, known, directory)
     });
     shown
+}
+
+/// When the last credentials that were handed out stop working: when they expire, or when their session policy refuses
+/// everything, which is at the window's end.
+fn credentials_bound_at(request: &Request) -> Option<Timestamp> {
+    let expire_at = request.issues_expire_at()?;
+    Some(request.window().map_or(expire_at, |window| window.end().min(expire_at)))
 }
 
 /// The name of an entitlement: the permission set's, or the role's path and name.

@@ -155,8 +155,8 @@ impl Process {
         listening(bound.address());
         let serving =
             bound.serve(Server { routes: work.routes, gate: self.gate, readiness }, shutdown.clone());
-        let served = tokio::select! {
-            served = serving => served,
+        let outcome = tokio::select! {
+            outcome = serving => outcome,
             // A task that ends before it was asked to has failed: the process ends, and is started again from the log.
             () = ended_early(&mut beside, &shutdown) => {
                 shutdown.cancel();
@@ -166,7 +166,7 @@ impl Process {
         shutdown.cancel();
         while beside.join_next().await.is_some() {}
         self.log.close().await;
-        Ok(served?)
+        Ok(outcome?)
     }
 }
 

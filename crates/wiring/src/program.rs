@@ -151,10 +151,10 @@ pub fn seed_text(settings: &Settings) -> Result<Option<String>, StartError> {
     settings.policy.seed_file.as_ref().map(read).transpose()
 }
 
-/// Runs one service: `build` makes its work out of the process.
+/// Runs one service: `work_of` makes its work out of the process.
 pub async fn program(
     name: &'static str,
-    build: impl AsyncFnOnce(&Built) -> Result<Work, StartError>,
+    work_of: impl AsyncFnOnce(&Built) -> Result<Work, StartError>,
 ) -> ExitCode {
     let arguments = Arguments::parse();
     let settings = match Settings::read(&arguments.config) {
@@ -178,7 +178,7 @@ pub async fn program(
     };
     let ended = async {
         let built = Built::from_settings(settings, shutdown::on_signal()).await?;
-        let work = build(&built).await?;
+        let work = work_of(&built).await?;
         built.run(work).await
     };
     let code = match ended.await {

@@ -26,7 +26,9 @@ async fn a_request_is_recorded_with_its_grounds() {
     world
         .change_directory(|contents| {
             let auditors = aws::GroupId::new("auditors").unwrap();
-            contents.memberships.values_mut().for_each(|groups| drop(groups.insert(auditors.clone())));
+            contents.memberships.values_mut().for_each(|groups| {
+                groups.insert(auditors.clone());
+            });
         })
         .await;
     let answer = world.create("ada", "k", ask(PAYMENTS_PROD)).await.unwrap();
