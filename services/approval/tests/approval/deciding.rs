@@ -254,3 +254,15 @@ async fn an_emergencys_review_is_not_served_yet() {
     let answer = house.approvals().review_after_the_fact(house.request(&caller("bob"), message)).await;
     assert_eq!(answer.unwrap_err().code(), Code::Unimplemented);
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_it_cannot_be_told_who_is_linked_with_whom_nothing_is_decided() {
+    let house = House::with_policy(&POLICY.replace("count = 1", "count = 2")).await;
+    let id = house.raised().await;
+    house.approve(&caller("bob"), id).await.unwrap();
+    house.seen().await;
+    let house = house.fall_behind().await;
+    house.link(&person("bob"), &person("frank")).await;
+    let answer = refusal(house.approve(&caller("frank"), id).await);
+    assert_eq!(answer, because(Code::Unavailable, "READ_MODEL_UNAVAILABLE"));
+}

@@ -115,7 +115,7 @@ pub(crate) struct House {
     tokens: Arc<Tokens>,
     guarded: Guarded,
     keys: AtomicU64,
-    _alive: tokio_util::sync::DropGuard,
+    following: tokio_util::sync::DropGuard,
 }
 
 pub(crate) fn person(name: &str) -> Person {
@@ -194,8 +194,8 @@ impl Outside {
         let log = Arc::new(self.log.clone());
         let (projection, follower) =
             projection::Projection::open(None, RequestsModel::default(), log.clone()).unwrap();
-        let alive = CancellationToken::new();
-        tokio::spawn(follower.run(alive.clone().cancelled_owned()));
+        let following = CancellationToken::new();
+        tokio::spawn(follower.run(following.clone().cancelled_owned()));
         projection.caught_up().await;
         let directory = CachedDirectory::new(
             self.aws.clone(),
@@ -230,7 +230,7 @@ impl Outside {
             service,
             tokens,
             keys: AtomicU64::new(0),
-            _alive: alive.drop_guard(),
+            following: following.drop_guard(),
         }
     }
 }
@@ -415,7 +415,7 @@ impl House {
         written.await.is_ok()
     }
 
-    /// Says that two identities are one human.
+    /// Says that two identities are one human. Whether the read model shows it is for the service to see to.
     pub(crate) async fn link(&self, one: &Person, other: &Person) {
         let commander = Commander::new(self.views.log.clone(), Service::Request, self.views.clock.clone());
         let linked = lifecycle::signal::PersonLinked { person: one.clone(), same_as: other.clone() };
@@ -425,7 +425,6 @@ impl House {
             |_, _| Ok(Fact::Person(linked.clone())),
         );
         written.await.unwrap();
-        self.seen().await;
     }
 
     /// Puts another policy in force, by two administrators.
@@ -506,6 +505,15 @@ impl House {
             () = self.service.run(shutdown.clone()) => panic!("the processes ended"),
             () = tokio::time::sleep(duration) => {}
         }
+    }
+
+    /// The read model follows the log no more.
+    pub(crate) async fn fall_behind(self) -> Self {
+        let Self { outside, views, service, tokens, guarded, keys, following } = self;
+        drop(following);
+        tokio::task::yield_now().await;
+        let following = CancellationToken::new().drop_guard();
+        Self { outside, views, service, tokens, guarded, keys, following }
     }
 
     /// How many events there are.
