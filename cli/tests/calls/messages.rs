@@ -1,0 +1,266 @@
+//! For every method a message that is well formed, and about something that is there.
+
+use api::activation::v1 as activation;
+use api::approval::v1 as approval;
+use api::audit::v1 as audit;
+use api::request::v1 as request;
+use api::types::v1 as wire;
+use aws::simulated::sample;
+use prost::Message as _;
+use prost_types::{Duration, Timestamp};
+
+/// What there is before a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    /// A request of Ada's that waits for an approver.
+    pub(crate) pending: String,
+    /// A request of Ada's for a role; it is active.
+    pub(crate) role: String,
+    /// A policy that Carol proposed.
+    pub(crate) proposal: String,
+    /// The policy in force.
+    pub(crate) policy: approval::PolicyRecord,
+    /// A key that was never used.
+    pub(crate) key: String,
+}
+
+/// Ada's ask for `ReadOnly` in an account.
+pub(crate) fn read_only(account: &str) -> wire::Ask {
+    ask(account, sample::READ_ONLY.to_owned())
+}
+
+/// Ada's ask for a role of an account.
+pub(crate) fn role(account: &str) -> wire::Ask {
+    ask(account, sample::role(account, "ReadOnly").unwrap().to_string())
+}
+
+fn ask(account: &str, entitlement_arn: String) -> wire::Ask {
+    wire::Ask {
+        target: Some(wire::Target { account_id: account.to_owned(), entitlement_arn }),
+        window: Some(wire::AskedWindow { start: None, duration: Some(Duration { seconds: 1_800, nanos: 0 }) }),
+        justification: "the pager went off".to_owned(),
+        ..wire::Ask::default()
+    }
+}
+
+/// The policy in force, with another description: nobody has proposed that before, and it changes nothing for Ada.
+pub(crate) fn proposal(key: String, in_force: &approval::PolicyRecord) -> approval::ProposePolicyRequest {
+    let mut policy = in_force.policy.clone().unwrap();
+    policy.rules.first_mut().unwrap().description.clone_from(&key);
+    approval::ProposePolicyRequest {
+        idempotency_key: key,
+        base_event_id: in_force.policy_event_id.clone(),
+        policy: Some(policy),
+        source_digest: Vec::new(),
+    }
+}
+
+/// The assignment that Ada holds.
+fn assignment() -> activation::AssignmentKey {
+    activation::AssignmentKey {
+        principal_id: sample::ADA.to_owned(),
+        target: read_only(sample::PAYMENTS_PROD).target,
+    }
+}
+
+fn everything() -> request::RequestFilter {
+    request::RequestFilter { scope: request::RequestScope::All.into(), ..request::RequestFilter::default() }
+}
+
+/// The message for the method at `path`; of lists, all that there is.
+pub(crate) fn message(path: &str, given: &Given) -> Vec<u8> {
+    let key = || given.key.clone();
+    let pending = || given.pending.clone();
+    let policy = || given.policy.policy.clone();
+    match path {
+        "/daypass.activation.v1.ActivationService/AbandonAssignment" => {
+            let key = Some(assignment());
+            activation::AbandonAssignmentRequest {
+                idempotency_key: given.key.clone(),
+                key,
+                comment: String::new(),
+            }
+            .encode_to_vec()
+        }
+        "/daypass.activation.v1.ActivationService/GetAssignment" => {
+            activation::GetAssignmentRequest { key: Some(assignment()), wait_for_position: String::new() }
+                .encode_to_vec()
+        }
+        "/daypass.activation.v1.ActivationService/IssueCredentials" => activation::IssueCredentialsRequest {
+            idempotency_key: key(),
+            request_id: given.role.clone(),
+            duration: None,
+        }
+        .encode_to_vec(),
+        "/daypass.activation.v1.ActivationService/ListActive" => activation::ListActiveRequest {
+            scope: activation::ActiveScope::All.into(),
+            ..activation::ListActiveRequest::default()
+        }
+        .encode_to_vec(),
+        "/daypass.activation.v1.ActivationService/OpenConsole" => activation::OpenConsoleRequest {
+            idempotency_key: key(),
+            request_id: given.role.clone(),
+            destination: String::new(),
+        }
+        .encode_to_vec(),
+        "/daypass.activation.v1.ActivationService/Reconcile" => {
+            activation::ReconcileRequest { idempotency_key: key(), key: None }.encode_to_vec()
+        }
+        "/daypass.activation.v1.ActivationService/RevokeAccess" => activation::RevokeAccessRequest {
+            idempotency_key: key(),
+            request_id: given.role.clone(),
+            comment: String::new(),
+        }
+        .encode_to_vec(),
+        "/daypass.activation.v1.ActivationService/WatchActive" => activation::WatchActiveRequest {
+            scope: activation::ActiveScope::All.into(),
+            wait_for_position: String::new(),
+        }
+        .encode_to_vec(),
+
+        "/daypass.approval.v1.ApprovalService/Approve" => approval::ApproveRequest {
+            idempotency_key: key(),
+            request_id: pending(),
+            comment: "fine".to_owned(),
+        }
+        .encode_to_vec(),
+        "/daypass.approval.v1.ApprovalService/ListPending" => {
+            approval::ListPendingRequest::default().encode_to_vec()
+        }
+        "/daypass.approval.v1.ApprovalService/Reject" => approval::RejectRequest {
+            idempotency_key: key(),
+            request_id: pending(),
+            comment: "not now".to_owned(),
+        }
+        .encode_to_vec(),
+        "/daypass.approval.v1.ApprovalService/ReviewAfterTheFact" => approval::ReviewAfterTheFactRequest {
+            idempotency_key: key(),
+            request_id: pending(),
+            verdict: wire::Verdict::Justified.into(),
+            comment: String::new(),
+        }
+        .encode_to_vec(),
+        "/daypass.approval.v1.ApprovalService/WatchPending" => {
+            approval::WatchPendingRequest::default().encode_to_vec()
+        }
+
+        "/daypass.approval.v1.PolicyService/AcceptPolicy" => approval::AcceptPolicyRequest {
+            idempotency_key: key(),
+            proposal_event_id: given.proposal.clone(),
+        }
+        .encode_to_vec(),
+        "/daypass.approval.v1.PolicyService/BacktestPolicy" => {
+            approval::BacktestPolicyRequest { policy: policy(), from: None, to: None }.encode_to_vec()
+        }
+        "/daypass.approval.v1.PolicyService/CheckPolicy" => {
+            approval::CheckPolicyRequest { policy: policy() }.encode_to_vec()
+        }
+        "/daypass.approval.v1.PolicyService/DiscardPolicy" => approval::DiscardPolicyRequest {
+            idempotency_key: key(),
+            proposal_event_id: given.proposal.clone(),
+        }
+        .encode_to_vec(),
+        "/daypass.approval.v1.PolicyService/GetPolicy" => {
+            approval::GetPolicyRequest::default().encode_to_vec()
+        }
+        "/daypass.approval.v1.PolicyService/ListPolicies" => {
+            approval::ListPoliciesRequest::default().encode_to_vec()
+        }
+        "/daypass.approval.v1.PolicyService/PlanPolicy" => {
+            approval::PlanPolicyRequest { policy: policy() }.encode_to_vec()
+        }
+        "/daypass.approval.v1.PolicyService/ProposePolicy" => proposal(key(), &given.policy).encode_to_vec(),
+
+        "/daypass.audit.v1.AuditService/ExplainDecision" => {
+            audit::ExplainDecisionRequest { request_id: pending() }.encode_to_vec()
+        }
+        "/daypass.audit.v1.AuditService/Export" => audit::ExportRequest {
+            format: audit::ExportFormat::JsonLines.into(),
+            ..audit::ExportRequest::default()
+        }
+        .encode_to_vec(),
+        "/daypass.audit.v1.AuditService/GetAsOf" => audit::GetAsOfRequest {
+            at: Some(audit::Place {
+                place: Some(audit::place::Place::Time(Timestamp { seconds: 1_800_000_000, nanos: 0 })),
+            }),
+            ..audit::GetAsOfRequest::default()
+        }
+        .encode_to_vec(),
+        "/daypass.audit.v1.AuditService/GetTreeHead" => audit::GetTreeHeadRequest {}.encode_to_vec(),
+        "/daypass.audit.v1.AuditService/ListEvents" => audit::ListEventsRequest::default().encode_to_vec(),
+        "/daypass.audit.v1.AuditService/ListSessionActivity" => {
+            audit::ListSessionActivityRequest { request_id: pending(), page_size: 0, page_token: String::new() }
+                .encode_to_vec()
+        }
+        "/daypass.audit.v1.AuditService/ProveConsistency" => {
+            audit::ProveConsistencyRequest { from_size: 1, to_size: 2 }.encode_to_vec()
+        }
+        "/daypass.audit.v1.AuditService/ProveInclusion" => {
+            audit::ProveInclusionRequest { event_id: given.policy.policy_event_id.clone(), tree_size: 1 }.encode_to_vec()
+        }
+        "/daypass.audit.v1.AuditService/Replay" => audit::ReplayRequest::default().encode_to_vec(),
+
+        "/daypass.request.v1.DirectoryService/GetDirectory" => {
+            request::GetDirectoryRequest::default().encode_to_vec()
+        }
+        "/daypass.request.v1.DirectoryService/ListAccounts" => {
+            request::ListAccountsRequest::default().encode_to_vec()
+        }
+        "/daypass.request.v1.DirectoryService/ListGroups" => {
+            request::ListGroupsRequest::default().encode_to_vec()
+        }
+        "/daypass.request.v1.DirectoryService/ListPeople" => {
+            request::ListPeopleRequest::default().encode_to_vec()
+        }
+        "/daypass.request.v1.DirectoryService/ListPermissionSets" => {
+            request::ListPermissionSetsRequest::default().encode_to_vec()
+        }
+
+        "/daypass.request.v1.RequestService/CreateRequest" => request::CreateRequestRequest {
+            idempotency_key: key(),
+            ask: Some(read_only(sample::WEB_PROD)),
+        }
+        .encode_to_vec(),
+        "/daypass.request.v1.RequestService/CreateRequests" => request::CreateRequestsRequest {
+            idempotency_key: key(),
+            asks: vec![read_only(sample::WEB_PROD), role(sample::WEB_PROD)],
+        }
+        .encode_to_vec(),
+        "/daypass.request.v1.RequestService/ExplainRequest" => request::ExplainRequestRequest {
+            ask: Some(read_only(sample::WEB_PROD)),
+            wait_for_position: String::new(),
+        }
+        .encode_to_vec(),
+        "/daypass.request.v1.RequestService/GetRequest" => request::GetRequestRequest {
+            request_id: pending(),
+            with_timeline: true,
+            wait_for_position: String::new(),
+        }
+        .encode_to_vec(),
+        "/daypass.request.v1.RequestService/ListEntitlements" => {
+            request::ListEntitlementsRequest::default().encode_to_vec()
+        }
+        "/daypass.request.v1.RequestService/ListRequests" => request::ListRequestsRequest {
+            filter: Some(everything()),
+            ..request::ListRequestsRequest::default()
+        }
+        .encode_to_vec(),
+        "/daypass.request.v1.RequestService/WatchRequests" => {
+            request::WatchRequestsRequest { filter: Some(everything()), wait_for_position: String::new() }
+                .encode_to_vec()
+        }
+        "/daypass.request.v1.RequestService/WithdrawRequest" => {
+            request::WithdrawRequestRequest { idempotency_key: key(), request_id: pending() }.encode_to_vec()
+        }
+        "/daypass.request.v1.SignalService/IngestSignal" => request::IngestSignalRequest {
+            idempotency_key: key(),
+            source: "tickets".to_owned(),
+            source_id: "OPS-1".to_owned(),
+            kind: request::SignalKind::TicketApproved.into(),
+            occurred_at: Some(Timestamp { seconds: 1_800_000_000, nanos: 0 }),
+            ..request::IngestSignalRequest::default()
+        }
+        .encode_to_vec(),
+        other => panic!("{other} has no message here: say what a good call of it is, and who may make it"),
+    }
+}
