@@ -71,7 +71,13 @@ impl PolicyBook {
         let mut seen = self.seen.lock().await;
         let mut news = self.log.read_stream(&self.stream, seen.revision);
         while let Some(recorded) = news.try_next().await? {
-            let event = journal::decode(&recorded.envelope.body)?;
+            let envelope = &recorded.envelope;
+            let event = journal::decode_recorded(
+                self.stream.as_str(),
+                &envelope.event_id,
+                envelope.writer.as_str(),
+                &envelope.body,
+            )?;
             let state = PolicyAggregate::evolve(seen.state.clone(), &event);
             seen.state = state;
             seen.revision = Some(recorded.revision);

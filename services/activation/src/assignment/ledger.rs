@@ -142,7 +142,14 @@ impl Core {
         let mut stored = self.views.log.read_stream(&name, None);
         let mut events = Vec::new();
         while let Some(recorded) = stored.try_next().await.map_err(|error| log_fault(&error))? {
-            events.push(journal::decode(&recorded.envelope.body).map_err(|error| log_fault(&error))?);
+            let envelope = &recorded.envelope;
+            let event = journal::decode_recorded(
+                name.as_str(),
+                &envelope.event_id,
+                envelope.writer.as_str(),
+                &envelope.body,
+            );
+            events.push(event.map_err(|error| log_fault(&error))?);
         }
         Ok(events)
     }
