@@ -1,0 +1,102 @@
+//! `daypass list`: requests.
+
+use super::{Freshness, remark_more};
+use crate::client::{self, Client, Service};
+use crate::error::Error;
+use crate::lookup::pages;
+use crate::output::{Format, json, print, request as requests};
+use api::request::v1::request_service_client::RequestServiceClient;
+use api::request::v1::{ListRequestsRequest, RequestFilter, RequestScope};
+use api::types::v1::RequestStatus;
+
+const EXAMPLES: &str = "\
+Examples:
+  daypass list
+  daypass list --to-decide --status requested
+  daypass list --all --account 111122223333 --status approved,ended --output json";
+
+/// Requests, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Those that I requested or raised; the default
+    #[arg(long, group = "scope")]
+    mine: bool,
+    /// Those that I may decide, or have decided
+    #[arg(long, group = "scope")]
+    to_decide: bool,
+    /// All: for administrators and auditors
+    #[arg(long, group = "scope")]
+    all: bool,
+    /// Only those that stand so
+    #[arg(long, value_name = "STATUS", value_enum, value_delimiter = ',')]
+    status: Vec<Status>,
+    /// Only those in this account
+    #[arg(long, value_name = "ID", value_parser = crate::arguments::account_id)]
+    account: Option<String>,
+    /// Show so many
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: u16,
+    #[command(flatten)]
+    freshness: Freshness,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    client: client::Arguments,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Status {
+    Requested,
+    Rejected,
+    Expired,
+    Approved,
+    Ended,
+}
+
+impl From<Status> for RequestStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Requested => Self::Requested,
+            Status::Rejected => Self::Rejected,
+            Status::Expired => Self::Expired,
+            Status::Approved => Self::Approved,
+            Status::Ended => Self::Ended,
+        }
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
+    let client = Client::new(&arguments.client)?;
+    let scope = match (arguments.to_decide, arguments.all) {
+        (true, _) => RequestScope::Decidable,
+        (false, true) => RequestScope::All,
+        (false, false) => RequestScope::Own,
+    };
+    let filter = RequestFilter {
+        scope: scope.into(),
+        statuses: arguments.status.iter().map(|status| RequestStatus::from(*status).into()).collect(),
+        account_id: arguments.account.unwrap_or_default(),
+        ..RequestFilter::default()
+    };
+    let page = async |page_size, page_token| {
+        let message = ListRequestsRequest {
+            filter: Some(filter.clone()),
+            page_size,
+            page_token,
+            wait_for_position: arguments.freshness.wait_for.clone(),
+        };
+        let answer = client
+            .call(Service::Request, message, async |transport, request| {
+                RequestServiceClient::new(transport).list_requests(request).await
+            })
+            .await?;
+        Ok((answer.requests, answer.next_page_token))
+    };
+    let (all, more) = pages(usize::from(arguments.limit), page).await?;
+    remark_more(more);
+    match arguments.output {
+        Format::Json => print(&json::text(&json::array("daypass.types.v1.Request", &all)?)),
+        Format::Table => print(&requests::list(&all)),
+    }
+}
