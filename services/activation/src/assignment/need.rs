@@ -3,10 +3,16 @@
 use crate::core::Core;
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
+use command::LoadError;
+use command::aggregate::RequestAggregate;
 use domain::{Entitlement, RequestId};
+use journal::Stream;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::event::Bound;
+
+/// What stands in the way of a request whose history cannot be read.
+const DAMAGED: &str = "HistoryDamaged";
 
 /// The requests that need an assignment.
 #[derive(Debug, Default)]
@@ -45,6 +51,9 @@ impl Core {
                 needs.by.insert(0, Needed { id, bound: None });
                 continue;
             }
+            if !self.can_be_relied_on(id).await? {
+                continue;
+            }
             match self.eligibility(&request).await? {
                 Eligibility::Eligible(found) => match bound(&request, &found.place) {
                     Some(bound) => needs.by.push(Needed { id, bound: Some(bound) }),
@@ -58,6 +67,18 @@ impl Core {
             }
         }
         Ok(needs)
+    }
+
+    /// Whether the history of a request can be read to its end: nothing is begun on one that cannot.
+    async fn can_be_relied_on(&self, id: RequestId) -> Result<bool, Fault> {
+        match self.commander.load::<RequestAggregate>(&Stream::Request(id)).await {
+            Ok(_) => Ok(true),
+            Err(LoadError::Corrupt(_)) => {
+                self.agenda.note_obstacle(id, DAMAGED.to_owned());
+                Ok(false)
+            }
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
     }
 }
 

@@ -234,3 +234,51 @@ async fn a_rule_that_changed_before_the_start_ends_the_request() {
         process.kill().await;
     }
 }
+
+/// From the rules on history: an undecodable event quarantines its stream, "no grants, removal at the last known end".
+#[tokio::test(start_paused = true)]
+async fn nothing_is_granted_on_a_history_that_cannot_be_read() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 100, HOUR).await;
+    house.at(50).await;
+    house.garble(id).await;
+    house.at(200).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_whose_history_cannot_be_read_any_more_is_removed_at_its_end() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(50).await;
+    assert!(house.has(&key));
+    house.garble(id).await;
+    house.at(HOUR - 10).await;
+    assert!(house.has(&key), "until its end it stays");
+    house.at(HOUR + 60).await;
+    assert!(!house.has(&key));
+    process.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_whose_history_cannot_be_read_any_more_is_removed_at_its_end_after_a_restart() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(50).await;
+    house.garble(id).await;
+    house.at(100).await;
+    process.kill().await;
+    let process = house.start().await;
+    house.at(HOUR - 10).await;
+    assert!(house.has(&key), "until its end it stays");
+    house.at(HOUR + 60).await;
+    assert!(!house.has(&key));
+    process.kill().await;
+}

@@ -11,8 +11,8 @@ use domain::{
     Actor, ActorKind, AskedWindow, Endorsement, EventId, GroupRef, Groups, LogId, OuPath, Person, Plan,
     PrincipalId, Provider, RequestId, SignedDuration, Step, Target, Timestamp, Window,
 };
-use event_log::EventLog;
 use event_log::memory::MemoryLog;
+use event_log::{Envelope, EventLog, Expected, Writer};
 use identity::Caller;
 use journal::key_store::{KeyStore, MemoryKeyStore};
 use journal::{Event, Fact, Service, Stream};
@@ -304,6 +304,19 @@ impl House {
         let id = self.ask(target).await;
         self.approve(id, start, end).await;
         id
+    }
+
+    /// Writes what nobody can read to a request's stream.
+    pub(crate) async fn garble(&self, id: RequestId) {
+        let stream = Stream::Request(id).to_string().parse().unwrap();
+        let last = self.commander(Service::Activation).load::<RequestAggregate>(&Stream::Request(id)).await;
+        let envelope = Envelope {
+            event_id: *self.command().event_id.as_uuid(),
+            writer: Writer::new(Service::Activation.as_str()).unwrap(),
+            body: b"garbage".as_slice().into(),
+        };
+        let expected = Expected::after(last.unwrap().revision);
+        self.log.append(&stream, expected, envelope).await.unwrap();
     }
 
     /// Ada takes it back.
