@@ -1,0 +1,127 @@
+//! docs/configuration.md against what reads configurations.
+
+use crate::{Block, blocks, quoted, read, rows};
+use policy::Policy;
+use service_runtime::config::{Loader, Problems};
+use std::collections::BTreeSet;
+use wiring::Settings;
+
+const PAGE: &str = "docs/configuration.md";
+
+/// Everything that must be there.
+const LEAST: &str = "\
+[server]\nlisten = \"127.0.0.1:0\"\n\
+[data]\nfolder = \"data\"\n\
+[[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"daypass\"]\nalgorithms = [\"RS256\"]\n";
+const SQLITE: &str = "[log]\nengine = \"sqlite\"\npath = \"log.db\"\n";
+const JETSTREAM: &str = "[log]\nengine = \"jetstream\"\nservers = [\"nats://localhost\"]\n";
+
+/// Tables within a section; everything else is a value. With them, what the section cannot do without.
+const TABLES: [(&str, &str); 21] = [
+    ("server", "listen = \"127.0.0.1:0\""),
+    ("server.tls", ""),
+    ("server.web", ""),
+    ("server.limits", ""),
+    ("issuers", ""),
+    ("issuers.workloads", ""),
+    ("issuers.groups", ""),
+    ("issuers.keys", ""),
+    ("issuers.network", ""),
+    ("roles", ""),
+    ("log", "engine = \"sqlite\""),
+    ("log", "engine = \"jetstream\""),
+    ("data", ""),
+    ("aws", ""),
+    ("telemetry", ""),
+    ("policy", ""),
+    ("raisers", ""),
+    ("activation", ""),
+    ("neighbours", ""),
+    ("neighbours.request", ""),
+    ("client_credentials", ""),
+];
+
+fn load(toml: &str) -> Result<Settings, Problems> {
+    let secret = ("DAYPASS_CLIENT_SECRET".to_owned(), "a secret".to_owned());
+    Settings::from_loader(Loader::new(toml, [secret]))
+}
+
+#[test]
+fn every_example_can_be_used() {
+    let page = read(PAGE);
+    let examples: Vec<Block> =
+        blocks(&page).into_iter().filter(|block| block.info.starts_with("toml")).collect();
+    let mut base = String::new();
+    let mut whole = String::new();
+    for example in &examples {
+        let text = example.text();
+        if example.info == "toml add" {
+            whole.push_str(&text);
+            for configuration in [format!("{base}{text}"), whole.clone()] {
+                load(&configuration).unwrap_or_else(|problems| panic!("{problems}\n{configuration}"));
+            }
+        } else if text.contains("[server]") {
+            load(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+            base.clone_from(&text);
+            whole = text;
+        } else {
+            Policy::from_toml(&text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        }
+    }
+    assert!(examples.len() >= 6, "only {} examples found", examples.len());
+}
+
+#[test]
+fn the_policy_of_the_guide_can_be_used() {
+    let page = read("docs/guides/administrator.md");
+    let examples: Vec<Block> = blocks(&page).into_iter().filter(|block| block.info == "toml").collect();
+    assert_eq!(examples.len(), 1);
+    Policy::from_toml(&examples[0].text()).unwrap_or_else(|problems| panic!("{problems:?}"));
+}
+
+/// The fields of a table, as the program tells them when there is one that it does not know.
+fn fields(table: &str, given: &str) -> Vec<String> {
+    let unknown = "zzz = 1\n";
+    let toml = match table {
+        "log" => format!("{LEAST}[log]\n{given}\n{unknown}"),
+        "server" | "data" => {
+            LEAST.replace(&format!("[{table}]\n"), &format!("[{table}]\n{unknown}")) + SQLITE
+        }
+        "issuers" => format!("{LEAST}{unknown}{SQLITE}"),
+        _ if table.starts_with("issuers.") => format!("{LEAST}[{table}]\n{unknown}{SQLITE}"),
+        _ => format!("{LEAST}{JETSTREAM}[{table}]\n{unknown}"),
+    };
+    let problems = load(&toml).unwrap_err();
+    let known = problems
+        .0
+        .iter()
+        .find_map(|problem| problem.why.split_once("`zzz`; there are "))
+        .map(|(_, known)| known);
+    let known = known.unwrap_or_else(|| panic!("{table}: {problems}"));
+    known.split(", ").map(|name| name.trim_matches('`').to_owned()).collect()
+}
+
+#[test]
+fn every_field_is_described_and_none_is_made_up() {
+    let tables: BTreeSet<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+    let mut expected = BTreeSet::new();
+    for (table, given) in TABLES {
+        let paths = fields(table, given).into_iter().map(|field| format!("{table}.{field}"));
+        expected.extend(paths.filter(|path| !tables.contains(path.as_str())));
+    }
+    let mut described = BTreeSet::new();
+    for section in read(PAGE).split("\n## ").skip(1) {
+        let heading = section.lines().next().unwrap();
+        let prefix = match quoted(heading).first() {
+            Some(name) => format!("{}.", name.trim_matches(['[', ']'])),
+            None => String::new(),
+        };
+        let rows = rows(section);
+        let names = rows.iter().flat_map(|(first, _)| quoted(first));
+        described.extend(names.map(|name| format!("{prefix}{name}")));
+    }
+    let missing: Vec<_> = expected.difference(&described).collect();
+    let invented: Vec<_> = described.difference(&expected).collect();
+    assert!(missing.is_empty(), "{PAGE} does not describe {missing:?}");
+    assert!(invented.is_empty(), "there is no {invented:?} of {PAGE}");
+}

@@ -1,0 +1,114 @@
+//! The docs are true: tables agree with the code, configurations can be read, and commands can be run.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod configuration;
+mod console;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+/// What a user may read, from the repository's root.
+const PAGES: [&str; 16] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/configuration.md",
+    "docs/glossary.md",
+    "docs/operations.md",
+    "docs/planned.md",
+    "docs/status-codes.md",
+    "docs/testing.md",
+    "docs/guides/requester.md",
+    "docs/guides/approver.md",
+    "docs/guides/administrator.md",
+    "docs/guides/auditor.md",
+    "docs/guides/sre.md",
+    "proto/README.md",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A fenced block: what follows the fence, and the lines.
+struct Block {
+    info: String,
+    lines: Vec<String>,
+}
+
+impl Block {
+    fn text(&self) -> String {
+        self.lines.join("\n") + "\n"
+    }
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), open.take()) {
+            (Some(_), Some(block)) => blocks.push(block),
+            (Some(info), None) => open = Some(Block { info: info.to_owned(), lines: Vec::new() }),
+            (None, Some(mut block)) => {
+                block.lines.push(line.to_owned());
+                open = Some(block);
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// The first cells of the rows of every table, without the back-quotes; and the second cells as they are.
+fn rows(page: &str) -> Vec<(String, String)> {
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| "));
+    let cells = cells.filter(|line| !line.starts_with("--")).filter_map(|line| line.split_once(" | "));
+    cells.map(|(first, rest)| (first.to_owned(), rest.split(" | ").next().unwrap().to_owned())).collect()
+}
+
+/// The text between back-quotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// The source files in a folder, without those of tests.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A source file without its tests and comments.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in PAGES {
+        let text = read(page);
+        let folder = root().join(page).parent().unwrap().to_path_buf();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            if !target.is_empty() && !target.contains("://") {
+                assert!(folder.join(target).exists(), "{page} links to {target}, which is not there");
+            }
+        }
+    }
+}
