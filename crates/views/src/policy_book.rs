@@ -1,11 +1,13 @@
 //! The policy in force, read from its stream before every decision: a change that was acknowledged anywhere counts here.
 
+use aws::Directory;
 use command::Aggregate as _;
 use command::aggregate::PolicyAggregate;
-use domain::EventId;
+use domain::{EventId, RuleId};
 use event_log::{EventLog, LogError, Revision, StreamName};
 use futures::TryStreamExt as _;
 use journal::{DecodeError, Stream};
+use lifecycle::state::Identities;
 use policy::{Compiled, PolicyState};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -19,6 +21,19 @@ pub struct InForce {
     pub compiled: Compiled,
     /// Everything that is known of how it came about.
     pub state: PolicyState,
+}
+
+impl InForce {
+    /// Whether the human behind `identities` is who last changed what `rule` decides: under any of these identities, or one that
+    /// `directory` knows to be the same user. Such a person needs another's approval to use it.
+    pub fn wrote(&self, rule: &RuleId, identities: &Identities, directory: Option<&Directory>) -> bool {
+        self.state.authors().get(rule).is_some_and(|author| {
+            let user = directory.and_then(|directory| {
+                directory.user_by_external_id(author.issuer.as_str(), author.subject.as_str()).ok()
+            });
+            identities.same_as(author, user)
+        })
+    }
 }
 
 /// Why there is no policy to decide by.

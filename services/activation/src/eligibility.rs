@@ -85,7 +85,8 @@ impl Core {
             Err(unknown) => return Ok(Eligibility::Unknown(unknown.to_string())),
         };
         let linked = self.linked_approvers(grant)?;
-        Ok(match self.still_holds(request, grant, &in_force, &linked) {
+        let requester = self.requester(request)?;
+        Ok(match self.still_holds(request, grant, &in_force, &requester, &linked) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             Err(No::Lost(reason)) => Eligibility::Lost(reason),
             Err(No::Unknown(why)) => Eligibility::Unknown(why),
@@ -97,6 +98,7 @@ impl Core {
         request: &Request,
         grant: &Grant,
         in_force: &InForce,
+        requester: &Identities,
         linked: &[BTreeSet<Person>],
     ) -> Result<Eligible, No> {
         let raised = &request.raised;
@@ -125,7 +127,7 @@ impl Core {
                 if !rule.plan.is_none() {
                     return Err(No::Lost(format!("rule {} asks people now", rule.rule)));
                 }
-                if in_force.state.author_uses_own_rule(&rule.rule, &raised.requester) {
+                if in_force.wrote(&rule.rule, requester, Some(place.directory())) {
                     return Err(No::Lost(format!("the requester is the author of rule {} now", rule.rule)));
                 }
             }
@@ -186,6 +188,14 @@ impl Core {
             Groups::Known(groups) => Ok(groups),
             Groups::Unknown(why) => Err(No::Unknown(why)),
         }
+    }
+
+    /// The requester, under every identity that is known.
+    fn requester(&self, request: &Request) -> Result<Identities, Fault> {
+        let raised = &request.raised;
+        let mut people = self.views.requests.linked(&raised.requester)?;
+        people.insert(raised.requester.clone());
+        Ok(Identities { people, principal: raised.grounds.principal.clone() })
     }
 
     fn linked_approvers(&self, grant: &Grant) -> Result<Vec<BTreeSet<Person>>, Fault> {

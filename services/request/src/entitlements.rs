@@ -158,8 +158,9 @@ impl Listing<'_> {
     /// Whether raising under `rule` would find people who could agree. Its author cannot use a rule that asks nobody.
     fn is_decidable(&self, rule: &Rule, plan: &Plan, known: &mut BTreeMap<Plan, bool>) -> bool {
         if plan.is_none() {
-            let mut people = self.requester.identities.people.iter().chain(&self.raiser.people);
-            return !people.any(|person| self.in_force.state.author_uses_own_rule(&rule.id, person));
+            return ![&self.requester.identities, self.raiser]
+                .into_iter()
+                .any(|identities| self.in_force.wrote(&rule.id, identities, Some(self.directory)));
         }
         if let Some(known) = known.get(plan) {
             return *known;

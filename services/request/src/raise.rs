@@ -14,7 +14,6 @@ use domain::{BatchId, EventId, Provider, RequestId, Sealed, Timestamp};
 use journal::{Fact, Stream};
 use lifecycle::event::Grounds;
 use lifecycle::raise::{Limits, Raise};
-use lifecycle::state::Identities;
 use lifecycle::{Rejection, Request, raise};
 use policy::{Ask as PolicyAsk, Match, Settings};
 use std::collections::BTreeSet;
@@ -96,7 +95,9 @@ impl RequestService {
             emergency: false,
             extends: extended.as_ref(),
             batch: naming.batch,
-            own_rule: wrote(in_force, &found, &requester.identities) || wrote(in_force, &found, &raiser),
+            own_rule: [&requester.identities, &raiser]
+                .into_iter()
+                .any(|identities| in_force.wrote(&found.rule, identities, Some(place.directory()))),
             limits: limits(settings, &found),
             deciders: deciders(&found.plan, place.directory(), &[&requester.identities, &raiser]),
             grounds: grounds(in_force, found, &requester, &place),
@@ -149,11 +150,6 @@ pub(crate) const fn is_served(provider: Provider) -> bool {
         Provider::IdentityCenter | Provider::Sts => true,
         Provider::AccountAccess => false,
     }
-}
-
-/// Whether this human is who last changed what the rule decides.
-fn wrote(in_force: &InForce, found: &Match, identities: &Identities) -> bool {
-    identities.people.iter().any(|person| in_force.state.author_uses_own_rule(&found.rule, person))
 }
 
 fn limits(settings: &Settings, found: &Match) -> Limits {

@@ -433,11 +433,15 @@ impl House {
     }
 
     pub(crate) async fn apply_by(&self, author: &str, toml: &str) -> EventId {
+        self.apply_as(person(author), toml).await
+    }
+
+    pub(crate) async fn apply_as(&self, author: Person, toml: &str) -> EventId {
         let commander = Commander::new(self.views.log.clone(), Service::Approval, self.views.clock.clone());
         let base = self.views.policy.current().await.unwrap().event;
         let policy = Policy::from_toml(toml).unwrap();
         let source_digest = policy.digest();
-        let propose = Propose { base: Some(base), policy, author: human(person(author)), source_digest };
+        let propose = Propose { base: Some(base), policy, author: human(author), source_digest };
         let proposed = commander
             .execute::<PolicyAggregate, change::Rejection>(
                 Stream::Policy,

@@ -1,8 +1,9 @@
 //! What nobody has to decide.
 
 use crate::house::{House, Outside, POLICY, caller, human, person};
+use aws::ExternalId;
 use aws::simulated::sample;
-use domain::SignedDuration;
+use domain::{Person, SignedDuration};
 use lifecycle::event::{ApprovalBasis, RejectedBecause};
 use lifecycle::state::{Phase, Status};
 use std::time::Duration;
@@ -79,6 +80,17 @@ async fn the_authors_own_rule_does_not_approve_them() {
     );
     assert_ne!(longer, POLICY);
     house.apply_by("ada", &longer).await;
+    house.run_for(Duration::from_mins(1)).await;
+    assert_eq!(house.status(id).await, Status::Requested);
+    // So under an identity of another issuer that the directory knows to be hers.
+    house
+        .reorganise(|contents| {
+            let ada = contents.users.values_mut().find(|user| user.user_name.as_str() == "ada").unwrap();
+            ada.external_ids
+                .insert(ExternalId { issuer: "https://other.example".to_owned(), id: "a1".to_owned() });
+        })
+        .await;
+    house.apply_as(Person::new("https://other.example", "a1").unwrap(), POLICY).await;
     house.run_for(Duration::from_mins(1)).await;
     assert_eq!(house.status(id).await, Status::Requested);
 }

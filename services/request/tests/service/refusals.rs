@@ -127,6 +127,9 @@ async fn the_author_of_a_rule_needs_another_persons_yes() {
     free.plan = PlanSource::None;
     let world = World::with(policy([free])).await;
     assert_eq!(no(world.create("carol", "k", ask(WEB_DEV)).await), is(Code::PermissionDenied, "OWN_RULE"));
+    // Under an identity that only leads to the same user of the directory, she is the same woman.
+    let as_user = world.create(aws::simulated::sample::CAROL, "k", ask(WEB_DEV)).await;
+    assert_eq!(no(as_user), is(Code::PermissionDenied, "OWN_RULE"));
     world.created("dave", "k", ask(WEB_DEV)).await;
     world.apply(policy([asking])).await;
     world.created("carol", "k", ask(WEB_DEV)).await;

@@ -3,6 +3,7 @@
 use super::{CHUNK, faults, held_up, react_to, shown};
 use crate::core::Core;
 use crate::current;
+use crate::evidence;
 use crate::status::Refused;
 use command::CommandError;
 use domain::{EventId, RequestId, Timestamp};
@@ -72,7 +73,8 @@ async fn by_rule(core: &Core, request: &Request, at: Timestamp) -> Result<Reques
 /// have been changed since.
 fn wrote_the_rule(core: &Core, in_force: &InForce, request: &Request) -> Result<bool, Refused> {
     let raised = &request.raised;
-    let linked = core.views.requests.linked(&raised.requester)?;
-    let mut people = linked.iter().chain([&raised.requester]);
-    Ok(people.any(|person| in_force.state.author_uses_own_rule(&raised.grounds.rule, person)))
+    let known =
+        evidence::identities(&core.views, &raised.requester, raised.grounds.principal.clone(), request)?;
+    let directory = core.views.directory.snapshot();
+    Ok(in_force.wrote(&raised.grounds.rule, &known, directory.as_deref()))
 }
