@@ -220,8 +220,7 @@ fn say_what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: boo
     println!("\nTry, in another terminal:\n");
     try_as("entitlements", "ada", "");
     if simulated {
-        let ask =
-            " --account 111111111111 --entitlement ReadOnly --for 15m --because \"look at the logs\"";
+        let ask = " --account 111111111111 --entitlement ReadOnly --for 15m --because \"look at the logs\"";
         try_as("request", "ada", ask);
     }
     try_as("pending", "bob", "");

@@ -28,7 +28,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return crate::error::complain(&error),
     };
-    let code = match serve(settings).await {
+    let code = match Box::pin(serve(settings)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the process ended");
@@ -43,7 +43,10 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
     let built = Built::from_settings(settings, shutdown::on_signal()).await?;
     let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
     let policy = wiring::seed_text(&built.settings)?;
-    let seed = policy.as_deref().map(|text| Ok::<_, StartError>((text, wiring::this_program("serve")?))).transpose()?;
+    let seed = policy
+        .as_deref()
+        .map(|text| Ok::<_, StartError>((text, wiring::this_program("serve")?)))
+        .transpose()?;
     let external_id = built.settings.role_external_id()?;
     let activation = activation::Settings { external_id, ..activation::Settings::default() };
     let folder = built.settings.data.folder.clone();

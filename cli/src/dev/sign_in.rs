@@ -106,6 +106,7 @@ fn no_key() -> StartError {
     StartError::Other("no key for the built-in sign-in could be made".to_owned())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn other(error: impl ToString) -> StartError {
     StartError::Other(error.to_string())
 }

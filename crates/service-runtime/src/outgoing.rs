@@ -41,10 +41,13 @@ pub fn connect(
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_while_idle(true);
     if neighbour.address.starts_with("https:") {
-        let mut tls = ClientTlsConfig::new();
-        if let Some(file) = &neighbour.ca_file {
-            tls = tls.ca_certificate(Certificate::from_pem(std::fs::read(file).map_err(ConnectError::Ca)?));
-        }
+        let tls = match &neighbour.ca_file {
+            Some(file) => {
+                let ca = std::fs::read(file).map_err(ConnectError::Ca)?;
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca))
+            }
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
         endpoint = endpoint.tls_config(tls)?;
     }
     Ok(Connection::new(Outgoing { channel: endpoint.connect_lazy(), tokens }))
