@@ -96,7 +96,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let code = text.split("#[cfg(test)]").next().unwrap();
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+    code.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("//")).collect()
 }
 
 #[test]

@@ -189,3 +189,24 @@ fn operations_explains_every_error_line() {
     assert!(missing.is_empty(), "docs/operations.md does not explain {missing:?}");
     assert!(invented.is_empty(), "nothing logs {invented:?} of docs/operations.md");
 }
+
+#[test]
+fn testing_names_variables_that_tests_read() {
+    let sources: String = ["crates", "services", "cli", "simulation"]
+        .iter()
+        .flat_map(|place| rust_files(&root().join(place)))
+        .filter(|file| !file.ends_with("docs/tables.rs"))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let page = read("docs/testing.md");
+    let rows = rows(&page);
+    let named: Vec<&str> = rows
+        .iter()
+        .flat_map(|(first, _)| quoted(first))
+        .filter(|name| name.starts_with("DAYPASS_"))
+        .collect();
+    assert!(named.len() >= 4, "{named:?}");
+    for name in named {
+        assert!(sources.contains(&format!("\"{name}\"")), "no test reads {name}");
+    }
+}
