@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use domain::ports::SharedClock;
 use domain::{Issuer, SignedDuration};
 use identity::fetch::MemoryFetch;
-use identity::{Algorithm, Authenticator, IssuerConfig};
+use identity::{Algorithm, Authenticator, DirectoryClaim, IssuerConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +47,9 @@ pub(crate) fn issue(
     fetch.put_issuer(&issuer, &serde_json::json!({ "keys": [public_jwk(&pair)?] }));
     let mut config = IssuerConfig::new(issuer, [AUDIENCE.to_owned()], [Algorithm::Es256]);
     "directory_id".clone_into(&mut config.directory_claim);
+    if !directory_ids.is_empty() {
+        config.directory_claim_is = DirectoryClaim::UserId;
+    }
     let authenticator =
         Authenticator::with_fetch(vec![config], clock.clone(), Arc::new(fetch)).map_err(other)?;
 

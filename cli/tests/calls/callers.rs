@@ -99,7 +99,7 @@ impl Authenticate for ByName {
                 acr: None,
             },
             groups: Some(Groups::Known(claimed.into_iter().collect())),
-            directory_id: Some(bearer.to_owned()),
+            directory_id: Some(identity::DirectoryId::External(bearer.to_owned())),
             expires_at: self.expires_at,
         })
     }

@@ -9,10 +9,20 @@ pub struct Caller {
     pub actor: Actor,
     /// Their groups by the token; `None` if the issuer is configured to say nothing about groups.
     pub groups: Option<Groups>,
-    /// The external id of the Identity Center user, from the configured claim.
-    pub directory_id: Option<String>,
+    /// Which Identity Center user they are, from the configured claim.
+    pub directory_id: Option<DirectoryId>,
     /// The token's `exp`. What the caller watches ends then.
     pub expires_at: Timestamp,
+}
+
+/// What names someone's user in Identity Center. Which of the two a token can carry is its issuer's configuration: an external id
+/// is only ever looked up among those of the same issuer, a user's own id names anyone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DirectoryId {
+    /// What the issuer calls them, as the identity store keeps it.
+    External(String),
+    /// The identity store's own id.
+    User(String),
 }
 
 /// Says which person (by [`domain::PersonId`]) and kind, and no more.

@@ -2,8 +2,8 @@
 //!
 //! INVARIANT: no clock; the caller supplies the time. Instants are whole numbers of seconds, and nothing else is one.
 
-use crate::config::{AccessTokenType, ClaimIs, GroupClaim, IssuerConfig};
-use crate::{AuthError, Caller};
+use crate::config::{AccessTokenType, ClaimIs, DirectoryClaim, GroupClaim, IssuerConfig};
+use crate::{AuthError, Caller, DirectoryId};
 use domain::{Actor, ActorKind, GroupRef, Groups, Person, Subject, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -58,7 +58,7 @@ impl Claims {
                 .get(&config.directory_claim)
                 .and_then(Value::as_str)
                 .filter(|text| is_short_text(text))
-                .map(str::to_owned),
+                .map(|text| directory_id(config.directory_claim_is, text)),
             expires_at,
         })
     }
@@ -211,6 +211,13 @@ impl Claims {
                     .ok_or(AuthError::BadClaim(name))
             })
             .transpose()
+    }
+}
+
+fn directory_id(is: DirectoryClaim, text: &str) -> DirectoryId {
+    match is {
+        DirectoryClaim::ExternalId => DirectoryId::External(text.to_owned()),
+        DirectoryClaim::UserId => DirectoryId::User(text.to_owned()),
     }
 }
 

@@ -54,9 +54,12 @@ pub struct IssuerConfig {
     /// Where a token's groups are; `None`: this issuer says nothing about groups.
     #[serde(default)]
     pub groups: Option<GroupClaim>,
-    /// The claim whose value is the external id of the Identity Center user. Must be one that its holder cannot change.
+    /// The claim that names the Identity Center user. Must be one that its holder cannot change.
     #[serde(default = "default_directory_claim")]
     pub directory_claim: String,
+    /// What that claim's value is.
+    #[serde(default)]
+    pub directory_claim_is: DirectoryClaim,
     /// How far the issuer's clock and ours may be apart.
     #[serde(default = "default_leeway")]
     pub leeway: SignedDuration,
@@ -69,6 +72,18 @@ pub struct IssuerConfig {
     /// What the issuer's URLs may lead to.
     #[serde(default)]
     pub network: Network,
+}
+
+/// What the directory claim's value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum DirectoryClaim {
+    /// The external id that the identity store keeps for this issuer: the issuer can speak for its own users alone.
+    #[default]
+    #[serde(rename = "external_id")]
+    ExternalId,
+    /// The identity store's own id. The issuer can then speak for every user, so only one that is trusted with all of them may.
+    #[serde(rename = "user_id")]
+    UserId,
 }
 
 /// How an access token is told from an ID token. Under either setting a token is refused that carries `nonce`, `at_hash`,
@@ -183,6 +198,7 @@ impl IssuerConfig {
             humans: None,
             groups: None,
             directory_claim: default_directory_claim(),
+            directory_claim_is: DirectoryClaim::default(),
             leeway: default_leeway(),
             token_bytes_max: default_token_bytes_max(),
             keys: KeyTimes::default(),
@@ -378,6 +394,7 @@ mod tests {
             humans = {{ claim = "scp" }}
             groups = {{ source = "entra", claim = "groups" }}
             directory_claim = "oid"
+            directory_claim_is = "user_id"
             leeway = "10s"
             token_bytes_max = 8192
             keys = {{ miss_interval = "5s", refresh_after = "1m", age_max = "2h" }}

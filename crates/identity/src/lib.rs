@@ -25,9 +25,9 @@ mod verified;
 
 pub use algorithm::Algorithm;
 pub use authenticator::{Authenticator, NewAuthenticatorError};
-pub use caller::Caller;
+pub use caller::{Caller, DirectoryId};
 pub use config::{
-    AccessTokenType, ClaimIs, ConfigProblem, GroupClaim, IssuerConfig, KeyTimes, Network, Workloads,
-    problems_of,
+    AccessTokenType, ClaimIs, ConfigProblem, DirectoryClaim, GroupClaim, IssuerConfig, KeyTimes, Network,
+    Workloads, problems_of,
 };
 pub use error::AuthError;

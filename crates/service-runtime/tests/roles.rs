@@ -3,7 +3,7 @@
 
 use api::Access;
 use domain::{Actor, ActorKind, GroupRef, Groups, Person, Timestamp};
-use identity::Caller;
+use identity::{Caller, DirectoryId};
 use service_runtime::config::RolesConfig;
 use service_runtime::roles::Held;
 use service_runtime::{DirectoryGroups, Roles};
@@ -107,14 +107,14 @@ fn the_directory_tells_groups_that_tokens_do_not() {
     struct Directory;
     impl DirectoryGroups for Directory {
         fn groups_of(&self, caller: &Caller) -> Groups {
-            match caller.directory_id.as_deref() {
-                Some("u-1") => groups(&["identity-store:g-admins"]),
-                _ => Groups::Unknown("nobody of this id".to_owned()),
+            match &caller.directory_id {
+                Some(DirectoryId::User(id)) if id == "u-1" => groups(&["identity-store:g-admins"]),
+                Some(_) | None => Groups::Unknown("nobody of this id".to_owned()),
             }
         }
     }
     let mut ada = caller(ActorKind::Human, "ada", None, groups(&[]));
     assert!(!roles().held_by(&ada, Some(&Directory)).administrator);
-    ada.directory_id = Some("u-1".to_owned());
+    ada.directory_id = Some(DirectoryId::User("u-1".to_owned()));
     assert!(roles().held_by(&ada, Some(&Directory)).administrator);
 }

@@ -143,6 +143,7 @@ impl OidcProvider {
         }
         if !self.options.directory_ids.is_empty() {
             lines.push(format!("directory_claim = {DIRECTORY_CLAIM:?}"));
+            lines.push("directory_claim_is = \"user_id\"".to_owned());
         }
         lines.join("\n") + "\n"
     }

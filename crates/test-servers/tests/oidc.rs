@@ -3,7 +3,7 @@
 
 use domain::ports::Clock;
 use domain::{ActorKind, GroupRef, Groups, Timestamp};
-use identity::{AuthError, Authenticator, IssuerConfig};
+use identity::{AuthError, Authenticator, DirectoryId, IssuerConfig};
 use std::sync::Arc;
 use test_servers::oidc::{CLIENT, OidcOptions, OidcProvider, OldKeys, SigningAlgorithm};
 
@@ -43,7 +43,7 @@ async fn a_person_who_signs_in_is_recognised() {
     assert_eq!(ada.actor.client_id.as_deref(), Some(CLIENT));
     assert!(ada.actor.auth_time.is_some());
     assert_eq!(ada.groups, Some(Groups::Known([GroupRef::new("idp", "developers").unwrap()].into())));
-    assert_eq!(ada.directory_id.as_deref(), Some("user-1"));
+    assert_eq!(ada.directory_id, Some(DirectoryId::User("user-1".to_owned())));
     let id_token = authenticator.authenticate(&tokens.id_token).await;
     assert!(id_token.is_err(), "an ID token is no access token");
 

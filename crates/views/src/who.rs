@@ -6,7 +6,7 @@ use crate::refusal;
 use crate::requests::StoryError;
 use aws::{CachedDirectory, LookupError};
 use domain::{GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
-use identity::Caller;
+use identity::{Caller, DirectoryId};
 use lifecycle::state::{Acting, Identities};
 use std::collections::BTreeSet;
 
@@ -99,12 +99,12 @@ pub fn principal_of_caller(
     directory: &CachedDirectory,
     caller: &Caller,
 ) -> Result<Option<PrincipalId>, LookupError> {
-    let (Some(snapshot), Some(id)) = (directory.snapshot(), caller.directory_id.as_deref()) else {
+    let (Some(snapshot), Some(id)) = (directory.snapshot(), &caller.directory_id) else {
         return Ok(None);
     };
-    let found = match snapshot.user_by_external_id(caller.actor.person.issuer.as_str(), id) {
-        Err(LookupError::Unknown) => snapshot.user_by_id(id),
-        other => other,
+    let found = match id {
+        DirectoryId::External(id) => snapshot.user_by_external_id(caller.actor.person.issuer.as_str(), id),
+        DirectoryId::User(id) => snapshot.user_by_id(id),
     };
     match found {
         Ok(principal) => Ok(Some(principal.clone())),

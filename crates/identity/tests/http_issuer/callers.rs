@@ -4,7 +4,7 @@ use crate::issuer::{
     EC, ED, NOW, OTHER_RSA, RSA, TestClock, TestIssuer, authenticator, header, setup, signed, with,
 };
 use domain::{ActorKind, GroupRef, GroupSource, Groups, Timestamp};
-use identity::{Algorithm, AuthError, ClaimIs, GroupClaim};
+use identity::{Algorithm, AuthError, ClaimIs, DirectoryClaim, DirectoryId, GroupClaim};
 use serde_json::{Value, json};
 
 fn group_claim(source: &str, claim: &str) -> GroupClaim {
@@ -46,11 +46,18 @@ async fn the_actor_is_what_the_token_says() {
     assert_eq!(caller.actor.client_id.as_deref(), Some("cli"));
     assert_eq!(caller.actor.auth_time, Timestamp::from_second(NOW - 5).ok());
     assert_eq!(caller.actor.acr.as_deref(), Some("mfa"));
-    assert_eq!(caller.directory_id.as_deref(), Some("7f"));
+    assert_eq!(caller.directory_id, Some(DirectoryId::External("7f".to_owned())));
     assert_eq!(caller.expires_at, Timestamp::from_second(NOW + 3_600).unwrap());
     assert_eq!(caller.groups, None);
     // Remembered or not, it is the same caller.
     assert_eq!(authenticator.authenticate(&token).await.unwrap(), caller);
+}
+
+#[tokio::test]
+async fn only_an_issuer_that_is_trusted_with_every_user_names_them_by_their_own_ids() {
+    let (issuer, _, authenticator) = setup(|config| config.directory_claim_is = DirectoryClaim::UserId).await;
+    let caller = authenticator.authenticate(&issuer.token(&json!({ "sub": "7f" }))).await.unwrap();
+    assert_eq!(caller.directory_id, Some(DirectoryId::User("7f".to_owned())));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use domain::{
 };
 use event_log::memory::MemoryLog;
 use event_log::{Envelope, EventLog, Expected, Writer};
-use identity::Caller;
+use identity::{Caller, DirectoryId};
 use journal::key_store::{KeyStore, MemoryKeyStore};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger};
@@ -428,7 +428,7 @@ pub(crate) fn call<T>(name: &str, message: T) -> tonic::Request<T> {
         caller: Caller {
             actor: human(name),
             groups: Some(Groups::Known(BTreeSet::new())),
-            directory_id: Some(name.to_owned()),
+            directory_id: Some(DirectoryId::External(name.to_owned())),
             expires_at: Timestamp::MAX,
         },
         roles: service_runtime::roles::Held::default(),

@@ -14,7 +14,7 @@ use domain::{
     SignedDuration, Target, Timestamp,
 };
 use event_log::memory::MemoryLog;
-use identity::{AuthError, Caller};
+use identity::{AuthError, Caller, DirectoryId};
 use journal::key_store::MemoryKeyStore;
 use journal::{Fact, Service, Stream};
 use lifecycle::event::{Grounds, Requested};
@@ -131,7 +131,7 @@ pub(crate) fn caller(name: &str) -> Caller {
     Caller {
         actor: human(person(name)),
         groups: None,
-        directory_id: Some(name.to_owned()),
+        directory_id: Some(DirectoryId::External(name.to_owned())),
         expires_at: start() + SignedDuration::from_hours(48),
     }
 }

@@ -18,7 +18,7 @@ use domain::{
     RuleId, SignedDuration, Step, Timestamp,
 };
 use event_log::memory::MemoryLog;
-use identity::{AuthError, Caller};
+use identity::{AuthError, Caller, DirectoryId};
 use journal::key_store::MemoryKeyStore;
 use journal::{Fact, Service, Stream};
 use lifecycle::review;
@@ -95,7 +95,12 @@ impl Authenticate for Names {
                 acr: None,
             },
             groups,
-            directory_id: Some(name.to_owned()),
+            // By the name that the issuer uses, or by the identity store's own id.
+            directory_id: Some(if uuid::Uuid::try_parse(name).is_ok() {
+                DirectoryId::User(name.to_owned())
+            } else {
+                DirectoryId::External(name.to_owned())
+            }),
             expires_at: self.expires_at,
         })
     }
