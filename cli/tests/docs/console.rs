@@ -4,7 +4,7 @@
 //! no output is given, the exit code counts: 0, or what the block says (`exit=1`). A query is asked again until it answers as
 //! shown: what happens by itself takes a moment.
 
-use crate::{Block, blocks, read};
+use crate::{Block, blocks, read, root};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -23,7 +23,7 @@ const PAGES: [&str; 6] = [
 ];
 
 /// What is run. Each other first word must be among those that are skipped.
-const RUN: [&str; 2] = ["daypass", "sed"];
+const RUN: [&str; 3] = ["buf", "daypass", "sed"];
 const SKIPPED: [&str; 3] = ["export", "script/dev", "script/test"];
 
 /// Verbs that change nothing, or nothing more when repeated.
@@ -89,6 +89,7 @@ impl World {
         let word = |word: &str| self.words.get(word).cloned().unwrap_or_else(|| word.to_owned());
         let line = line.split(' ').map(word).collect::<Vec<_>>().join(" ");
         let binaries = Path::new(env!("CARGO_BIN_EXE_daypass")).parent().unwrap();
+        let tools = root().join(".tools/venv/bin");
         let path = std::env::var("PATH").unwrap();
         let mut command = Command::new("sh");
         for (name, _) in std::env::vars_os() {
@@ -99,7 +100,7 @@ impl World {
         command
             .args(["-c", &line])
             .current_dir(self.folder.path())
-            .env("PATH", format!("{}:{path}", binaries.display()))
+            .env("PATH", format!("{}:{}:{path}", binaries.display(), tools.display()))
             .env("DAYPASS_SERVER", &self.server)
             .stdin(Stdio::null())
             .output()
