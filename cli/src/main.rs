@@ -18,7 +18,6 @@ mod error;
 mod log;
 mod lookup;
 mod output;
-mod policy_wire;
 mod serve;
 
 use clap::Parser as _;

@@ -1,60 +1,20 @@
-//! The read model of requests: every story as it was stored, and columns to find it by.
+//! The read model of requests: every story as it was stored, and columns to find it by. It is filled in [`model`].
 //!
 //! A row of `request` is what queries select on; what is shown and decided is folded from the stored events of
 //! `request_event`, so there is no second form of a request's state that could differ from the log.
 
+mod model;
+
+pub use model::RequestsModel;
+
 use domain::{BatchId, EventId, Person, PersonId, RequestId, Timestamp};
 use event_log::{Position, Revision};
 use journal::{DecodeError, Event, Fact};
-use lifecycle::state::{Phase, Status};
-use lifecycle::{Request, RequestEvent};
-use projection::{Item, Projection, ReadError, ReadModel};
-use rusqlite::{
-    Connection, OptionalExtension as _, Row, Transaction, params, params_from_iter, types::Value,
-};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// How many folded requests are kept while events are applied: what is worked on, not history.
-const FOLDED_MAX: usize = 20_000;
-
-const SCHEMA: &str = "
-CREATE TABLE request (
-    id BLOB PRIMARY KEY,
-    position INTEGER NOT NULL,
-    last_position INTEGER NOT NULL,
-    requester TEXT NOT NULL,
-    raiser TEXT NOT NULL,
-    account TEXT NOT NULL,
-    entitlement TEXT NOT NULL,
-    principal TEXT,
-    batch BLOB,
-    status INTEGER NOT NULL,
-    decide_until INTEGER NOT NULL,
-    by_rule INTEGER NOT NULL,
-    window_end INTEGER,
-    unfinished INTEGER NOT NULL,
-    quarantined INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX request_newest ON request (position DESC);
-CREATE INDEX request_requester ON request (requester, position DESC);
-CREATE INDEX request_raiser ON request (raiser, position DESC);
-CREATE INDEX request_account ON request (account, position DESC);
-CREATE INDEX request_batch ON request (batch) WHERE batch IS NOT NULL;
-CREATE INDEX request_pending ON request (decide_until, id) WHERE status = 1;
-CREATE INDEX request_unfinished ON request (id) WHERE unfinished = 1;
-CREATE INDEX request_changed ON request (last_position);
-CREATE TABLE request_event (
-    request BLOB NOT NULL,
-    revision INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (request, revision)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE decider (person TEXT NOT NULL, request BLOB NOT NULL, PRIMARY KEY (person, request)) STRICT, WITHOUT ROWID;
-CREATE TABLE linked (person TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
-    PRIMARY KEY (person, issuer, subject)) STRICT, WITHOUT ROWID;
-CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
-";
+use lifecycle::Request;
+use lifecycle::state::Status;
+use projection::{Projection, ReadError};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
+use std::collections::BTreeSet;
 
 /// One request with its whole story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,186 +82,6 @@ pub struct Selection {
     pub batch: Option<BatchId>,
     /// Of these statuses; none: all.
     pub statuses: BTreeSet<Status>,
-}
-
-const fn status_number(status: Status) -> i64 {
-    match status {
-        Status::Requested => 1,
-        Status::Rejected => 2,
-        Status::Expired => 3,
-        Status::Approved => 4,
-        Status::Ended => 5,
-    }
-}
-
-/// Fills the read model.
-#[derive(Default)]
-pub struct RequestsModel {
-    folded: BTreeMap<RequestId, Request>,
-}
-
-impl ReadModel for RequestsModel {
-    fn name(&self) -> &'static str {
-        "requests"
-    }
-
-    fn schema(&self) -> &'static str {
-        SCHEMA
-    }
-
-    fn code_revision(&self) -> u32 {
-        1
-    }
-
-    fn forget(&mut self) {
-        self.folded.clear();
-    }
-
-    fn apply(&mut self, tx: &Transaction<'_>, item: &Item) -> rusqlite::Result<()> {
-        match &item.event {
-            Ok(event) => match &event.fact {
-                Fact::Request(fact) => self.apply_request(tx, item, event, fact),
-                Fact::Person(linked) => link(tx, &linked.person, &linked.same_as),
-                Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => Ok(()),
-            },
-            Err(why) => quarantine(tx, item, &why.to_string()),
-        }
-    }
-}
-
-impl RequestsModel {
-    fn apply_request(
-        &mut self,
-        tx: &Transaction<'_>,
-        item: &Item,
-        event: &Event,
-        fact: &RequestEvent,
-    ) -> rusqlite::Result<()> {
-        let Some(id) = request_of(item) else {
-            return quarantine(tx, item, "a request's event in another stream");
-        };
-        let before = match self.folded.remove(&id) {
-            Some(request) => Some(request),
-            None => load(tx, &id).ok().flatten().map(|story| story.request),
-        };
-        let Some(request) = Request::evolve(before, fact, event.at) else {
-            return quarantine(tx, item, "the story does not begin with its raising");
-        };
-        tx.prepare_cached(
-            "INSERT OR IGNORE INTO request_event (request, revision, position, body) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            id.as_bytes(),
-            sql(item.recorded.revision.0),
-            sql(item.recorded.position.0),
-            item.recorded.envelope.body.as_ref()
-        ])?;
-        write_row(tx, &id, &request, sql(item.recorded.position.0))?;
-        if let (
-            RequestEvent::Endorsed(_) | RequestEvent::Approved(_) | RequestEvent::Rejected(_),
-            Some(actor),
-        ) = (fact, &event.actor)
-        {
-            tx.prepare_cached("INSERT OR IGNORE INTO decider (person, request) VALUES (?1, ?2)")?
-                .execute(params![actor.person.id().as_str(), id.as_bytes()])?;
-        }
-        if self.folded.len() >= FOLDED_MAX {
-            self.folded.clear();
-        }
-        self.folded.insert(id, request);
-        Ok(())
-    }
-}
-
-fn request_of(item: &Item) -> Option<RequestId> {
-    match item.recorded.stream.as_str().parse().ok()? {
-        journal::Stream::Request(id) => Some(id),
-        journal::Stream::Assignment(_)
-        | journal::Stream::Policy
-        | journal::Stream::Duty(_)
-        | journal::Stream::Signal(_)
-        | journal::Stream::Person(_) => None,
-    }
-}
-
-/// SQLite's integers are signed; positions and revisions stay far below their limit.
-fn sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn write_row(tx: &Transaction<'_>, id: &RequestId, request: &Request, position: i64) -> rusqlite::Result<()> {
-    let raised = &request.raised;
-    let window_end = request.window().map(|window| window.end().as_millisecond());
-    let unfinished = match &request.phase {
-        Phase::Approved { .. } => true,
-        Phase::Ended { .. } => request.is_closing(),
-        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
-    };
-    tx.prepare_cached(
-        "INSERT INTO request (id, position, last_position, requester, raiser, account, entitlement, principal, batch,
-             status, decide_until, by_rule, window_end, unfinished)
-         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-         ON CONFLICT (id) DO UPDATE SET last_position = ?2, status = ?9, window_end = ?12, unfinished = ?13",
-    )?
-    .execute(params![
-        id.as_bytes(),
-        position,
-        raised.requester.id().as_str(),
-        raised.raiser.person.id().as_str(),
-        raised.target.account().as_str(),
-        raised.target.entitlement().arn(),
-        raised.grounds.principal.as_ref().map(domain::PrincipalId::as_str),
-        raised.batch.as_ref().map(BatchId::as_bytes),
-        status_number(request.status()),
-        request.decide_until().as_millisecond(),
-        raised.grounds.plan.is_none(),
-        window_end,
-        unfinished,
-    ])?;
-    Ok(())
-}
-
-/// A stream with an event that cannot be relied on: no grant rests on it any more, and an SRE must look.
-fn quarantine(tx: &Transaction<'_>, item: &Item, why: &str) -> rusqlite::Result<()> {
-    tracing::error!(
-        stream = %item.recorded.stream, position = item.recorded.position.0, why, "an event cannot be read"
-    );
-    tx.execute(
-        "INSERT OR IGNORE INTO quarantine (stream, position, why) VALUES (?1, ?2, ?3)",
-        params![item.recorded.stream.as_str(), sql(item.recorded.position.0), why],
-    )?;
-    if let Some(id) = request_of(item) {
-        tx.execute(
-            "UPDATE request SET quarantined = 1, last_position = ?2 WHERE id = ?1",
-            params![id.as_bytes(), sql(item.recorded.position.0)],
-        )?;
-    }
-    Ok(())
-}
-
-fn link(tx: &Transaction<'_>, person: &Person, other: &Person) -> rusqlite::Result<()> {
-    let mut insert =
-        tx.prepare_cached("INSERT OR IGNORE INTO linked (person, issuer, subject) VALUES (?1, ?2, ?3)")?;
-    for (of, is) in [(person, other), (other, person)] {
-        insert.execute(params![of.id().as_str(), is.issuer.as_str(), is.subject.as_str()])?;
-    }
-    Ok(())
-}
-
-fn load(connection: &Connection, id: &RequestId) -> Result<Option<Story>, StoryError> {
-    let mut statement = connection
-        .prepare_cached("SELECT body, position FROM request_event WHERE request = ?1 ORDER BY revision")?;
-    let mut rows = statement.query(params![id.as_bytes()])?;
-    let mut events = Vec::new();
-    let mut position = Position::START;
-    while let Some(row) = rows.next()? {
-        events.push(journal::decode(row.get_ref(0)?.as_blob().map_err(|_| StoryError::Damaged)?)?);
-        position = Position(row.get::<_, i64>(1)?.unsigned_abs());
-    }
-    if events.is_empty() {
-        return Ok(None);
-    }
-    Story::fold(events, position).map(Some).ok_or(StoryError::Damaged)
 }
 
 /// The read model of requests, to be asked.
@@ -538,4 +318,35 @@ impl Selection {
         }
         (parts.join(" AND "), values)
     }
+}
+
+fn load(connection: &Connection, id: &RequestId) -> Result<Option<Story>, StoryError> {
+    let mut statement = connection
+        .prepare_cached("SELECT body, position FROM request_event WHERE request = ?1 ORDER BY revision")?;
+    let mut rows = statement.query(params![id.as_bytes()])?;
+    let mut events = Vec::new();
+    let mut position = Position::START;
+    while let Some(row) = rows.next()? {
+        events.push(journal::decode(row.get_ref(0)?.as_blob().map_err(|_| StoryError::Damaged)?)?);
+        position = Position(row.get::<_, i64>(1)?.unsigned_abs());
+    }
+    if events.is_empty() {
+        return Ok(None);
+    }
+    Story::fold(events, position).map(Some).ok_or(StoryError::Damaged)
+}
+
+const fn status_number(status: Status) -> i64 {
+    match status {
+        Status::Requested => 1,
+        Status::Rejected => 2,
+        Status::Expired => 3,
+        Status::Approved => 4,
+        Status::Ended => 5,
+    }
+}
+
+/// SQLite's integers are signed; positions and revisions stay far below their limit.
+fn sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -4,14 +4,13 @@
 //! - `evidence`: who the people of a decision are, and their groups, as they are known at that moment.
 //! - `decision`: one person's yes or no, carried out; `waiting`: what waits for whom, for lists and watches.
 //! - `process/pending`: what nobody has to decide: expiry, approval by rule, the end of requests whose rule is gone.
-//! - `policies`: the policy's own story, for reading and for seeding; `codec`: the API's policy ↔ [`policy::Policy`].
+//! - `policies`: the policy's own story, for reading and for seeding.
 //! - `grpc`: one verb each; `status`: the service's own refusals.
 //!
 //! INVARIANT: a decision rests on policy, directory and groups as they are at that decision, fetched anew for each try;
 //! what cannot be proved is refused, and nothing is written. The rules themselves are `lifecycle`'s and `policy`'s.
 //! Deliberately absent: sockets, threads, engines, AWS.
 
-mod codec;
 mod core;
 mod current;
 mod decision;

@@ -6,12 +6,12 @@ use crate::client::{self, Client, Service};
 use crate::error::Error;
 use crate::output::text::visible;
 use crate::output::{Format, warn};
-use crate::policy_wire;
 use api::approval::v1::{ProposePolicyRequest, policy_service_client::PolicyServiceClient};
 use aws_lc_rs::digest::{SHA256, digest};
 use policy::Policy;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use views::policy_wire;
 
 const EXAMPLES: &str = "\
 Examples:

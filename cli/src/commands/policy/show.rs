@@ -4,9 +4,10 @@ use super::get;
 use crate::arguments::IdPrefix;
 use crate::client::{self, Client};
 use crate::error::Error;
+use crate::lookup;
 use crate::output::{Format, json, print, text};
-use crate::{lookup, policy_wire};
 use api::approval::v1::PolicyRecord;
+use views::policy_wire;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,8 +45,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 /// The policy as a file, with where it stands above it.
 fn file(record: &PolicyRecord) -> Result<String, Error> {
     let policy = record.policy.clone().unwrap_or_default();
-    let policy = policy_wire::read(&policy).map_err(|invalid| {
-        Error::Failed(format!("a policy that this program does not understand: {invalid}"))
+    let policy = policy_wire::read("policy", &policy).map_err(|wrong| {
+        let wrong: Vec<String> = wrong.iter().map(|(field, why)| format!("{field}: {why}")).collect();
+        Error::Failed(format!("a policy that this program does not understand: {}", wrong.join("; ")))
     })?;
     let above: Vec<String> = super::words(record).lines().map(|line| format!("# {line}")).collect();
     // Basic strings of TOML escape control characters, not what turns the direction of writing around.

@@ -1,7 +1,6 @@
 //! `ProposePolicy`.
 
 use super::{event_id, key};
-use crate::codec;
 use crate::core::Core;
 use crate::policies::history::{self, Keep};
 use crate::policies::odd;
@@ -17,7 +16,7 @@ use policy::{Policy, PolicyState};
 use service_runtime::Call;
 use std::collections::BTreeSet;
 use tonic::Status;
-use views::refusal;
+use views::{policy_wire, refusal};
 
 pub(super) async fn propose_policy(
     core: &Core,
@@ -26,11 +25,9 @@ pub(super) async fn propose_policy(
 ) -> Result<ProposePolicyResponse, Status> {
     let key = key(&message.idempotency_key)?;
     let base = event_id("base_event_id", &message.base_event_id)?;
-    let policy = codec::read_policy(
-        "policy",
-        message.policy.as_ref().unwrap_or(&api::approval::v1::Policy::default()),
-    )
-    .map_err(status::wrong_fields)?;
+    let policy =
+        policy_wire::read("policy", message.policy.as_ref().unwrap_or(&api::approval::v1::Policy::default()))
+            .map_err(status::wrong_fields)?;
     let source_digest = source_digest(&message.source_digest, &policy)?;
     let message = ProposePolicyRequest { idempotency_key: String::new(), ..message };
     let command = core.command(call, "propose-policy", key.as_str(), &message)?;

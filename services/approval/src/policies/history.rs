@@ -164,7 +164,7 @@ impl History {
             applied_at: record.applied_at.map(wire::time),
             discarded_at: record.discarded_at.map(wire::time),
             source_digest: record.source_digest.to_vec(),
-            policy: record.policy.as_ref().map(crate::codec::policy),
+            policy: record.policy.as_ref().map(views::policy_wire::write),
         }
     }
 }

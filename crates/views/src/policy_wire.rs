@@ -1,8 +1,9 @@
-//! The API's policy ↔ [`policy::Policy`].
+//! Policies ↔ the messages of the policy service.
 //!
-//! What comes from a caller has passed the constraints of the proto; what those cannot say is told here, every problem at once,
-//! each with the path of its field.
+//! What is read has passed the constraints of the proto; what those cannot say is told here, every problem at once, each with
+//! the path of its field.
 
+use crate::wire;
 use ::api::approval::v1 as api;
 use ::api::approval::v1::PlanSource as Source;
 use ::api::types::v1 as types;
@@ -11,10 +12,9 @@ use policy::{
     ApprovalPolicy, OuScope, PlanSource, Policy, Requesters, RoleSelector, Rule, Settings, Targets,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use views::wire;
 
-/// A policy.
-pub(crate) fn policy(policy: &Policy) -> api::Policy {
+/// A policy, as the API has it.
+pub fn write(policy: &Policy) -> api::Policy {
     api::Policy {
         rules: policy.rules.iter().map(rule).collect(),
         approval_policies: policy.approval_policies.iter().map(approval_policy).collect(),
@@ -83,10 +83,10 @@ fn settings(settings: &Settings) -> api::Settings {
 }
 
 /// A field, by its path, and what is wrong with it.
-pub(crate) type WrongField = (String, String);
+pub type WrongField = (String, String);
 
-/// A policy, from a caller; `path` is the field that it is in. Whether it makes sense is [`Policy::check`]'s to say.
-pub(crate) fn read_policy(path: &str, policy: &api::Policy) -> Result<Policy, Vec<WrongField>> {
+/// A policy that was sent; `path` is the field that it is in. Whether it makes sense is [`Policy::check`]'s to say.
+pub fn read(path: &str, policy: &api::Policy) -> Result<Policy, Vec<WrongField>> {
     let mut reading = Reading::default();
     let rules = policy.rules.iter().enumerate();
     let rules: Vec<_> =
@@ -254,5 +254,67 @@ impl Reading {
                 default.directory_age_max,
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+[settings]
+decide_within = "12h"
+second_administrator = false
+
+[[rules]]
+id = "payments-deploy"
+description = "deployers of payments"
+duration_max = "8h"
+provider = "sts"
+credential_duration_max = "30m"
+plan = "by_approval_policies"
+requesters = { groups = ["corp:payments-engineers"], people = [{ issuer = "https://idp.example", subject = "ada" }] }
+targets = { ous = ["ou-ab12-payments1", { ou = "ou-ab12-shared12", direct = true }], account_tags = { stage = ["prod", "test"] }, roles = ["Deployer", "arn:aws:iam::111122223333:role/Other"] }
+
+[[rules]]
+id = "read-everything"
+duration_max = "1h"
+provider = "identity_center"
+plan = [{ count = 2, groups = ["corp:leads"] }, { count = 1, groups = ["corp:security"] }]
+requesters = { groups = ["corp:engineers"] }
+targets = { all_accounts = true, permission_sets = ["arn:aws:sso:::permissionSet/ssoins-1234/ps-5678"] }
+
+[[rules]]
+id = "sandbox"
+duration_max = "4h"
+provider = "sts"
+plan = "none"
+requesters = { groups = ["corp:engineers"] }
+targets = { accounts = ["111122223333"], roles = ["Sandbox"] }
+
+[[approval_policies]]
+id = "all-of-payments"
+accounts = ["111122223333"]
+ous = ["ou-ab12-payments1"]
+steps = [{ count = 1, groups = ["corp:payments-leads"] }]
+"#;
+
+    #[test]
+    fn a_policy_survives_the_way_to_the_service_and_back() {
+        let policy = Policy::from_toml(FILE).unwrap();
+        assert_eq!(read("policy", &write(&policy)), Ok(policy));
+    }
+
+    #[test]
+    fn settings_that_are_not_sent_are_the_defaults() {
+        assert_eq!(read("policy", &api::Policy::default()), Ok(Policy::default()));
+    }
+
+    #[test]
+    fn a_kind_of_plan_from_the_future_is_not_taken_for_another() {
+        let mut message = write(&Policy::from_toml(FILE).unwrap());
+        message.rules[0].plan_source = 99;
+        let wrong = read("policy", &message).unwrap_err();
+        assert_eq!(wrong[0].0, "policy.rules[0].plan_source");
     }
 }
