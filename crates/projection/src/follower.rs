@@ -153,6 +153,7 @@ impl<M: ReadModel> Follower<M> {
             *applied = position;
             moved
         });
+        self.shared.moved.notify_waiters();
     }
 
     fn note_caught_up(&self, position: Position, target: Position) {

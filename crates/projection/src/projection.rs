@@ -5,6 +5,7 @@ use crate::{Follower, ReadModel};
 use event_log::{EventLog, LogError, Position};
 use rusqlite::Connection;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     /// `None`: in memory, where everyone uses the one connection.
     reader: Mutex<Option<Connection>>,
     pub(crate) applied: watch::Sender<Position>,
+    /// Wakes those who wait for a position, in the order in which they began to: a `watch` wakes in a random one.
+    pub(crate) moved: Notify,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) caught_up: watch::Sender<bool>,
     /// A reader met damage: the file is to be made anew.
@@ -69,6 +72,7 @@ impl Projection {
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             applied: watch::Sender::new(Position::START),
+            moved: Notify::new(),
             health: watch::Sender::new(Health::Idle),
             caught_up: watch::Sender::new(false),
             damaged: Notify::new(),
@@ -97,8 +101,15 @@ impl Projection {
     /// Returns once the event at `position`, and so everything before it, is applied. Never, if the log never gets there:
     /// bound it by the caller's deadline.
     pub async fn wait_for(&self, position: Position) {
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.shared.applied.subscribe().wait_for(|applied| *applied >= position).await;
+        loop {
+            let mut moved = pin!(self.shared.moved.notified());
+            // From here on no move is missed.
+            moved.as_mut().enable();
+            if self.applied() >= position {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// Tells each position that is reached; only the latest is kept.

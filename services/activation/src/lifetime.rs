@@ -23,6 +23,9 @@ pub(crate) const CLOSE: &str = "close";
 /// Why a request of a provider that this release does not serve cannot become active.
 const NOT_SERVED: &str = "ProviderNotServed";
 
+/// Why a request did not become active in whose way nothing stood that is known of: nobody was running, or not for long enough.
+const NOT_IN_TIME: &str = "NotInTime";
+
 impl Core {
     /// Does what is due for one request.
     pub(crate) async fn attend(&self, id: RequestId) -> Result<Next, Fault> {
@@ -66,12 +69,13 @@ impl Core {
         Ok(Next::At(window.end()))
     }
 
-    /// The window is over: elapsed; or failed, if something stood in the way of the access all along.
+    /// The window is over: elapsed; or failed, if the access never came about, because of what stood in the way.
     async fn end_of_window(&self, request: &Request, was_active: bool) -> Result<Next, Fault> {
-        let obstacle = if was_active { None } else { self.obstacle(request).await? };
-        match obstacle {
-            Some(reason) => self.fail(request, reason).await?,
-            None => self.react(request.raised.id, END, access::elapse).await?,
+        if was_active {
+            self.react(request.raised.id, END, access::elapse).await?;
+        } else {
+            let reason = self.obstacle(request).await?.unwrap_or_else(|| NOT_IN_TIME.to_owned());
+            self.fail(request, reason).await?;
         }
         Ok(Next::Idle)
     }

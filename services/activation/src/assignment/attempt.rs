@@ -86,8 +86,12 @@ impl Core {
             return Err(Fault::Behind);
         }
         self.refresh()?;
-        let desired = self.needs(key).await?.any();
-        Ok(desired == (intended.operation == Operation::Create) && self.now() < call.start_before)
+        let needs = self.needs(key).await?;
+        let wanted = match intended.operation {
+            Operation::Create => needs.any(),
+            Operation::Delete => !needs.any() && !needs.unsure,
+        };
+        Ok(wanted && self.now() < call.start_before)
     }
 
     async fn create(&self, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {

@@ -1,11 +1,12 @@
 //! Processes come and go; the log stays.
 
 use crate::house::{HOUR, House, instant, key_of, permission_set, role};
-use aws::Assignments as _;
-use aws::simulated::Operation as AwsOperation;
+use aws::simulated::{Fault, Operation as AwsOperation};
+use aws::{Assignments as _, ErrorKind};
 use domain::SignedDuration;
 use lifecycle::assignment::{AssignmentEvent, Operation};
-use lifecycle::event::ClosedHow;
+use lifecycle::event::{ClosedHow, EndedBecause};
+use lifecycle::state::EndReason;
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_between_approval_and_start_and_between_start_and_end() {
@@ -72,6 +73,39 @@ async fn a_restart_between_attempt_and_call_gives_the_attempt_up_and_tries_again
     house.at(180).await;
     assert!(house.is_active(id).await);
     assert_eq!(house.calls(AwsOperation::Create), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_exists_stays_while_a_restarted_process_does_not_know_the_directory() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    while !house.has(&key) {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    process.kill().await;
+    assert!(!house.is_active(id).await);
+    // Whether the request is still eligible cannot be told before the directory is known.
+    for _ in 0..4 {
+        house.aws.fail_next(AwsOperation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
+    }
+    let _process = house.start().await;
+    house.at(120).await;
+    assert_eq!(house.calls(AwsOperation::Delete), 0);
+    assert!(house.is_active(id).await && house.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_passed_while_nobody_was_there_says_so() {
+    let house = House::new().await;
+    let id = house.grant(&role(), 0, 600).await;
+    house.at(601).await;
+    let _process = house.start().await;
+    house.at(610).await;
+    let because = EndedBecause::Failed { reason: "NotInTime".to_owned() };
+    assert_eq!(house.over(id).await.map(|(why, _)| why), Some(EndReason::Ended(because)));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
 }
 
 #[tokio::test(start_paused = true)]
