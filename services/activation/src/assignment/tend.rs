@@ -63,10 +63,6 @@ impl Core {
             }
             return self.look_and_decide(key, &needs, &loaded).await;
         }
-        if needs.unsure && ledger.presence != Presence::Absent {
-            // A live request may need it: it stays until that can be told, or the window is over.
-            return Ok(Round::Over(self.wake(key, &needs, None)));
-        }
         match (ledger.presence, ledger.fence) {
             (Presence::Ours, _) => self.intend(key, &needs, &loaded, true).await,
             (Presence::Absent | Presence::Standing, None) => self.settled(key, &needs, Some(ledger)).await,
@@ -197,9 +193,16 @@ impl Core {
                     .await?;
             }
         }
+        // One that cannot be closed (its history cannot be read, say) holds up none of the others.
+        let mut held_up = None;
         for request in self.agenda.requests_of(key).iter().filter(|request| request.is_closing()) {
             let how = self.how_closed(key, request, needs, ledger).await?;
-            self.close(request, how).await?;
+            if let Err(fault) = self.close(request, how).await {
+                held_up = held_up.or(Some(fault));
+            }
+        }
+        if let Some(fault) = held_up {
+            return Err(fault);
         }
         let sweep = needs.any().then(|| later(self.now(), self.settings.sweep_interval));
         Ok(Round::Over(self.wake(key, needs, sweep)))

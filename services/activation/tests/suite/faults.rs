@@ -282,3 +282,22 @@ async fn access_whose_history_cannot_be_read_any_more_is_removed_at_its_end_afte
     assert!(!house.has(&key));
     process.kill().await;
 }
+
+/// From the liveness properties: no poison event blocks another request.
+#[tokio::test(start_paused = true)]
+async fn a_history_that_cannot_be_read_holds_up_no_other_request_about_the_same_assignment() {
+    for poisoned in [0, 1] {
+        let house = House::new().await;
+        let process = house.start().await;
+        let ids =
+            [house.grant(&permission_set(), 0, HOUR).await, house.grant(&permission_set(), 0, HOUR).await];
+        house.at(30).await;
+        house.aws.fail_next(AwsOperation::Delete, Fault::Slow(SignedDuration::from_secs(40)));
+        house.at(HOUR + 10).await;
+        house.garble(ids[poisoned]).await;
+        house.at(HOUR + 600).await;
+        assert!(!house.has(&key_of(&permission_set())));
+        assert!(house.closed(ids[1 - poisoned]).await.is_some());
+        process.kill().await;
+    }
+}
