@@ -63,6 +63,10 @@ impl Core {
             }
             return self.look_and_decide(key, &needs, &loaded).await;
         }
+        if needs.unsure && ledger.presence != Presence::Absent {
+            // A live request may need it: it stays until that can be told, or the window is over.
+            return Ok(Round::Over(self.wake(key, &needs, None)));
+        }
         match (ledger.presence, ledger.fence) {
             (Presence::Ours, _) => self.intend(key, &needs, &loaded, true).await,
             (Presence::Absent | Presence::Standing, None) => self.settled(key, &needs, Some(ledger)).await,
