@@ -1,1 +1,133 @@
-//! (empty room)
+//! The simulation: all of Daypass, its people and its AWS on one thread with simulated time, where everything that can go wrong
+//! does, as a seed says. The same seed gives the same trace, byte by byte.
+//!
+//! - [`run`]: one seed to its [`Report`]; [`sweep`]: many seeds on all cores.
+//! - `schedule`, `seams`, `weather`: which task runs next, time and chance, faults;
+//! - `process`: the services, started anew after each crash; `witness`: what the log acknowledged to them;
+//! - `people`, `workload`, `order`, `words`: who wants what, through the services' own APIs, and the trace of it;
+//! - `truth`: the fold of the log; `invariant`: what always holds; [`Plant`]: bugs, to see that it is noticed when it does not.
+//!
+//! INVARIANT: no sockets, threads or machine clock below [`run`]; nothing rests on the order of a hash map or of wake-ups.
+//! docs/simulation.md has the table of invariants.
+
+mod invariant;
+mod order;
+mod people;
+mod plant;
+mod process;
+mod run;
+mod schedule;
+mod seams;
+mod sweep;
+mod trace;
+mod truth;
+mod weather;
+mod witness;
+mod words;
+mod workload;
+
+pub use invariant::Violation;
+pub use plant::Plant;
+pub use sweep::sweep;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Steps of a simulation, unless told otherwise: some 20 minutes of Daypass's life.
+pub const STEPS: u32 = 40;
+
+/// How to simulate.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How many times people and faults have their turn.
+    pub steps: u32,
+    /// A bug.
+    pub plant: Option<Plant>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { steps: STEPS, plant: None }
+    }
+}
+
+/// What happened, in numbers: a simulation in which nothing happens finds nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests that were raised.
+    pub requests: usize,
+    /// Answers that people heard.
+    pub answers: usize,
+    /// Crashes of the process.
+    pub crashes: usize,
+    /// Assignments that came or went.
+    pub changes: usize,
+    /// Polls of tasks.
+    pub polls: u64,
+    /// Events, by stored type.
+    pub types: BTreeMap<&'static str, u32>,
+}
+
+impl Stats {
+    /// Adds another simulation's.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.answers += other.answers;
+        self.crashes += other.crashes;
+        self.changes += other.changes;
+        self.polls += other.polls;
+        for (name, count) in &other.types {
+            *self.types.entry(name).or_default() += count;
+        }
+    }
+}
+
+/// What came of one seed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 of the trace.
+    pub digest: String,
+    /// The trace.
+    pub lines: Vec<String>,
+    /// What did not hold, if anything.
+    pub violation: Option<Violation>,
+    /// In numbers.
+    pub stats: Stats,
+}
+
+/// Simulates one seed.
+pub fn run(seed: u64, config: &Config) -> Report {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let simulated = catch_unwind(AssertUnwindSafe(|| simulate(seed, config, &lines)));
+    let (violation, stats) = simulated.unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str);
+        let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something");
+        (Some(Violation { invariant: "X1", what: format!("panic: {what}") }), Stats::default())
+    });
+    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+    Report { seed, digest: trace::digest(&lines), lines, violation, stats }
+}
+
+fn simulate(seed: u64, config: &Config, lines: &Arc<Mutex<Vec<String>>>) -> (Option<Violation>, Stats) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let what = format!("no runtime: {error}");
+            return (Some(Violation { invariant: "X1", what }), Stats::default());
+        }
+    };
+    runtime.block_on(async {
+        let clock = Arc::new(seams::SimClock::new());
+        let trace = trace::Trace::new(Arc::clone(&clock), Arc::clone(lines));
+        let mut run = run::Run::new(seed, config, clock, trace.clone());
+        let violation = run.steps(config.steps).await.err();
+        if let Some(violation) = &violation {
+            trace.note("VIOLATED", &violation.to_string());
+        }
+        (violation, run.stats())
+    })
+}

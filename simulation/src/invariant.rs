@@ -1,0 +1,32 @@
+//! What always holds. Each invariant is checked as soon as it can be told; the first that does not hold ends the simulation.
+//!
+//! - [`story`]: S4, S6, and the order of events, by each event alone against what was known before it;
+//! - [`effect`]: S1, S2, S3, S7, by each call that AWS got and each change that it made;
+//! - [`durable`]: S5, S8, S9, by the log against what was acknowledged, written in confidence, and shown;
+//! - [`end`]: L1, L2, once faults have healed and time has passed.
+
+pub(crate) mod durable;
+pub(crate) mod effect;
+pub(crate) mod end;
+pub(crate) mod story;
+
+/// An invariant does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which, by its name in the design: `S1`.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+impl Violation {
+    pub(crate) fn new(invariant: &'static str, what: String) -> Self {
+        Self { invariant, what }
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}

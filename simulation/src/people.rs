@@ -1,0 +1,113 @@
+//! The people of the simulation, and the organisation that they are in.
+//!
+//! Mallory requests and approves, Carol requests and administers: those who could decide on what is their own.
+
+use aws::simulated::sample;
+use aws::{Contents, ExternalId, GroupId, User, UserName};
+use domain::{Actor, ActorKind, GroupRef, Invalid, Person, PrincipalId, Timestamp};
+use identity::{AuthError, Caller, DirectoryId};
+use std::collections::BTreeSet;
+
+/// Who vouches for everybody.
+pub(crate) const ISSUER: &str = "https://idp.example";
+
+/// Everybody.
+pub(crate) const NAMES: [&str; 6] = ["ada", "bob", "carol", "dave", "eve", "mallory"];
+
+/// Those who administer.
+pub(crate) const ADMINISTRATORS: [&str; 2] = ["carol", "dave"];
+
+const MALLORY: &str = "00000000-0000-4000-8000-0000000000f6";
+
+/// Groups beyond those of the sample.
+const MORE: [(&str, &str); 4] = [
+    ("mallory", sample::DEVELOPERS),
+    ("mallory", sample::APPROVERS),
+    ("carol", sample::DEVELOPERS),
+    ("dave", sample::APPROVERS),
+];
+
+/// What is made of this crate's own constants.
+#[expect(clippy::expect_used, reason = "constants, and every run uses them all")]
+pub(crate) fn known<T>(made: Result<T, Invalid>) -> T {
+    made.expect("the simulation's constants are well formed")
+}
+
+/// The sample's organisation with these people.
+pub(crate) fn organisation() -> Contents {
+    let mut contents = sample::organisation(ISSUER);
+    let mallory = User {
+        user_name: UserName::new("mallory"),
+        display_name: "Mallory".to_owned(),
+        external_ids: BTreeSet::from([ExternalId { issuer: ISSUER.to_owned(), id: "mallory".to_owned() }]),
+        enabled: true,
+    };
+    contents.users.insert(known(PrincipalId::new(MALLORY)), mallory);
+    for (name, group) in MORE {
+        set_member(&mut contents, name, group, true);
+    }
+    contents
+}
+
+/// Puts someone into a group, or takes them out.
+pub(crate) fn set_member(contents: &mut Contents, name: &str, group: &str, member: bool) {
+    let groups = contents.memberships.entry(principal(name)).or_default();
+    let group = known(GroupId::new(group));
+    if member {
+        groups.insert(group);
+    } else {
+        groups.remove(&group);
+    }
+}
+
+/// Someone's user in Identity Center.
+pub(crate) fn principal(name: &str) -> PrincipalId {
+    known(PrincipalId::new(match name {
+        "ada" => sample::ADA,
+        "bob" => sample::BOB,
+        "carol" => sample::CAROL,
+        "dave" => sample::DAVE,
+        "eve" => sample::EVE,
+        _mallory => MALLORY,
+    }))
+}
+
+/// Whose user this is.
+pub(crate) fn name_of(id: &PrincipalId) -> &'static str {
+    NAMES.into_iter().find(|name| principal(name) == *id).unwrap_or("somebody")
+}
+
+/// Someone, acting.
+pub(crate) fn actor(name: &str) -> Actor {
+    Actor {
+        person: known(Person::new(ISSUER, name)),
+        kind: ActorKind::Human,
+        client_id: Some("simulation".to_owned()),
+        auth_time: None,
+        acr: None,
+    }
+}
+
+/// A group of the directory.
+pub(crate) fn group(name: &str) -> GroupRef {
+    known(GroupRef::new(views::who::IDENTITY_STORE, name))
+}
+
+/// Recognises people: the token is the name.
+#[derive(Debug)]
+pub(crate) struct ByName;
+
+#[async_trait::async_trait]
+impl service_runtime::Authenticate for ByName {
+    async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
+        if !NAMES.contains(&bearer) {
+            return Err(AuthError::Malformed);
+        }
+        Ok(Caller {
+            actor: actor(bearer),
+            groups: None,
+            directory_id: Some(DirectoryId::External(bearer.to_owned())),
+            expires_at: Timestamp::MAX,
+        })
+    }
+}
