@@ -44,6 +44,13 @@ pub struct Call {
     pub trace_parent: Option<TraceParent>,
 }
 
+impl Call {
+    /// The trace context, as events keep it.
+    pub fn trace(&self) -> Option<String> {
+        self.trace_parent.as_ref().map(|trace| trace.as_str().to_owned())
+    }
+}
+
 /// Who makes this call. A request that did not come through the gate has nobody, and is refused.
 pub fn call<T>(request: &tonic::Request<T>) -> Result<&Call, Status> {
     request.extensions().get::<Call>().ok_or_else(|| status::unauthenticated("TOKEN_MISSING", "nobody calls"))

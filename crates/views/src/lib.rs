@@ -6,10 +6,11 @@
 //! - [`requests`]: the read model of requests; [`policy_book`]: the policy that is in force, as fresh as the log;
 //! - [`who`]: from a verified caller to an acting person with groups; [`place`]: what the directory knows of a target;
 //! - [`resource`]: a request as the APIs show it; [`wire`], [`policy_wire`]: values and policies ↔ their messages;
-//! - [`position`], [`page`]: opaque tokens.
+//! - [`position`], [`page`]: opaque tokens; [`answer`]: what services do alike around a call.
 //!
 //! INVARIANT: nothing is decided here, and nothing is written to the log.
 
+pub mod answer;
 pub mod page;
 pub mod place;
 pub mod policy_book;

@@ -44,6 +44,15 @@ pub fn key(question: &[&[u8]], token: &str) -> Result<Option<String>, ForeignPag
     String::from_utf8(key.to_vec()).map(Some).map_err(|_| ForeignPage)
 }
 
+/// The place behind the key that `token` carries, as `read` understands it; `None` for the first page.
+pub fn place<T>(
+    question: &[&[u8]],
+    token: &str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ForeignPage> {
+    key(question, token)?.map(|key| read(&key).ok_or(ForeignPage)).transpose()
+}
+
 fn mark(question: &[&[u8]]) -> [u8; 8] {
     let mut mark = [0u8; 8];
     mark.copy_from_slice(canonical_digest(question.iter().copied()).split_at(8).0);

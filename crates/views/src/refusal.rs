@@ -11,6 +11,7 @@
 //!
 //! `docs/status-codes.md` lists every reason; a test compares.
 
+use crate::page::ForeignPage;
 use crate::place::PlaceUnknown;
 use crate::policy_book::PolicyUnknown;
 use crate::position::TokenError;
@@ -184,6 +185,18 @@ impl Refusal for LoadError {
 /// A position that means nothing here is a wrong field.
 pub fn position(name: &str, error: TokenError) -> Status {
     field(name, error.to_string())
+}
+
+impl From<ForeignPage> for Status {
+    fn from(foreign: ForeignPage) -> Self {
+        field("page_token", foreign.to_string())
+    }
+}
+
+/// The key store cannot be used. Why stays in the log of the service.
+pub fn key_store(error: &dyn std::fmt::Display) -> Status {
+    tracing::error!(%error, "the key store cannot be used");
+    unavailable("KEY_STORE_UNAVAILABLE", "the key store is not available; nothing was done")
 }
 
 /// Why a command has no outcome. Details of faults stay in the log of the service.

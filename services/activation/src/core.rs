@@ -7,19 +7,14 @@ use aws::{Assignments, Sts};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
 use domain::{EventId, RequestId, SignedDuration, Timestamp};
-use event_log::Position;
 use journal::{Fact, Service, Stream};
 use lifecycle::{Rejection, Request, RequestEvent};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::OnceCell;
 use views::Views;
 
 /// Streams whose state is remembered between commands: what is worked on.
 const REMEMBERED_STREAMS_MAX: usize = 20_000;
-
-/// How long the read model may take to show an event that was just written.
-pub(crate) const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What every part shares.
 pub(crate) struct Core {
@@ -60,13 +55,6 @@ impl Core {
     /// Takes up what has changed since the last time.
     pub(crate) fn refresh(&self) -> Result<(), Fault> {
         Ok(self.agenda.refresh(&self.views.requests, self.now())?)
-    }
-
-    /// Whether the read model has reached `position` in time.
-    pub(crate) async fn caught_up_to(&self, position: Position) -> bool {
-        tokio::time::timeout(CATCH_UP_WITHIN, self.views.requests.projection().wait_for(position))
-            .await
-            .is_ok()
     }
 
     /// Writes what the service itself decides about a request, once: every replica gives the event of one `operation` on one

@@ -6,16 +6,17 @@ mod list_active;
 mod revoke_access;
 
 use crate::ActivationService;
-use crate::core::{CATCH_UP_WITHIN, Core};
+use crate::core::Core;
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
-use domain::{EventId, Person, RequestId, SignedDuration};
-use event_log::Position;
+use domain::{Person, RequestId, SignedDuration};
 use lifecycle::Request;
 use policy::{AccountFacts, Settings};
+use service_runtime::Call;
 use tonic::{Response, Status};
+use views::answer::CATCH_UP_WITHIN;
 use views::policy_book::{InForce, PolicyUnknown};
-use views::{PositionToken, Story, Who, refusal, resource};
+use views::{Story, Who, refusal};
 
 #[tonic::async_trait]
 impl Rpcs for ActivationService {
@@ -23,48 +24,32 @@ impl Rpcs for ActivationService {
         &self,
         request: tonic::Request<wire::ListActiveRequest>,
     ) -> Result<Response<wire::ListActiveResponse>, Status> {
-        let caller = Calling::of(&request)?;
-        self.core.list_active(&caller, request.into_inner()).await.map(Response::new)
+        let call = service_runtime::call(&request)?.clone();
+        self.core.list_active(&call, request.into_inner()).await.map(Response::new)
     }
 
     async fn issue_credentials(
         &self,
         request: tonic::Request<wire::IssueCredentialsRequest>,
     ) -> Result<Response<wire::IssueCredentialsResponse>, Status> {
-        let caller = Calling::of(&request)?;
-        self.core.issue_credentials(&caller, request.into_inner()).await.map(Response::new)
+        let call = service_runtime::call(&request)?.clone();
+        self.core.issue_credentials(&call, request.into_inner()).await.map(Response::new)
     }
 
     async fn revoke_access(
         &self,
         request: tonic::Request<wire::RevokeAccessRequest>,
     ) -> Result<Response<wire::RevokeAccessResponse>, Status> {
-        let caller = Calling::of(&request)?;
-        self.core.revoke_access(&caller, request.into_inner()).await.map(Response::new)
+        let call = service_runtime::call(&request)?.clone();
+        self.core.revoke_access(&call, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_assignment(
         &self,
         request: tonic::Request<wire::GetAssignmentRequest>,
     ) -> Result<Response<wire::GetAssignmentResponse>, Status> {
-        let caller = Calling::of(&request)?;
-        self.core.get_assignment(&caller, request.into_inner()).await.map(Response::new)
-    }
-}
-
-/// Who calls, as the gate verified.
-struct Calling {
-    call: service_runtime::Call,
-}
-
-impl Calling {
-    fn of<T>(request: &tonic::Request<T>) -> Result<Self, Status> {
-        Ok(Self { call: service_runtime::call(request)?.clone() })
-    }
-
-    /// The caller's trace, for the events that the call causes.
-    fn trace(&self) -> Option<String> {
-        self.call.trace_parent.as_ref().map(|parent| parent.as_str().to_owned())
+        let call = service_runtime::call(&request)?.clone();
+        self.core.get_assignment(&call, request.into_inner()).await.map(Response::new)
     }
 }
 
@@ -79,12 +64,12 @@ impl Core {
     }
 
     /// The caller with everything that decisions ask about, groups as fresh as the policy wants them.
-    fn who(&self, calling: &Calling, in_force: Option<&InForce>) -> Result<Who, Status> {
+    fn who(&self, call: &Call, in_force: Option<&InForce>) -> Result<Who, Status> {
         let age_max: SignedDuration = in_force.map_or_else(
             || Settings::default().group_age_max,
             |policy| policy.compiled.settings().group_age_max,
         );
-        self.views.who(&calling.call.caller, age_max)
+        self.views.who(&call.caller, age_max)
     }
 
     /// The story of a request that the caller may know of.
@@ -117,48 +102,24 @@ impl Core {
 
     /// Waits until the read model has reached the position that the caller knows of.
     async fn wait_for(&self, token: &str) -> Result<(), Status> {
-        if !token.is_empty() {
-            let position = PositionToken::read(token, self.views.log_id)
-                .map_err(|error| refusal::position("wait_for_position", error))?;
-            if !self.caught_up_to(position).await {
-                return Err(refusal::unavailable(
-                    "READ_MODEL_UNAVAILABLE",
-                    format!("this position is not known here within {CATCH_UP_WITHIN:?}"),
-                ));
-            }
+        if !self.views.reached(token, CATCH_UP_WITHIN).await? {
+            return Err(refusal::unavailable(
+                "READ_MODEL_UNAVAILABLE",
+                format!("this position is not known here within {CATCH_UP_WITHIN:?}"),
+            ));
         }
         self.refresh().map_err(|fault| crate::status::fault(&fault))
-    }
-
-    fn token(&self, position: Position) -> String {
-        PositionToken::new(self.views.log_id, position).to_string()
-    }
-
-    /// A request as the caller is shown it.
-    fn shown(&self, story: &Story) -> api::types::v1::Request {
-        let directory = self.views.directory.snapshot();
-        resource::request(story, directory.as_deref(), Some(self.views.keys.as_ref()), self.now())
     }
 
     /// The id of a command's event, and the digest by which another command under the same key is told.
     fn command(
         &self,
-        calling: &Calling,
+        call: &Call,
         operation: &str,
         key: &str,
         message: &impl prost::Message,
     ) -> Result<command::Command, Status> {
-        let person = &calling.call.caller.actor.person;
-        let personal = self.views.keys.obtain(&person.id()).map_err(|error| {
-            tracing::error!(%error, "the key store cannot be used");
-            refusal::unavailable("KEY_STORE_UNAVAILABLE", "the key store cannot be used now")
-        })?;
-        Ok(command::Command {
-            event_id: EventId::derive(person, operation, key),
-            actor: Some(calling.call.caller.actor.clone()),
-            digest: Some(personal.digest(&message.encode_to_vec())),
-            trace: calling.trace(),
-        })
+        self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec())
     }
 }
 

@@ -3,21 +3,18 @@
 use crate::status::Refused;
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander, Outcome};
-use domain::{Actor, EventId, Person, RequestId, Sealed, Timestamp};
+use domain::{EventId, RequestId, Timestamp};
 use event_log::Position;
 use journal::{Service, Stream};
 use lifecycle::Request;
 use service_runtime::Call;
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::Status;
-use views::{PositionToken, Story, Views, refusal, resource};
+use views::answer::CATCH_UP_WITHIN;
+use views::{Story, Views, refusal};
 
 /// Streams whose state is remembered between commands: requests under decision, and the policy (4 KiB each).
 const REMEMBERED_STREAMS_MAX: usize = 5_000;
-
-/// How long the read model may take to show what the log holds.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What every part shares.
 pub(crate) struct Core {
@@ -49,29 +46,9 @@ impl Core {
         }
     }
 
-    /// Whether the read model has reached `position` in time.
-    pub(crate) async fn caught_up_to(&self, position: Position) -> bool {
-        tokio::time::timeout(CATCH_UP_WITHIN, self.views.requests.projection().wait_for(position))
-            .await
-            .is_ok()
-    }
-
     /// Waits for the position that a caller asks for, if any.
     pub(crate) async fn wait_for(&self, token: &str) -> Result<(), Status> {
-        if token.is_empty() {
-            return Ok(());
-        }
-        let position = self.read_position(token)?;
-        if self.caught_up_to(position).await { Ok(()) } else { Err(behind()) }
-    }
-
-    pub(crate) fn read_position(&self, token: &str) -> Result<Position, Status> {
-        PositionToken::read(token, self.views.log_id)
-            .map_err(|error| refusal::position("wait_for_position", error))
-    }
-
-    pub(crate) fn token(&self, position: Position) -> String {
-        PositionToken::new(self.views.log_id, position).to_string()
+        if self.views.reached(token, CATCH_UP_WITHIN).await? { Ok(()) } else { Err(behind()) }
     }
 
     /// A person's command. `message` is what they sent, without its idempotency key.
@@ -82,32 +59,7 @@ impl Core {
         key: &str,
         message: &impl prost::Message,
     ) -> Result<Command, Status> {
-        let person = &call.caller.actor.person;
-        Ok(Command {
-            event_id: EventId::derive(person, operation, key),
-            actor: Some(call.caller.actor.clone()),
-            digest: Some(self.key_of(person)?.digest(&message.encode_to_vec())),
-            trace: call.trace_parent.as_ref().map(|trace| trace.as_str().to_owned()),
-        })
-    }
-
-    /// A remark, sealed with its writer's key to the event that it belongs to.
-    pub(crate) fn seal(
-        &self,
-        writer: &Actor,
-        event: &EventId,
-        comment: &str,
-    ) -> Result<Option<Sealed>, Status> {
-        if comment.is_empty() {
-            return Ok(None);
-        }
-        let place = resource::comment_place(event);
-        let sealed = self.key_of(&writer.person)?.seal(&place, comment, self.views.entropy.as_ref());
-        sealed.map(Some).map_err(|error| no_key(&error))
-    }
-
-    fn key_of(&self, person: &Person) -> Result<journal::seal::PersonKey, Status> {
-        self.views.keys.obtain(&person.id()).map_err(|error| no_key(&error))
+        self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec())
     }
 
     /// The request as it is after `outcome`, and the position of that.
@@ -116,20 +68,14 @@ impl Core {
         id: &RequestId,
         outcome: Outcome<Request>,
     ) -> Result<(api::types::v1::Request, String), Status> {
-        self.caught_up_to(outcome.position).await;
-        let position = self.token(outcome.position);
+        self.views.caught_up_to(outcome.position).await;
+        let position = self.views.token(outcome.position);
         let story = self.story(id)?.ok_or_else(|| refusal::not_found("request"))?;
-        Ok((self.show(&with_event(story, outcome)), position))
+        Ok((self.views.show(&with_event(story, outcome)), position))
     }
 
     pub(crate) fn story(&self, id: &RequestId) -> Result<Option<Story>, Status> {
         self.views.requests.get(id).map_err(|error| refusal::status(&error))
-    }
-
-    /// The request as the API shows it, to someone who may see it.
-    pub(crate) fn show(&self, story: &Story) -> api::types::v1::Request {
-        let directory = self.views.directory.snapshot();
-        resource::request(story, directory.as_deref(), Some(self.views.keys.as_ref()), self.now())
     }
 
     /// Writes what the service itself decides about a request, once: every replica gives the event of one `verb` on one request
@@ -181,9 +127,4 @@ fn with_event(story: Story, outcome: Outcome<Request>) -> Story {
 
 fn behind() -> Status {
     refusal::unavailable("READ_MODEL_UNAVAILABLE", "the read model is behind the log")
-}
-
-fn no_key(error: &dyn std::fmt::Display) -> Status {
-    tracing::error!(%error, "the key store cannot be used");
-    refusal::unavailable("KEY_STORE_UNAVAILABLE", "the key store is not available; nothing was done")
 }

@@ -99,7 +99,7 @@ pub(crate) fn for_caller(
         evidence::endorsers(&core.views, request, now, in_force.compiled.settings().group_age_max)
             .map_err(|error| refusal::status(&error))?;
     Ok(Some(PendingRequest {
-        request: Some(core.show(story)),
+        request: Some(core.views.show(story)),
         missing: Some(wire::plan(&review::missing(request, &endorsers, &plan))),
         endorsed_by_caller: request.endorsed_by(&identities),
     }))
@@ -108,7 +108,7 @@ pub(crate) fn for_caller(
 /// A request that waits no more, for those who were told that it did.
 pub(crate) fn no_longer(core: &Core, who: &Who, story: &Story) -> PendingRequest {
     PendingRequest {
-        request: Some(core.show(story)),
+        request: Some(core.views.show(story)),
         missing: Some(wire::plan(&Plan::none())),
         endorsed_by_caller: story.request.endorsed_by(&who.acting.identities),
     }

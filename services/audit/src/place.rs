@@ -2,12 +2,11 @@
 
 use crate::AuditService;
 use api::audit::v1::{Place, place};
-use domain::LogId;
 use event_log::{LogError, Position};
 use projection::ReadError;
 use std::time::Duration;
 use tonic::{Code, Status};
-use views::{PositionToken, refusal};
+use views::refusal;
 
 /// How long an answer waits for the index to get somewhere: longer than it ever lags when it is well, and short enough for a
 /// person to try again.
@@ -26,7 +25,7 @@ impl AuditService {
         if token.is_empty() {
             return Ok(());
         }
-        let position = position("wait_for_position", token, self.views.log_id)?;
+        let position = self.views.position("wait_for_position", token)?;
         self.wait_for(position).await
     }
 
@@ -69,7 +68,7 @@ impl AuditService {
     pub(crate) async fn place(&self, name: &str, place: &Place, head: Position) -> Result<Position, Status> {
         match &place.place {
             Some(place::Place::Position(token)) => {
-                let position = position(&format!("{name}.position"), token, self.views.log_id)?;
+                let position = self.views.position(&format!("{name}.position"), token)?;
                 if position > head {
                     return Err(refusal::field(format!("{name}.position"), "is not in the log"));
                 }
@@ -84,15 +83,6 @@ impl AuditService {
             None => Err(refusal::field(name, "must say a position or a time")),
         }
     }
-
-    /// The token of a place.
-    pub(crate) fn token(&self, position: Position) -> String {
-        PositionToken::new(self.views.log_id, position).to_string()
-    }
-}
-
-fn position(name: &str, token: &str, log: LogId) -> Result<Position, Status> {
-    PositionToken::read(token, log).map_err(|error| refusal::position(name, error))
 }
 
 /// The first whole millisecond at or after an instant: events have whole ones, so the same are before both.

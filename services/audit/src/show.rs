@@ -17,7 +17,7 @@ impl AuditService {
         let recorded = &stored.recorded;
         let envelope = stored.envelope.as_ref();
         Event {
-            position: self.token(recorded.position),
+            position: self.views.token(recorded.position),
             stream: recorded.stream.to_string(),
             revision: recorded.revision.0,
             event_id: recorded.envelope.event_id.to_string(),

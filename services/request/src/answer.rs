@@ -8,10 +8,7 @@ use event_log::Position;
 use lifecycle::Request;
 use std::time::Duration;
 use tonic::Status;
-use views::{PositionToken, Story, refusal, resource};
-
-/// How long a repeated command waits for the read model to show what has become of its request.
-const SHOW_WITHIN: Duration = Duration::from_secs(2);
+use views::{Story, refusal};
 
 /// How long a query waits for the position that it names; a caller with less patience has a deadline.
 const REACH_WITHIN: Duration = Duration::from_secs(5);
@@ -34,37 +31,22 @@ impl RequestService {
             }
             (None, None) => return Err(Status::internal("a request without a story")),
         };
-        Ok(Shown { request: self.show(&story), position })
+        Ok(Shown { request: self.views.show(&story), position })
     }
 
     /// The request as the read model has it once that has reached `position`.
     async fn later(&self, id: &RequestId, position: Position) -> Result<Option<Story>, Status> {
-        let requests = &self.views.requests;
-        // Too late is told below: what is known then is shown.
-        let _ = tokio::time::timeout(SHOW_WITHIN, requests.projection().wait_for(position)).await;
-        requests.get(id).map_err(|error| refusal::status(&error))
-    }
-
-    /// A request, to someone who may see it.
-    pub(crate) fn show(&self, story: &Story) -> wire::Request {
-        let directory = self.views.directory.snapshot();
-        resource::request(story, directory.as_deref(), Some(self.views.keys.as_ref()), self.views.clock.now())
-    }
-
-    /// A position of this log, for callers.
-    pub(crate) fn token(&self, position: Position) -> String {
-        PositionToken::new(self.views.log_id, position).to_string()
+        // In time or not: what is known then is shown.
+        self.views.caught_up_to(position).await;
+        self.views.requests.get(id).map_err(|error| refusal::status(&error))
     }
 
     /// Returns once everything up to the position that a query names has been seen.
     pub(crate) async fn reach(&self, token: &str) -> Result<(), Status> {
-        if token.is_empty() {
-            return Ok(());
+        if self.views.reached(token, REACH_WITHIN).await? {
+            Ok(())
+        } else {
+            Err(refusal::unavailable("POSITION_NOT_REACHED", "that position has not been seen here yet"))
         }
-        let position = PositionToken::read(token, self.views.log_id)
-            .map_err(|error| refusal::position("wait_for_position", error))?;
-        tokio::time::timeout(REACH_WITHIN, self.views.requests.projection().wait_for(position)).await.map_err(
-            |_| refusal::unavailable("POSITION_NOT_REACHED", "that position has not been seen here yet"),
-        )
     }
 }

@@ -11,7 +11,6 @@
 
 mod answer;
 mod ask;
-mod call;
 mod deciders;
 mod directory;
 mod entitlements;

@@ -3,7 +3,6 @@
 use crate::RequestService;
 use crate::answer::Shown;
 use crate::ask::Ask;
-use crate::call::Call;
 use crate::deciders::deciders;
 use crate::requester::Requester;
 use crate::status::Refused;
@@ -16,6 +15,7 @@ use lifecycle::event::Grounds;
 use lifecycle::raise::{Limits, Raise};
 use lifecycle::{Rejection, Request, raise};
 use policy::{Ask as PolicyAsk, Match, Settings};
+use service_runtime::Call;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tonic::Status;
@@ -45,7 +45,7 @@ impl RequestService {
             event_id: naming.event,
             actor: Some(call.caller.actor.clone()),
             digest: Some(naming.digest),
-            trace: call.trace.clone(),
+            trace: call.trace(),
         };
         let (ask, naming) = (&ask, &naming);
         let outcome = self

@@ -101,7 +101,7 @@ impl Watch {
         self.stage = if page.next.is_some() {
             Stage::Snapshot(page.next)
         } else {
-            let position = self.service.token(self.seen);
+            let position = self.service.views.token(self.seen);
             self.ready.push_back(WatchRequestsResponse { request: None, caught_up: true, position });
             Stage::Changes
         };
@@ -138,9 +138,9 @@ impl Watch {
 
     fn told(&self, story: &Story) -> WatchRequestsResponse {
         WatchRequestsResponse {
-            request: Some(self.service.show(story)),
+            request: Some(self.service.views.show(story)),
             caught_up: false,
-            position: self.service.token(story.position),
+            position: self.service.views.token(story.position),
         }
     }
 }

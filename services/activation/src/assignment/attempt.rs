@@ -82,7 +82,7 @@ impl Core {
         intended: &Intended,
         call: &aws::Attempt,
     ) -> Result<bool, Fault> {
-        if !self.caught_up_to(intended.position).await {
+        if !self.views.caught_up_to(intended.position).await {
             return Err(Fault::Behind);
         }
         self.refresh()?;

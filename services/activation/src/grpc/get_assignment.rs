@@ -1,12 +1,12 @@
 //! GetAssignment: what the ledger knows of one assignment in AWS.
 
-use super::Calling;
 use crate::assignment::ledger::facts;
 use crate::core::Core;
 use api::activation::v1 as wire;
 use domain::{EventId, PrincipalId, Timestamp};
 use journal::Event;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger, Operation, Presence};
+use service_runtime::Call;
 use std::collections::BTreeMap;
 use tonic::{Code, Status};
 use views::{refusal, wire as values};
@@ -17,11 +17,11 @@ const ATTEMPTS_MAX: usize = 20;
 impl Core {
     pub(super) async fn get_assignment(
         &self,
-        calling: &Calling,
+        call: &Call,
         asked: wire::GetAssignmentRequest,
     ) -> Result<wire::GetAssignmentResponse, Status> {
         let in_force = self.policy().await?;
-        let who = self.who(calling, in_force.as_deref())?;
+        let who = self.who(call, in_force.as_deref())?;
         if !who.is_administrator && !who.is_auditor {
             return Err(refusal::with_reason(
                 Code::PermissionDenied,

@@ -3,7 +3,6 @@
 //! INVARIANT: no credentials leave without the event that says so. What STS made and nobody recorded is dropped here, and dies
 //! by itself, bound to the window.
 
-use super::Calling;
 use crate::core::Core;
 use crate::{session, status};
 use api::activation::v1 as wire;
@@ -14,6 +13,7 @@ use journal::{Fact, Stream};
 use lifecycle::event::CredentialsIssued;
 use lifecycle::{Rejection, Request, access};
 use policy::{AccountFacts, Ask, Denied, Match};
+use service_runtime::Call;
 use tonic::Status;
 use views::policy_book::InForce;
 use views::{Place, Who, refusal, wire as values};
@@ -21,16 +21,16 @@ use views::{Place, Who, refusal, wire as values};
 impl Core {
     pub(super) async fn issue_credentials(
         &self,
-        calling: &Calling,
+        call: &Call,
         mut asked: wire::IssueCredentialsRequest,
     ) -> Result<wire::IssueCredentialsResponse, Status> {
         let id = super::request_id(&asked.request_id)?;
         let key = std::mem::take(&mut asked.idempotency_key);
         let in_force = self.views.policy.current().await.map_err(|unknown| refusal::status(&unknown))?;
-        let who = self.who(calling, Some(&in_force))?;
+        let who = self.who(call, Some(&in_force))?;
         self.story(&who, &id, Some(&in_force))?;
         let operation = format!("issue:{id}");
-        let command = self.command(calling, &operation, &key, &asked)?;
+        let command = self.command(call, &operation, &key, &asked)?;
         let request = self.may_have_credentials(&who, id, &command).await?;
         let rule = self.eligible_now(&who, &request, &in_force)?;
         let issue = IssueId::derive(who.person(), &operation, &key);
@@ -58,7 +58,7 @@ impl Core {
             usable_until: Some(values::time(usable_until.min(credentials.expires_at))),
             session_name: issued.session_name,
             source_identity: issued.source_identity,
-            position: self.token(outcome.position),
+            position: self.views.token(outcome.position),
         })
     }
 

@@ -1,10 +1,10 @@
 //! ListActive: the approved requests that are not over, the first to end first.
 
-use super::Calling;
 use crate::core::Core;
 use api::activation::v1 as wire;
 use domain::{AccountId, RequestId, Timestamp};
 use lifecycle::Request;
+use service_runtime::Call;
 use tonic::{Code, Status};
 use views::{Who, page, refusal};
 
@@ -19,12 +19,12 @@ enum Scope {
 impl Core {
     pub(super) async fn list_active(
         &self,
-        calling: &Calling,
+        call: &Call,
         asked: wire::ListActiveRequest,
     ) -> Result<wire::ListActiveResponse, Status> {
         self.wait_for(&asked.wait_for_position).await?;
         let in_force = self.policy().await?;
-        let who = self.who(calling, in_force.as_deref())?;
+        let who = self.who(call, in_force.as_deref())?;
         let scope = scope(&asked, &who)?;
         let account = match asked.account_id.as_str() {
             "" => None,
@@ -44,10 +44,7 @@ impl Core {
                 }
         };
         let question: [&[u8]; 3] = [b"list_active", &asked.scope.to_be_bytes(), asked.account_id.as_bytes()];
-        let after = page::key(&question, &asked.page_token)
-            .ok()
-            .and_then(|key| key.map_or(Some(None), |key| read_key(&key).map(Some)))
-            .ok_or_else(|| refusal::field("page_token", page::ForeignPage.to_string()))?;
+        let after = page::place(&question, &asked.page_token, read_key)?;
         let size = page::size(asked.page_size);
         let mut rest =
             self.agenda.approved(wanted).into_iter().filter(|place| after.is_none_or(|after| *place > after));
@@ -58,7 +55,7 @@ impl Core {
         let mut requests = Vec::with_capacity(chosen.len());
         for (_, id) in &chosen {
             let story = self.views.requests.get(id).map_err(|error| refusal::status(&error))?;
-            requests.extend(story.map(|story| self.shown(&story)));
+            requests.extend(story.map(|story| self.views.show(&story)));
         }
         Ok(wire::ListActiveResponse { requests, next_page_token: next_page_token.unwrap_or_default() })
     }

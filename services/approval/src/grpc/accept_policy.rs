@@ -44,7 +44,7 @@ pub(super) async fn accept_policy(
     let record = history.find(proposal).ok_or_else(|| refusal::not_found("policy"))?;
     Ok(AcceptPolicyResponse {
         record: Some(history.show(core, record)),
-        position: core.token(outcome.position),
+        position: core.views.token(outcome.position),
     })
 }
 

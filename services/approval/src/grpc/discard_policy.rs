@@ -35,6 +35,6 @@ pub(super) async fn discard_policy(
     let record = history.find(proposal).ok_or_else(|| refusal::not_found("policy"))?;
     Ok(DiscardPolicyResponse {
         record: Some(history.show(core, record)),
-        position: core.token(outcome.position),
+        position: core.views.token(outcome.position),
     })
 }

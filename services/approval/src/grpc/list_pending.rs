@@ -6,8 +6,7 @@ use api::approval::v1::{ListPendingRequest, ListPendingResponse};
 use domain::{Person, RequestId};
 use service_runtime::Call;
 use tonic::Status;
-use views::page::{self, ForeignPage};
-use views::refusal;
+use views::page;
 
 pub(super) async fn list_pending(
     core: &Core,
@@ -18,9 +17,7 @@ pub(super) async fn list_pending(
     let (in_force, who) = super::who(core, call).await?;
     let question = question(who.person());
     let question: Vec<&[u8]> = question.iter().map(Vec::as_slice).collect();
-    let after = page::key(&question, &message.page_token)
-        .and_then(|key| key.map(|key| place(&key).ok_or(ForeignPage)).transpose())
-        .map_err(|error| refusal::field("page_token", error.to_string()))?;
+    let after = page::place(&question, &message.page_token, place)?;
     let found = waiting::page(core, &in_force, &who, after, page::size(message.page_size)).await?;
     let next = found.next.map(|(deadline, id)| page::token(&question, &format!("{deadline} {id}")));
     Ok(ListPendingResponse {

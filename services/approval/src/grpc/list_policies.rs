@@ -5,8 +5,7 @@ use crate::policies::history::{self, Keep};
 use api::approval::v1::{ListPoliciesRequest, ListPoliciesResponse};
 use std::collections::BTreeSet;
 use tonic::Status;
-use views::page::{self, ForeignPage};
-use views::refusal;
+use views::page;
 
 pub(super) async fn list_policies(
     core: &Core,
@@ -16,10 +15,7 @@ pub(super) async fn list_policies(
     let statuses: BTreeSet<i32> = message.statuses.iter().copied().collect();
     let asked: Vec<u8> = statuses.iter().flat_map(|status| status.to_be_bytes()).collect();
     let question: [&[u8]; 2] = [b"policies", &asked];
-    let before = page::key(&question, &message.page_token)
-        .and_then(|key| key.map(|key| key.parse().map_err(|_| ForeignPage)).transpose())
-        .map_err(|error| refusal::field("page_token", error.to_string()))?
-        .unwrap_or(usize::MAX);
+    let before = page::place(&question, &message.page_token, |key| key.parse().ok())?.unwrap_or(usize::MAX);
     let history = history::read(core, Keep::Nothing).await?;
     // A policy keeps its place: the story only grows.
     let mut found = history.records.iter().enumerate().rev().filter(|(place, record)| {

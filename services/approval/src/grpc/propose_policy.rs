@@ -49,7 +49,7 @@ pub(super) async fn propose_policy(
     let directory = core.views.directory.snapshot();
     Ok(ProposePolicyResponse {
         record: Some(history.show(core, record)),
-        position: core.token(position),
+        position: core.views.token(position),
         warnings: directory.map(|directory| odd::warnings(&propose.policy, &directory)).unwrap_or_default(),
     })
 }

@@ -83,7 +83,7 @@ impl Watch {
             self.look_at_all(&core, &in_force, &who).await?;
             if self.policy.is_none() {
                 self.seen = applied;
-                let position = core.token(applied);
+                let position = core.views.token(applied);
                 self.unsent.push_back(WatchPendingResponse { pending: None, caught_up: true, position });
             }
             self.policy = Some(in_force.event);
@@ -141,7 +141,7 @@ impl Watch {
     }
 
     fn tell(&mut self, core: &Core, pending: PendingRequest, position: Position) {
-        let position = core.token(position);
+        let position = core.views.token(position);
         self.unsent.push_back(WatchPendingResponse { pending: Some(pending), caught_up: false, position });
     }
 }

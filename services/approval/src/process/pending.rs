@@ -82,7 +82,7 @@ async fn shown(core: &Core, reactions: &[Reaction]) -> bool {
     let written =
         reactions.iter().filter_map(|(_, reaction)| reaction.as_ref().ok().copied().flatten()).max();
     match written {
-        Some(position) => core.caught_up_to(position).await,
+        Some(position) => core.views.caught_up_to(position).await,
         None => true,
     }
 }

@@ -35,8 +35,13 @@ pub(super) async fn export(
         file.put(&csv::heading());
     }
     let history = service.history(range, filter, accounts).await?;
-    let export =
-        Export { service: service.clone(), history, file, format, complete_to: service.token(range.to) };
+    let export = Export {
+        service: service.clone(),
+        history,
+        file,
+        format,
+        complete_to: service.views.token(range.to),
+    };
     Ok(Box::pin(futures::stream::try_unfold(Some(export), |export| async {
         let Some(mut export) = export else { return Ok(None) };
         Ok(Some(match export.next_chunk().await? {
@@ -69,7 +74,7 @@ impl Export {
             let Some((stored, about)) = self.history.next().await? else {
                 return Ok(self.file.last_chunk());
             };
-            let position = self.service.token(stored.recorded.position);
+            let position = self.service.views.token(stored.recorded.position);
             let text = match self.format {
                 Format::JsonLines => json_lines::line(&stored, &position),
                 Format::Csv => csv::event(&stored, &position, &about),

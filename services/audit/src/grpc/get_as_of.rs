@@ -47,7 +47,7 @@ pub(super) async fn get_as_of(
     Ok(Response::new(GetAsOfResponse {
         requests: vec![service.as_of(&story, at.now)],
         next_page_token: String::new(),
-        position: service.token(at.position),
+        position: service.views.token(at.position),
     }))
 }
 
@@ -55,10 +55,8 @@ async fn list(service: &AuditService, request: &GetAsOfRequest) -> Result<Respon
     let question = question(request);
     let question = [b"as of".as_slice(), &question];
     // The place itself goes from page to page, so that all pages are of the same.
-    let (place, after) = page::key(&question, &request.page_token)
-        .ok()
-        .and_then(|key| key.map_or(Some((None, Position::START)), |key| cursor(&key)))
-        .ok_or_else(|| refusal::field("page_token", page::ForeignPage.to_string()))?;
+    let (place, after) =
+        page::place(&question, &request.page_token, cursor)?.unwrap_or((None, Position::START));
     let at = service.at(request, place).await?;
     let size = page::size(request.page_size);
     let mut held = service.events.held(at.position, after, size + 1).map_err(|error| read_status(&error))?;
@@ -97,7 +95,7 @@ async fn list(service: &AuditService, request: &GetAsOfRequest) -> Result<Respon
     *answer.get_mut() = GetAsOfResponse {
         requests,
         next_page_token: next.unwrap_or_default(),
-        position: service.token(at.position),
+        position: service.views.token(at.position),
     };
     Ok(answer)
 }

@@ -23,10 +23,7 @@ pub(super) async fn list_events(
 ) -> Result<ListEventsResponse, Status> {
     let question = question(request);
     let question = [b"list events".as_slice(), &question];
-    let before = page::key(&question, &request.page_token)
-        .ok()
-        .and_then(|key| key.map(|key| key.parse().map(Position)).transpose().ok())
-        .ok_or_else(|| refusal::field("page_token", page::ForeignPage.to_string()))?;
+    let before = page::place(&question, &request.page_token, |key| key.parse().ok().map(Position))?;
     let time = |name: &str, time: &Option<_>| time.as_ref().map(|time| milliseconds(name, time)).transpose();
     let size = page::size(request.page_size);
     let listing = Listing {

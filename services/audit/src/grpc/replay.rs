@@ -19,7 +19,7 @@ pub(super) async fn replay(
         service: service.clone(),
         history,
         with_envelope: request.with_envelope,
-        complete_to: service.token(range.to),
+        complete_to: service.views.token(range.to),
     };
     Ok(Box::pin(futures::stream::try_unfold(Some(replay), |replay| async {
         let Some(mut replay) = replay else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! Pages of things that have a name and an id: by name, then id.
 
 use tonic::Status;
-use views::{page, refusal};
+use views::page;
 
 /// Something to list.
 pub(super) struct Named<'a, T> {
@@ -42,15 +42,14 @@ pub(super) fn page_of<'a, T>(
     items: impl Iterator<Item = Named<'a, T>>,
     asked: &Asked<'_>,
 ) -> Result<Page<T>, Status> {
-    let wrong = |error: page::ForeignPage| refusal::field("page_token", error.to_string());
-    let after = page::key(&asked.question, asked.token).map_err(wrong)?;
+    let after = page::key(&asked.question, asked.token)?;
     let mut items: Vec<Named<'a, T>> = items.collect();
     items.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
     let start = match after {
         None => 0,
         Some(id) => {
             let last = items.iter().position(|item| item.id == id);
-            last.ok_or_else(|| wrong(page::ForeignPage))?.saturating_add(1)
+            last.ok_or_else(|| page::ForeignPage)?.saturating_add(1)
         }
     };
     let end = start.saturating_add(asked.size);

@@ -2,7 +2,6 @@
 
 use crate::RequestService;
 use crate::answer::Shown;
-use crate::call::Call;
 use crate::raise::Naming;
 use api::request::v1::{CreateRequestsRequest, CreateRequestsResponse, CreateRequestsResult};
 use api::types::v1::Problem;
@@ -25,13 +24,13 @@ pub(crate) async fn call(
     service: &RequestService,
     request: Request<CreateRequestsRequest>,
 ) -> Result<CreateRequestsResponse, Status> {
-    let call = Call::of(&request)?;
+    let call = service_runtime::call(&request)?.clone();
     let CreateRequestsRequest { idempotency_key: key, asks } = request.into_inner();
     let person = &call.caller.actor.person;
     let batch = BatchId::derive(person, "create-batch", &key);
     // Every item answers for the whole batch: with another ask anywhere, it is another command.
     let whole = CreateRequestsRequest { idempotency_key: String::new(), asks: asks.clone() }.encode_to_vec();
-    let digest = service.digest(&call, &whole)?;
+    let digest = service.views.digest(person, &whole)?;
     let namings: Vec<Naming> = (0..asks.len())
         .map(|index| {
             let operation = format!("create-batch:{index}");
@@ -55,7 +54,7 @@ pub(crate) async fn call(
     Ok(CreateRequestsResponse {
         batch_id: batch.to_string(),
         results: outcomes.into_iter().map(result).collect(),
-        position: service.token(last.unwrap_or(Position::START)),
+        position: service.views.token(last.unwrap_or(Position::START)),
     })
 }
 

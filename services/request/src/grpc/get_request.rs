@@ -1,7 +1,6 @@
 //! One request, to those who may know of it.
 
 use crate::RequestService;
-use crate::call::Call;
 use api::request::v1::{GetRequestRequest, GetRequestResponse};
 use domain::RequestId;
 use tonic::{Request, Status};
@@ -11,7 +10,7 @@ pub(crate) async fn call(
     service: &RequestService,
     request: Request<GetRequestRequest>,
 ) -> Result<GetRequestResponse, Status> {
-    let call = Call::of(&request)?;
+    let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let id: RequestId = message.request_id.parse().map_err(refusal::invalid("request_id"))?;
     service.reach(&message.wait_for_position).await?;
@@ -21,7 +20,7 @@ pub(crate) async fn call(
         return Err(refusal::not_found("request"));
     }
     Ok(GetRequestResponse {
-        request: Some(service.show(&story)),
+        request: Some(service.views.show(&story)),
         timeline: if message.with_timeline { service.timeline(&story) } else { Vec::new() },
     })
 }

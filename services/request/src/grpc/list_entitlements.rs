@@ -2,7 +2,6 @@
 
 use crate::RequestService;
 use crate::ask::unless_empty;
-use crate::call::Call;
 use crate::entitlements::{Listing, Place};
 use crate::status::Refused;
 use api::request::v1::{ListEntitlementsRequest, ListEntitlementsResponse};
@@ -14,7 +13,7 @@ pub(crate) async fn call(
     service: &RequestService,
     request: Request<ListEntitlementsRequest>,
 ) -> Result<ListEntitlementsResponse, Status> {
-    let call = Call::of(&request)?;
+    let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let account = unless_empty(&message.account_id).map_err(refusal::invalid("account_id"))?;
     let person = message.on_behalf_of.as_ref().map(wire::read_person).transpose();
@@ -28,8 +27,7 @@ pub(crate) async fn call(
     .encode_to_vec();
     let who_asks = call.caller.actor.person.id();
     let question: [&[u8]; 3] = [b"ListEntitlements", who_asks.as_str().as_bytes(), &asked];
-    let wrong = |error: page::ForeignPage| refusal::field("page_token", error.to_string());
-    let after = page::key(&question, &message.page_token).map_err(wrong)?;
+    let after = page::key(&question, &message.page_token)?;
     service.reach(&message.wait_for_position).await?;
 
     let refused = |refused: Refused| refusal::status(&refused);
@@ -41,7 +39,7 @@ pub(crate) async fn call(
     let directory = place::fresh(&service.views.directory, now, settings.directory_age_max)
         .map_err(|error| refusal::status(&error))?;
     let after =
-        after.map(|key| Place::read(&key, &directory).ok_or_else(|| wrong(page::ForeignPage))).transpose()?;
+        after.map(|key| Place::read(&key, &directory).ok_or_else(|| page::ForeignPage)).transpose()?;
 
     let listing = Listing {
         in_force: &in_force,

@@ -1,35 +1,30 @@
 //! Requests, newest first.
 
 use crate::RequestService;
-use crate::call::Call;
 use crate::filter::Filter;
 use api::request::v1::{ListRequestsRequest, ListRequestsResponse};
 use prost::Message as _;
 use tonic::{Request, Status};
+use views::page;
 use views::requests::Cursor;
-use views::{page, refusal};
 
 pub(crate) async fn call(
     service: &RequestService,
     request: Request<ListRequestsRequest>,
 ) -> Result<ListRequestsResponse, Status> {
-    let call = Call::of(&request)?;
+    let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let asked = message.filter.unwrap_or_default();
     let filter = Filter::read(&asked)?;
     let (person, encoded) = (call.caller.actor.person.id(), asked.encode_to_vec());
     let question: [&[u8]; 3] = [b"ListRequests", person.as_str().as_bytes(), &encoded];
-    let wrong = |error: page::ForeignPage| refusal::field("page_token", error.to_string());
-    let before = match page::key(&question, &message.page_token).map_err(wrong)? {
-        None => None,
-        Some(key) => Some(Cursor(key.parse().map_err(|_| wrong(page::ForeignPage))?)),
-    };
+    let before = page::place(&question, &message.page_token, |key| key.parse().ok().map(Cursor))?;
     service.reach(&message.wait_for_position).await?;
     let viewer = service.viewer(&call.caller).await?;
     filter.check(&viewer)?;
     let page = service.page(&viewer, &filter, before, page::size(message.page_size)).await?;
     Ok(ListRequestsResponse {
-        requests: page.stories.iter().map(|story| service.show(story)).collect(),
+        requests: page.stories.iter().map(|story| service.views.show(story)).collect(),
         next_page_token: page
             .next
             .map(|next| page::token(&question, &next.0.to_string()))

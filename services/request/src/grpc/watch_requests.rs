@@ -1,7 +1,6 @@
 //! Requests as they stand, then every change.
 
 use crate::RequestService;
-use crate::call::Call;
 use crate::filter::Filter;
 use crate::watch;
 use api::request::v1::{WatchRequestsRequest, WatchRequestsResponse};
@@ -12,7 +11,7 @@ pub(crate) async fn call(
     service: &RequestService,
     request: Request<WatchRequestsRequest>,
 ) -> Result<BoxStream<WatchRequestsResponse>, Status> {
-    let call = Call::of(&request)?;
+    let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let filter = Filter::read(&message.filter.unwrap_or_default())?;
     service.reach(&message.wait_for_position).await?;

@@ -3,12 +3,11 @@
 //! Rests on the request alone: neither policy nor directory need be there for someone to ask for less.
 
 use crate::RequestService;
-use crate::call::Call;
 use crate::status::Refused;
 use api::request::v1::{WithdrawRequestRequest, WithdrawRequestResponse};
+use command::CommandError;
 use command::aggregate::RequestAggregate;
-use command::{Command, CommandError};
-use domain::{EventId, RequestId};
+use domain::RequestId;
 use journal::{Fact, Stream};
 use lifecycle::{Rejection, raise};
 use policy::Settings;
@@ -19,17 +18,13 @@ pub(crate) async fn call(
     service: &RequestService,
     request: Request<WithdrawRequestRequest>,
 ) -> Result<WithdrawRequestResponse, Status> {
-    let call = Call::of(&request)?;
+    let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let id: RequestId = message.request_id.parse().map_err(refusal::invalid("request_id"))?;
     let group_age_max = Settings::default().group_age_max;
     let who = service.views.who(&call.caller, group_age_max)?;
-    let command = Command {
-        event_id: EventId::derive(who.person(), &format!("withdraw:{id}"), &message.idempotency_key),
-        actor: Some(call.caller.actor.clone()),
-        digest: Some(service.digest(&call, id.as_bytes())?),
-        trace: call.trace.clone(),
-    };
+    let (operation, key) = (format!("withdraw:{id}"), &message.idempotency_key);
+    let command = service.views.command(&call.caller, call.trace(), &operation, key, id.as_bytes())?;
     let outcome = service
         .commander
         .execute::<RequestAggregate, Refused>(Stream::Request(id), command, |loaded, at| {
@@ -40,7 +35,7 @@ pub(crate) async fn call(
     match outcome {
         Ok(outcome) => {
             let shown = service.shown(id, outcome).await?;
-            let position = service.token(shown.position);
+            let position = service.views.token(shown.position);
             Ok(WithdrawRequestResponse { request: Some(shown.request), position })
         }
         // Somebody else's: whether it is there at all is only for those who may know of it.

@@ -1,0 +1,92 @@
+//! What services do alike around a call: name a command and seal its remark, wait for the log, show a request.
+
+use crate::{PositionToken, Story, Views, refusal, resource};
+use command::Command;
+use domain::{EventId, Person, Sealed};
+use event_log::Position;
+use identity::Caller;
+use journal::seal::PersonKey;
+use std::time::Duration;
+use tonic::Status;
+
+/// How long the read model of requests may take to show what the log holds: longer than it ever lags when it is well.
+pub const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
+
+impl Views {
+    /// The caller's command: the same operation under the same key is the same event. `content` is what they sent, without the
+    /// key, in its canonical form; `trace` is the W3C traceparent of the call.
+    pub fn command(
+        &self,
+        caller: &Caller,
+        trace: Option<String>,
+        operation: &str,
+        key: &str,
+        content: &[u8],
+    ) -> Result<Command, Status> {
+        let person = &caller.actor.person;
+        Ok(Command {
+            event_id: EventId::derive(person, operation, key),
+            actor: Some(caller.actor.clone()),
+            digest: Some(self.digest(person, content)?),
+            trace,
+        })
+    }
+
+    /// The digest of a command, under a key of who gives it: the same command again has the same, another one does not.
+    pub fn digest(&self, giver: &Person, content: &[u8]) -> Result<[u8; 32], Status> {
+        Ok(self.key_of(giver)?.digest(content))
+    }
+
+    /// A remark, sealed with its writer's key to the event that it belongs to; `None` for an empty one.
+    pub fn seal_comment(
+        &self,
+        writer: &Person,
+        event: &EventId,
+        comment: &str,
+    ) -> Result<Option<Sealed>, Status> {
+        if comment.is_empty() {
+            return Ok(None);
+        }
+        let place = resource::comment_place(event);
+        let sealed = self.key_of(writer)?.seal(&place, comment, self.entropy.as_ref());
+        sealed.map(Some).map_err(|error| refusal::key_store(&error))
+    }
+
+    fn key_of(&self, person: &Person) -> Result<PersonKey, Status> {
+        self.keys.obtain(&person.id()).map_err(|error| refusal::key_store(&error))
+    }
+
+    /// The token of a place in the log.
+    pub fn token(&self, position: Position) -> String {
+        PositionToken::new(self.log_id, position).to_string()
+    }
+
+    /// The place that a caller names in the field `name`.
+    pub fn position(&self, name: &str, token: &str) -> Result<Position, Status> {
+        PositionToken::read(token, self.log_id).map_err(|error| refusal::position(name, error))
+    }
+
+    /// Whether the read model has reached `position` in time.
+    pub async fn caught_up_to(&self, position: Position) -> bool {
+        self.reaches(position, CATCH_UP_WITHIN).await
+    }
+
+    /// Whether the read model has reached, in time, what a query says in `wait_for_position`. Nothing is reached at once.
+    pub async fn reached(&self, token: &str, within: Duration) -> Result<bool, Status> {
+        if token.is_empty() {
+            return Ok(true);
+        }
+        let position = self.position("wait_for_position", token)?;
+        Ok(self.reaches(position, within).await)
+    }
+
+    async fn reaches(&self, position: Position, within: Duration) -> bool {
+        tokio::time::timeout(within, self.requests.projection().wait_for(position)).await.is_ok()
+    }
+
+    /// The request as the API shows it, to someone who may see it.
+    pub fn show(&self, story: &Story) -> api::types::v1::Request {
+        let directory = self.directory.snapshot();
+        resource::request(story, directory.as_deref(), Some(self.keys.as_ref()), self.clock.now())
+    }
+}
