@@ -6,5 +6,6 @@ mod as_of;
 mod export;
 mod list;
 mod refusals;
+mod regressions;
 mod replay;
 mod support;
