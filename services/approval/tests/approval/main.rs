@@ -7,4 +7,5 @@ mod house;
 mod policies;
 mod processes;
 mod races;
+mod regressions;
 mod waiting;
