@@ -4,6 +4,7 @@
 mod assignments;
 mod credentials;
 mod faults;
+mod forged;
 mod house;
 mod regressions;
 mod restart;
