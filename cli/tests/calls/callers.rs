@@ -46,18 +46,18 @@ impl Kind {
         Self::Service,
     ];
 
-    /// What they show; everyone's token is their name.
+    /// What they show; everyone's token ends with their name.
     pub(crate) fn token(self) -> Option<&'static str> {
         match self {
             Self::Nobody => None,
-            Self::Requester => Some("ada"),
-            Self::Approver => Some("bob"),
-            Self::OtherApprover => Some("fay"),
-            Self::Auditor => Some("eve"),
-            Self::Administrator => Some("dave"),
-            Self::OtherAdministrator => Some("carol"),
-            Self::Workload => Some("robot"),
-            Self::Service => Some("daypass-activation"),
+            Self::Requester => Some("CANARY-token.ada"),
+            Self::Approver => Some("CANARY-token.bob"),
+            Self::OtherApprover => Some("CANARY-token.fay"),
+            Self::Auditor => Some("CANARY-token.eve"),
+            Self::Administrator => Some("CANARY-token.dave"),
+            Self::OtherAdministrator => Some("CANARY-token.carol"),
+            Self::Workload => Some("CANARY-token.robot"),
+            Self::Service => Some("CANARY-token.daypass-activation"),
         }
     }
 
@@ -88,6 +88,7 @@ pub(crate) struct ByName {
 #[async_trait::async_trait]
 impl Authenticate for ByName {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
+        let bearer = bearer.strip_prefix("CANARY-token.").ok_or(AuthError::BadSignature)?;
         let program = ["robot", "daypass-activation"].contains(&bearer);
         let claimed = (bearer == "fay").then(|| GroupRef::new("corp", "other-approvers").unwrap());
         Ok(Caller {

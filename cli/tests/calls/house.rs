@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::service::Routes;
 use views::{Authorities, PolicyBook, Requests, RequestsModel, Views};
 
@@ -38,7 +39,7 @@ const POLICY: &str = include_str!("policy.toml");
 const BEGINNING: i64 = 1_800_000_000;
 
 /// How long to wait for what happens by itself, in tokio's time.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 struct PausedClock {
     began: Instant,
@@ -75,6 +76,8 @@ impl DirectoryGroups for GroupsOfDirectory {
 /// Everything in one process, and running.
 pub(crate) struct House {
     pub(crate) guarded: Guarded,
+    pub(crate) log: MemoryLog,
+    pub(crate) aws: Arc<SimulatedAws>,
     asked: AtomicU64,
     _running: JoinSet<()>,
 }
@@ -83,9 +86,11 @@ impl House {
     pub(crate) async fn new() -> Self {
         let clock: SharedClock = Arc::new(PausedClock { began: Instant::now() });
         let entropy: SharedEntropy = Arc::new(Counted::default());
-        let aws = Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), Behaviour::default(), ISSUER));
+        let aws =
+            Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), Behaviour::default(), ISSUER));
         let log_id = uuid::Uuid::from_u128(7);
-        let log: Arc<dyn EventLog> = Arc::new(MemoryLog::with_id(log_id));
+        let memory = MemoryLog::with_id(log_id);
+        let log: Arc<dyn EventLog> = Arc::new(memory.clone());
         let (projection, requests_follower) =
             Projection::open(None, RequestsModel::default(), Arc::clone(&log)).unwrap();
         let pace = RefreshPace::default();
@@ -110,7 +115,7 @@ impl House {
         let request = RequestService::new(views.clone());
         let approval = ApprovalService::new(views.clone());
         let settings = activation::Settings::default();
-        let activation = ActivationService::new(views.clone(), aws.clone(), aws, settings);
+        let activation = ActivationService::new(views.clone(), aws.clone(), aws.clone(), settings);
         let (audit, events_follower) = AuditService::open(views.clone(), None).unwrap();
         approval.seed(POLICY, seeder()).await.unwrap();
         let mut routes = Routes::default();
@@ -118,7 +123,7 @@ impl House {
         approval.add_to(&mut routes);
         activation.add_to(&mut routes);
         audit.add_to(&mut routes);
-        let expires_at = clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
+        let expires_at = clock.now().checked_add(SignedDuration::from_hours(72)).unwrap();
         let gate = Gate::new(Arc::new(ByName { expires_at }), roles, clock)
             .with_directory(Arc::new(GroupsOfDirectory(views)));
         let mut running = JoinSet::new();
@@ -127,8 +132,8 @@ impl House {
         running.spawn(async move { approval.run(CancellationToken::new()).await });
         running.spawn(async move { activation.run(CancellationToken::new()).await });
         running.spawn(async move { directory.run(|error| panic!("{error}")).await });
-        let guarded = Guarded::new(routes, &gate, Duration::from_secs(60));
-        Self { guarded, asked: AtomicU64::new(0), _running: running }
+        let guarded = Guarded::new(routes, &gate, Duration::from_mins(1));
+        Self { guarded, log: memory, aws, asked: AtomicU64::new(0), _running: running }
     }
 
     /// A key that nothing was asked with before.
@@ -136,16 +141,31 @@ impl House {
         format!("key-{}", self.asked.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A call that is answered.
-    async fn done<A: Message + Default>(&self, path: &str, kind: Kind, message: &impl Message) -> A {
+    /// A call, and what came of it.
+    pub(crate) async fn tried<A: Message + Default>(
+        &self,
+        path: &str,
+        kind: Kind,
+        message: &impl Message,
+    ) -> Result<A, Status> {
         let method = api::method(path).unwrap();
-        let answer = raw::call(&self.guarded, method, kind, message.encode_to_vec()).await;
-        let answer = answer.unwrap_or_else(|status| panic!("{path} as {kind:?}: {status:?}"));
-        A::decode(answer.unwrap().as_slice()).unwrap()
+        let answer = raw::call(&self.guarded, method, kind, message.encode_to_vec()).await?;
+        Ok(A::decode(answer.unwrap().as_slice()).unwrap())
+    }
+
+    /// A call that is answered.
+    pub(crate) async fn done<A: Message + Default>(
+        &self,
+        path: &str,
+        kind: Kind,
+        message: &impl Message,
+    ) -> A {
+        let answer = self.tried(path, kind, message).await;
+        answer.unwrap_or_else(|status| panic!("{path} as {kind:?}: {status:?}"))
     }
 
     /// Ada asks.
-    async fn ask(&self, ask: wire::Ask) -> String {
+    pub(crate) async fn ask(&self, ask: wire::Ask) -> String {
         let message = request_api::CreateRequestRequest { idempotency_key: self.key(), ask: Some(ask) };
         let path = "/daypass.request.v1.RequestService/CreateRequest";
         let answer: request_api::CreateRequestResponse = self.done(path, Kind::Requester, &message).await;
@@ -153,7 +173,7 @@ impl House {
     }
 
     /// The request, once everything up to `position` is known.
-    async fn seen(&self, id: &str, position: &str) -> wire::Request {
+    pub(crate) async fn seen(&self, id: &str, position: &str) -> wire::Request {
         let message = request_api::GetRequestRequest {
             request_id: id.to_owned(),
             with_timeline: false,
@@ -165,7 +185,7 @@ impl House {
     }
 
     /// Ada asks, Bob agrees, and the access exists.
-    async fn active(&self, ask: wire::Ask) -> String {
+    pub(crate) async fn active(&self, ask: wire::Ask) -> String {
         let id = self.ask(ask).await;
         let message = approval_api::ApproveRequest {
             idempotency_key: self.key(),
@@ -201,7 +221,7 @@ impl House {
     }
 
     /// The policy in force.
-    async fn policy(&self) -> approval_api::PolicyRecord {
+    pub(crate) async fn policy(&self) -> approval_api::PolicyRecord {
         let message = approval_api::GetPolicyRequest::default();
         let path = "/daypass.approval.v1.PolicyService/GetPolicy";
         let answer: approval_api::GetPolicyResponse = self.done(path, Kind::Auditor, &message).await;

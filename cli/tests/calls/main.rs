@@ -8,4 +8,6 @@ mod callers;
 mod house;
 mod messages;
 mod raw;
+mod regressions;
+mod secrets;
 mod wrong_values;

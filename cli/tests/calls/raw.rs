@@ -27,7 +27,7 @@ pub(crate) async fn call(
 
 /// Messages as they are on the wire.
 #[derive(Clone, Copy, Debug)]
-struct Bytes;
+pub(crate) struct Bytes;
 
 impl Codec for Bytes {
     type Encode = Vec<u8>;
