@@ -74,7 +74,7 @@ async fn without_a_token_nothing_is_answered() {
     let house = House::new().await;
     let given = house.given().await;
     for method in METHODS {
-        let message = messages::message(method.path, &given);
+        let message = messages::message(method, &given);
         let answer = raw::call(&house.guarded, method, Kind::Nobody, message).await;
         assert_eq!(verdict(&answer), (Code::Unauthenticated, "TOKEN_MISSING".to_owned()), "{}", method.path);
     }
@@ -92,7 +92,7 @@ async fn the_gate_lets_in_whom_the_descriptor_names_and_nobody_else() {
             let answer = raw::call(&house.guarded, method, kind, malformed).await;
             let at_the_gate = verdict(&answer) == refused;
             assert_ne!(at_the_gate, kind.may_call(method), "{} as {kind:?}: {answer:?}", method.path);
-            let message = messages::message(method.path, &given);
+            let message = messages::message(method, &given);
             if at_the_gate {
                 let answer = raw::call(&house.guarded, method, kind, message).await;
                 assert_eq!(verdict(&answer), refused, "{} as {kind:?}", method.path);
@@ -112,13 +112,17 @@ async fn behind_the_gate_everyone_gets_what_is_theirs() {
         for (kind, expected) in Kind::KNOWN.into_iter().zip(expected) {
             assert_eq!(kind.may_call(method), expected.is_some(), "the table disagrees: {path} as {kind:?}");
             let Some(expected) = expected else { continue };
-            let message = messages::message(path, &given);
+            let message = messages::message(method, &given);
             let answer = raw::call(&house.guarded, method, kind, message).await;
             let (code, reason) = verdict(&answer);
             if code != *expected || reason == "ACCESS_DENIED" {
                 wrong.push(format!("{path} as {kind:?}: {expected:?} expected, but {answer:?}"));
             }
-            given = if answer.is_ok() { house.given().await } else { messages::Given { key: house.key(), ..given } };
+            given = if answer.is_ok() {
+                house.given().await
+            } else {
+                messages::Given { key: house.key(), ..given }
+            };
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -130,7 +134,7 @@ async fn what_is_planned_says_so_to_those_who_may_call_it() {
     let given = house.given().await;
     for method in METHODS.iter().filter(|method| method.planned) {
         for kind in Kind::KNOWN.into_iter().filter(|kind| kind.may_call(method)) {
-            let answer = raw::call(&house.guarded, method, kind, messages::message(method.path, &given)).await;
+            let answer = raw::call(&house.guarded, method, kind, messages::message(method, &given)).await;
             assert_eq!(verdict(&answer).0, Code::Unimplemented, "{} as {kind:?}: {answer:?}", method.path);
         }
     }

@@ -37,7 +37,10 @@ pub(crate) fn role(account: &str) -> wire::Ask {
 fn ask(account: &str, entitlement_arn: String) -> wire::Ask {
     wire::Ask {
         target: Some(wire::Target { account_id: account.to_owned(), entitlement_arn }),
-        window: Some(wire::AskedWindow { start: None, duration: Some(Duration { seconds: 1_800, nanos: 0 }) }),
+        window: Some(wire::AskedWindow {
+            start: None,
+            duration: Some(Duration { seconds: 1_800, nanos: 0 }),
+        }),
         justification: "the pager went off".to_owned(),
         ..wire::Ask::default()
     }
@@ -67,13 +70,25 @@ fn everything() -> request::RequestFilter {
     request::RequestFilter { scope: request::RequestScope::All.into(), ..request::RequestFilter::default() }
 }
 
-/// The message for the method at `path`; of lists, all that there is.
-pub(crate) fn message(path: &str, given: &Given) -> Vec<u8> {
+/// The message for `method`; of lists, all that there is.
+pub(crate) fn message(method: &api::Method, given: &Given) -> Vec<u8> {
+    let made = match method.service {
+        "daypass.activation.v1.ActivationService" => of_activation(method.name, given),
+        "daypass.approval.v1.ApprovalService" => of_approval(method.name, given),
+        "daypass.approval.v1.PolicyService" => of_policy(method.name, given),
+        "daypass.audit.v1.AuditService" => of_audit(method.name, given),
+        "daypass.request.v1.DirectoryService" => of_directory(method.name),
+        "daypass.request.v1.RequestService" => of_request(method.name, given),
+        "daypass.request.v1.SignalService" => of_signal(method.name, given),
+        _ => None,
+    };
+    made.unwrap_or_else(|| panic!("{} has no message here: say what a good call of it is", method.path))
+}
+
+fn of_activation(method: &str, given: &Given) -> Option<Vec<u8>> {
     let key = || given.key.clone();
-    let pending = || given.pending.clone();
-    let policy = || given.policy.policy.clone();
-    match path {
-        "/daypass.activation.v1.ActivationService/AbandonAssignment" => {
+    Some(match method {
+        "AbandonAssignment" => {
             let key = Some(assignment());
             activation::AbandonAssignmentRequest {
                 idempotency_key: given.key.clone(),
@@ -82,177 +97,188 @@ pub(crate) fn message(path: &str, given: &Given) -> Vec<u8> {
             }
             .encode_to_vec()
         }
-        "/daypass.activation.v1.ActivationService/GetAssignment" => {
+        "GetAssignment" => {
             activation::GetAssignmentRequest { key: Some(assignment()), wait_for_position: String::new() }
                 .encode_to_vec()
         }
-        "/daypass.activation.v1.ActivationService/IssueCredentials" => activation::IssueCredentialsRequest {
+        "IssueCredentials" => activation::IssueCredentialsRequest {
             idempotency_key: key(),
             request_id: given.role.clone(),
             duration: None,
         }
         .encode_to_vec(),
-        "/daypass.activation.v1.ActivationService/ListActive" => activation::ListActiveRequest {
+        "ListActive" => activation::ListActiveRequest {
             scope: activation::ActiveScope::All.into(),
             ..activation::ListActiveRequest::default()
         }
         .encode_to_vec(),
-        "/daypass.activation.v1.ActivationService/OpenConsole" => activation::OpenConsoleRequest {
+        "OpenConsole" => activation::OpenConsoleRequest {
             idempotency_key: key(),
             request_id: given.role.clone(),
             destination: String::new(),
         }
         .encode_to_vec(),
-        "/daypass.activation.v1.ActivationService/Reconcile" => {
-            activation::ReconcileRequest { idempotency_key: key(), key: None }.encode_to_vec()
-        }
-        "/daypass.activation.v1.ActivationService/RevokeAccess" => activation::RevokeAccessRequest {
+        "Reconcile" => activation::ReconcileRequest { idempotency_key: key(), key: None }.encode_to_vec(),
+        "RevokeAccess" => activation::RevokeAccessRequest {
             idempotency_key: key(),
             request_id: given.role.clone(),
             comment: String::new(),
         }
         .encode_to_vec(),
-        "/daypass.activation.v1.ActivationService/WatchActive" => activation::WatchActiveRequest {
+        "WatchActive" => activation::WatchActiveRequest {
             scope: activation::ActiveScope::All.into(),
             wait_for_position: String::new(),
         }
         .encode_to_vec(),
+        _ => return None,
+    })
+}
 
-        "/daypass.approval.v1.ApprovalService/Approve" => approval::ApproveRequest {
+fn of_approval(method: &str, given: &Given) -> Option<Vec<u8>> {
+    let key = || given.key.clone();
+    let pending = || given.pending.clone();
+    Some(match method {
+        "Approve" => approval::ApproveRequest {
             idempotency_key: key(),
             request_id: pending(),
             comment: "fine".to_owned(),
         }
         .encode_to_vec(),
-        "/daypass.approval.v1.ApprovalService/ListPending" => {
-            approval::ListPendingRequest::default().encode_to_vec()
-        }
-        "/daypass.approval.v1.ApprovalService/Reject" => approval::RejectRequest {
+        "ListPending" => approval::ListPendingRequest::default().encode_to_vec(),
+        "Reject" => approval::RejectRequest {
             idempotency_key: key(),
             request_id: pending(),
             comment: "not now".to_owned(),
         }
         .encode_to_vec(),
-        "/daypass.approval.v1.ApprovalService/ReviewAfterTheFact" => approval::ReviewAfterTheFactRequest {
+        "ReviewAfterTheFact" => approval::ReviewAfterTheFactRequest {
             idempotency_key: key(),
             request_id: pending(),
             verdict: wire::Verdict::Justified.into(),
             comment: String::new(),
         }
         .encode_to_vec(),
-        "/daypass.approval.v1.ApprovalService/WatchPending" => {
-            approval::WatchPendingRequest::default().encode_to_vec()
-        }
+        "WatchPending" => approval::WatchPendingRequest::default().encode_to_vec(),
+        _ => return None,
+    })
+}
 
-        "/daypass.approval.v1.PolicyService/AcceptPolicy" => approval::AcceptPolicyRequest {
+fn of_policy(method: &str, given: &Given) -> Option<Vec<u8>> {
+    let key = || given.key.clone();
+    let policy = || given.policy.policy.clone();
+    Some(match method {
+        "AcceptPolicy" => approval::AcceptPolicyRequest {
             idempotency_key: key(),
             proposal_event_id: given.proposal.clone(),
         }
         .encode_to_vec(),
-        "/daypass.approval.v1.PolicyService/BacktestPolicy" => {
+        "BacktestPolicy" => {
             approval::BacktestPolicyRequest { policy: policy(), from: None, to: None }.encode_to_vec()
         }
-        "/daypass.approval.v1.PolicyService/CheckPolicy" => {
-            approval::CheckPolicyRequest { policy: policy() }.encode_to_vec()
-        }
-        "/daypass.approval.v1.PolicyService/DiscardPolicy" => approval::DiscardPolicyRequest {
+        "CheckPolicy" => approval::CheckPolicyRequest { policy: policy() }.encode_to_vec(),
+        "DiscardPolicy" => approval::DiscardPolicyRequest {
             idempotency_key: key(),
             proposal_event_id: given.proposal.clone(),
         }
         .encode_to_vec(),
-        "/daypass.approval.v1.PolicyService/GetPolicy" => {
-            approval::GetPolicyRequest::default().encode_to_vec()
-        }
-        "/daypass.approval.v1.PolicyService/ListPolicies" => {
-            approval::ListPoliciesRequest::default().encode_to_vec()
-        }
-        "/daypass.approval.v1.PolicyService/PlanPolicy" => {
-            approval::PlanPolicyRequest { policy: policy() }.encode_to_vec()
-        }
-        "/daypass.approval.v1.PolicyService/ProposePolicy" => proposal(key(), &given.policy).encode_to_vec(),
+        "GetPolicy" => approval::GetPolicyRequest::default().encode_to_vec(),
+        "ListPolicies" => approval::ListPoliciesRequest::default().encode_to_vec(),
+        "PlanPolicy" => approval::PlanPolicyRequest { policy: policy() }.encode_to_vec(),
+        "ProposePolicy" => proposal(key(), &given.policy).encode_to_vec(),
+        _ => return None,
+    })
+}
 
-        "/daypass.audit.v1.AuditService/ExplainDecision" => {
-            audit::ExplainDecisionRequest { request_id: pending() }.encode_to_vec()
-        }
-        "/daypass.audit.v1.AuditService/Export" => audit::ExportRequest {
+fn of_audit(method: &str, given: &Given) -> Option<Vec<u8>> {
+    let pending = || given.pending.clone();
+    Some(match method {
+        "ExplainDecision" => audit::ExplainDecisionRequest { request_id: pending() }.encode_to_vec(),
+        "Export" => audit::ExportRequest {
             format: audit::ExportFormat::JsonLines.into(),
             ..audit::ExportRequest::default()
         }
         .encode_to_vec(),
-        "/daypass.audit.v1.AuditService/GetAsOf" => audit::GetAsOfRequest {
+        "GetAsOf" => audit::GetAsOfRequest {
             at: Some(audit::Place {
                 place: Some(audit::place::Place::Time(Timestamp { seconds: 1_800_000_000, nanos: 0 })),
             }),
             ..audit::GetAsOfRequest::default()
         }
         .encode_to_vec(),
-        "/daypass.audit.v1.AuditService/GetTreeHead" => audit::GetTreeHeadRequest {}.encode_to_vec(),
-        "/daypass.audit.v1.AuditService/ListEvents" => audit::ListEventsRequest::default().encode_to_vec(),
-        "/daypass.audit.v1.AuditService/ListSessionActivity" => {
-            audit::ListSessionActivityRequest { request_id: pending(), page_size: 0, page_token: String::new() }
-                .encode_to_vec()
-        }
-        "/daypass.audit.v1.AuditService/ProveConsistency" => {
-            audit::ProveConsistencyRequest { from_size: 1, to_size: 2 }.encode_to_vec()
-        }
-        "/daypass.audit.v1.AuditService/ProveInclusion" => {
-            audit::ProveInclusionRequest { event_id: given.policy.policy_event_id.clone(), tree_size: 1 }.encode_to_vec()
-        }
-        "/daypass.audit.v1.AuditService/Replay" => audit::ReplayRequest::default().encode_to_vec(),
-
-        "/daypass.request.v1.DirectoryService/GetDirectory" => {
-            request::GetDirectoryRequest::default().encode_to_vec()
-        }
-        "/daypass.request.v1.DirectoryService/ListAccounts" => {
-            request::ListAccountsRequest::default().encode_to_vec()
-        }
-        "/daypass.request.v1.DirectoryService/ListGroups" => {
-            request::ListGroupsRequest::default().encode_to_vec()
-        }
-        "/daypass.request.v1.DirectoryService/ListPeople" => {
-            request::ListPeopleRequest::default().encode_to_vec()
-        }
-        "/daypass.request.v1.DirectoryService/ListPermissionSets" => {
-            request::ListPermissionSetsRequest::default().encode_to_vec()
-        }
-
-        "/daypass.request.v1.RequestService/CreateRequest" => request::CreateRequestRequest {
-            idempotency_key: key(),
-            ask: Some(read_only(sample::WEB_PROD)),
+        "GetTreeHead" => audit::GetTreeHeadRequest {}.encode_to_vec(),
+        "ListEvents" => audit::ListEventsRequest::default().encode_to_vec(),
+        "ListSessionActivity" => audit::ListSessionActivityRequest {
+            request_id: pending(),
+            page_size: 0,
+            page_token: String::new(),
         }
         .encode_to_vec(),
-        "/daypass.request.v1.RequestService/CreateRequests" => request::CreateRequestsRequest {
+        "ProveConsistency" => audit::ProveConsistencyRequest { from_size: 1, to_size: 2 }.encode_to_vec(),
+        "ProveInclusion" => {
+            audit::ProveInclusionRequest { event_id: given.policy.policy_event_id.clone(), tree_size: 1 }
+                .encode_to_vec()
+        }
+        "Replay" => audit::ReplayRequest::default().encode_to_vec(),
+        _ => return None,
+    })
+}
+
+fn of_directory(method: &str) -> Option<Vec<u8>> {
+    Some(match method {
+        "GetDirectory" => request::GetDirectoryRequest::default().encode_to_vec(),
+        "ListAccounts" => request::ListAccountsRequest::default().encode_to_vec(),
+        "ListGroups" => request::ListGroupsRequest::default().encode_to_vec(),
+        "ListPeople" => request::ListPeopleRequest::default().encode_to_vec(),
+        "ListPermissionSets" => request::ListPermissionSetsRequest::default().encode_to_vec(),
+        _ => return None,
+    })
+}
+
+fn of_request(method: &str, given: &Given) -> Option<Vec<u8>> {
+    let key = || given.key.clone();
+    let pending = || given.pending.clone();
+    Some(match method {
+        "CreateRequest" => {
+            request::CreateRequestRequest { idempotency_key: key(), ask: Some(read_only(sample::WEB_PROD)) }
+                .encode_to_vec()
+        }
+        "CreateRequests" => request::CreateRequestsRequest {
             idempotency_key: key(),
             asks: vec![read_only(sample::WEB_PROD), role(sample::WEB_PROD)],
         }
         .encode_to_vec(),
-        "/daypass.request.v1.RequestService/ExplainRequest" => request::ExplainRequestRequest {
+        "ExplainRequest" => request::ExplainRequestRequest {
             ask: Some(read_only(sample::WEB_PROD)),
             wait_for_position: String::new(),
         }
         .encode_to_vec(),
-        "/daypass.request.v1.RequestService/GetRequest" => request::GetRequestRequest {
+        "GetRequest" => request::GetRequestRequest {
             request_id: pending(),
             with_timeline: true,
             wait_for_position: String::new(),
         }
         .encode_to_vec(),
-        "/daypass.request.v1.RequestService/ListEntitlements" => {
-            request::ListEntitlementsRequest::default().encode_to_vec()
-        }
-        "/daypass.request.v1.RequestService/ListRequests" => request::ListRequestsRequest {
+        "ListEntitlements" => request::ListEntitlementsRequest::default().encode_to_vec(),
+        "ListRequests" => request::ListRequestsRequest {
             filter: Some(everything()),
             ..request::ListRequestsRequest::default()
         }
         .encode_to_vec(),
-        "/daypass.request.v1.RequestService/WatchRequests" => {
+        "WatchRequests" => {
             request::WatchRequestsRequest { filter: Some(everything()), wait_for_position: String::new() }
                 .encode_to_vec()
         }
-        "/daypass.request.v1.RequestService/WithdrawRequest" => {
+        "WithdrawRequest" => {
             request::WithdrawRequestRequest { idempotency_key: key(), request_id: pending() }.encode_to_vec()
         }
-        "/daypass.request.v1.SignalService/IngestSignal" => request::IngestSignalRequest {
+        _ => return None,
+    })
+}
+
+fn of_signal(method: &str, given: &Given) -> Option<Vec<u8>> {
+    let key = || given.key.clone();
+    Some(match method {
+        "IngestSignal" => request::IngestSignalRequest {
             idempotency_key: key(),
             source: "tickets".to_owned(),
             source_id: "OPS-1".to_owned(),
@@ -261,6 +287,6 @@ pub(crate) fn message(path: &str, given: &Given) -> Vec<u8> {
             ..request::IngestSignalRequest::default()
         }
         .encode_to_vec(),
-        other => panic!("{other} has no message here: say what a good call of it is, and who may make it"),
-    }
+        _ => return None,
+    })
 }

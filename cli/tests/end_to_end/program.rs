@@ -1,0 +1,84 @@
+//! One process of Daypass, which can be killed and started again on its configuration.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+use test_servers::process::{Process, StartError};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// How often a start is tried when something else holds the port for a moment.
+const START_TRIES: usize = 5;
+
+/// A program that serves.
+pub(crate) struct Program {
+    name: &'static str,
+    arguments: Vec<PathBuf>,
+    address: String,
+    process: Option<Process>,
+}
+
+impl Program {
+    /// `name` with these arguments, which will answer at `address`. Does not run yet.
+    pub(crate) fn new(name: &'static str, arguments: Vec<PathBuf>, address: String) -> Self {
+        Self { name, arguments, address, process: None }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Starts the process; it may not be ready yet.
+    pub(crate) fn launch(&mut self) {
+        let mut command = Command::new(program(self.name));
+        command.args(&self.arguments).env_remove("DAYPASS_CONFIG");
+        self.process = Some(Process::spawn(self.name, &mut command, TempDir::new().unwrap()).unwrap());
+    }
+
+    /// Waits until the process, which was launched, says by `grpc.health.v1` that it is ready. Nobody needs a token for that.
+    pub(crate) async fn until_ready(&mut self) {
+        for tried in 1.. {
+            let address = self.address.clone();
+            let ready = || is_ready(address.clone());
+            match self.process.as_mut().unwrap().until(ready).await {
+                Ok(()) => return,
+                Err(StartError::Ended { log, .. })
+                    if tried < START_TRIES && log.contains("cannot listen") =>
+                {
+                    self.launch();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// SIGKILL: no goodbye, nothing is written any more.
+    pub(crate) fn kill(&mut self) {
+        self.process.take().unwrap().kill();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// What it wrote last, for the message of a failing test.
+    pub(crate) fn log_tail(&self) -> String {
+        let tail = self.process.as_ref().map(Process::log_tail).unwrap_or_default();
+        format!("--- {}\n{tail}\n", self.name)
+    }
+}
+
+async fn is_ready(address: String) -> bool {
+    let Ok(channel) = Endpoint::from_shared(address).unwrap().connect().await else { return false };
+    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+}
+
+/// A program of this workspace, as it was built.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_daypass")).with_file_name(name);
+    assert!(path.exists(), "{} is not there: run `cargo build --workspace --bins` first", path.display());
+    path
+}
