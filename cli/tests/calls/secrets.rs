@@ -138,7 +138,7 @@ async fn the_main_job_and_what_goes_wrong(
     house.agree(Kind::Approver, &assigned).await.unwrap();
     let role = house.raised(messages::role(sample::WEB_PROD)).await;
     house.agree(Kind::Approver, &role).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let mut issued =
         vec![house.issue(&role, "first").await.unwrap(), house.issue(&role, "second").await.unwrap()];
     house.stop(requester, &role).await.unwrap();
