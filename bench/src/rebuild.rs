@@ -82,6 +82,7 @@ async fn story(log: Arc<dyn EventLog>, number: u64) -> Result<(), Failed> {
         id,
         requester: person.clone(),
         raiser: actor.clone(),
+        raiser_principal: None,
         target: Target::parse("111111111111", "arn:aws:sso:::permissionSet/ssoins-1/ps-1")?,
         asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
         ticket: None,

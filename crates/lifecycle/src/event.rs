@@ -46,6 +46,8 @@ pub struct Requested {
     pub requester: Person,
     /// Who raised it: the requester, or someone for them.
     pub raiser: Actor,
+    /// The raiser's user in Identity Center, where it was known.
+    pub raiser_principal: Option<PrincipalId>,
     /// What, and where.
     pub target: Target,
     /// For how long, from when.

@@ -4,7 +4,8 @@ use crate::Rejection;
 use crate::event::{Grounds, RequestEvent, Requested};
 use crate::state::{Acting, Phase, Request};
 use domain::{
-    Actor, AskedWindow, BatchId, Person, RequestId, Sealed, SignedDuration, Target, Ticket, Timestamp,
+    Actor, AskedWindow, BatchId, Person, PrincipalId, RequestId, Sealed, SignedDuration, Target, Ticket,
+    Timestamp,
 };
 
 /// Limits that apply to every request; from the policy's settings.
@@ -47,6 +48,8 @@ pub struct Raise<'a> {
     pub requester: Person,
     /// Who raises it.
     pub raiser: Actor,
+    /// The raiser's user in Identity Center.
+    pub raiser_principal: Option<PrincipalId>,
     /// What, and where.
     pub target: Target,
     /// For how long, from when.
@@ -109,6 +112,7 @@ pub fn raise(command: Raise<'_>) -> Result<RequestEvent, Rejection> {
         id: command.id,
         requester: command.requester,
         raiser: command.raiser,
+        raiser_principal: command.raiser_principal,
         target: command.target,
         asked: command.asked,
         ticket: command.ticket,

@@ -324,7 +324,7 @@ impl Request {
     /// Whether the person behind `identities` requested or raised it.
     pub fn involves(&self, identities: &Identities) -> bool {
         identities.same_as(&self.raised.requester, self.raised.grounds.principal.as_ref())
-            || identities.people.contains(&self.raised.raiser.person)
+            || identities.same_as(&self.raised.raiser.person, self.raised.raiser_principal.as_ref())
     }
 
     /// Whether the person behind `identities` agreed before.

@@ -6,7 +6,7 @@
 
 use crate::check::Problem;
 use crate::model::{Policy, Rule};
-use domain::{Actor, EventId, Person, RuleId};
+use domain::{Actor, EventId, Person, PrincipalId, RuleId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Open proposals at one time; those that became stale count until they are discarded.
@@ -35,6 +35,8 @@ pub struct Proposed {
     pub policy: Policy,
     /// Who wants it.
     pub author: Actor,
+    /// Their user in Identity Center, where it was known: the same user under two identities is one person.
+    pub author_principal: Option<PrincipalId>,
     /// What it was read from.
     pub source_digest: SourceDigest,
 }
@@ -50,6 +52,8 @@ pub struct Applied {
     pub policy: Policy,
     /// Who proposed it, or seeded it.
     pub author: Actor,
+    /// Their user in Identity Center, where it was known.
+    pub author_principal: Option<PrincipalId>,
     /// Who accepted it, if that was not its author.
     pub second: Option<Actor>,
     /// What it was read from.
@@ -71,7 +75,16 @@ pub struct PolicyState {
     started: bool,
     applied: Option<(EventId, Policy)>,
     proposals: BTreeMap<EventId, Proposed>,
-    authors: BTreeMap<RuleId, Person>,
+    authors: BTreeMap<RuleId, Author>,
+}
+
+/// Who last changed what a rule decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Author {
+    /// The identity that acted.
+    pub person: Person,
+    /// Their user in Identity Center, where it was known.
+    pub principal: Option<PrincipalId>,
 }
 
 /// Asks for another policy.
@@ -83,6 +96,8 @@ pub struct Propose {
     pub policy: Policy,
     /// Who asks.
     pub author: Actor,
+    /// Their user in Identity Center.
+    pub author_principal: Option<PrincipalId>,
     /// What it was read from.
     pub source_digest: SourceDigest,
 }
@@ -96,6 +111,8 @@ pub struct Accept {
     pub by: Actor,
     /// Other identifiers of the same human.
     pub linked: BTreeSet<Person>,
+    /// Their user in Identity Center.
+    pub principal: Option<PrincipalId>,
 }
 
 /// Gives up or refuses a proposal; any administrator may.
@@ -184,27 +201,31 @@ impl PolicyState {
     }
 
     /// Who last changed what each rule decides.
-    pub fn authors(&self) -> &BTreeMap<RuleId, Person> {
+    pub fn authors(&self) -> &BTreeMap<RuleId, Author> {
         &self.authors
     }
 
     /// Whether `requester` is who last changed `rule`. Such a person needs another's approval to use it: a plan that needs
     /// nobody is then no plan. Ask for each linked identifier.
     pub fn author_uses_own_rule(&self, rule: &RuleId, requester: &Person) -> bool {
-        self.authors.get(rule) == Some(requester)
+        self.authors.get(rule).is_some_and(|author| author.person == *requester)
     }
 
     fn base(&self) -> Option<EventId> {
         self.applied.as_ref().map(|(id, _)| *id)
     }
 
-    fn authors_after(&self, applied: &Applied) -> BTreeMap<RuleId, Person> {
+    fn authors_after(&self, applied: &Applied) -> BTreeMap<RuleId, Author> {
         let before: BTreeMap<&RuleId, &Rule> =
             self.applied.iter().flat_map(|(_, policy)| &policy.rules).map(|rule| (&rule.id, rule)).collect();
         let author_of = |rule: &Rule| {
             let unchanged = before.get(&rule.id).is_some_and(|old| decides_the_same(old, rule));
             let author = self.authors.get(&rule.id).filter(|_| unchanged);
-            (rule.id.clone(), author.unwrap_or(&applied.author.person).clone())
+            let new = || Author {
+                person: applied.author.person.clone(),
+                principal: applied.author_principal.clone(),
+            };
+            (rule.id.clone(), author.cloned().unwrap_or_else(new))
         };
         applied.policy.rules.iter().map(author_of).collect()
     }
@@ -237,6 +258,7 @@ pub fn propose(state: &PolicyState, command: Propose) -> Result<PolicyEvent, Rej
         base: command.base,
         policy,
         author: command.author,
+        author_principal: command.author_principal,
         source_digest: command.source_digest,
     }))
 }
@@ -252,7 +274,8 @@ pub fn accept(state: &PolicyState, command: Accept) -> Result<PolicyEvent, Rejec
         return Err(Rejection::StaleBase { applied: state.base() });
     }
     let author = &proposed.author.person;
-    let own = command.by.person == *author || command.linked.contains(author);
+    let same_user = command.principal.is_some() && command.principal == proposed.author_principal;
+    let own = same_user || command.by.person == *author || command.linked.contains(author);
     if own && state.second_administrator() {
         return Err(Rejection::NotAnotherPerson);
     }
@@ -262,6 +285,7 @@ pub fn accept(state: &PolicyState, command: Accept) -> Result<PolicyEvent, Rejec
         proposal: Some(command.proposal),
         policy: proposed.policy.clone(),
         author: proposed.author.clone(),
+        author_principal: proposed.author_principal.clone(),
         second: (!own).then_some(command.by),
         source_digest: proposed.source_digest,
     }))
@@ -290,6 +314,7 @@ pub fn seed(state: &PolicyState, command: Seed) -> Result<PolicyEvent, Rejection
         proposal: None,
         policy,
         author: command.author,
+        author_principal: None,
         second: None,
         source_digest: command.source_digest,
     }))

@@ -28,10 +28,11 @@ impl InForce {
     /// `directory` knows to be the same user. Such a person needs another's approval to use it.
     pub fn wrote(&self, rule: &RuleId, identities: &Identities, directory: Option<&Directory>) -> bool {
         self.state.authors().get(rule).is_some_and(|author| {
-            let user = directory.and_then(|directory| {
-                directory.user_by_external_id(author.issuer.as_str(), author.subject.as_str()).ok()
+            let looked_up = directory.and_then(|directory| {
+                let (issuer, subject) = (author.person.issuer.as_str(), author.person.subject.as_str());
+                directory.user_by_external_id(issuer, subject).ok()
             });
-            identities.same_as(author, user)
+            identities.same_as(&author.person, author.principal.as_ref().or(looked_up))
         })
     }
 }

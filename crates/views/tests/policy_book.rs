@@ -25,6 +25,7 @@ fn applied() -> Event {
         trace: None,
         command_digest: None,
         fact: Fact::Policy(PolicyEvent::Applied(Applied {
+            author_principal: None,
             base: None,
             proposal: None,
             policy: Policy::default(),

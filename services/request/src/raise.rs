@@ -88,6 +88,7 @@ impl RequestService {
             id: naming.request,
             requester: requester.person.clone(),
             raiser: who.acting.actor.clone(),
+            raiser_principal: who.principal().cloned(),
             target: ask.target.clone(),
             asked: ask.window,
             ticket: ask.ticket.clone(),

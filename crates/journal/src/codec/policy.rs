@@ -40,6 +40,7 @@ impl Stored for Proposed {
             policy: Some(self.policy.store()),
             author: Some(self.author.store()),
             source_digest: self.source_digest.to_vec(),
+            author_principal_id: text(self.author_principal.as_ref()),
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -47,6 +48,7 @@ impl Stored for Proposed {
             base: empty_as_none(&proto.base_event_id, "base_event_id")?,
             policy: load_set(proto.policy, "policy")?,
             author: load_set(proto.author, "author")?,
+            author_principal: empty_as_none(&proto.author_principal_id, "author_principal_id")?,
             source_digest: load_digest(&proto.source_digest)?,
         })
     }
@@ -62,6 +64,7 @@ impl Stored for Applied {
             author: Some(self.author.store()),
             accepted_by: self.second.as_ref().map(Stored::store),
             source_digest: self.source_digest.to_vec(),
+            author_principal_id: text(self.author_principal.as_ref()),
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -70,6 +73,7 @@ impl Stored for Applied {
             proposal: empty_as_none(&proto.proposal_event_id, "proposal_event_id")?,
             policy: load_set(proto.policy, "policy")?,
             author: load_set(proto.author, "author")?,
+            author_principal: empty_as_none(&proto.author_principal_id, "author_principal_id")?,
             second: proto.accepted_by.map(Stored::load).transpose()?,
             source_digest: load_digest(&proto.source_digest)?,
         })

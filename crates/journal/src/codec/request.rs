@@ -72,6 +72,7 @@ impl Stored for Requested {
             batch_id: text(self.batch.as_ref()),
             decide_by: Some(store_time(self.decide_by)),
             grounds: Some(self.grounds.store()),
+            raiser_principal_id: text(self.raiser_principal.as_ref()),
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -79,6 +80,7 @@ impl Stored for Requested {
             id: read(&proto.request_id, "request_id")?,
             requester: load_set(proto.requester, "requester")?,
             raiser: load_set(proto.raiser, "raiser")?,
+            raiser_principal: empty_as_none(&proto.raiser_principal_id, "raiser_principal_id")?,
             target: load_set(proto.target, "target")?,
             asked: load_set(proto.asked, "asked")?,
             ticket: empty_as_none(&proto.ticket, "ticket")?,

@@ -138,6 +138,7 @@ fn requested() -> Requested {
         id: request(),
         requester: person("ada"),
         raiser: Actor { kind: ActorKind::Workload, ..actor("itsm") },
+        raiser_principal: Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000003").unwrap()),
         target: target(),
         asked: AskedWindow { start: Some(at(3_600)), duration: hours(2) },
         ticket: Some(Ticket::new("OPS-1234").unwrap()),
@@ -250,12 +251,14 @@ fn assignment_facts() -> Vec<AssignmentEvent> {
 fn policy_facts() -> Vec<PolicyEvent> {
     vec![
         PolicyEvent::Proposed(Proposed {
+            author_principal: Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000003").unwrap()),
             base: Some(id("base")),
             policy: policy(),
             author: actor("carol"),
             source_digest: [3; 32],
         }),
         PolicyEvent::Applied(Applied {
+            author_principal: Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000003").unwrap()),
             base: Some(id("base")),
             proposal: Some(id("proposal")),
             policy: policy(),

@@ -137,7 +137,7 @@ fn nobody_decides_on_their_own_under_a_linked_identity_or_the_same_user() {
 
 #[test]
 fn nobody_decides_on_what_they_raised_for_another() {
-    let raised_by_eve = Requested { raiser: human("eve"), ..requested() };
+    let raised_by_eve = Requested { raiser: human("eve"), raiser_principal: None, ..requested() };
     for who in [acting("eve"), linked("eve2", &["eve"])] {
         given(pending(raised_by_eve.clone()))
             .when(|request| approve(request, yes(who.clone(), &["approvers"], 100)))

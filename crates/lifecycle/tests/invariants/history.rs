@@ -229,6 +229,7 @@ fn ask() -> impl Strategy<Value = Requested> {
             decide_by: at(decide_by),
             grounds: Grounds { plan, provider, ..grounds() },
             raiser,
+            raiser_principal: None,
             emergency,
             ..requested()
         },

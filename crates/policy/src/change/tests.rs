@@ -63,6 +63,7 @@ fn seeded(policy: &Policy) -> PolicyEvent {
 
 fn proposed(base: Option<u8>, policy: &Policy, author: &str) -> PolicyEvent {
     PolicyEvent::Proposed(Proposed {
+        author_principal: None,
         base: base.map(event_id),
         policy: policy.clone(),
         author: human(author),
@@ -78,6 +79,7 @@ fn applied(
     second: Option<&str>,
 ) -> PolicyEvent {
     PolicyEvent::Applied(Applied {
+        author_principal: None,
         base: base.map(event_id),
         proposal: Some(event_id(proposal)),
         policy: policy.clone(),
@@ -93,12 +95,13 @@ fn propose_as(
     base: Option<u8>,
     policy: Policy,
 ) -> Result<PolicyEvent, Rejection> {
-    let command = Propose { base: base.map(event_id), policy, author, source_digest: [1; 32] };
+    let command =
+        Propose { base: base.map(event_id), policy, author, author_principal: None, source_digest: [1; 32] };
     propose(state, command)
 }
 
 fn accept_as(state: &PolicyState, by: Actor, proposal: u8) -> Result<PolicyEvent, Rejection> {
-    let command = Accept { proposal: event_id(proposal), by, linked: BTreeSet::new() };
+    let command = Accept { proposal: event_id(proposal), by, linked: BTreeSet::new(), principal: None };
     accept(state, command)
 }
 
@@ -121,7 +124,12 @@ fn the_author_cannot_accept_their_own_change() {
 #[test]
 fn the_author_cannot_accept_their_own_change_under_a_linked_identifier() {
     let state = given(&[seeded(&policy(&[])), proposed(Some(1), &policy(&[rule("a", 1)]), "ada")]);
-    let command = Accept { proposal: event_id(2), by: human("ada.admin"), linked: [person("ada")].into() };
+    let command = Accept {
+        proposal: event_id(2),
+        by: human("ada.admin"),
+        linked: [person("ada")].into(),
+        principal: None,
+    };
     assert_eq!(accept(&state, command), Err(Rejection::NotAnotherPerson));
 }
 
@@ -258,7 +266,29 @@ fn who_changes_what_a_rule_decides_becomes_its_author_and_who_mends_its_wording_
     let a = RuleId::new("a").unwrap();
     let mut events =
         vec![applied(None, 9, &first, "ada", Some("bob")), applied(Some(1), 9, &worded, "bob", Some("ada"))];
-    assert_eq!(given(&events).authors().get(&a), Some(&person("ada")));
+    assert_eq!(given(&events).authors().get(&a).map(|author| &author.person), Some(&person("ada")));
     events.push(applied(Some(2), 9, &longer, "bob", Some("ada")));
-    assert_eq!(given(&events).authors().get(&a), Some(&person("bob")));
+    assert_eq!(given(&events).authors().get(&a).map(|author| &author.person), Some(&person("bob")));
+}
+
+#[test]
+fn the_same_user_under_another_identity_is_no_second_person() {
+    let user = domain::PrincipalId::new("aaaa").unwrap();
+    let state = given(&[seeded(&policy(&[rule("a", 1)]))]);
+    let command = Propose {
+        base: Some(event_id(1)),
+        policy: policy(&[rule("b", 1)]),
+        author: human("ada"),
+        author_principal: Some(user.clone()),
+        source_digest: [1; 32],
+    };
+    let event = propose(&state, command).unwrap();
+    let proposed = state.evolve(event_id(2), &event);
+    let command = Accept {
+        proposal: event_id(2),
+        by: human("ada.elsewhere"),
+        linked: BTreeSet::new(),
+        principal: Some(user),
+    };
+    assert_eq!(accept(&proposed, command), Err(Rejection::NotAnotherPerson));
 }

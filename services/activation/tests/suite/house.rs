@@ -153,6 +153,7 @@ impl House {
     /// Applies a policy.
     pub(crate) async fn apply(&self, text: &str) {
         let applied = policy::change::Applied {
+            author_principal: None,
             base: *self.policy_event.lock().unwrap(),
             proposal: None,
             policy: Policy::from_toml(text).unwrap(),
@@ -248,6 +249,7 @@ impl House {
         let raised = Requested {
             id,
             raiser: human("ada"),
+            raiser_principal: None,
             target: target.clone(),
             asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
             ticket: None,

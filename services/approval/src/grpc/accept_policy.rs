@@ -35,7 +35,8 @@ pub(super) async fn accept_policy(
             let state = loaded.state.clone().unwrap_or_default();
             let mut linked = linked.clone();
             linked.extend(same_user(&core.views, &state, proposal, principal.as_ref()));
-            let accept = Accept { proposal, by: caller.actor.clone(), linked };
+            let principal = principal.clone();
+            let accept = Accept { proposal, by: caller.actor.clone(), linked, principal };
             Ok(Fact::Policy(change::accept(&state, accept)?))
         })
         .await

@@ -16,7 +16,7 @@ use policy::{Policy, PolicyState};
 use service_runtime::Call;
 use std::collections::BTreeSet;
 use tonic::Status;
-use views::{policy_wire, refusal};
+use views::{policy_wire, refusal, who};
 
 pub(super) async fn propose_policy(
     core: &Core,
@@ -31,7 +31,9 @@ pub(super) async fn propose_policy(
     let source_digest = source_digest(&message.source_digest, &policy)?;
     let message = ProposePolicyRequest { idempotency_key: String::new(), ..message };
     let command = core.command(call, "propose-policy", key.as_str(), &message)?;
-    let propose = Propose { base, policy, author: call.caller.actor.clone(), source_digest };
+    let author_principal = who::principal_of_caller(&core.views.directory, &call.caller).unwrap_or_default();
+    let author = call.caller.actor.clone();
+    let propose = Propose { base, policy, author, author_principal, source_digest };
     let proposed = core
         .commander
         .execute::<PolicyAggregate, PolicyRefused>(Stream::Policy, command, |loaded, _| {
@@ -77,7 +79,7 @@ async fn apply(core: &Core, call: &Call, key: &str, proposal: EventId) -> Result
         .commander
         .execute::<PolicyAggregate, PolicyRefused>(Stream::Policy, command, |loaded, _| {
             let state = loaded.state.clone().unwrap_or_default();
-            let accept = Accept { proposal, by: by.clone(), linked: BTreeSet::new() };
+            let accept = Accept { proposal, by: by.clone(), linked: BTreeSet::new(), principal: None };
             Ok(Fact::Policy(change::accept(&state, accept)?))
         })
         .await;

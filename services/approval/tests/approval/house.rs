@@ -359,6 +359,7 @@ impl House {
             id,
             requester,
             raiser,
+            raiser_principal: None,
             target: target.clone(),
             asked,
             ticket: None,
@@ -441,7 +442,13 @@ impl House {
         let base = self.views.policy.current().await.unwrap().event;
         let policy = Policy::from_toml(toml).unwrap();
         let source_digest = policy.digest();
-        let propose = Propose { base: Some(base), policy, author: human(author), source_digest };
+        let propose = Propose {
+            base: Some(base),
+            policy,
+            author: human(author),
+            author_principal: None,
+            source_digest,
+        };
         let proposed = commander
             .execute::<PolicyAggregate, change::Rejection>(
                 Stream::Policy,
@@ -452,8 +459,12 @@ impl House {
             )
             .await
             .unwrap();
-        let accept =
-            Accept { proposal: proposed.event.id, by: human(person("dave")), linked: BTreeSet::new() };
+        let accept = Accept {
+            proposal: proposed.event.id,
+            by: human(person("dave")),
+            linked: BTreeSet::new(),
+            principal: None,
+        };
         let applied = commander
             .execute::<PolicyAggregate, change::Rejection>(
                 Stream::Policy,

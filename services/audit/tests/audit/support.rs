@@ -245,6 +245,7 @@ impl World {
             id,
             requester: person(requester),
             raiser: human(requester),
+            raiser_principal: None,
             target: role(account),
             asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
             ticket: Some(Ticket::new("OPS-1234").unwrap()),

@@ -179,6 +179,7 @@ impl World {
                 let base = loaded.state.as_ref().and_then(|state| state.applied()).map(|(id, _)| id);
                 policy.check().map_err(change::Rejection::Invalid)?;
                 Ok(Fact::Policy(policy::PolicyEvent::Applied(change::Applied {
+                    author_principal: None,
                     base,
                     proposal: None,
                     policy: policy.clone().sorted(),
