@@ -79,9 +79,9 @@ impl Command {
         match self {
             Self::Request(arguments) => finish(arguments.output, request::run(*arguments)).await,
             Self::Entitlements(arguments) => finish(arguments.output, entitlements::run(*arguments)).await,
-            Self::List(arguments) => finish(arguments.output, list::run(*arguments)).await,
+            Self::List(arguments) => finish(arguments.listing.output, list::run(*arguments)).await,
             Self::Show(arguments) => finish(arguments.output, show::run(*arguments)).await,
-            Self::Pending(arguments) => finish(arguments.output, pending::run(*arguments)).await,
+            Self::Pending(arguments) => finish(arguments.listing.output, pending::run(*arguments)).await,
             Self::Approve(arguments) => finish(arguments.decision.output, approve::run(*arguments)).await,
             Self::Reject(arguments) => finish(arguments.decision.output, reject::run(*arguments)).await,
             Self::Withdraw(arguments) => finish(arguments.output, withdraw::run(*arguments)).await,

@@ -3,6 +3,7 @@
 //! INVARIANT: every call ends by its deadline. A command that is sent again carries the key it had, so nothing is done twice.
 //! The token is sent in the clear to this machine alone, unless told otherwise.
 
+use crate::arguments::Key;
 use crate::error::{Error, Refusal};
 use clap::Args;
 use domain::ports::Entropy as _;
@@ -228,6 +229,17 @@ impl Client {
             request.set_timeout(end.saturating_duration_since(Instant::now()));
         })
         .await
+    }
+
+    /// A command, sent under `key`. Where it is not known what came of it, the error says how to ask again.
+    pub(crate) async fn command<Q: Clone, A>(
+        &self,
+        service: Service,
+        key: &Key,
+        message: Q,
+        send: impl AsyncFn(Transport, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Error> {
+        self.call(service, message, send).await.map_err(|error| error.of_command(key))
     }
 
     /// One call with many answers. The time-out counts from one to the next.

@@ -14,8 +14,9 @@ pub(crate) mod show;
 pub(crate) mod withdraw;
 
 use crate::arguments::{IdPrefix, Key};
-use crate::client;
+use crate::client::{self, Client, Service, Transport};
 use crate::error::Error;
+use crate::lookup::{self, pages};
 use crate::output::{Format, json, print, request as requests};
 use api::types::v1::Request;
 
@@ -37,6 +38,33 @@ pub(crate) struct Decision {
     client: client::Arguments,
 }
 
+/// What a decision says.
+struct Given {
+    idempotency_key: String,
+    request_id: String,
+    comment: String,
+}
+
+impl Decision {
+    /// Sends the decision as `message` by `send`, and shows the answer, a message of this `name` with the request as it is then.
+    async fn give<Q: Clone, A: prost::Message>(
+        self,
+        service: Service,
+        message: impl FnOnce(Given) -> Q,
+        send: impl AsyncFn(Transport, tonic::Request<Q>) -> Result<tonic::Response<A>, tonic::Status>,
+        name: &str,
+        request: impl FnOnce(&A) -> Option<&Request>,
+    ) -> Result<(), Error> {
+        let client = Client::new(&self.client)?;
+        let key = Key::or_new(self.key);
+        let idempotency_key = key.as_str().to_owned();
+        let request_id = lookup::request_id(&client, &self.id).await?;
+        let message = message(Given { idempotency_key, request_id, comment: self.comment });
+        let answer = client.command(service, &key, message, send).await?;
+        show_outcome(self.output, &key, name, &answer, request(&answer))
+    }
+}
+
 /// The option of a query that must not be older than what was just done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Freshness {
@@ -45,7 +73,51 @@ pub(crate) struct Freshness {
     wait_for: String,
 }
 
-/// Shows what came of a command: the object `answer` with the key it was sent under, or the request in words.
+/// The options of a list.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Listing {
+    /// Show so many
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: u16,
+    #[command(flatten)]
+    freshness: Freshness,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    client: client::Arguments,
+}
+
+impl Listing {
+    /// Fetches the list, and shows it: objects of the message `name`, or `words`. `page` asks for so many behind a token.
+    async fn show<T: prost::Message>(
+        &self,
+        name: &str,
+        page: impl AsyncFn(i32, String) -> Result<(Vec<T>, String), Error>,
+        words: impl FnOnce(&[T]) -> String,
+    ) -> Result<(), Error> {
+        let (all, more) = pages(usize::from(self.limit), page).await?;
+        show_all(self.output, name, &all, more, words)
+    }
+}
+
+/// Shows a list, and remarks that it was cut.
+fn show_all<T: prost::Message>(
+    format: Format,
+    name: &str,
+    all: &[T],
+    more: bool,
+    words: impl FnOnce(&[T]) -> String,
+) -> Result<(), Error> {
+    if more {
+        crate::output::warn("there is more: raise --limit");
+    }
+    match format {
+        Format::Json => print(&json::text(&json::array(name, all)?)),
+        Format::Table => print(&words(all)),
+    }
+}
+
+/// Shows what came of a command about a request.
 fn show_outcome(
     format: Format,
     key: &Key,
@@ -53,17 +125,21 @@ fn show_outcome(
     answer: &impl prost::Message,
     request: Option<&Request>,
 ) -> Result<(), Error> {
+    outcome(format, key, name, answer, || requests::sheet_of(request.unwrap_or(&Request::default())))
+}
+
+/// Shows what came of a command: the message `answer` of this `name` with the key it was sent under, or `words`.
+fn outcome(
+    format: Format,
+    key: &Key,
+    name: &str,
+    answer: &impl prost::Message,
+    words: impl FnOnce() -> String,
+) -> Result<(), Error> {
     match format {
         Format::Json => {
             print(&json::text(&json::with(json::object(name, answer)?, "idempotencyKey", key.as_str())))
         }
-        Format::Table => print(&requests::sheet_of(request.unwrap_or(&Request::default()))),
-    }
-}
-
-/// Remarks that a list was cut.
-fn remark_more(more: bool) {
-    if more {
-        crate::output::warn("there is more: raise --limit");
+        Format::Table => print(&words()),
     }
 }

@@ -1,10 +1,8 @@
 //! `daypass approve`: says yes.
 
-use super::{Decision, show_outcome};
-use crate::arguments::Key;
-use crate::client::{Client, Service};
+use super::{Decision, Given};
+use crate::client::Service;
 use crate::error::Error;
-use crate::lookup;
 use api::approval::v1::{ApproveRequest, approval_service_client::ApprovalServiceClient};
 
 const EXAMPLES: &str = "\
@@ -21,19 +19,18 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let Decision { id, comment, key, output, client } = arguments.decision;
-    let client = Client::new(&client)?;
-    let key = Key::or_new(key);
-    let message = ApproveRequest {
-        idempotency_key: key.as_str().to_owned(),
-        request_id: lookup::request_id(&client, &id).await?,
-        comment,
-    };
-    let answer = client
-        .call(Service::Approval, message, async |transport, request| {
-            ApprovalServiceClient::new(transport).approve(request).await
-        })
+    arguments
+        .decision
+        .give(
+            Service::Approval,
+            |Given { idempotency_key, request_id, comment }| ApproveRequest {
+                idempotency_key,
+                request_id,
+                comment,
+            },
+            async |transport, request| ApprovalServiceClient::new(transport).approve(request).await,
+            "daypass.approval.v1.ApproveResponse",
+            |answer| answer.request.as_ref(),
+        )
         .await
-        .map_err(|error| error.of_command(&key))?;
-    show_outcome(output, &key, "daypass.approval.v1.ApproveResponse", &answer, answer.request.as_ref())
 }

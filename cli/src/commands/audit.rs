@@ -26,7 +26,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn output(&self) -> Format {
         match self {
-            Self::List(arguments) => arguments.output,
+            Self::List(arguments) => arguments.listing.output,
             Self::Replay(arguments) => arguments.output,
             Self::Export(arguments) => arguments.output,
         }

@@ -1,11 +1,11 @@
 //! `daypass entitlements`: what may I ask for?
 
-use super::{Freshness, remark_more};
+use super::{Freshness, show_all};
 use crate::client::{self, Client};
 use crate::error::Error;
 use crate::lookup;
 use crate::output::text::{duration, named, plan, provider, visible};
-use crate::output::{Format, json, print, table};
+use crate::output::{Format, table};
 use api::request::v1::Entitlement;
 
 const EXAMPLES: &str = "\
@@ -41,11 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let position = &arguments.freshness.wait_for;
     let limit = usize::from(arguments.limit);
     let (all, more) = lookup::entitlements(&client, &account, &arguments.search, limit, position).await?;
-    remark_more(more);
-    match arguments.output {
-        Format::Json => print(&json::text(&json::array("daypass.request.v1.Entitlement", &all)?)),
-        Format::Table => print(&words(&all)),
-    }
+    show_all(arguments.output, "daypass.request.v1.Entitlement", &all, more, words)
 }
 
 fn words(entitlements: &[Entitlement]) -> String {

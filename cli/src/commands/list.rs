@@ -1,10 +1,9 @@
 //! `daypass list`: requests.
 
-use super::{Freshness, remark_more};
-use crate::client::{self, Client, Service};
+use super::Listing;
+use crate::client::{Client, Service};
 use crate::error::Error;
-use crate::lookup::pages;
-use crate::output::{Format, json, print, request as requests};
+use crate::output::request as requests;
 use api::request::v1::request_service_client::RequestServiceClient;
 use api::request::v1::{ListRequestsRequest, RequestFilter, RequestScope};
 use api::types::v1::RequestStatus;
@@ -34,15 +33,8 @@ pub(crate) struct Arguments {
     /// Only those in this account
     #[arg(long, value_name = "ID", value_parser = crate::arguments::account_id)]
     account: Option<String>,
-    /// Show so many
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: u16,
     #[command(flatten)]
-    freshness: Freshness,
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) output: Format,
-    #[command(flatten)]
-    client: client::Arguments,
+    pub(crate) listing: Listing,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -67,7 +59,7 @@ impl From<Status> for RequestStatus {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let client = Client::new(&arguments.client)?;
+    let client = Client::new(&arguments.listing.client)?;
     let scope = match (arguments.to_decide, arguments.all) {
         (true, _) => RequestScope::Decidable,
         (false, true) => RequestScope::All,
@@ -84,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             filter: Some(filter.clone()),
             page_size,
             page_token,
-            wait_for_position: arguments.freshness.wait_for.clone(),
+            wait_for_position: arguments.listing.freshness.wait_for.clone(),
         };
         let answer = client
             .call(Service::Request, message, async |transport, request| {
@@ -93,10 +85,5 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             .await?;
         Ok((answer.requests, answer.next_page_token))
     };
-    let (all, more) = pages(usize::from(arguments.limit), page).await?;
-    remark_more(more);
-    match arguments.output {
-        Format::Json => print(&json::text(&json::array("daypass.types.v1.Request", &all)?)),
-        Format::Table => print(&requests::list(&all)),
-    }
+    arguments.listing.show("daypass.types.v1.Request", page, requests::list).await
 }

@@ -1,12 +1,11 @@
 //! `daypass pending`: what waits for my decision?
 
-use super::{Freshness, remark_more};
-use crate::client::{self, Client, Service};
+use super::Listing;
+use crate::client::{Client, Service};
 use crate::error::Error;
-use crate::lookup::pages;
 use crate::output::request::{account, entitlement, window};
+use crate::output::table;
 use crate::output::text::{name, plan, short, time, visible};
-use crate::output::{Format, json, print, table};
 use api::approval::v1::approval_service_client::ApprovalServiceClient;
 use api::approval::v1::{ListPendingRequest, PendingRequest};
 
@@ -19,24 +18,17 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Show so many
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: u16,
     #[command(flatten)]
-    freshness: Freshness,
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) output: Format,
-    #[command(flatten)]
-    client: client::Arguments,
+    pub(crate) listing: Listing,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let client = Client::new(&arguments.client)?;
+    let client = Client::new(&arguments.listing.client)?;
     let page = async |page_size, page_token| {
         let message = ListPendingRequest {
             page_size,
             page_token,
-            wait_for_position: arguments.freshness.wait_for.clone(),
+            wait_for_position: arguments.listing.freshness.wait_for.clone(),
         };
         let answer = client
             .call(Service::Approval, message, async |transport, request| {
@@ -45,12 +37,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             .await?;
         Ok((answer.pending, answer.next_page_token))
     };
-    let (all, more) = pages(usize::from(arguments.limit), page).await?;
-    remark_more(more);
-    match arguments.output {
-        Format::Json => print(&json::text(&json::array("daypass.approval.v1.PendingRequest", &all)?)),
-        Format::Table => print(&words(&all)),
-    }
+    arguments.listing.show("daypass.approval.v1.PendingRequest", page, words).await
 }
 
 fn words(pending: &[PendingRequest]) -> String {

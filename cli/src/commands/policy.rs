@@ -7,13 +7,16 @@ pub(crate) mod propose;
 pub(crate) mod show;
 
 use crate::arguments::{IdPrefix, Key};
-use crate::client::{self, Client, Service};
+use crate::client::{self, Client, Service, Transport};
+use crate::commands::outcome;
 use crate::error::Error;
+use crate::lookup;
+use crate::output::Format;
 use crate::output::table::sheet;
 use crate::output::text::{party, time, visible, word};
-use crate::output::{Format, json, print};
 use api::approval::v1::policy_service_client::PolicyServiceClient;
 use api::approval::v1::{GetPolicyRequest, PolicyRecord};
+use tonic::{Request, Response, Status};
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -34,7 +37,7 @@ impl Command {
     pub(crate) fn output(&self) -> Format {
         match self {
             Self::Show(arguments) => arguments.output,
-            Self::List(arguments) => arguments.output,
+            Self::List(arguments) => arguments.listing.output,
             Self::Propose(arguments) => arguments.output,
             Self::Accept(arguments) => arguments.decision.output,
             Self::Discard(arguments) => arguments.decision.output,
@@ -67,6 +70,31 @@ pub(crate) struct Decision {
     client: client::Arguments,
 }
 
+impl Decision {
+    /// Sends the decision by `send`, and shows the answer, a message of this `name` with what became of the proposal. `message`
+    /// is made of the idempotency key and the proposal's id.
+    async fn give<Q: Clone, A: prost::Message>(
+        self,
+        message: impl FnOnce(String, String) -> Q,
+        send: impl AsyncFn(PolicyServiceClient<Transport>, Request<Q>) -> Result<Response<A>, Status>,
+        name: &str,
+        record: impl FnOnce(&A) -> Option<&PolicyRecord>,
+    ) -> Result<(), Error> {
+        let client = Client::new(&self.client)?;
+        let key = Key::or_new(self.key);
+        let proposal = lookup::policy_id(&client, &self.id).await?;
+        let message = message(key.as_str().to_owned(), proposal);
+        let send = async |transport, request| send(policies(transport), request).await;
+        let answer = client.command(Service::Approval, &key, message, send).await?;
+        show_outcome(self.output, &key, name, &answer, record(&answer))
+    }
+}
+
+/// The service, and that its policies may be large.
+fn policies(transport: Transport) -> PolicyServiceClient<Transport> {
+    PolicyServiceClient::new(transport).max_decoding_message_size(POLICY_BYTES_MAX)
+}
+
 /// The largest policy that is taken from a server: what a policy file may hold, and then some for how it travels.
 const POLICY_BYTES_MAX: usize = 4 * policy::file::FILE_MAX;
 
@@ -75,16 +103,13 @@ async fn get(client: &Client, event_id: String) -> Result<Option<PolicyRecord>, 
     let message = GetPolicyRequest { event_id, wait_for_position: String::new() };
     let answer = client
         .call(Service::Approval, message, async |transport, request| {
-            PolicyServiceClient::new(transport)
-                .max_decoding_message_size(POLICY_BYTES_MAX)
-                .get_policy(request)
-                .await
+            policies(transport).get_policy(request).await
         })
         .await?;
     Ok(answer.record)
 }
 
-/// Shows what came of a command.
+/// Shows what came of a command about a policy.
 fn show_outcome(
     format: Format,
     key: &Key,
@@ -92,12 +117,7 @@ fn show_outcome(
     answer: &impl prost::Message,
     record: Option<&PolicyRecord>,
 ) -> Result<(), Error> {
-    match format {
-        Format::Json => {
-            print(&json::text(&json::with(json::object(name, answer)?, "idempotencyKey", key.as_str())))
-        }
-        Format::Table => print(&words(record.unwrap_or(&PolicyRecord::default()))),
-    }
+    outcome(format, key, name, answer, || words(record.unwrap_or(&PolicyRecord::default())))
 }
 
 fn status(record: &PolicyRecord) -> String {

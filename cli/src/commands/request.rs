@@ -78,11 +78,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let key = Key::or_new(arguments.key);
     let message = CreateRequestRequest { idempotency_key: key.as_str().to_owned(), ask: Some(ask) };
     let answer = client
-        .call(Service::Request, message, async |transport, request| {
+        .command(Service::Request, &key, message, async |transport, request| {
             RequestServiceClient::new(transport).create_request(request).await
         })
-        .await
-        .map_err(|error| error.of_command(&key))?;
+        .await?;
     let name = "daypass.request.v1.CreateRequestResponse";
     show_outcome(arguments.output, &key, name, &answer, answer.request.as_ref())
 }

@@ -1,10 +1,8 @@
 //! `daypass revoke`: ends access now.
 
-use super::{Decision, show_outcome};
-use crate::arguments::Key;
-use crate::client::{Client, Service};
+use super::{Decision, Given};
+use crate::client::Service;
 use crate::error::Error;
-use crate::lookup;
 use api::activation::v1::{RevokeAccessRequest, activation_service_client::ActivationServiceClient};
 
 const EXAMPLES: &str = "\
@@ -21,19 +19,18 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let Decision { id, comment, key, output, client } = arguments.decision;
-    let client = Client::new(&client)?;
-    let key = Key::or_new(key);
-    let message = RevokeAccessRequest {
-        idempotency_key: key.as_str().to_owned(),
-        request_id: lookup::request_id(&client, &id).await?,
-        comment,
-    };
-    let answer = client
-        .call(Service::Activation, message, async |transport, request| {
-            ActivationServiceClient::new(transport).revoke_access(request).await
-        })
+    arguments
+        .decision
+        .give(
+            Service::Activation,
+            |Given { idempotency_key, request_id, comment }| RevokeAccessRequest {
+                idempotency_key,
+                request_id,
+                comment,
+            },
+            async |transport, request| ActivationServiceClient::new(transport).revoke_access(request).await,
+            "daypass.activation.v1.RevokeAccessResponse",
+            |answer| answer.request.as_ref(),
+        )
         .await
-        .map_err(|error| error.of_command(&key))?;
-    show_outcome(output, &key, "daypass.activation.v1.RevokeAccessResponse", &answer, answer.request.as_ref())
 }

@@ -36,11 +36,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         request_id: lookup::request_id(&client, &arguments.id).await?,
     };
     let answer = client
-        .call(Service::Request, message, async |transport, request| {
+        .command(Service::Request, &key, message, async |transport, request| {
             RequestServiceClient::new(transport).withdraw_request(request).await
         })
-        .await
-        .map_err(|error| error.of_command(&key))?;
+        .await?;
     let name = "daypass.request.v1.WithdrawRequestResponse";
     show_outcome(arguments.output, &key, name, &answer, answer.request.as_ref())
 }

@@ -2,12 +2,11 @@
 
 use super::{Which, who};
 use crate::arguments::{IdPrefix, instant};
-use crate::client::{self, Client, Service};
-use crate::commands::{Freshness, remark_more};
+use crate::client::{Client, Service};
+use crate::commands::Listing;
 use crate::error::Error;
-use crate::lookup::pages;
+use crate::output::table;
 use crate::output::text::{details, time, visible};
-use crate::output::{Format, json, print, table};
 use api::audit::v1::audit_service_client::AuditServiceClient;
 use api::audit::v1::{Event, ListEventsRequest};
 use domain::Timestamp;
@@ -33,19 +32,12 @@ pub(crate) struct Arguments {
     /// Only what happened before
     #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Option<Timestamp>,
-    /// Show so many
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: u16,
     #[command(flatten)]
-    freshness: Freshness,
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) output: Format,
-    #[command(flatten)]
-    client: client::Arguments,
+    pub(crate) listing: Listing,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let client = Client::new(&arguments.client)?;
+    let client = Client::new(&arguments.listing.client)?;
     let filter = arguments.which.filter(&client, arguments.request.as_ref()).await?;
     let page = async |page_size, page_token| {
         let message = ListEventsRequest {
@@ -55,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             with_envelope: false,
             page_size,
             page_token,
-            wait_for_position: arguments.freshness.wait_for.clone(),
+            wait_for_position: arguments.listing.freshness.wait_for.clone(),
         };
         let answer = client
             .call(Service::Audit, message, async |transport, request| {
@@ -64,12 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             .await?;
         Ok((answer.events, answer.next_page_token))
     };
-    let (all, more) = pages(usize::from(arguments.limit), page).await?;
-    remark_more(more);
-    match arguments.output {
-        Format::Json => print(&json::text(&json::array("daypass.audit.v1.Event", &all)?)),
-        Format::Table => print(&words(&all)),
-    }
+    arguments.listing.show("daypass.audit.v1.Event", page, words).await
 }
 
 fn words(events: &[Event]) -> String {

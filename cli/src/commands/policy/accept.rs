@@ -1,11 +1,8 @@
 //! `daypass policy accept`: puts a proposal in force.
 
-use super::{Decision, show_outcome};
-use crate::arguments::Key;
-use crate::client::{Client, Service};
+use super::Decision;
 use crate::error::Error;
-use crate::lookup;
-use api::approval::v1::{AcceptPolicyRequest, policy_service_client::PolicyServiceClient};
+use api::approval::v1::AcceptPolicyRequest;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,21 +18,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let Decision { id, key, output, client } = arguments.decision;
-    let client = Client::new(&client)?;
-    let key = Key::or_new(key);
-    let message = AcceptPolicyRequest {
-        idempotency_key: key.as_str().to_owned(),
-        proposal_event_id: lookup::policy_id(&client, &id).await?,
-    };
-    let answer = client
-        .call(Service::Approval, message, async |transport, request| {
-            PolicyServiceClient::new(transport)
-                .max_decoding_message_size(super::POLICY_BYTES_MAX)
-                .accept_policy(request)
-                .await
-        })
+    arguments
+        .decision
+        .give(
+            |idempotency_key, proposal_event_id| AcceptPolicyRequest { idempotency_key, proposal_event_id },
+            async |mut policies, request| policies.accept_policy(request).await,
+            "daypass.approval.v1.AcceptPolicyResponse",
+            |answer| answer.record.as_ref(),
+        )
         .await
-        .map_err(|error| error.of_command(&key))?;
-    show_outcome(output, &key, "daypass.approval.v1.AcceptPolicyResponse", &answer, answer.record.as_ref())
 }

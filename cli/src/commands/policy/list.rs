@@ -1,12 +1,11 @@
 //! `daypass policy list`: policies and proposals.
 
 use super::status;
-use crate::client::{self, Client, Service};
-use crate::commands::{Freshness, remark_more};
+use crate::client::{Client, Service};
+use crate::commands::Listing;
 use crate::error::Error;
-use crate::lookup::pages;
+use crate::output::table;
 use crate::output::text::{name, short, time};
-use crate::output::{Format, json, print, table};
 use api::approval::v1::policy_service_client::PolicyServiceClient;
 use api::approval::v1::{ListPoliciesRequest, PolicyRecord, PolicyStatus};
 
@@ -22,15 +21,8 @@ pub(crate) struct Arguments {
     /// Only those that stand so
     #[arg(long, value_name = "STATUS", value_enum, value_delimiter = ',')]
     status: Vec<Status>,
-    /// Show so many
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: u16,
     #[command(flatten)]
-    freshness: Freshness,
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) output: Format,
-    #[command(flatten)]
-    client: client::Arguments,
+    pub(crate) listing: Listing,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -53,13 +45,13 @@ impl From<Status> for PolicyStatus {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let client = Client::new(&arguments.client)?;
+    let client = Client::new(&arguments.listing.client)?;
     let page = async |page_size, page_token| {
         let message = ListPoliciesRequest {
             statuses: arguments.status.iter().map(|status| PolicyStatus::from(*status).into()).collect(),
             page_size,
             page_token,
-            wait_for_position: arguments.freshness.wait_for.clone(),
+            wait_for_position: arguments.listing.freshness.wait_for.clone(),
         };
         let answer = client
             .call(Service::Approval, message, async |transport, request| {
@@ -68,12 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             .await?;
         Ok((answer.records, answer.next_page_token))
     };
-    let (all, more) = pages(usize::from(arguments.limit), page).await?;
-    remark_more(more);
-    match arguments.output {
-        Format::Json => print(&json::text(&json::array("daypass.approval.v1.PolicyRecord", &all)?)),
-        Format::Table => print(&words(&all)),
-    }
+    arguments.listing.show("daypass.approval.v1.PolicyRecord", page, words).await
 }
 
 fn words(records: &[PolicyRecord]) -> String {

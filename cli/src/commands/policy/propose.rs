@@ -1,12 +1,12 @@
 //! `daypass policy propose`: puts a policy file forward.
 
-use super::{get, show_outcome};
+use super::{get, policies, show_outcome};
 use crate::arguments::Key;
 use crate::client::{self, Client, Service};
 use crate::error::Error;
 use crate::output::text::visible;
 use crate::output::{Format, warn};
-use api::approval::v1::{ProposePolicyRequest, policy_service_client::PolicyServiceClient};
+use api::approval::v1::ProposePolicyRequest;
 use aws_lc_rs::digest::{SHA256, digest};
 use policy::Policy;
 use std::io::Read as _;
@@ -57,14 +57,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         source_digest: digest(&SHA256, text.as_bytes()).as_ref().to_vec(),
     };
     let answer = client
-        .call(Service::Approval, message, async |transport, request| {
-            PolicyServiceClient::new(transport)
-                .max_decoding_message_size(super::POLICY_BYTES_MAX)
-                .propose_policy(request)
-                .await
+        .command(Service::Approval, &key, message, async |transport, request| {
+            policies(transport).propose_policy(request).await
         })
-        .await
-        .map_err(|error| error.of_command(&key))?;
+        .await?;
     answer.warnings.iter().for_each(|warning| warn(&format!("warning: {}", visible(warning))));
     let name = "daypass.approval.v1.ProposePolicyResponse";
     show_outcome(arguments.output, &key, name, &answer, answer.record.as_ref())
