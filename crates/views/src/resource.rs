@@ -5,12 +5,13 @@ use crate::wire;
 use api::types::v1 as api;
 use aws::Directory;
 use domain::{Entitlement, RequestId, Sealed, Timestamp};
+use journal::Fact;
 use journal::key_store::KeyStore;
-use lifecycle::Request;
 use lifecycle::event::{
     ApprovalBasis, ClosedHow, EndedBecause, ExpiredBecause, RejectedBecause, RevokedAs, Verdict,
 };
 use lifecycle::state::{Active, Closure, EndReason, Grant, Phase, Status};
+use lifecycle::{Request, RequestEvent};
 
 /// Where the justification of a request is sealed to.
 pub fn justification_place(id: &RequestId) -> String {
@@ -20,6 +21,29 @@ pub fn justification_place(id: &RequestId) -> String {
 /// Where the comment of the event of this id is sealed to.
 pub fn comment_place(event: &domain::EventId) -> String {
     format!("event-{event}/comment")
+}
+
+/// What someone said when they did this, sealed to [`comment_place`].
+pub fn comment(fact: &Fact) -> Option<&Sealed> {
+    let Fact::Request(fact) = fact else { return None };
+    match fact {
+        RequestEvent::Endorsed(endorsed) => endorsed.comment.as_ref(),
+        RequestEvent::Approved(approved) => approved.comment.as_ref(),
+        RequestEvent::Rejected(rejected) => match &rejected.because {
+            RejectedBecause::Approver { comment } => comment.as_ref(),
+            RejectedBecause::RuleVanished => None,
+        },
+        RequestEvent::Revoked(revoked) => revoked.comment.as_ref(),
+        RequestEvent::ReviewedAfter(reviewed) => reviewed.comment.as_ref(),
+        RequestEvent::Requested(_)
+        | RequestEvent::Withdrawn
+        | RequestEvent::Expired(_)
+        | RequestEvent::Activated(_)
+        | RequestEvent::CredentialsIssued(_)
+        | RequestEvent::ConsoleOpened(_)
+        | RequestEvent::Ended(_)
+        | RequestEvent::Closed(_) => None,
+    }
 }
 
 /// Sealed text, opened; `None` when its key was deleted or the key store cannot be read.

@@ -7,7 +7,6 @@ use api::types::v1 as types;
 use domain::Sealed;
 use journal::{Fact, proto};
 use lifecycle::RequestEvent;
-use lifecycle::event::RejectedBecause;
 use serde_json::{Map, Value};
 use views::resource::{self, comment_place, justification_place};
 
@@ -50,28 +49,10 @@ impl AuditService {
 
 /// The sealed text of an event: the field that it is in, and the place that it is sealed to.
 fn sealed(event: &journal::Event) -> Option<(&'static str, String, &Sealed)> {
-    let Fact::Request(fact) = &event.fact else { return None };
-    let comment = match fact {
-        RequestEvent::Requested(requested) => {
-            return Some(("justification", justification_place(&requested.id), &requested.justification));
-        }
-        RequestEvent::Endorsed(endorsed) => endorsed.comment.as_ref(),
-        RequestEvent::Approved(approved) => approved.comment.as_ref(),
-        RequestEvent::Rejected(rejected) => match &rejected.because {
-            RejectedBecause::Approver { comment } => comment.as_ref(),
-            RejectedBecause::RuleVanished => None,
-        },
-        RequestEvent::Revoked(revoked) => revoked.comment.as_ref(),
-        RequestEvent::ReviewedAfter(reviewed) => reviewed.comment.as_ref(),
-        RequestEvent::Withdrawn
-        | RequestEvent::Expired(_)
-        | RequestEvent::Activated(_)
-        | RequestEvent::CredentialsIssued(_)
-        | RequestEvent::ConsoleOpened(_)
-        | RequestEvent::Ended(_)
-        | RequestEvent::Closed(_) => None,
-    };
-    Some(("comment", comment_place(&event.id), comment?))
+    if let Fact::Request(RequestEvent::Requested(requested)) = &event.fact {
+        return Some(("justification", justification_place(&requested.id), &requested.justification));
+    }
+    Some(("comment", comment_place(&event.id), resource::comment(&event.fact)?))
 }
 
 /// Who acted, as it is stored: also where that would not pass as an actor today.

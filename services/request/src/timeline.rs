@@ -2,10 +2,7 @@
 
 use crate::RequestService;
 use api::request::v1::TimelineEntry;
-use domain::Sealed;
-use journal::{Event, Fact};
-use lifecycle::RequestEvent;
-use lifecycle::event::RejectedBecause;
+use journal::Event;
 use serde_json::Value;
 use views::{Story, resource, wire};
 
@@ -37,8 +34,8 @@ impl RequestService {
         let view = journal::json::view(&journal::encode(event))?;
         let Value::Object(mut details) = without_sealed(view.get("payload")?.clone())? else { return None };
         let place = resource::comment_place(&event.id);
-        let opened =
-            comment(&event.fact).and_then(|sealed| resource::open(self.views.keys.as_ref(), &place, sealed));
+        let opened = resource::comment(&event.fact)
+            .and_then(|sealed| resource::open(self.views.keys.as_ref(), &place, sealed));
         if let Some(text) = opened {
             details.insert("comment".to_owned(), Value::String(text));
         }
@@ -55,28 +52,5 @@ fn without_sealed(value: Value) -> Option<Value> {
         )),
         Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_sealed).collect())),
         plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => Some(plain),
-    }
-}
-
-/// What someone said when they did this.
-fn comment(fact: &Fact) -> Option<&Sealed> {
-    let Fact::Request(fact) = fact else { return None };
-    match fact {
-        RequestEvent::Endorsed(endorsed) => endorsed.comment.as_ref(),
-        RequestEvent::Approved(approved) => approved.comment.as_ref(),
-        RequestEvent::Rejected(rejected) => match &rejected.because {
-            RejectedBecause::Approver { comment } => comment.as_ref(),
-            RejectedBecause::RuleVanished => None,
-        },
-        RequestEvent::Revoked(revoked) => revoked.comment.as_ref(),
-        RequestEvent::ReviewedAfter(reviewed) => reviewed.comment.as_ref(),
-        RequestEvent::Requested(_)
-        | RequestEvent::Withdrawn
-        | RequestEvent::Expired(_)
-        | RequestEvent::Activated(_)
-        | RequestEvent::CredentialsIssued(_)
-        | RequestEvent::ConsoleOpened(_)
-        | RequestEvent::Ended(_)
-        | RequestEvent::Closed(_) => None,
     }
 }
