@@ -49,7 +49,7 @@ pub(super) fn page_of<'a, T>(
         None => 0,
         Some(id) => {
             let last = items.iter().position(|item| item.id == id);
-            last.ok_or_else(|| page::ForeignPage)?.saturating_add(1)
+            last.ok_or(page::ForeignPage)?.saturating_add(1)
         }
     };
     let end = start.saturating_add(asked.size);

@@ -38,8 +38,7 @@ pub(crate) async fn call(
     let now = service.views.clock.now();
     let directory = place::fresh(&service.views.directory, now, settings.directory_age_max)
         .map_err(|error| refusal::status(&error))?;
-    let after =
-        after.map(|key| Place::read(&key, &directory).ok_or_else(|| page::ForeignPage)).transpose()?;
+    let after = after.map(|key| Place::read(&key, &directory).ok_or(page::ForeignPage)).transpose()?;
 
     let listing = Listing {
         in_force: &in_force,
