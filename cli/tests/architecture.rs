@@ -61,7 +61,8 @@ fn crates_depend_only_along_the_arrows() {
     let packages = packages();
     for (name, arrows) in ARROWS {
         let allowed = reachable(arrows);
-        let package = packages.get(*name).unwrap_or_else(|| panic!("{name} is in the plan and not in the house"));
+        let package =
+            packages.get(*name).unwrap_or_else(|| panic!("{name} is in the plan and not in the house"));
         for used in uses(package).into_iter().filter(|used| packages.contains_key(*used)) {
             assert!(allowed.contains(used), "{name} may not depend on {used}");
         }
@@ -111,7 +112,10 @@ fn every_crate_is_in_the_plan() {
     let elsewhere =
         ["request", "approval", "activation", "audit", "daypass", "simulation", "bench", "test-servers"];
     for name in packages().keys() {
-        assert!(planned.contains(name.as_str()) || elsewhere.contains(&name.as_str()), "{name} has no place in the plan");
+        assert!(
+            planned.contains(name.as_str()) || elsewhere.contains(&name.as_str()),
+            "{name} has no place in the plan"
+        );
     }
 }
 
@@ -119,7 +123,8 @@ fn every_crate_is_in_the_plan() {
 fn the_files_that_architecture_md_names_exist() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
-    let looks_like_a_path = |word: &&str| word.contains('/') && !word.contains([' ', '<', '*', ':', '{', '(']);
+    let looks_like_a_path =
+        |word: &&str| word.contains('/') && !word.contains([' ', '<', '*', ':', '{', '(']);
     let mut checked = 0;
     for word in text.split('`').skip(1).step_by(2).filter(looks_like_a_path) {
         assert!(root.join(word).exists(), "ARCHITECTURE.md names {word}, which is not there");

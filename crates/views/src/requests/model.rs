@@ -7,7 +7,7 @@ use lifecycle::state::Phase;
 use lifecycle::{Request, RequestEvent};
 use projection::{Item, ReadModel};
 use rusqlite::{Transaction, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many folded requests are kept while events are applied: what is worked on, not history.
 const FOLDED_MAX: usize = 20_000;
@@ -36,25 +36,36 @@ CREATE INDEX request_raiser ON request (raiser, position DESC);
 CREATE INDEX request_account ON request (account, position DESC);
 CREATE INDEX request_batch ON request (batch) WHERE batch IS NOT NULL;
 CREATE INDEX request_pending ON request (decide_until, id) WHERE status = 1;
+CREATE INDEX request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
 CREATE INDEX request_unfinished ON request (id) WHERE unfinished = 1;
 CREATE INDEX request_changed ON request (last_position);
 CREATE TABLE request_event (
+    position INTEGER PRIMARY KEY,
     request BLOB NOT NULL,
     revision INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (request, revision)
-) STRICT, WITHOUT ROWID;
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX request_story ON request_event (request, revision);
 CREATE TABLE decider (person TEXT NOT NULL, request BLOB NOT NULL, PRIMARY KEY (person, request)) STRICT, WITHOUT ROWID;
 CREATE TABLE linked (person TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
     PRIMARY KEY (person, issuer, subject)) STRICT, WITHOUT ROWID;
 CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-/// Fills the read model.
+/// Fills the read model. Stored events are written as they come, in the order of the log; rows once per transaction.
 #[derive(Default)]
 pub struct RequestsModel {
-    folded: BTreeMap<RequestId, Request>,
+    folded: BTreeMap<RequestId, Folded>,
+    /// Requests whose row is behind what is folded.
+    unwritten: BTreeSet<RequestId>,
+}
+
+/// A request as far as its events were applied.
+struct Folded {
+    request: Request,
+    /// Where its latest event is; where its first one is, until its row is written.
+    first_position: i64,
+    last_position: i64,
 }
 
 impl ReadModel for RequestsModel {
@@ -72,6 +83,15 @@ impl ReadModel for RequestsModel {
 
     fn forget(&mut self) {
         self.folded.clear();
+        self.unwritten.clear();
+    }
+
+    fn finish(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        self.write_rows(tx)?;
+        if self.folded.len() >= FOLDED_MAX {
+            self.folded.clear();
+        }
+        Ok(())
     }
 
     fn apply(&mut self, tx: &Transaction<'_>, item: &Item) -> rusqlite::Result<()> {
@@ -81,7 +101,7 @@ impl ReadModel for RequestsModel {
                 Fact::Person(linked) => link(tx, &linked.person, &linked.same_as),
                 Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => Ok(()),
             },
-            Err(why) => quarantine(tx, item, &why.to_string()),
+            Err(why) => self.quarantine(tx, item, &why.to_string()),
         }
     }
 }
@@ -95,14 +115,15 @@ impl RequestsModel {
         fact: &RequestEvent,
     ) -> rusqlite::Result<()> {
         let Some(id) = request_of(item) else {
-            return quarantine(tx, item, "a request's event in another stream");
+            return self.quarantine(tx, item, "a request's event in another stream");
         };
-        let before = match self.folded.remove(&id) {
-            Some(request) => Some(request),
-            None => load(tx, &id).ok().flatten().map(|story| story.request),
+        let position = sql(item.recorded.position.0);
+        let (before, first_position) = match self.folded.remove(&id) {
+            Some(folded) => (Some(folded.request), folded.first_position),
+            None => (load(tx, &id).ok().flatten().map(|story| story.request), position),
         };
         let Some(request) = Request::evolve(before, fact, event.at) else {
-            return quarantine(tx, item, "the story does not begin with its raising");
+            return self.quarantine(tx, item, "the story does not begin with its raising");
         };
         tx.prepare_cached(
             "INSERT OR IGNORE INTO request_event (request, revision, position, body) VALUES (?1, ?2, ?3, ?4)",
@@ -110,10 +131,9 @@ impl RequestsModel {
         .execute(params![
             id.as_bytes(),
             sql(item.recorded.revision.0),
-            sql(item.recorded.position.0),
+            position,
             item.recorded.envelope.body.as_ref()
         ])?;
-        write_row(tx, &id, &request, sql(item.recorded.position.0))?;
         if let (
             RequestEvent::Endorsed(_) | RequestEvent::Approved(_) | RequestEvent::Rejected(_),
             Some(actor),
@@ -122,10 +142,36 @@ impl RequestsModel {
             tx.prepare_cached("INSERT OR IGNORE INTO decider (person, request) VALUES (?1, ?2)")?
                 .execute(params![actor.person.id().as_str(), id.as_bytes()])?;
         }
-        if self.folded.len() >= FOLDED_MAX {
-            self.folded.clear();
+        self.folded.insert(id, Folded { request, first_position, last_position: position });
+        self.unwritten.insert(id);
+        Ok(())
+    }
+
+    fn write_rows(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        for id in std::mem::take(&mut self.unwritten) {
+            if let Some(folded) = self.folded.get(&id) {
+                write_row(tx, &id, folded)?;
+            }
         }
-        self.folded.insert(id, request);
+        Ok(())
+    }
+
+    /// A stream with an event that cannot be relied on: no grant rests on it any more, and an SRE must look.
+    fn quarantine(&mut self, tx: &Transaction<'_>, item: &Item, why: &str) -> rusqlite::Result<()> {
+        tracing::error!(
+            stream = %item.recorded.stream, position = item.recorded.position.0, why, "an event cannot be read"
+        );
+        self.write_rows(tx)?;
+        tx.execute(
+            "INSERT OR IGNORE INTO quarantine (stream, position, why) VALUES (?1, ?2, ?3)",
+            params![item.recorded.stream.as_str(), sql(item.recorded.position.0), why],
+        )?;
+        if let Some(id) = request_of(item) {
+            tx.execute(
+                "UPDATE request SET quarantined = 1, last_position = ?2 WHERE id = ?1",
+                params![id.as_bytes(), sql(item.recorded.position.0)],
+            )?;
+        }
         Ok(())
     }
 }
@@ -141,7 +187,8 @@ fn request_of(item: &Item) -> Option<RequestId> {
     }
 }
 
-fn write_row(tx: &Transaction<'_>, id: &RequestId, request: &Request, position: i64) -> rusqlite::Result<()> {
+fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite::Result<()> {
+    let Folded { request, first_position, last_position } = folded;
     let raised = &request.raised;
     let window_end = request.window().map(|window| window.end().as_millisecond());
     let unfinished = match &request.phase {
@@ -152,12 +199,12 @@ fn write_row(tx: &Transaction<'_>, id: &RequestId, request: &Request, position: 
     tx.prepare_cached(
         "INSERT INTO request (id, position, last_position, requester, raiser, account, entitlement, principal, batch,
              status, decide_until, by_rule, window_end, unfinished)
-         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-         ON CONFLICT (id) DO UPDATE SET last_position = ?2, status = ?9, window_end = ?12, unfinished = ?13",
+         VALUES (?1, ?2, ?14, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT (id) DO UPDATE SET last_position = ?14, status = ?9, window_end = ?12, unfinished = ?13",
     )?
     .execute(params![
         id.as_bytes(),
-        position,
+        first_position,
         raised.requester.id().as_str(),
         raised.raiser.person.id().as_str(),
         raised.target.account().as_str(),
@@ -169,25 +216,8 @@ fn write_row(tx: &Transaction<'_>, id: &RequestId, request: &Request, position: 
         raised.grounds.plan.is_none(),
         window_end,
         unfinished,
+        last_position,
     ])?;
-    Ok(())
-}
-
-/// A stream with an event that cannot be relied on: no grant rests on it any more, and an SRE must look.
-fn quarantine(tx: &Transaction<'_>, item: &Item, why: &str) -> rusqlite::Result<()> {
-    tracing::error!(
-        stream = %item.recorded.stream, position = item.recorded.position.0, why, "an event cannot be read"
-    );
-    tx.execute(
-        "INSERT OR IGNORE INTO quarantine (stream, position, why) VALUES (?1, ?2, ?3)",
-        params![item.recorded.stream.as_str(), sql(item.recorded.position.0), why],
-    )?;
-    if let Some(id) = request_of(item) {
-        tx.execute(
-            "UPDATE request SET quarantined = 1, last_position = ?2 WHERE id = ?1",
-            params![id.as_bytes(), sql(item.recorded.position.0)],
-        )?;
-    }
     Ok(())
 }
 
