@@ -7,13 +7,15 @@ use crate::policies::history::{self, Keep};
 use crate::status::{self, PolicyRefused};
 use api::approval::v1::{AcceptPolicyRequest, AcceptPolicyResponse};
 use command::aggregate::PolicyAggregate;
-use domain::{EventId, Person};
+use domain::{EventId, Person, PrincipalId};
+use identity::Caller;
 use journal::{Fact, Stream};
 use policy::PolicyState;
 use policy::change::{self, Accept};
 use service_runtime::Call;
 use std::collections::BTreeSet;
 use tonic::Status;
+use views::place::PlaceUnknown;
 use views::{Views, refusal, who};
 
 pub(super) async fn accept_policy(
@@ -26,7 +28,7 @@ pub(super) async fn accept_policy(
     core.up_to_date().await?;
     let caller = &call.caller;
     let linked = core.views.requests.linked(&caller.actor.person).map_err(|error| refusal::status(&error))?;
-    let principal = who::principal_of_caller(&core.views.directory, caller).unwrap_or_default();
+    let principal = user_of_caller(&core.views, caller)?;
     let message = AcceptPolicyRequest { idempotency_key: String::new(), ..message };
     let command = core.command(call, &format!("accept-policy:{proposal}"), key.as_str(), &message)?;
     let outcome = core
@@ -47,6 +49,16 @@ pub(super) async fn accept_policy(
         record: Some(history.show(core, record)),
         position: core.views.token(outcome.position),
     })
+}
+
+/// The caller's user in Identity Center. Whether they are another person than the author rests on it: where it cannot be told,
+/// nothing is accepted.
+fn user_of_caller(views: &Views, caller: &Caller) -> Result<Option<PrincipalId>, Status> {
+    if views.directory.snapshot().is_none() {
+        return Err(refusal::status(&PlaceUnknown::NoDirectory));
+    }
+    who::principal_of_caller(&views.directory, caller)
+        .map_err(|error| refusal::unavailable("UNPROVABLE", error.to_string()))
 }
 
 /// The proposal's author, where they are the same user of Identity Center as the caller.
