@@ -1,13 +1,13 @@
 //! The simulation: all of Daypass, its people and its AWS on one thread with simulated time, where everything that can go wrong
 //! does, as a seed says. The same seed gives the same trace, byte by byte.
 //!
-//! - [`run`]: one seed to its [`Report`]; [`sweep`]: many seeds on all cores.
+//! - [`run()`]: one seed to its [`Report`]; [`sweep()`]: many seeds on all cores.
 //! - `schedule`, `seams`, `weather`: which task runs next, time and chance, faults;
 //! - `process`: the services, started anew after each crash; `witness`: what the log acknowledged to them;
 //! - `people`, `workload`, `order`, `words`: who wants what, through the services' own APIs, and the trace of it;
 //! - `truth`: the fold of the log; `invariant`: what always holds; [`Plant`]: bugs, to see that it is noticed when it does not.
 //!
-//! INVARIANT: no sockets, threads or machine clock below [`run`]; nothing rests on the order of a hash map or of wake-ups.
+//! INVARIANT: no sockets, threads or machine clock below [`run()`]; nothing rests on the order of a hash map or of wake-ups.
 //! docs/simulation.md has the table of invariants.
 
 mod invariant;

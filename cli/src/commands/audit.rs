@@ -44,7 +44,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
 /// Which events.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Which {
-    /// Only those of one stream: policy-main, request-<id>
+    /// Only those of one stream: policy-main, `request-ID`
     #[arg(long, value_name = "STREAM", default_value = "", hide_default_value = true)]
     stream: String,
     /// Only those of these stored types: request.approved.v1

@@ -1,5 +1,5 @@
 //! `daypass credentials`: credentials in the form that the AWS CLI and SDKs read from a `credential_process`
-//! (https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html).
+//! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>).
 //!
 //! INVARIANT: standard output holds that one object or nothing.
 

@@ -1,4 +1,4 @@
-//! Messages as JSON, the way protobuf defines it (https://protobuf.dev/programming-guides/json): names in lowerCamelCase, instants in
+//! Messages as JSON, the way protobuf defines it (<https://protobuf.dev/programming-guides/json>): names in lowerCamelCase, instants in
 //! RFC 3339, 64-bit numbers as text. Empty texts and lists, zero and false are written as well; a message that is not set is left out.
 
 use crate::error::Error;

@@ -1,4 +1,4 @@
-//! The ports of `aws`, on the AWS SDK: [`connect`] makes all three adapters.
+//! The ports of `aws`, on the AWS SDK: [`connect()`] makes all three adapters.
 //!
 //! What every adapter keeps to:
 //! - A call that changes something is tried once: the caller observes before it retries, the SDK would not.

@@ -58,7 +58,7 @@ pub trait Fixture: Send + Sync {
     fn takes_several_clients(&self) -> bool;
 }
 
-/// One `#[tokio::test]` per case. The expression makes the [`Fixture`](crate::conformance::Fixture); it is evaluated in each
+/// One `#[tokio::test]` per case. The expression makes the [`Fixture`]; it is evaluated in each
 /// test, and may `.await`.
 #[macro_export]
 macro_rules! conformance_tests {

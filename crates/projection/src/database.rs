@@ -56,6 +56,7 @@ impl Place {
             FORMAT,
             OWN_SCHEMA.as_bytes(),
             model.schema().as_bytes(),
+            model.indices().as_bytes(),
             &model.code_revision().to_be_bytes(),
         ]));
         let file = format!("{}-{}.db", model.name(), fingerprint.get(..FINGERPRINT_LEN).unwrap_or_default());

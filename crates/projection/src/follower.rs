@@ -89,7 +89,7 @@ impl<M: ReadModel> Follower<M> {
         let position = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
         self.publish(position);
         let target = shared.log.head().await?;
-        self.note_caught_up(position, target);
+        self.note_caught_up(position, target)?;
         let mut events = shared.log.subscribe(position);
         shared.health.send_replace(Health::Following);
         loop {
@@ -105,7 +105,7 @@ impl<M: ReadModel> Follower<M> {
                     shared.with_writer(|connection| fold(connection, model, log_id, before, &batch))?;
                 if let Some(checkpoint) = checkpoint {
                     self.publish(checkpoint.position);
-                    self.note_caught_up(checkpoint.position, target);
+                    self.note_caught_up(checkpoint.position, target)?;
                 }
             }
             if let Some(fault) = fault {
@@ -156,10 +156,15 @@ impl<M: ReadModel> Follower<M> {
         self.shared.moved.notify_waiters();
     }
 
-    fn note_caught_up(&self, position: Position, target: Position) {
-        if position >= target && !self.shared.caught_up.send_replace(true) {
-            self.shared.place.delete_others();
+    /// At the head for the first time: makes what queries need, and only then says so.
+    fn note_caught_up(&self, position: Position, target: Position) -> Result<(), Fault> {
+        if position < target || *self.shared.caught_up.borrow() {
+            return Ok(());
         }
+        self.shared.with_writer(|connection| connection.execute_batch(self.model.indices()))?;
+        self.shared.caught_up.send_replace(true);
+        self.shared.place.delete_others();
+        Ok(())
     }
 }
 

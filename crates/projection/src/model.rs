@@ -38,11 +38,17 @@ pub trait ReadModel: Send + 'static {
     /// The tables and indices, as SQL that is run on an empty database. Another text is another database.
     fn schema(&self) -> &str;
 
+    /// Indices that only queries need, as SQL that may be run again (`CREATE INDEX IF NOT EXISTS`). They are made once the
+    /// model has caught up: filling tables without them is several times faster. Unique indices belong into the schema.
+    fn indices(&self) -> &str {
+        ""
+    }
+
     /// Raised whenever [`apply`](Self::apply) does something else with the same schema: then the tables are made anew.
     fn code_revision(&self) -> u32;
 
     /// What one event does. Must not fail for what an event says, only for what SQLite does; an event that still fails is
-    /// set aside, loudly, and holds up nobody. Use [`Transaction::prepare_cached`].
+    /// set aside, loudly, and holds up nobody. Use `prepare_cached`.
     fn apply(&mut self, tx: &Transaction<'_>, item: &Item) -> rusqlite::Result<()>;
 
     /// Writes what was only remembered; the transaction ends after it.

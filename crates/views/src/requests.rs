@@ -1,4 +1,4 @@
-//! The read model of requests: every story as it was stored, and columns to find it by. It is filled in [`model`].
+//! The read model of requests: every story as it was stored, and columns to find it by. It is filled in `model`.
 //!
 //! A row of `request` is what queries select on; what is shown and decided is folded from the stored events of
 //! `request_event`, so there is no second form of a request's state that could differ from the log.

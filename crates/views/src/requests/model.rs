@@ -30,15 +30,6 @@ CREATE TABLE request (
     unfinished INTEGER NOT NULL,
     quarantined INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX request_newest ON request (position DESC);
-CREATE INDEX request_requester ON request (requester, position DESC);
-CREATE INDEX request_raiser ON request (raiser, position DESC);
-CREATE INDEX request_account ON request (account, position DESC);
-CREATE INDEX request_batch ON request (batch) WHERE batch IS NOT NULL;
-CREATE INDEX request_pending ON request (decide_until, id) WHERE status = 1;
-CREATE INDEX request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
-CREATE INDEX request_unfinished ON request (id) WHERE unfinished = 1;
-CREATE INDEX request_changed ON request (last_position);
 CREATE TABLE request_event (
     position INTEGER PRIMARY KEY,
     request BLOB NOT NULL,
@@ -50,6 +41,18 @@ CREATE TABLE decider (person TEXT NOT NULL, request BLOB NOT NULL, PRIMARY KEY (
 CREATE TABLE linked (person TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
     PRIMARY KEY (person, issuer, subject)) STRICT, WITHOUT ROWID;
 CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+const INDICES: &str = "
+CREATE INDEX IF NOT EXISTS request_newest ON request (position DESC);
+CREATE INDEX IF NOT EXISTS request_requester ON request (requester, position DESC);
+CREATE INDEX IF NOT EXISTS request_raiser ON request (raiser, position DESC);
+CREATE INDEX IF NOT EXISTS request_account ON request (account, position DESC);
+CREATE INDEX IF NOT EXISTS request_batch ON request (batch) WHERE batch IS NOT NULL;
+CREATE INDEX IF NOT EXISTS request_pending ON request (decide_until, id) WHERE status = 1;
+CREATE INDEX IF NOT EXISTS request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
+CREATE INDEX IF NOT EXISTS request_unfinished ON request (id) WHERE unfinished = 1;
+CREATE INDEX IF NOT EXISTS request_changed ON request (last_position);
 ";
 
 /// Fills the read model. Stored events are written as they come, in the order of the log; rows once per transaction.
@@ -75,6 +78,10 @@ impl ReadModel for RequestsModel {
 
     fn schema(&self) -> &'static str {
         SCHEMA
+    }
+
+    fn indices(&self) -> &'static str {
+        INDICES
     }
 
     fn code_revision(&self) -> u32 {
