@@ -40,7 +40,7 @@ pub trait ReadModel: Send + 'static {
 
     /// Indices that only queries need, as SQL that may be run again (`CREATE INDEX IF NOT EXISTS`). They are made once the
     /// model has caught up: filling tables without them is several times faster. Unique indices belong into the schema.
-    fn indices(&self) -> &str {
+    fn indices(&self) -> &'static str {
         ""
     }
 
