@@ -150,26 +150,34 @@ fn directory_ids(organisation: Option<&Contents>) -> BTreeMap<&'static str, Stri
     sign_in::PEOPLE.iter().filter_map(|(name, _)| Some((*name, ids.get(name)?.clone()))).collect()
 }
 
-/// The policy to begin with. For an organisation that is not the sample: every permission set in every account for Ada, once
-/// Bob agrees.
+/// The policy to begin with.
 fn policy(arguments: &Arguments, organisation: Option<&Contents>) -> Result<String, StartError> {
     if let Some(file) = &arguments.policy {
         return std::fs::read_to_string(file)
             .map_err(|error| StartError::File { path: file.display().to_string(), error });
     }
-    let Some(contents) = organisation else { return Ok(POLICY.to_owned()) };
+    Ok(organisation.map_or_else(|| POLICY.to_owned(), policy_for))
+}
+
+/// For an organisation that is not the sample: every permission set in every account for Ada, once Bob or Carol agrees.
+fn policy_for(organisation: &Contents) -> String {
+    let settings = "[settings]\nduration_min = \"10s\"\n";
+    if organisation.permission_sets.is_empty() {
+        tracing::warn!("there are no permission sets to ask for: the policy begins without rules");
+        return settings.to_owned();
+    }
     let sets: Vec<String> =
-        contents.permission_sets.keys().map(|arn| format!("{:?}", arn.as_str())).collect();
+        organisation.permission_sets.keys().map(|arn| format!("{:?}", arn.as_str())).collect();
     let person = |name: &str| format!("{{ issuer = {:?}, subject = {name:?} }}", sign_in::ISSUER);
-    Ok(format!(
-        "[settings]\nduration_min = \"10s\"\n\n[[rules]]\nid = \"anything\"\nrequesters = {{ people = [{}] }}\n\
+    format!(
+        "{settings}\n[[rules]]\nid = \"anything\"\nrequesters = {{ people = [{}] }}\n\
          targets = {{ all_accounts = true, permission_sets = [{}] }}\nduration_max = \"8h\"\n\
          provider = \"identity_center\"\nplan = [{{ count = 1, people = [{}, {}] }}]\n",
         person("ada"),
         sets.join(", "),
         person("bob"),
         person("carol"),
-    ))
+    )
 }
 
 /// Administrators and auditors: by the sample's groups, or by groups of the same names.
@@ -200,10 +208,13 @@ fn server(listen: SocketAddr) -> ServerConfig {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn say_what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: bool) {
-    let people: Vec<String> =
-        sign_in::PEOPLE.iter().map(|(name, role)| format!("  {name:<6} {role}")).collect();
+    use std::io::Write as _;
+    // Whoever reads this may have gone: that is no reason to end.
+    let _ = std::io::stdout().write_all(what_to_try(address, folder, simulated).as_bytes());
+}
+
+fn what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: bool) -> String {
     let mut options = String::new();
     if address.port() != 7400 {
         let _ = write!(options, " --server http://{address}");
@@ -211,13 +222,16 @@ fn say_what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: boo
     if folder != std::path::Path::new("data/dev") {
         let _ = write!(options, " --dev-folder {}", folder.display());
     }
-    let try_as = |verb: &str, who: &str, more: &str| {
-        println!("  target/debug/daypass {verb} --as {who}{options}{more}");
-    };
+    let program = std::env::args().next().unwrap_or_else(|| "daypass".to_owned());
     let whose = if simulated { "a simulated" } else { "your" };
-    println!("Daypass is listening on http://{address}, on {whose} AWS. Its people:");
-    println!("{}", people.join("\n"));
-    println!("\nTry, in another terminal:\n");
+    let mut text = format!("Daypass is listening on http://{address}, on {whose} AWS. Its people:\n");
+    for (name, role) in sign_in::PEOPLE {
+        let _ = writeln!(text, "  {name:<6} {role}");
+    }
+    text.push_str("\nTry, in another terminal:\n\n");
+    let mut try_as = |verb: &str, who: &str, more: &str| {
+        let _ = writeln!(text, "  {program} {verb} --as {who}{options}{more}");
+    };
     try_as("entitlements", "ada", "");
     if simulated {
         let ask = " --account 111111111111 --entitlement ReadOnly --for 15m --because \"look at the logs\"";
@@ -228,8 +242,21 @@ fn say_what_to_try(address: SocketAddr, folder: &std::path::Path, simulated: boo
     try_as("show", "ada", " ID");
     try_as("revoke", "ada", " ID");
     try_as("audit replay", "eve", " ID");
-    println!(
-        "\nEverything is kept in {}. Ctrl-C ends it; starting again goes on from there.",
-        folder.display()
-    );
+    let kept = folder.display();
+    let _ =
+        writeln!(text, "\nEverything is kept in {kept}. Ctrl-C ends it; starting again goes on from there.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_to_begin_with_is_one() {
+        let sample = aws::simulated::sample::organisation(sign_in::ISSUER);
+        for text in [POLICY.to_owned(), policy_for(&sample), policy_for(&Contents::default())] {
+            assert!(policy::Policy::from_toml(&text).is_ok(), "{text}");
+        }
+    }
 }

@@ -235,11 +235,12 @@ fn the_commands_of_readme_and_guides_do_what_is_shown() {
 #[test]
 fn what_dev_prints_can_be_copied() {
     let mut world = World::start();
+    let program = format!("  {}", env!("CARGO_BIN_EXE_daypass"));
     let lines: Vec<String> = world
         .said
         .iter()
-        .filter_map(|line| line.strip_prefix("  target/debug/"))
-        .map(str::to_owned)
+        .filter_map(|line| line.strip_prefix(&program))
+        .map(|rest| format!("daypass{rest}"))
         .collect();
     assert!(lines.len() >= 7, "{:?}", world.said);
     for line in lines {

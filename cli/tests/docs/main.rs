@@ -8,7 +8,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 /// What a user may read, from the repository's root.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 19] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -19,6 +19,9 @@ const PAGES: [&str; 16] = [
     "docs/planned.md",
     "docs/status-codes.md",
     "docs/testing.md",
+    "docs/benchmarks.md",
+    "docs/regressions.md",
+    "docs/simulation.md",
     "docs/guides/requester.md",
     "docs/guides/approver.md",
     "docs/guides/administrator.md",

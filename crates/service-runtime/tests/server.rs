@@ -497,6 +497,23 @@ async fn grpc_web_is_served_and_refused_like_grpc() {
 }
 
 #[tokio::test]
+async fn a_connection_has_no_more_calls_at_a_time_than_its_limit() {
+    let server = run(|config| config.limits.calls_per_connection_max = 1).await;
+    let client = RequestServiceClient::new(server.channel().await);
+    let message = GetRequestRequest { request_id: ID.to_owned(), ..Default::default() };
+    let (mut first, again) = (client.clone(), message.clone());
+    let held = tokio::spawn(async move { first.get_request(with("human", again)).await });
+    server.requests.entered.notified().await;
+    let refused = client.clone().get_request(with("human", message.clone())).await.unwrap_err();
+    assert!(matches!(refused.code(), Code::ResourceExhausted | Code::Unavailable), "{refused:?}");
+    assert_eq!(server.requests.served.load(Ordering::SeqCst), 1);
+    server.requests.go_on.notify_one();
+    held.await.unwrap().unwrap();
+    server.requests.go_on.notify_one();
+    client.clone().get_request(with("human", message)).await.unwrap();
+}
+
+#[tokio::test]
 async fn calls_that_are_being_served_finish_before_the_end() {
     let server = run(|_| ()).await;
     server.readiness.set(true).await;
