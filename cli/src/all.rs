@@ -1,6 +1,6 @@
 //! All four services in one process, over one set of views.
 
-use activation::ActivationService;
+use activation::{ActivationService, Ports};
 use approval::ApprovalService;
 use audit::AuditService;
 use domain::Actor;
@@ -23,8 +23,8 @@ pub(crate) async fn work(
 ) -> Result<Work, StartError> {
     let request = RequestService::new(views.clone());
     let approval = ApprovalService::new(views.clone());
-    let activation =
-        ActivationService::new(views.clone(), cloud.assignments.clone(), cloud.sts.clone(), activation);
+    let ports = Ports::new(cloud.assignments.clone(), cloud.sts.clone());
+    let activation = ActivationService::new(views.clone(), ports, activation);
     let (audit, follower) = AuditService::open(views.clone(), Some(folder))?;
     if let Some((policy, author)) = seed {
         approval.seed(policy, author).await.map_err(|status| StartError::Other(status.to_string()))?;

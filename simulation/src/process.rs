@@ -108,8 +108,7 @@ impl Process {
         let approval = ApprovalService::new(views.clone());
         let activation = ActivationService::new(
             views.clone(),
-            outside.assignments.clone(),
-            outside.aws.clone(),
+            activation::Ports::new(outside.assignments.clone(), outside.aws.clone()),
             settings(),
         );
         let (audit, index) =

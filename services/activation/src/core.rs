@@ -1,9 +1,8 @@
 //! What every part of the service shares, and the writing of events about requests.
 
-use crate::Settings;
 use crate::agenda::Agenda;
 use crate::fault::Fault;
-use aws::{Assignments, Sts};
+use crate::{Ports, Settings};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
 use domain::{EventId, RequestId, SignedDuration, Timestamp};
@@ -20,8 +19,7 @@ const REMEMBERED_STREAMS_MAX: usize = 20_000;
 pub(crate) struct Core {
     pub(crate) views: Views,
     pub(crate) commander: Commander,
-    pub(crate) assignments: Arc<dyn Assignments>,
-    pub(crate) sts: Arc<dyn Sts>,
+    pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     pub(crate) agenda: Agenda,
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
@@ -29,20 +27,14 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(
-        views: Views,
-        assignments: Arc<dyn Assignments>,
-        sts: Arc<dyn Sts>,
-        settings: Settings,
-    ) -> Self {
+    pub(crate) fn new(views: Views, ports: Ports, settings: Settings) -> Self {
         let commander = Commander::new(Arc::clone(&views.log), Service::Activation, Arc::clone(&views.clock))
             .with_source(Arc::new(CachedSource::new(REMEMBERED_STREAMS_MAX)));
         Self {
             agenda: Agenda::new(settings.outstanding_max),
             views,
             commander,
-            assignments,
-            sts,
+            ports,
             settings,
             chained: OnceCell::new(),
         }

@@ -1,6 +1,6 @@
 //! Activation: access begins, is used, and ends.
 //!
-//! - [`Settings`]: every bound that this service keeps, with its reason.
+//! - [`Ports`]: the parts of AWS that it changes; [`Settings`]: every bound that this service keeps, with its reason.
 //! - `agenda`: what is due when, from the read model of requests; `process/reconcile`: the loop that does it.
 //! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
@@ -18,16 +18,17 @@ mod eligibility;
 mod fault;
 mod grpc;
 mod lifetime;
+mod ports;
 mod process;
 mod session;
 mod settings;
 mod status;
 
+pub use ports::Ports;
 pub use settings::Settings;
 
 use crate::core::Core;
 use api::activation::v1::activation_service_server::ActivationServiceServer;
-use aws::{Assignments, Sts};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use views::Views;
@@ -39,14 +40,9 @@ pub struct ActivationService {
 }
 
 impl ActivationService {
-    /// A service over what is seen (`views`) and the two parts of AWS that it changes. Does nothing yet.
-    pub fn new(
-        views: Views,
-        assignments: Arc<dyn Assignments>,
-        sts: Arc<dyn Sts>,
-        settings: Settings,
-    ) -> Self {
-        Self { core: Arc::new(Core::new(views, assignments, sts, settings)) }
+    /// A service over what is seen (`views`) and the parts of AWS that it changes. Does nothing yet.
+    pub fn new(views: Views, ports: Ports, settings: Settings) -> Self {
+        Self { core: Arc::new(Core::new(views, ports, settings)) }
     }
 
     /// The gRPC service.

@@ -1,6 +1,6 @@
 //! The activation service as a process of its own.
 
-use activation::ActivationService;
+use activation::{ActivationService, Ports};
 use std::process::ExitCode;
 use wiring::{StartError, Work};
 
@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
         let external_id = built.settings.role_external_id()?;
         let settings = activation::Settings { external_id, ..activation::Settings::default() };
         let views = built.process.views.clone();
-        let service = ActivationService::new(views, cloud.assignments, cloud.sts, settings);
+        let service = ActivationService::new(views, Ports::new(cloud.assignments, cloud.sts), settings);
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.activation.v1");

@@ -95,7 +95,7 @@ impl Core {
     }
 
     async fn create(&self, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
-        match self.answered(self.assignments.create(key, call)).await {
+        match self.answered(self.ports.assignments.create(key, call)).await {
             Ok(operation) => self.poll(&operation, Operation::Create).await,
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
             Err(error) => Said::Refused(error),
@@ -103,7 +103,7 @@ impl Core {
     }
 
     async fn delete(&self, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
-        match self.answered(self.assignments.delete(key, call)).await {
+        match self.answered(self.ports.assignments.delete(key, call)).await {
             Ok(Deletion::Started(operation)) => self.poll(&operation, Operation::Delete).await,
             Ok(Deletion::AlreadyGone) => Said::Done,
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
@@ -126,8 +126,8 @@ impl Core {
         let asking = async {
             loop {
                 let status = match kind {
-                    Operation::Create => self.assignments.creation_status(operation).await,
-                    Operation::Delete => self.assignments.deletion_status(operation).await,
+                    Operation::Create => self.ports.assignments.creation_status(operation).await,
+                    Operation::Delete => self.ports.assignments.deletion_status(operation).await,
                 };
                 match status {
                     Ok(OperationStatus::Succeeded) => return Said::Done,

@@ -101,7 +101,7 @@ impl Core {
     pub(super) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
         let key =
             aws::AssignmentKey::of_target(key.principal.clone(), &key.target).map_err(aws::AwsError::from)?;
-        let look = self.assignments.find(&key);
+        let look = self.ports.assignments.find(&key);
         match tokio::time::timeout(self.settings.call_within, look).await {
             Ok(found) => Ok(found?),
             Err(_) => {

@@ -162,14 +162,15 @@ impl Core {
 
     async fn ask_sts(&self, session: &session::Session<'_>) -> Result<SessionCredentials, AwsError> {
         let call = session.assume_role()?;
-        tokio::time::timeout(self.settings.call_within, self.sts.assume_role(&call))
+        tokio::time::timeout(self.settings.call_within, self.ports.sts.assume_role(&call))
             .await
             .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")))
     }
 
     /// Whether AWS takes us for a role session. When it cannot be told, yes: a short session is better than none.
     async fn is_chained(&self) -> bool {
-        let ask = || async { self.sts.caller_identity().await.map(|identity| identity.is_role_session()) };
+        let ask =
+            || async { self.ports.sts.caller_identity().await.map(|identity| identity.is_role_session()) };
         let asked = tokio::time::timeout(self.settings.call_within, self.chained.get_or_try_init(ask)).await;
         !matches!(asked, Ok(Ok(false)))
     }

@@ -1,6 +1,6 @@
 //! A house to test in: what outlives a process (log, AWS, keys, time), and processes that can be started and killed.
 
-use activation::{ActivationService, Settings};
+use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
 use aws::simulated::{Behaviour, SimulatedAws, sample};
 use aws::{CachedDirectory, RefreshPace};
@@ -207,8 +207,11 @@ impl House {
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;
-        let service =
-            ActivationService::new(views.clone(), self.aws.clone(), self.aws.clone(), self.settings.clone());
+        let service = ActivationService::new(
+            views.clone(),
+            Ports::new(self.aws.clone(), self.aws.clone()),
+            self.settings.clone(),
+        );
         let shutdown = CancellationToken::new();
         let running = service.clone();
         let until = shutdown.clone();
