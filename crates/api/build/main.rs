@@ -1,7 +1,8 @@
 //! Makes the crate's code from `proto/daypass`, without a protoc on the machine: messages, clients and servers (prost, tonic),
 //! checks of field constraints ([`validate`]), the table of methods ([`methods`]) and `Debug` that hides secrets ([`redact`]).
 //!
-//! INVARIANT: an RPC without `access`, or a constraint that cannot be enforced, fails the build.
+//! INVARIANT: an RPC without `access`, a field of a request without a constraint, or a constraint that cannot be enforced,
+//! fails the build. `tests/build.rs` shows that.
 
 #![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 #![expect(
@@ -11,10 +12,10 @@
 
 mod methods;
 mod names;
+mod options;
 mod redact;
 mod validate;
 
-use prost_reflect::DescriptorPool;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -73,14 +74,4 @@ fn compile(
     compiler.include_imports(true).include_source_info(comments);
     compiler.open_files(files)?;
     Ok(compiler)
-}
-
-/// The value of the extension `name` in `options`, if it is set.
-fn extension(
-    pool: &DescriptorPool,
-    options: &prost_reflect::DynamicMessage,
-    name: &str,
-) -> Option<prost_reflect::Value> {
-    let extension = pool.get_extension_by_name(name)?;
-    options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
 }

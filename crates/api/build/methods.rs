@@ -1,5 +1,7 @@
 //! The table of methods: who may call each at all, and which are planned.
 
+use super::names;
+use super::options::extension;
 use prost_reflect::{DescriptorPool, EnumDescriptor, MethodDescriptor, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,7 +31,7 @@ fn row(
     method: &MethodDescriptor,
 ) -> Result<String, String> {
     let options = method.options();
-    let who = match super::extension(pool, &options, "daypass.options.v1.access") {
+    let who = match extension(pool, &options, "daypass.options.v1.access") {
         Some(Value::List(values)) => values
             .iter()
             .map(|value| {
@@ -50,7 +52,7 @@ fn row(
     if method.is_client_streaming() {
         return Err(format!("{path} streams its requests: field constraints are not enforced on those"));
     }
-    let planned = super::extension(pool, &options, "daypass.options.v1.planned")
+    let planned = extension(pool, &options, "daypass.options.v1.planned")
         .and_then(|value| value.as_bool())
         .unwrap_or_default();
     Ok(format!(
@@ -66,5 +68,5 @@ fn row(
 }
 
 fn variant(screaming: &str) -> String {
-    super::names::pascal(&screaming.to_ascii_lowercase())
+    names::pascal(&screaming.to_ascii_lowercase())
 }

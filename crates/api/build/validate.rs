@@ -1,9 +1,10 @@
 //! Code that checks the `buf.validate` constraints of every message that a caller can send. A constraint that is not known
-//! here fails the build: one that is declared and not enforced would be worse than none.
+//! here fails the build: one that is declared and not enforced would be worse than none. So does a field without a bound.
 //!
 //! The rules themselves are applied by `src/validate.rs`; what is generated only says which rules hold for which field.
 
 use super::names;
+use super::options::extension;
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
     OneofDescriptor, Value,
@@ -21,7 +22,7 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String> {
         reach(&method.input(), &mut requests)?;
         answers.insert(names::message(&method.output()));
     }
-    let mut generator = Generator { pool, patterns: BTreeMap::new() };
+    let mut generator = Generator { pool, patterns: BTreeMap::new(), problems: Vec::new() };
     let mut code = String::new();
     for message in requests.values() {
         let name = names::message(message);
@@ -37,6 +38,9 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String> {
             "impl Validate for {name} {{\n    const IS_REQUEST: bool = true;\n    \
              fn check(&self, {found}: &mut Violations) {{\n{checks}    }}\n}}\n\n",
         );
+    }
+    if !generator.problems.is_empty() {
+        return Err(generator.problems.join("; "));
     }
     for name in answers {
         let _ = write!(
@@ -81,6 +85,8 @@ fn instant(message: &MessageDescriptor) -> Option<&'static str> {
 struct Generator<'a> {
     pool: &'a DescriptorPool,
     patterns: BTreeMap<String, usize>,
+    /// What cannot be enforced, by field.
+    problems: Vec<String>,
 }
 
 /// What is declared about one field.
@@ -94,15 +100,17 @@ struct Rules {
 
 impl Generator<'_> {
     fn message(&mut self, message: &MessageDescriptor) -> Result<String> {
-        if super::extension(self.pool, &message.options(), "buf.validate.message").is_some() {
+        if extension(self.pool, &message.options(), "buf.validate.message").is_some() {
             return Err(format!("{}: rules on messages are not supported", message.full_name()));
         }
         let mut code = String::new();
         for field in message.fields() {
             let in_oneof = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
             if !in_oneof {
-                let checks = self.field(&field).map_err(|why| format!("{}: {why}", field.full_name()))?;
-                code.push_str(&checks);
+                match self.field(&field) {
+                    Ok(checks) => code.push_str(&checks),
+                    Err(why) => self.problems.push(format!("{}: {why}", field.full_name())),
+                }
             }
         }
         for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
@@ -114,7 +122,7 @@ impl Generator<'_> {
     }
 
     fn oneof(&mut self, message: &MessageDescriptor, oneof: &OneofDescriptor) -> Result<String> {
-        let required = match super::extension(self.pool, &oneof.options(), "buf.validate.oneof") {
+        let required = match extension(self.pool, &oneof.options(), "buf.validate.oneof") {
             Some(Value::Message(rules)) => {
                 rules.get_field_by_name("required").and_then(|value| value.as_bool()).unwrap_or_default()
             }
@@ -196,7 +204,7 @@ impl Generator<'_> {
     }
 
     fn rules(&self, field: &FieldDescriptor) -> Result<Rules> {
-        match super::extension(self.pool, &field.options(), "buf.validate.field") {
+        match extension(self.pool, &field.options(), "buf.validate.field") {
             Some(Value::Message(rules)) => rules_of(&rules),
             _ => Ok(Rules::default()),
         }
@@ -224,15 +232,17 @@ impl Generator<'_> {
                 None if none() => format!("found.within({at}, |found| {value}.check(found))"),
                 None => return Err("rules on this message are not supported".to_owned()),
             },
-            Kind::String if none() => "{}".to_owned(),
             Kind::String => format!("found.string({at}, {value}, &{})", self.string_rules(rules, ignore)?),
-            Kind::Bytes if none() => "{}".to_owned(),
             Kind::Bytes => format!("found.bytes({at}, {value}, {})", bytes_max(rules)?),
             Kind::Enum(kind) => enumeration(rules, &kind, &at, value)?,
             Kind::Bool if none() => "{}".to_owned(),
-            Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64 if none() => "{}".to_owned(),
+            Kind::Uint64 => {
+                // What is beyond an i64 is beyond every bound that can be declared.
+                let (min, max) = integer_bounds(rules, &field.kind())?;
+                format!("found.integer({at}, i64::try_from(*{value}).unwrap_or(i64::MAX), {min}, {max})")
+            }
             Kind::Int32 | Kind::Uint32 | Kind::Int64 => {
-                let (min, max) = integer_bounds(rules)?;
+                let (min, max) = integer_bounds(rules, &field.kind())?;
                 format!("found.integer({at}, i64::from(*{value}), {min}, {max})")
             }
             other => return Err(format!("rules on {other:?} are not supported")),
@@ -241,7 +251,9 @@ impl Generator<'_> {
 
     fn string_rules(&mut self, rules: &Rules, ignore_zero: bool) -> Result<String> {
         let mut code = format!("StringRules {{ ignore_empty: {ignore_zero}, ");
+        let mut bounded = false;
         for (name, value) in typed(rules, "string")? {
+            bounded |= matches!(name.as_str(), "max_len" | "max_bytes" | "uuid");
             let _ = match name.as_str() {
                 "min_len" => write!(code, "min_len: {}, ", number(&value)?),
                 "max_len" => write!(code, "max_len: {}, ", number(&value)?),
@@ -250,12 +262,20 @@ impl Generator<'_> {
                 "pattern" => {
                     let text = value.as_str().ok_or("pattern")?.to_owned();
                     regex::Regex::new(&text).map_err(|error| error.to_string())?;
+                    let anchored = text.starts_with('^') && text.ends_with('$');
+                    bounded |= anchored && !text.contains(['*', '+']) && !text.contains(",}");
                     let next = self.patterns.len();
                     let number = self.patterns.entry(text).or_insert(next);
                     write!(code, "pattern: Some(&PATTERN_{number}), ")
                 }
                 other => return Err(format!("string.{other} is not supported")),
             };
+        }
+        if !bounded {
+            return Err(
+                "a string in a request needs max_len, max_bytes, uuid or a pattern without `*` and `+`"
+                    .to_owned(),
+            );
         }
         code.push_str("..StringRules::NONE }");
         Ok(code)
@@ -302,21 +322,24 @@ fn number(value: &Value) -> Result<i64> {
 fn bytes_max(rules: &Rules) -> Result<i64> {
     match typed(rules, "bytes")?.as_slice() {
         [(name, value)] if name == "max_len" => number(value),
-        _ => Err("of the rules on bytes, only max_len is supported".to_owned()),
+        _ => Err("bytes in a request need max_len, and no other rule on them is supported".to_owned()),
     }
 }
 
-fn integer_bounds(rules: &Rules) -> Result<(String, String)> {
-    let (mut min, mut max) = ("i64::MIN".to_owned(), "i64::MAX".to_owned());
-    let (kind, _) = rules.typed.as_ref().ok_or("no rules")?;
-    for (name, value) in typed(rules, kind)? {
-        match name.as_str() {
-            "gte" => min = number(&value)?.to_string(),
-            "lte" => max = number(&value)?.to_string(),
-            other => return Err(format!("{kind}.{other} is not supported")),
+fn integer_bounds(rules: &Rules, kind: &Kind) -> Result<(i64, i64)> {
+    let unsigned = matches!(kind, Kind::Uint32 | Kind::Uint64);
+    let (mut min, mut max) = (unsigned.then_some(0), None);
+    if let Some((kind, _)) = &rules.typed {
+        for (name, value) in typed(rules, kind)? {
+            match name.as_str() {
+                "gte" => min = Some(number(&value)?),
+                "lte" => max = Some(number(&value)?),
+                other => return Err(format!("{kind}.{other} is not supported")),
+            }
         }
     }
-    Ok((min, max))
+    min.zip(max)
+        .ok_or_else(|| "a whole number in a request needs gte and lte, an unsigned one lte".to_owned())
 }
 
 /// `Some((min, max))` in whole seconds.
@@ -334,7 +357,10 @@ fn duration_rules(rules: &Rules) -> Result<String> {
             other => return Err(format!("duration.{other} is not supported")),
         }
     }
-    Ok(if rules.typed.is_none() { "None".to_owned() } else { format!("Some(({min}, {max}))") })
+    if max == i64::MAX {
+        return Err("a duration in a request needs lte".to_owned());
+    }
+    Ok(format!("Some(({min}, {max}))"))
 }
 
 fn enumeration(rules: &Rules, kind: &EnumDescriptor, at: &str, value: &str) -> Result<String> {

@@ -168,7 +168,7 @@ fn wrong_items(
     }
     let ignore_empty =
         rules.and_then(|rules| rules.get_field_by_name("ignore")?.as_enum_number()).unwrap_or_default() == 1;
-    for kind in ["string", "bytes", "enum", "int32", "uint32", "int64", "duration"] {
+    for kind in ["string", "bytes", "enum", "int32", "uint32", "int64", "uint64", "duration"] {
         let Some(typed) = rules.and_then(|rules| inner(rules, kind)) else { continue };
         for (rule, value) in typed.fields() {
             let what = format!("{kind}.{}", rule.name());
@@ -212,6 +212,12 @@ fn wrong_items(
                 ("int32", "lte") => wrong.push((what, Value::I32(value.as_i32().unwrap_or_default() + 1))),
                 ("uint32", "gte") => wrong.push((what, Value::U32(value.as_u32().unwrap_or_default() - 1))),
                 ("uint32", "lte") => wrong.push((what, Value::U32(value.as_u32().unwrap_or_default() + 1))),
+                ("int64", "gte") => wrong.push((what, Value::I64(value.as_i64().unwrap_or_default() - 1))),
+                ("int64", "lte") => wrong.push((what, Value::I64(value.as_i64().unwrap_or_default() + 1))),
+                ("uint64", "lte") => {
+                    let most = value.as_u64().unwrap_or_default();
+                    wrong.extend([most + 1, u64::MAX].map(|beyond| (what.clone(), Value::U64(beyond))));
+                }
                 ("duration", bound) => {
                     let Kind::Message(message) = field.kind() else { continue };
                     let limit = value
