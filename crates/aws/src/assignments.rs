@@ -1,35 +1,32 @@
-//! Account assignments of IAM Identity Center.
+//! Assignments that AWS keeps until they are removed: permission sets through IAM Identity Center, roles through Account
+//! Access Manager. One port, because one reconciler makes both as the log says; which service an implementation speaks to is
+//! told by the entitlements that it takes.
 //!
-//! Create and delete are asynchronous and know no client token: only a status of `Succeeded` or an observation says what
+//! Create and delete may be asynchronous and know no client token: only a status of `Succeeded` or an observation says what
 //! exists. Create does not reject a duplicate, so who wants to know what stood there before looks first.
 
-use crate::AwsError;
 use crate::text::{printable, text};
-use domain::{AccountId, Entitlement, Invalid, PermissionSetArn, PrincipalId, Target, Timestamp};
+use crate::{AwsError, ErrorKind};
+use domain::{AccountId, Entitlement, PermissionSetArn, PrincipalId, RoleArn, Target, Timestamp};
 use std::collections::BTreeSet;
 
-/// One possible assignment: a user holds a permission set in an account.
+/// One possible assignment: a user holds a permission set or a role in an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AssignmentKey {
     account: AccountId,
-    permission_set: PermissionSetArn,
+    entitlement: Entitlement,
     principal: PrincipalId,
 }
 
 impl AssignmentKey {
-    /// The assignment of `permission_set` in `account` to `principal`.
-    pub fn new(principal: PrincipalId, account: AccountId, permission_set: PermissionSetArn) -> Self {
-        Self { account, permission_set, principal }
+    /// The assignment of `entitlement` in `account` to `principal`.
+    pub fn new(principal: PrincipalId, account: AccountId, entitlement: impl Into<Entitlement>) -> Self {
+        Self { account, entitlement: entitlement.into(), principal }
     }
 
-    /// The assignment that gives `target` to `principal`; roles are not assigned.
-    pub fn of_target(principal: PrincipalId, target: &Target) -> Result<Self, Invalid> {
-        match target.entitlement() {
-            Entitlement::PermissionSet(set) => {
-                Ok(Self::new(principal, target.account().clone(), set.clone()))
-            }
-            Entitlement::Role(_) => Err(Invalid::new("target", "must be a permission set to be assigned")),
-        }
+    /// The assignment that gives `target` to `principal`.
+    pub fn of_target(principal: PrincipalId, target: &Target) -> Self {
+        Self::new(principal, target.account().clone(), target.entitlement().clone())
     }
 
     /// Who holds it.
@@ -43,15 +40,38 @@ impl AssignmentKey {
     }
 
     /// What.
-    pub fn permission_set(&self) -> &PermissionSetArn {
-        &self.permission_set
+    pub fn entitlement(&self) -> &Entitlement {
+        &self.entitlement
     }
 }
 
 impl std::fmt::Display for AssignmentKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in {} for {}", self.permission_set, self.account, self.principal)
+        write!(f, "{} in {} for {}", self.entitlement, self.account, self.principal)
     }
+}
+
+/// The permission set: for an implementation that assigns nothing else.
+pub fn permission_set_of(entitlement: &Entitlement) -> Result<&PermissionSetArn, AwsError> {
+    match entitlement {
+        Entitlement::PermissionSet(set) => Ok(set),
+        Entitlement::Role(_) => Err(not_assigned_here("Identity Center assigns permission sets, not roles")),
+    }
+}
+
+/// The role, which must be one of `account`: for an implementation that assigns nothing else.
+pub fn role_of<'a>(account: &AccountId, entitlement: &'a Entitlement) -> Result<&'a RoleArn, AwsError> {
+    match entitlement {
+        Entitlement::Role(role) if role.account().as_ref() == Some(account) => Ok(role),
+        Entitlement::Role(_) => Err(not_assigned_here("the role is in another account")),
+        Entitlement::PermissionSet(_) => {
+            Err(not_assigned_here("Account Access Manager gives roles, not permission sets"))
+        }
+    }
+}
+
+fn not_assigned_here(why: &str) -> AwsError {
+    AwsError::new(ErrorKind::Invalid, "NotAssignedHere", why)
 }
 
 text!(
@@ -76,7 +96,7 @@ impl Attempt {
             Ok(())
         } else {
             Err(AwsError::new(
-                crate::ErrorKind::Unavailable,
+                ErrorKind::Unavailable,
                 "TooLateToStart",
                 "the attempt's deadline passed before the call began",
             ))
@@ -115,11 +135,38 @@ pub enum Deletion {
     Started(OperationId),
     /// There was nothing to delete.
     AlreadyGone,
+    /// Nothing to delete was listed, and nothing was done. Lists may be behind, so this proves nothing: look again later.
+    NotListed,
 }
 
-/// The account assignments of one IAM Identity Center instance.
+/// What AWS takes of one kind of assignments, from all callers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Limits {
+    /// Calls of any kind in a second.
+    pub calls_per_second: usize,
+    /// Creates and deletes under way at a time.
+    pub outstanding_max: usize,
+    /// Whether a second change in an account conflicts with one that is under way.
+    pub one_per_account: bool,
+}
+
+impl Limits {
+    /// Identity Center. Some of AWS's pages allow 15 outstanding changes, some 10. It keeps a role for each permission set in
+    /// an account, and changes of one account get into each other's way.
+    pub const IDENTITY_CENTER: Self =
+        Self { calls_per_second: 20, outstanding_max: 10, one_per_account: true };
+
+    /// Account Access Manager, as its quotas say. Roles stay as they are, so changes of one account do not meet.
+    pub const ACCOUNT_ACCESS: Self =
+        Self { calls_per_second: 20, outstanding_max: 15, one_per_account: false };
+}
+
+/// The assignments of one IAM Identity Center instance, or of one Account Access Manager application.
 #[async_trait::async_trait]
 pub trait Assignments: Send + Sync + 'static {
+    /// What AWS takes of this kind.
+    fn limits(&self) -> Limits;
+
     /// Begins to create the assignment. Succeeds when it is there already.
     async fn create(&self, key: &AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError>;
 
@@ -132,15 +179,15 @@ pub trait Assignments: Send + Sync + 'static {
     /// How a delete stands.
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError>;
 
-    /// The users who hold `permission_set` in `account` directly, now; groups are left out.
+    /// The users who hold `entitlement` in `account` directly, now; groups are left out.
     async fn holders(
         &self,
         account: &AccountId,
-        permission_set: &PermissionSetArn,
+        entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError>;
 
     /// Whether the assignment is there now: the same principal, exactly.
     async fn find(&self, key: &AssignmentKey) -> Result<bool, AwsError> {
-        Ok(self.holders(key.account(), key.permission_set()).await?.contains(key.principal()))
+        Ok(self.holders(key.account(), key.entitlement()).await?.contains(key.principal()))
     }
 }

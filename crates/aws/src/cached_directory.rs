@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
+/// How far clocks may be apart before an age is no age: the same as for grants.
+const SKEW_MAX: SignedDuration = SignedDuration::from_secs(5);
+
 /// How often the directory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RefreshPace {
@@ -64,10 +67,12 @@ impl CachedDirectory {
         self.latest.borrow().clone()
     }
 
-    /// How old the snapshot is at `now`. Zero when `now` is before it (a clock that was set back).
+    /// How old the snapshot is at `now`. `None`: there is none; or it is from the future by more than clocks may be apart, as
+    /// after a clock was set back: then its age cannot be told, and is not zero.
     pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
         let fetched_at = self.latest.borrow().as_ref()?.fetched_at();
-        Some(now.duration_since(fetched_at).max(SignedDuration::ZERO))
+        let age = now.duration_since(fetched_at);
+        (age >= -SKEW_MAX).then(|| age.max(SignedDuration::ZERO))
     }
 
     /// Follows the snapshots, beginning with the one that is there.
@@ -81,8 +86,8 @@ impl CachedDirectory {
         let _one_at_a_time = self.reading.lock().await;
         let began_at = self.clock.now();
         let contents = self.source.fetch().await?;
-        // A snapshot of a snapshot is as old as the first.
-        let true_at = contents.as_of.map_or(began_at, |as_of| as_of.min(began_at));
+        // A snapshot of a snapshot is as old as the first, whose clock may be another.
+        let true_at = contents.as_of.unwrap_or(began_at);
         let directory = Arc::new(Directory::new(true_at, contents));
         self.latest.send_replace(Some(Arc::clone(&directory)));
         Ok(directory)

@@ -1,4 +1,4 @@
-//! What Daypass asks of AWS, as ports: credentials ([`Sts`]), account assignments ([`Assignments`]) and the organisation
+//! What Daypass asks of AWS, as ports: credentials ([`Sts`]), assignments ([`Assignments`]) and the organisation
 //! ([`DirectorySource`], kept by [`CachedDirectory`]); a simulated AWS that implements them all ([`simulated`]); and the suite
 //! that every implementation must pass ([`conformance`]).
 //!
@@ -15,7 +15,10 @@ pub mod simulated;
 pub mod sts;
 mod text;
 
-pub use assignments::{AssignmentKey, Assignments, Attempt, Deletion, OperationId, OperationStatus};
+pub use assignments::{
+    AssignmentKey, Assignments, Attempt, Deletion, Limits, OperationId, OperationStatus, permission_set_of,
+    role_of,
+};
 pub use cached_directory::{CachedDirectory, RefreshPace};
 pub use directory::{
     Account, Contents, Directory, DirectorySource, ExternalId, Group, GroupId, LookupError, OrgUnit,

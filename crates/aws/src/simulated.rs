@@ -17,16 +17,18 @@ pub use state::{Call, CallRecord, Change, ChangedBy, KEPT_MAX};
 pub use sts::{Session, SimulatedRole};
 
 use crate::{AssignmentKey, AwsError, Contents, DirectorySource};
-use domain::ports::SharedClock;
-use domain::{RoleArn, Timestamp};
+use domain::ports::{Clock, SharedClock};
+use domain::{RoleArn, Sighting, TimeSource, Timestamp};
 use state::{Admitted, State};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The simulated AWS. Shared by reference (`Arc`); what it holds outlives the callers, as AWS outlives a crashed Daypass.
 pub struct SimulatedAws {
     clock: SharedClock,
     state: Mutex<State>,
+    /// The clocks of callers, which hear the date of every answer.
+    callers: Mutex<Vec<Weak<dyn Clock>>>,
 }
 
 impl std::fmt::Debug for SimulatedAws {
@@ -36,9 +38,9 @@ impl std::fmt::Debug for SimulatedAws {
 }
 
 impl SimulatedAws {
-    /// An AWS with an empty organisation.
+    /// An AWS with an empty organisation. `clock` is AWS's own; callers may have others.
     pub fn new(clock: SharedClock, behaviour: Behaviour) -> Self {
-        Self { clock, state: Mutex::new(State::new(behaviour)) }
+        Self { clock, state: Mutex::new(State::new(behaviour)), callers: Mutex::default() }
     }
 
     /// An AWS with [`sample::organisation`], whose users `issuer` calls by their user names, and [`sample::roles`].
@@ -49,6 +51,20 @@ impl SimulatedAws {
             aws.add_role(arn, role);
         }
         aws
+    }
+
+    /// Lets `clock` hear the date of every answer from now on, as a caller would, for as long as someone else holds it.
+    pub fn tell_time_to(&self, clock: &SharedClock) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.retain(|caller| caller.strong_count() > 0);
+        callers.push(Arc::downgrade(clock));
+    }
+
+    /// The clocks of callers, and what each shows now.
+    fn asking(&self) -> Vec<(SharedClock, Timestamp)> {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = callers.iter().filter_map(Weak::upgrade);
+        alive.map(|clock| (Arc::clone(&clock), clock.now())).collect()
     }
 
     /// Replaces the organisation, as if everything had been changed by its administrators.
@@ -189,9 +205,10 @@ impl SimulatedAws {
         call: Call,
         effect: impl FnOnce(&mut State, Timestamp, Admitted) -> Result<T, AwsError> + Send,
     ) -> Result<T, AwsError> {
+        let asking = self.asking();
         self.travel().await;
+        let now = self.clock.now();
         let outcome = {
-            let now = self.clock.now();
             let operation = call.operation();
             let mut state = self.lock();
             state.settle(now);
@@ -204,6 +221,12 @@ impl SimulatedAws {
             outcome
         };
         self.travel().await;
+        if !outcome.as_ref().is_err_and(AwsError::outcome_unknown) {
+            let date = Timestamp::from_second(now.as_second()).unwrap_or(now);
+            for (clock, asked_at) in asking {
+                clock.compare(&Sighting::http_date(TimeSource::Aws, asked_at, clock.now(), date));
+            }
+        }
         outcome
     }
 }

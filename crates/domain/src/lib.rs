@@ -13,6 +13,7 @@ mod plan;
 pub mod ports;
 mod rule;
 mod sealed;
+mod sighting;
 mod target;
 mod window;
 
@@ -25,6 +26,7 @@ pub use person::{Actor, ActorKind, Issuer, Person, PersonId, Subject};
 pub use plan::{Endorsement, Plan, Step};
 pub use rule::{Provider, RuleId, Ticket};
 pub use sealed::Sealed;
+pub use sighting::{Doubt, Sighting, TimeSource};
 pub use target::{Entitlement, PermissionSetArn, PrincipalId, RoleArn, Target};
 pub use window::{AskedWindow, Window};
 

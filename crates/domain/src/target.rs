@@ -60,8 +60,20 @@ text!(
 pub enum Entitlement {
     /// A permission set, assigned through IAM Identity Center.
     PermissionSet(PermissionSetArn),
-    /// An IAM role, assumed through STS.
+    /// An IAM role, assumed through STS or given through Account Access Manager.
     Role(RoleArn),
+}
+
+impl From<PermissionSetArn> for Entitlement {
+    fn from(arn: PermissionSetArn) -> Self {
+        Self::PermissionSet(arn)
+    }
+}
+
+impl From<RoleArn> for Entitlement {
+    fn from(arn: RoleArn) -> Self {
+        Self::Role(arn)
+    }
 }
 
 impl Entitlement {

@@ -2,7 +2,7 @@
 
 use crate::support::{Constant, TokioClock};
 use aws::simulated::{Behaviour, Operation, SimulatedAws};
-use aws::{CachedDirectory, RefreshPace};
+use aws::{AwsError, CachedDirectory, Contents, DirectorySource, RefreshPace};
 use domain::SignedDuration;
 use domain::ports::Clock;
 use std::sync::Arc;
@@ -45,6 +45,36 @@ async fn age_counts_from_before_the_reading() {
     let bench = bench(Behaviour { latency: Duration::from_mins(2), ..Behaviour::default() });
     bench.cache.refresh().await.unwrap();
     assert_eq!(bench.cache.age(bench.clock.now()), Some(SignedDuration::from_secs(120)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_makes_no_snapshot_new() {
+    let bench = bench(Behaviour::default());
+    bench.cache.refresh().await.unwrap();
+    let read_at = bench.clock.now();
+    let set_back = |seconds| bench.cache.age(read_at - SignedDuration::from_secs(seconds));
+    assert_eq!(set_back(5), Some(SignedDuration::ZERO));
+    assert_eq!(set_back(6), None);
+}
+
+/// A directory that someone else read, by a clock that is ahead.
+struct OfTheFuture(Arc<TokioClock>);
+
+#[async_trait::async_trait]
+impl DirectorySource for OfTheFuture {
+    async fn fetch(&self) -> Result<Contents, AwsError> {
+        let as_of = self.0.now() + SignedDuration::from_mins(10);
+        Ok(Contents { as_of: Some(as_of), ..Contents::default() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_snapshot_by_a_clock_that_is_ahead_cannot_be_told() {
+    let clock = Arc::new(TokioClock::new());
+    let source = Arc::new(OfTheFuture(clock.clone()));
+    let cache = CachedDirectory::new(source, clock.clone(), Arc::new(Constant(0)), RefreshPace::default());
+    cache.refresh().await.unwrap();
+    assert_eq!(cache.age(clock.now()), None);
 }
 
 #[tokio::test(start_paused = true)]
