@@ -4,6 +4,9 @@
 
 mod access;
 mod assignment;
+mod deadline;
+mod deciders;
+mod emergency;
 mod matrix;
 mod raise;
 mod refusals;

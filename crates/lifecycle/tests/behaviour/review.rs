@@ -1,34 +1,18 @@
-//! Approving, refusing, expiring, and the review of emergencies.
+//! Approving and refusing: plans, what completes them, and what is missing.
 
 use crate::support::*;
-use domain::{Groups, Plan, Step};
-use lifecycle::event::{
-    ApprovalBasis, Endorsed, Expired, ExpiredBecause, Rejected, RejectedBecause, RequestEvent, Requested,
-    ReviewedAfter, Verdict,
-};
+use domain::{Plan, Step};
+use lifecycle::Rejection;
+use lifecycle::event::{ApprovalBasis, Endorsed, Rejected, RejectedBecause, RequestEvent, Requested};
 use lifecycle::review::{
-    Approve, Endorser, Reject, approve, approve_by_rule, expire, missing, reject, reject_without_rule,
-    review_after,
+    Approve, Endorser, Reject, approve, approve_by_rule, missing, reject, reject_without_rule,
 };
-use lifecycle::state::{Acting, Identities, Status};
-use lifecycle::{Rejection, Request};
+use lifecycle::state::{Identities, Status};
 use std::collections::BTreeMap;
 
 fn by_people(names: &[&str]) -> Plan {
     let people = names.iter().map(|name| person(name)).collect();
     Plan { steps: vec![Step { count: 1, groups: group_set(&[]), people }] }
-}
-
-fn emergency() -> Requested {
-    Requested { emergency: true, ..with_plan(Plan::none()) }
-}
-
-/// An emergency that its rule let through at 10 s.
-fn break_glass() -> Story {
-    let event = given(pending(emergency()))
-        .when(|request| approve_by_rule(request, &Plan::none(), policy(), secs(60), at(10)))
-        .event();
-    and(pending(emergency()), event, 10)
 }
 
 #[test]
@@ -93,185 +77,6 @@ fn a_yes_that_could_never_complete_is_refused_at_once() {
         .refused(Rejection::WindowTooShort { min: secs(60) });
 }
 
-/// Teleport #13416: the admin CLI's path skipped the self-approval rule. Here there is no path around the decider.
-#[test]
-fn teleport_13416_self_approval_rule_lives_in_the_decider() {
-    given(pending(requested()))
-        .when(|request| approve(request, yes(acting("ada"), &["approvers"], 100)))
-        .refused(Rejection::OwnRequest);
-    given(pending(requested()))
-        .when(|request| reject(request, no(acting("ada"), &["approvers"], 100)))
-        .refused(Rejection::OwnRequest);
-    given(break_glass())
-        .when(|request| review_after(request, &acting("ada"), Verdict::Justified, None))
-        .refused(Rejection::OwnRequest);
-}
-
-/// TEAM: self-approval compared by e-mail string. The subject counts, under its issuer, whatever it looks like.
-#[test]
-fn team_self_approval_compared_by_email_string() {
-    let of_guest = |subject: &str| {
-        let mut bob = acting("x");
-        bob.actor.person = domain::Person::new("https://guest.example", subject).unwrap();
-        Acting::alone(bob.actor)
-    };
-    // The same subject of another issuer is somebody else, unless linked.
-    let approves =
-        |who: Acting| given(pending(requested())).when(|r| approve(r, yes(who, &["approvers"], 100)));
-    approves(of_guest("ada")).then_status(Status::Approved);
-    let mut ada_as_guest = of_guest("ADA@example.com");
-    ada_as_guest.identities.people.insert(person("ada"));
-    approves(ada_as_guest).refused(Rejection::OwnRequest);
-}
-
-#[test]
-fn nobody_decides_on_their_own_under_a_linked_identity_or_the_same_user() {
-    let approves =
-        |who: Acting| given(pending(requested())).when(|r| approve(r, yes(who, &["approvers"], 100)));
-    approves(linked("ada2", &["ada"])).refused(Rejection::OwnRequest);
-    approves(as_user("ada2", "aaaa")).refused(Rejection::OwnRequest);
-    approves(as_user("bob", "bbbb")).then_status(Status::Approved);
-    let forgotten = Acting { actor: human("ada"), identities: nobody() };
-    approves(forgotten).refused(Rejection::OwnRequest);
-}
-
-#[test]
-fn nobody_decides_on_what_they_raised_for_another() {
-    let raised_by_eve = Requested { raiser: human("eve"), raiser_principal: None, ..requested() };
-    for who in [acting("eve"), linked("eve2", &["eve"])] {
-        given(pending(raised_by_eve.clone()))
-            .when(|request| approve(request, yes(who.clone(), &["approvers"], 100)))
-            .refused(Rejection::OwnRequest);
-    }
-}
-
-#[test]
-fn only_humans_decide() {
-    let pipeline = Acting::alone(workload("pipeline"));
-    given(pending(requested()))
-        .when(|request| approve(request, yes(pipeline.clone(), &["approvers"], 100)))
-        .refused(Rejection::NotAPerson);
-    given(pending(requested()))
-        .when(|request| reject(request, no(pipeline.clone(), &["approvers"], 100)))
-        .refused(Rejection::NotAPerson);
-    given(break_glass())
-        .when(|request| review_after(request, &pipeline, Verdict::Justified, None))
-        .refused(Rejection::NotAPerson);
-}
-
-#[test]
-fn unknown_groups_prove_nothing() {
-    let unknown =
-        Approve { groups: Groups::Unknown("the claim is cut short".into()), ..yes(acting("bob"), &[], 100) };
-    given(pending(requested()))
-        .when(|request| approve(request, unknown))
-        .refused(Rejection::Unprovable("the claim is cut short".into()));
-}
-
-/// Glide, TEAM: approvers frozen at creation; a removed approver still approves.
-#[test]
-fn glide_approvers_frozen_at_creation() {
-    let bob = acting("bob");
-    // Bob left the group since the request was raised.
-    given(pending(requested()))
-        .when(|request| approve(request, yes(bob.clone(), &[], 100)))
-        .refused(Rejection::NotEntitled);
-    // Bob agreed, then left, then Carol agrees: two are needed, so Carol's yes is the first that counts.
-    let two = plan(&[(2, &["approvers"])]);
-    let story = [pending(with_plan(two.clone())), vec![endorsed(&bob, &["approvers"], 50)]].concat();
-    let carol = Approve { current: two, ..yes_after(acting("carol"), &["approvers"], 100, &[(&bob, &[])]) };
-    let RequestEvent::Endorsed(yes) = given(story).when(|request| approve(request, carol)).event() else {
-        panic!("completed by someone who left");
-    };
-    assert_eq!(yes.endorsement.approver, human("carol"));
-}
-
-#[test]
-fn a_yes_that_does_not_count_any_more_is_not_listed_as_one() {
-    let (bob, carol) = (acting("bob"), acting("carol"));
-    let two = plan(&[(2, &["approvers"])]);
-    let story = [
-        pending(with_plan(two.clone())),
-        vec![endorsed(&bob, &["approvers"], 50), endorsed(&carol, &["approvers"], 60)],
-    ]
-    .concat();
-    let before: &[(&Acting, &[&str])] = &[(&bob, &[]), (&carol, &["approvers"])];
-    let dan = Approve { current: two, ..yes_after(acting("dan"), &["approvers"], 100, before) };
-    let approved = given(story).when(|request| approve(request, dan)).approved();
-    let names: Vec<_> = approved.approvers.iter().map(|yes| yes.approver.person.clone()).collect();
-    assert_eq!(names, [person("carol"), person("dan")]);
-}
-
-#[test]
-fn someone_unknown_now_does_not_count_any_more() {
-    let bob = acting("bob");
-    let two = plan(&[(2, &["approvers"])]);
-    let story = || [pending(with_plan(two.clone())), vec![endorsed(&bob, &["approvers"], 50)]].concat();
-    let missing = Approve { current: two.clone(), ..yes(acting("carol"), &["approvers"], 100) };
-    given(story()).when(|request| approve(request, missing)).then_status(Status::Requested);
-    let mut unknown =
-        Approve { current: two.clone(), ..yes_after(acting("carol"), &["approvers"], 100, &[(&bob, &[])]) };
-    let groups = Groups::Unknown("the directory is too old".into());
-    unknown.endorsers.insert(person("bob"), Endorser { identities: bob.identities.clone(), groups });
-    given(story()).when(|request| approve(request, unknown)).then_status(Status::Requested);
-}
-
-/// An identity that is linked after its yes is checked again when the plan completes.
-#[test]
-fn an_earlier_yes_of_the_requester_under_an_identity_linked_since_does_not_count() {
-    let two = plan(&[(2, &["approvers"])]);
-    for known_since in [linked("ada2", &["ada"]), as_user("ada2", "aaaa")] {
-        let story =
-            [pending(with_plan(two.clone())), vec![endorsed(&acting("ada2"), &["approvers"], 50)]].concat();
-        let bob = Approve {
-            current: two.clone(),
-            ..yes_after(acting("bob"), &["approvers"], 100, &[(&known_since, &["approvers"])])
-        };
-        given(story).when(|request| approve(request, bob)).then_status(Status::Requested);
-    }
-}
-
-#[test]
-fn one_person_twice_in_a_quorum_counts_once() {
-    let two = plan(&[(2, &["approvers"])]);
-    let bob = acting("bob");
-    let story = || [pending(with_plan(two.clone())), vec![endorsed(&bob, &["approvers"], 50)]].concat();
-    let again = |who: Acting| {
-        let command = yes_after(who, &["approvers"], 100, &[(&bob, &["approvers"])]);
-        let command = Approve { current: two.clone(), ..command };
-        given(story()).when(|request| approve(request, command))
-    };
-    again(bob.clone()).refused(Rejection::AlreadyEndorsed);
-    again(linked("bob@guest", &["bob"])).refused(Rejection::AlreadyEndorsed);
-    again(acting("carol")).then_status(Status::Approved);
-}
-
-#[test]
-fn one_identity_center_user_twice_in_a_quorum_counts_once() {
-    let two = plan(&[(2, &["approvers"])]);
-    let bob = as_user("bob", "bbbb");
-    let story = [pending(with_plan(two.clone())), vec![endorsed(&bob, &["approvers"], 50)]].concat();
-    let command = Approve {
-        current: two,
-        ..yes_after(as_user("robert", "bbbb"), &["approvers"], 100, &[(&bob, &["approvers"])])
-    };
-    given(story).when(|request| approve(request, command)).refused(Rejection::AlreadyEndorsed);
-}
-
-#[test]
-fn two_earlier_yeses_that_turn_out_to_be_one_persons_count_once() {
-    let three = plan(&[(3, &["approvers"])]);
-    let story = [
-        pending(with_plan(three.clone())),
-        vec![endorsed(&acting("bob"), &["approvers"], 50), endorsed(&acting("robert"), &["approvers"], 60)],
-    ]
-    .concat();
-    let (bob, robert) = (linked("bob", &["robert"]), linked("robert", &["bob"]));
-    let before: &[(&Acting, &[&str])] = &[(&bob, &["approvers"]), (&robert, &["approvers"])];
-    let carol = Approve { current: three, ..yes_after(acting("carol"), &["approvers"], 100, before) };
-    given(story).when(|request| approve(request, carol)).then_status(Status::Requested);
-}
-
 #[test]
 fn the_recorded_plan_and_the_current_one_must_both_be_met() {
     let recorded = plan(&[(1, &["approvers"])]);
@@ -334,89 +139,6 @@ fn broker_reviewers_client_chooses_the_duration() {
     assert_eq!(approved.window.duration(), requested().asked.duration);
 }
 
-/// approve against withdraw against expiry: whoever's event is first in the log wins; the others look again and are refused.
-#[test]
-fn approve_withdraw_and_expiry_exclude_each_other() {
-    let expired = RequestEvent::Expired(Expired { because: ExpiredBecause::NotDecided });
-    for first in [RequestEvent::Withdrawn, expired, approved_event(100, 3700)] {
-        let story = and(pending(requested()), first, 100);
-        given(story.clone())
-            .when(|request| approve(request, yes(acting("bob"), &["approvers"], 101)))
-            .refused(Rejection::NotPending);
-        given(story).when(|request| expire(request, at(DAY))).refused(Rejection::NotPending);
-    }
-}
-
-#[test]
-fn at_every_instant_either_deciding_or_expiring_is_legal() {
-    let from_1000 = Requested { asked: from_for(1000, HOUR), ..requested() };
-    for (requested, until) in [(requested(), DAY), (from_1000, 4600)] {
-        let decide = |when| {
-            given(pending(requested.clone())).when(|r| reject(r, no(acting("bob"), &["approvers"], when)))
-        };
-        let runs_out = |when| given(pending(requested.clone())).when(|request| expire(request, at(when)));
-        decide(until - 1).then_status(Status::Rejected);
-        runs_out(until - 1).refused(Rejection::ReviewNotOver);
-        decide(until).refused(Rejection::ReviewOver { at: at(until) });
-        given(pending(requested.clone()))
-            .when(|request| {
-                approve(
-                    request,
-                    Approve { duration_min: secs(0), ..yes(acting("bob"), &["approvers"], until) },
-                )
-            })
-            .refused(Rejection::ReviewOver { at: at(until) });
-        runs_out(until).then_status(Status::Expired);
-    }
-}
-
-#[test]
-fn the_reason_of_expiry_is_what_ran_out_first_however_late_it_is_noticed() {
-    let because = |requested: Requested, when| {
-        let event = given(pending(requested)).when(|request| expire(request, at(when))).event();
-        let RequestEvent::Expired(expired) = event else { panic!("not expired") };
-        expired.because
-    };
-    let far = || Requested { asked: from_for(2 * DAY, HOUR), ..requested() };
-    let near = || Requested { asked: from_for(1000, HOUR), ..requested() };
-    assert_eq!(because(far(), DAY), ExpiredBecause::NotDecided);
-    assert_eq!(because(far(), 9 * DAY), ExpiredBecause::NotDecided);
-    assert_eq!(because(near(), 4600), ExpiredBecause::WindowPassed);
-    assert_eq!(because(near(), 9 * DAY), ExpiredBecause::WindowPassed);
-}
-
-/// A clock that is behind cannot decide in time what the story's latest event shows to be late.
-#[test]
-fn time_never_goes_back_for_a_decision() {
-    let two = plan(&[(2, &["approvers"])]);
-    let bob = acting("bob");
-    let raised = Requested { decide_by: at(100), ..with_plan(two.clone()) };
-    let story = || [pending(raised.clone()), vec![endorsed(&bob, &["approvers"], 100)]].concat();
-    let carol = Approve {
-        current: two.clone(),
-        ..yes_after(acting("carol"), &["approvers"], 95, &[(&bob, &["approvers"])])
-    };
-    given(story()).when(|request| approve(request, carol)).refused(Rejection::ReviewOver { at: at(100) });
-    given(story())
-        .when(|request| {
-            reject(request, Reject { current: two.clone(), ..no(acting("carol"), &["approvers"], 95) })
-        })
-        .refused(Rejection::ReviewOver { at: at(100) });
-    given(story()).when(|request| expire(request, at(95))).then_status(Status::Expired);
-}
-
-#[test]
-fn the_window_never_begins_before_its_approval_is_recorded() {
-    let two = plan(&[(2, &["approvers"])]);
-    let bob = acting("bob");
-    let story = [pending(with_plan(two.clone())), vec![endorsed(&bob, &["approvers"], 50)]].concat();
-    let carol =
-        Approve { current: two, ..yes_after(acting("carol"), &["approvers"], 45, &[(&bob, &["approvers"])]) };
-    let approved = given(story).when(|request| approve(request, carol)).approved();
-    assert_eq!(approved.window.start(), at(50));
-    assert!(approved.approvers.iter().all(|yes| yes.at == at(50)));
-}
-
 #[test]
 fn one_no_of_a_current_approver_refuses() {
     let because = RejectedBecause::Approver { comment: None };
@@ -448,51 +170,6 @@ fn a_rule_that_asks_nobody_approves() {
     by_rule(with_plan(Plan::none()), DAY).refused(Rejection::ReviewOver { at: at(DAY) });
     let late = Requested { asked: from_for(1000, HOUR), ..with_plan(Plan::none()) };
     by_rule(late, 4599).refused(Rejection::WindowTooShort { min: secs(60) });
-}
-
-#[test]
-fn an_emergency_that_nobody_had_to_agree_to_owes_a_review() {
-    let story = break_glass();
-    assert!(given(story.clone()).request().owes_review());
-    let reviewed = ReviewedAfter { verdict: Verdict::NotJustified, comment: None };
-    given(story.clone())
-        .when(|request| review_after(request, &acting("bob"), Verdict::NotJustified, None))
-        .then(RequestEvent::ReviewedAfter(reviewed.clone()));
-    let done = and(story, RequestEvent::ReviewedAfter(reviewed), 20);
-    given(done)
-        .when(|request| review_after(request, &acting("bob"), Verdict::Justified, None))
-        .refused(Rejection::NoReviewOwed);
-}
-
-#[test]
-fn an_emergency_still_owes_its_review_when_it_is_over() {
-    let story = and(break_glass(), RequestEvent::Withdrawn, 20);
-    assert!(given(story).request().owes_review());
-}
-
-#[test]
-fn the_review_of_an_emergency_is_by_someone_who_did_not_use_or_raise_it() {
-    for who in [linked("ada2", &["ada"]), as_user("ada2", "aaaa")] {
-        given(break_glass())
-            .when(|request| review_after(request, &who, Verdict::Justified, None))
-            .refused(Rejection::OwnRequest);
-    }
-}
-
-#[test]
-fn an_emergency_that_people_agreed_to_owes_no_review() {
-    let requested = Requested { emergency: true, ..requested() };
-    let command = yes(acting("bob"), &["approvers"], 10);
-    let event = given(pending(requested.clone())).when(|request| approve(request, command)).event();
-    let request: Request = given(and(pending(requested), event, 10)).request();
-    assert!(!request.owes_review());
-}
-
-#[test]
-fn a_review_that_is_not_owed_changes_nothing() {
-    let reviewed = RequestEvent::ReviewedAfter(ReviewedAfter { verdict: Verdict::Justified, comment: None });
-    let request = given(and(pending(requested()), reviewed, 10)).request();
-    assert_eq!(request.reviewed_after, None);
 }
 
 #[test]
