@@ -11,6 +11,7 @@ use event_log::{
     AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
     StreamName,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -143,6 +144,16 @@ impl EventLog for JetStreamLog {
 
     async fn head(&self) -> Result<Position, LogError> {
         self.inner.head().await.map(Position)
+    }
+
+    /// Servers date what they tell of a stream. Those of a cluster keep one time, or the cluster has other troubles.
+    async fn time(&self) -> Result<Option<jiff::Timestamp>, LogError> {
+        #[derive(Deserialize)]
+        struct Dated {
+            ts: jiff::Timestamp,
+        }
+        let told = self.inner.link.api::<Dated>(&format!("STREAM.INFO.{STREAM}"), &Value::Null).await?;
+        told.map(|Dated { ts }| Some(ts)).map_err(|error| unavailable(&error))
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError> {

@@ -145,6 +145,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// before the call is at or before it.
     async fn head(&self) -> Result<Position, LogError>;
 
+    /// What time it is by the log's own clock, as its server says; `None` where the log has no clock but the process's.
+    async fn time(&self) -> Result<Option<jiff::Timestamp>, LogError> {
+        Ok(None)
+    }
+
     /// The event at exactly this position, for readers to see whether their checkpoint is of this log.
     async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError>;
 }

@@ -3,6 +3,7 @@
 
 mod appending;
 mod conformance;
+mod dated;
 mod following;
 mod given;
 mod lossy;
