@@ -84,7 +84,7 @@ impl Truth {
             }
             Fact::Assignment(fact) => self.take_assignment(&event, fact)?,
             Fact::Policy(fact) => self.take_policy(event.id, fact)?,
-            Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {}
+            Fact::Denial(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {}
         }
         Ok(event)
     }
@@ -93,18 +93,20 @@ impl Truth {
         match fact {
             AssignmentEvent::Attempted { key, operation, .. } => {
                 let wanted = self.wanted(key, event.at);
-                let key = self.aws_key(event, key)?;
+                let key = self.aws_key(event, key);
                 self.attempts.insert((key, *operation, event.at), KnownAttempt { wanted });
             }
-            AssignmentEvent::StandingFound { key } => {
-                self.aws_key(event, key)?;
+            AssignmentEvent::StandingFound { key } | AssignmentEvent::Adopted { key } => {
+                self.aws_key(event, key);
             }
             AssignmentEvent::Confirmed { .. }
             | AssignmentEvent::Failed { .. }
             | AssignmentEvent::AttemptAbandoned { .. } => {
                 self.concluded.extend(self.keys.get(&event.stream).cloned());
             }
-            AssignmentEvent::DriftFound { .. } => {}
+            AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::AbandonAsked { .. }
+            | AssignmentEvent::Abandoned { .. } => {}
         }
         Ok(())
     }
@@ -113,12 +115,10 @@ impl Truth {
         &mut self,
         event: &Event,
         key: &lifecycle::assignment::AssignmentKey,
-    ) -> Result<AssignmentKey, Violation> {
-        let key = AssignmentKey::of_target(key.principal.clone(), &key.target).map_err(|invalid| {
-            Violation::new("S1", format!("an attempt on what cannot be assigned: {invalid}"))
-        })?;
+    ) -> AssignmentKey {
+        let key = AssignmentKey::of_target(key.principal.clone(), &key.target);
         self.keys.insert(event.stream.clone(), key.clone());
-        Ok(key)
+        key
     }
 
     /// Whether a live request needs this assignment at `at`, by the log so far.

@@ -13,7 +13,7 @@ use lifecycle::event::{EndedBecause, RejectedBecause};
 
 /// An assignment: `ReadOnly@111111111111 for ada`.
 pub(crate) fn key(key: &AssignmentKey) -> String {
-    entitlement(key.permission_set().as_str(), key.account().as_str())
+    entitlement(key.entitlement().arn(), key.account().as_str())
         + " for "
         + people::name_of(key.principal())
 }
@@ -35,12 +35,12 @@ pub(crate) fn event(event: &Event, position: usize, truth: &Truth) -> String {
     let about = match &event.stream {
         Stream::Request(id) => truth.name(id),
         stream @ Stream::Assignment(_) => truth.key_of(stream).map(key).unwrap_or_default(),
-        Stream::Policy | Stream::Duty(_) | Stream::Signal(_) | Stream::Person(_) => String::new(),
+        Stream::Denial(_) | Stream::Policy | Stream::Duty(_) | Stream::Signal(_) | Stream::Person(_) => String::new(),
     };
     let more = match &event.fact {
         Fact::Request(fact) => request(fact),
         Fact::Assignment(fact) => assignment(fact),
-        Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
+        Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
     };
     format!("#{position} {name} {about}{more}{by}")
 }
@@ -74,6 +74,7 @@ fn request(fact: &RequestEvent) -> String {
             EndedBecause::Elapsed => " elapsed".to_owned(),
             EndedBecause::Failed { reason } => format!(" failed: {reason}"),
             EndedBecause::NoLongerEligible { reason } => format!(" no longer eligible: {reason}"),
+            EndedBecause::RemovedOutside => " removed outside".to_owned(),
         },
         RequestEvent::Closed(closed) => format!(" {:?}", closed.how),
         RequestEvent::Withdrawn
@@ -96,7 +97,10 @@ fn assignment(fact: &AssignmentEvent) -> String {
         }
         AssignmentEvent::AttemptAbandoned { .. }
         | AssignmentEvent::Confirmed { .. }
-        | AssignmentEvent::StandingFound { .. } => String::new(),
+        | AssignmentEvent::StandingFound { .. }
+        | AssignmentEvent::Adopted { .. }
+        | AssignmentEvent::AbandonAsked { .. }
+        | AssignmentEvent::Abandoned { .. } => String::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use journal::{Event, Fact};
 use lifecycle::Request;
 use lifecycle::assignment::Ledger;
+use lifecycle::denial::Denials;
 use lifecycle::duty::Duty;
 use policy::PolicyState;
 
@@ -23,6 +24,10 @@ pub struct RequestAggregate;
 #[derive(Clone, Copy, Debug)]
 pub struct AssignmentAggregate;
 
+/// What is denied in one account.
+#[derive(Clone, Copy, Debug)]
+pub struct DenialAggregate;
+
 /// The policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyAggregate;
@@ -36,9 +41,12 @@ impl Aggregate for RequestAggregate {
     fn evolve(state: Option<Request>, event: &Event) -> Option<Request> {
         match &event.fact {
             Fact::Request(fact) => Request::evolve(state, fact, event.at),
-            Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
-                state
-            }
+            Fact::Assignment(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_) => state,
         }
     }
 }
@@ -48,7 +56,27 @@ impl Aggregate for AssignmentAggregate {
     fn evolve(state: Option<Ledger>, event: &Event) -> Option<Ledger> {
         match &event.fact {
             Fact::Assignment(fact) => Ledger::evolve(state, fact, event.id, event.at),
-            Fact::Request(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => state,
+            Fact::Request(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_) => state,
+        }
+    }
+}
+
+impl Aggregate for DenialAggregate {
+    type State = Denials;
+    fn evolve(state: Option<Denials>, event: &Event) -> Option<Denials> {
+        match &event.fact {
+            Fact::Denial(fact) => Denials::evolve(state, fact, event.id, event.at),
+            Fact::Request(_)
+            | Fact::Assignment(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_) => state,
         }
     }
 }
@@ -58,9 +86,12 @@ impl Aggregate for PolicyAggregate {
     fn evolve(state: Option<PolicyState>, event: &Event) -> Option<PolicyState> {
         match &event.fact {
             Fact::Policy(fact) => Some(state.unwrap_or_default().evolve(event.id, fact)),
-            Fact::Request(_) | Fact::Assignment(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
-                state
-            }
+            Fact::Request(_)
+            | Fact::Assignment(_)
+            | Fact::Denial(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_) => state,
         }
     }
 }
@@ -70,9 +101,12 @@ impl Aggregate for DutyAggregate {
     fn evolve(state: Option<Duty>, event: &Event) -> Option<Duty> {
         match &event.fact {
             Fact::Duty(fact) => Duty::evolve(state, fact, event.at),
-            Fact::Request(_) | Fact::Assignment(_) | Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => {
-                state
-            }
+            Fact::Request(_)
+            | Fact::Assignment(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Signal(_)
+            | Fact::Person(_) => state,
         }
     }
 }

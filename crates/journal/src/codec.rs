@@ -1,6 +1,7 @@
 //! Stored bytes ↔ events.
 
 mod assignment;
+mod denial;
 mod policy;
 mod request;
 mod signal;
@@ -123,6 +124,7 @@ fn store_fact(fact: &Fact) -> Vec<u8> {
     match fact {
         Fact::Request(event) => request::store(event),
         Fact::Assignment(event) => assignment::store(event),
+        Fact::Denial(event) => denial::store(event),
         Fact::Policy(event) => policy::store(event),
         Fact::Duty(claimed) => proto::DutyClaimedV1 { holder: claimed.holder.clone() }.encode_to_vec(),
         Fact::Signal(received) => received.store().encode_to_vec(),
@@ -135,6 +137,7 @@ fn load_fact(type_name: &str, payload: &[u8]) -> Result<Fact, DecodeError> {
     Ok(match (kind, verb) {
         ("request", verb) => Fact::Request(request::load(verb, payload)?),
         ("assignment", verb) => Fact::Assignment(assignment::load(verb, payload)?),
+        ("denial", verb) => Fact::Denial(denial::load(verb, payload)?),
         ("policy", verb) => Fact::Policy(policy::load(verb, payload)?),
         ("duty", "claimed.v1") => {
             let message: proto::DutyClaimedV1 = parse(payload)?;

@@ -4,6 +4,7 @@ use crate::{Service, Stream};
 use domain::{Actor, EventId, Timestamp};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
+use lifecycle::denial::DenialEvent;
 use lifecycle::duty::DutyClaimed;
 use lifecycle::signal::{PersonLinked, SignalReceived};
 use policy::PolicyEvent;
@@ -39,6 +40,8 @@ pub enum Fact {
     Request(RequestEvent),
     /// To an assignment in AWS.
     Assignment(AssignmentEvent),
+    /// To what is denied in an account.
+    Denial(DenialEvent),
     /// To the policy.
     Policy(PolicyEvent),
     /// To a duty.

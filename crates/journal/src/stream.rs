@@ -1,6 +1,6 @@
 //! Which stream an event belongs to.
 
-use domain::{Invalid, PersonId, RequestId};
+use domain::{AccountId, Invalid, PersonId, RequestId};
 use lifecycle::assignment::AssignmentKey;
 
 /// The streams of Daypass. Written `kind-id`, safe as a stream name of every engine.
@@ -10,6 +10,8 @@ pub enum Stream {
     Request(RequestId),
     /// The ledger of one assignment, by the digest of its key.
     Assignment(String),
+    /// What is denied in one account.
+    Denial(AccountId),
     /// The policy: one stream, one order of changes.
     Policy,
     /// Who does a duty, by its name.
@@ -31,6 +33,7 @@ impl Stream {
         let kind = match self {
             Self::Request(_) => "request",
             Self::Assignment(_) => "assignment",
+            Self::Denial(_) => "denial",
             Self::Policy => "policy",
             Self::Duty(_) => "duty",
             Self::Signal(_) => "signal",
@@ -45,6 +48,7 @@ impl std::fmt::Display for Stream {
         match self {
             Self::Request(id) => write!(f, "request-{id}"),
             Self::Assignment(digest) => write!(f, "assignment-{digest}"),
+            Self::Denial(account) => write!(f, "denial-{account}"),
             Self::Policy => f.write_str("policy-main"),
             Self::Duty(name) => write!(f, "duty-{name}"),
             Self::Signal(id) => write!(f, "signal-{id}"),
@@ -64,6 +68,7 @@ impl std::str::FromStr for Stream {
         match kind {
             "request" => Ok(Self::Request(id.parse()?)),
             "assignment" if plain => Ok(Self::Assignment(id.to_owned())),
+            "denial" => Ok(Self::Denial(id.parse()?)),
             "policy" if id == "main" => Ok(Self::Policy),
             "duty" if plain => Ok(Self::Duty(id.to_owned())),
             "signal" if plain => Ok(Self::Signal(id.to_owned())),

@@ -5,6 +5,7 @@
 use crate::Fact;
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
+use lifecycle::denial::DenialEvent;
 use policy::PolicyEvent;
 
 /// A service that writes events.
@@ -71,6 +72,14 @@ pub const TYPES: &[(&str, Option<Service>)] = &[
     ("assignment.failed.v1", Some(Service::Activation)),
     ("assignment.standing_found.v1", Some(Service::Activation)),
     ("assignment.drift_found.v1", Some(Service::Activation)),
+    ("assignment.adopted.v1", Some(Service::Activation)),
+    ("assignment.abandon_asked.v1", Some(Service::Activation)),
+    ("assignment.abandoned.v1", Some(Service::Activation)),
+    ("denial.attempted.v1", Some(Service::Activation)),
+    ("denial.attempt_abandoned.v1", Some(Service::Activation)),
+    ("denial.confirmed.v1", Some(Service::Activation)),
+    ("denial.failed.v1", Some(Service::Activation)),
+    ("denial.drift_found.v1", Some(Service::Activation)),
     ("policy.proposed.v1", Some(Service::Approval)),
     ("policy.applied.v1", Some(Service::Approval)),
     ("policy.discarded.v1", Some(Service::Approval)),
@@ -104,6 +113,16 @@ pub fn type_name(fact: &Fact) -> &'static str {
             AssignmentEvent::Failed { .. } => "assignment.failed.v1",
             AssignmentEvent::StandingFound { .. } => "assignment.standing_found.v1",
             AssignmentEvent::DriftFound { .. } => "assignment.drift_found.v1",
+            AssignmentEvent::Adopted { .. } => "assignment.adopted.v1",
+            AssignmentEvent::AbandonAsked { .. } => "assignment.abandon_asked.v1",
+            AssignmentEvent::Abandoned { .. } => "assignment.abandoned.v1",
+        },
+        Fact::Denial(event) => match event {
+            DenialEvent::Attempted { .. } => "denial.attempted.v1",
+            DenialEvent::AttemptAbandoned { .. } => "denial.attempt_abandoned.v1",
+            DenialEvent::Confirmed { .. } => "denial.confirmed.v1",
+            DenialEvent::Failed { .. } => "denial.failed.v1",
+            DenialEvent::DriftFound => "denial.drift_found.v1",
         },
         Fact::Policy(event) => match event {
             PolicyEvent::Proposed(_) => "policy.proposed.v1",

@@ -37,6 +37,21 @@ fn every_stored_type_has_golden_bytes_that_decode_for_ever() {
     assert_eq!(seen, known, "one sample of every stored type, in the table's order");
 }
 
+/// Written by `DAYPASS_WRITE_GOLDEN=1`, once, as those of types are.
+#[test]
+fn fields_that_came_later_have_golden_bytes_of_their_own() {
+    for (name, event) in samples::with_later_fields() {
+        let path = golden(name);
+        if !path.exists() && std::env::var_os("DAYPASS_WRITE_GOLDEN").is_some() {
+            std::fs::write(&path, domain::hex(&encode(&event)) + "\n").unwrap();
+        }
+        let stored =
+            from_hex(&std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no golden file of {name}")));
+        assert_eq!(decode(&stored).unwrap(), event, "{name}");
+        assert_eq!(encode(&event), stored, "{name}: what is written has changed");
+    }
+}
+
 #[test]
 fn every_stored_type_has_a_readable_view() {
     for event in samples::one_of_each() {

@@ -101,6 +101,13 @@ pub fn lose_eligibility(request: &Request, reason: String) -> Result<RequestEven
     Ok(RequestEvent::Ended(Ended { because: EndedBecause::NoLongerEligible { reason } }))
 }
 
+/// Ends a request whose assignment someone else removed in AWS.
+pub fn removed_outside(request: &Request) -> Result<RequestEvent, Rejection> {
+    let (_, active) = request.approved()?;
+    active.ok_or(Rejection::NotActive)?;
+    Ok(RequestEvent::Ended(Ended { because: EndedBecause::RemovedOutside }))
+}
+
 /// Records that nothing of an ended request is left in AWS. `how` is what the caller observed; what the request itself can
 /// contradict is refused. `at` is compared with what AWS enforces, so it is never moved up to the story's latest event.
 pub fn close(request: &Request, how: ClosedHow, at: Timestamp) -> Result<RequestEvent, Rejection> {

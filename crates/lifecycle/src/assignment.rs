@@ -8,7 +8,8 @@
 //! after it: a delete intended after the fence was confirmed, or a look after it found nothing ([`settle`]).
 
 use crate::Rejection;
-use domain::{EventId, PrincipalId, Target, Timestamp, canonical_digest, hex};
+use crate::state::Identities;
+use domain::{Actor, EventId, Person, PrincipalId, Sealed, Target, Timestamp, canonical_digest, hex};
 use std::collections::BTreeMap;
 
 /// Who holds what, where: the identity of one assignment.
@@ -82,6 +83,29 @@ pub enum AssignmentEvent {
         /// Whether the assignment exists in AWS.
         present: bool,
     },
+    /// An administrator said that what stands there is Daypass's, to be removed when no request needs it.
+    Adopted {
+        /// Whose and what.
+        key: AssignmentKey,
+    },
+    /// Someone asked to give up on removing it; another must ask the same.
+    AbandonAsked {
+        /// Who.
+        by: Actor,
+        /// Their user in Identity Center, if known.
+        principal: Option<PrincipalId>,
+        /// Why, in their words.
+        comment: Option<Sealed>,
+    },
+    /// The second person asked: it is given up.
+    Abandoned {
+        /// Who.
+        by: Actor,
+        /// Their user in Identity Center, if known.
+        principal: Option<PrincipalId>,
+        /// Why, in their words.
+        comment: Option<Sealed>,
+    },
 }
 
 /// An attempt whose outcome is not known.
@@ -122,6 +146,10 @@ pub struct Ledger {
     pub failures: u32,
     /// What AWS said last.
     pub last_failure: Option<String>,
+    /// Who asked to give it up: person and user.
+    pub abandon_asked: Option<(Person, Option<PrincipalId>)>,
+    /// Two people gave it up. What of it appears again, because the account came back, say, is ours.
+    pub abandoned: bool,
     /// The time of the latest event.
     pub last_at: Timestamp,
 }
@@ -131,13 +159,20 @@ impl Ledger {
     pub fn evolve(state: Option<Self>, event: &AssignmentEvent, id: EventId, at: Timestamp) -> Option<Self> {
         let mut ledger = match (state, event) {
             (Some(ledger), _) => ledger,
-            (None, AssignmentEvent::Attempted { key, .. } | AssignmentEvent::StandingFound { key }) => Self {
+            (
+                None,
+                AssignmentEvent::Attempted { key, .. }
+                | AssignmentEvent::StandingFound { key }
+                | AssignmentEvent::Adopted { key },
+            ) => Self {
                 key: key.clone(),
                 presence: Presence::Absent,
                 open: BTreeMap::new(),
                 fence: None,
                 failures: 0,
                 last_failure: None,
+                abandon_asked: None,
+                abandoned: false,
                 last_at: at,
             },
             (
@@ -145,7 +180,9 @@ impl Ledger {
                 AssignmentEvent::AttemptAbandoned { .. }
                 | AssignmentEvent::Confirmed { .. }
                 | AssignmentEvent::Failed { .. }
-                | AssignmentEvent::DriftFound { .. },
+                | AssignmentEvent::DriftFound { .. }
+                | AssignmentEvent::AbandonAsked { .. }
+                | AssignmentEvent::Abandoned { .. },
             ) => return None,
         };
         ledger.last_at = ledger.last_at.max(at);
@@ -170,11 +207,13 @@ impl Ledger {
                 match confirmed.operation {
                     Operation::Create => {
                         self.presence = Presence::Ours;
+                        self.abandoned = false;
                         // What was seen may be an earlier create's doing; this one's call may still be on its way.
                         self.fence = self.fence.map(|fence| fence.max(confirmed.deadline));
                     }
                     Operation::Delete => {
                         self.presence = Presence::Absent;
+                        self.abandon_asked = None;
                         self.fence = self.fence.filter(|fence| confirmed.at < *fence);
                     }
                 }
@@ -196,6 +235,7 @@ impl Ledger {
                     Presence::Absent => Presence::Standing,
                     known @ (Presence::Ours | Presence::Standing) => known,
                 };
+                self.abandoned = false;
             }
             AssignmentEvent::DriftFound { present: false } => {
                 self.fence = match self.presence {
@@ -206,12 +246,28 @@ impl Ledger {
                 };
                 self.presence = Presence::Absent;
             }
+            AssignmentEvent::Adopted { .. } => {
+                self.presence = Presence::Ours;
+                self.abandoned = false;
+            }
+            AssignmentEvent::AbandonAsked { by, principal, .. } => {
+                self.abandon_asked = Some((by.person.clone(), principal.clone()));
+            }
+            AssignmentEvent::Abandoned { .. } => {
+                self.open.clear();
+                self.presence = Presence::Absent;
+                self.fence = None;
+                self.abandon_asked = None;
+                self.abandoned = true;
+            }
         }
     }
 
     /// Whether a create of ours may take effect that has not.
     fn may_appear(&self) -> bool {
-        self.fence.is_some() || self.open.values().any(|attempt| attempt.operation == Operation::Create)
+        self.abandoned
+            || self.fence.is_some()
+            || self.open.values().any(|attempt| attempt.operation == Operation::Create)
     }
 
     /// The attempt under way, if any.
@@ -257,11 +313,11 @@ pub fn attempt(
     if ledger.is_some_and(|ledger| !ledger.open.is_empty()) {
         return Err(Rejection::AttemptOpen);
     }
-    let fenced = ledger.is_some_and(|ledger| ledger.fence.is_some());
+    let expected = ledger.is_some_and(|ledger| ledger.fence.is_some() || ledger.abandoned);
     let intend = |operation| AssignmentEvent::Attempted { key: key.clone(), operation, deadline };
     match (desired, presence, seen) {
         // A create of unknown outcome has taken effect after all: it is ours.
-        (_, Presence::Absent, true) if fenced => Ok(AssignmentEvent::DriftFound { present: true }),
+        (_, Presence::Absent, true) if expected => Ok(AssignmentEvent::DriftFound { present: true }),
         (true, Presence::Absent, true) => Ok(AssignmentEvent::StandingFound { key: key.clone() }),
         (true, Presence::Absent, false) => Ok(intend(Operation::Create)),
         // Someone else deleted it; look at it afresh.
@@ -273,6 +329,65 @@ pub fn attempt(
         // A list may be stale after a delete of ours, and what others make is theirs.
         (false, Presence::Absent, true | false) => Err(Rejection::AsItShouldBe),
         (false, Presence::Standing, true | false) => Err(Rejection::Standing),
+    }
+}
+
+/// Someone says that what stands there is Daypass's. `seen` is what a look at AWS found.
+pub fn adopt(
+    ledger: Option<&Ledger>,
+    key: &AssignmentKey,
+    by: &Actor,
+    seen: bool,
+) -> Result<AssignmentEvent, Rejection> {
+    if !by.is_human() {
+        return Err(Rejection::NotAPerson);
+    }
+    if !seen {
+        return Err(Rejection::NotThere);
+    }
+    if ledger.is_some_and(|ledger| ledger.presence == Presence::Ours) {
+        return Err(Rejection::AsItShouldBe);
+    }
+    Ok(AssignmentEvent::Adopted { key: key.clone() })
+}
+
+/// Someone asks to give up on removing an assignment whose account is gone.
+#[derive(Clone, Debug)]
+pub struct Abandon {
+    /// Who.
+    pub by: Actor,
+    /// Everyone that they are.
+    pub identities: Identities,
+    /// Why, in their words.
+    pub comment: Option<Sealed>,
+    /// Whether the directory says that the account is gone or closed.
+    pub account_gone: bool,
+    /// Whether a live request needs it.
+    pub needed: bool,
+}
+
+/// Gives up what cannot be removed: the first person asks, the second decides.
+pub fn give_up(ledger: Option<&Ledger>, command: Abandon) -> Result<AssignmentEvent, Rejection> {
+    let Abandon { by, identities, comment, account_gone, needed } = command;
+    if !by.is_human() {
+        return Err(Rejection::NotAPerson);
+    }
+    if needed {
+        return Err(Rejection::StillNeeded);
+    }
+    let Some(ledger) = ledger.filter(|ledger| !ledger.is_settled_absent()) else {
+        return Err(Rejection::AsItShouldBe);
+    };
+    if !account_gone {
+        return Err(Rejection::AccountNotGone);
+    }
+    let principal = identities.principal.clone();
+    match &ledger.abandon_asked {
+        None => Ok(AssignmentEvent::AbandonAsked { by, principal, comment }),
+        Some((person, user)) if identities.same_as(person, user.as_ref()) => {
+            Err(Rejection::SecondPersonNeeded)
+        }
+        Some(_) => Ok(AssignmentEvent::Abandoned { by, principal, comment }),
     }
 }
 

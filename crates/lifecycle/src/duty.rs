@@ -5,6 +5,9 @@
 use crate::Rejection;
 use domain::{SignedDuration, Timestamp};
 
+/// Claims that are remembered: patience doubles with each of them that did not help.
+const CLAIMS_KEPT: usize = 8;
+
 /// A replica took over a duty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DutyClaimed {
@@ -19,12 +22,26 @@ pub struct Duty {
     pub holder: String,
     /// Since when.
     pub claimed_at: Timestamp,
+    /// When hands changed lately, the latest last.
+    pub claims: Vec<Timestamp>,
 }
 
 impl Duty {
     /// Folds one claim.
-    pub fn evolve(_before: Option<Self>, event: &DutyClaimed, at: Timestamp) -> Option<Self> {
-        Some(Self { holder: event.holder.clone(), claimed_at: at })
+    pub fn evolve(before: Option<Self>, event: &DutyClaimed, at: Timestamp) -> Option<Self> {
+        let mut claims = before.map(|duty| duty.claims).unwrap_or_default();
+        claims.push(at);
+        claims.drain(..claims.len().saturating_sub(CLAIMS_KEPT));
+        Some(Self { holder: event.holder.clone(), claimed_at: at, claims })
+    }
+
+    /// From when on work that waits since `waiting_since` may be taken from the holder. What waits although hands have changed
+    /// waits for something else (AWS, the directory): each claim that did not help doubles the patience.
+    pub fn attended_until(&self, waiting_since: Timestamp, patience: SignedDuration) -> Timestamp {
+        let in_vain = self.claims.iter().filter(|at| **at > waiting_since).count();
+        let doublings = u32::try_from(in_vain).unwrap_or(u32::MAX).min(i32::BITS - 2);
+        let patience = patience.checked_mul(1 << doublings).unwrap_or(SignedDuration::MAX);
+        waiting_since.max(self.claimed_at).checked_add(patience).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -41,16 +58,17 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
-/// Takes over a duty that nobody holds, or whose due work waits longer than `patience` under its holder.
+/// Takes over a duty that nobody holds, or whose due work waits longer than `patience` under its holder; see
+/// [`Duty::attended_until`].
 pub fn claim(duty: Option<&Duty>, command: Claim) -> Result<DutyClaimed, Rejection> {
     let Some(waiting_since) = command.waiting_since else {
         return Err(Rejection::Attended);
     };
-    if let Some(duty) = duty {
-        let attended_since = waiting_since.max(duty.claimed_at);
-        if duty.holder == command.replica || command.at.duration_since(attended_since) < command.patience {
-            return Err(Rejection::Attended);
-        }
+    let attended = duty.is_some_and(|duty| {
+        duty.holder == command.replica || command.at < duty.attended_until(waiting_since, command.patience)
+    });
+    if attended {
+        return Err(Rejection::Attended);
     }
     Ok(DutyClaimed { holder: command.replica })
 }
@@ -84,18 +102,38 @@ mod tests {
         assert_eq!(claim_at(None, "a", None, 1), Err(Rejection::Attended));
     }
 
+    /// A duty after claims at these seconds.
+    fn held(claims: &[(&str, i64)]) -> Duty {
+        let evolve =
+            |duty, (holder, second): &(&str, i64)| Duty::evolve(duty, &DutyClaimed { holder: (*holder).into() }, at(*second));
+        claims.iter().fold(None, evolve).unwrap()
+    }
+
     #[test]
     fn a_held_duty_changes_hands_only_when_work_waits() {
-        let duty = Duty { holder: "a".into(), claimed_at: at(0) };
+        let duty = held(&[("a", 0)]);
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 14), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 15).unwrap().holder, "b");
         assert_eq!(claim_at(Some(&duty), "a", Some(10), 15), Err(Rejection::Attended));
     }
 
     #[test]
-    fn a_new_holder_gets_the_same_patience() {
-        let duty = Duty { holder: "b".into(), claimed_at: at(15) };
-        assert_eq!(claim_at(Some(&duty), "a", Some(10), 19), Err(Rejection::Attended));
-        assert_eq!(claim_at(Some(&duty), "a", Some(10), 20).unwrap().holder, "a");
+    fn each_claim_that_did_not_help_doubles_the_patience() {
+        let duty = held(&[("a", 0), ("b", 15)]);
+        assert_eq!(claim_at(Some(&duty), "a", Some(10), 24), Err(Rejection::Attended));
+        assert_eq!(claim_at(Some(&duty), "a", Some(10), 25).unwrap().holder, "a");
+        assert_eq!(claim_at(Some(&duty), "a", Some(16), 21).unwrap().holder, "a", "what fell due after it is not its fault");
+        let duty = held(&[("a", 0), ("b", 15), ("a", 25)]);
+        assert_eq!(claim_at(Some(&duty), "b", Some(10), 44), Err(Rejection::Attended));
+        assert_eq!(claim_at(Some(&duty), "b", Some(10), 45).unwrap().holder, "b");
+    }
+
+    #[test]
+    fn only_the_latest_claims_are_remembered() {
+        let claims: Vec<(&str, i64)> = (0..100).map(|second| ("a", second)).collect();
+        let duty = held(&claims);
+        assert_eq!(duty.claims.len(), CLAIMS_KEPT);
+        assert_eq!(duty.claims.last(), Some(&duty.claimed_at));
+        assert_eq!(duty.attended_until(at(-1), SignedDuration::MAX), Timestamp::MAX);
     }
 }

@@ -254,6 +254,8 @@ pub enum EndedBecause {
         /// Which of them, and what was missing; never free text of a person.
         reason: String,
     },
+    /// Someone else removed the assignment in AWS, and the deployment does not restore what others remove.
+    RemovedOutside,
 }
 
 /// It ended by itself.

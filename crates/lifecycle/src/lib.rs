@@ -5,10 +5,11 @@
 //! arms: a new state or event breaks the build until every decision has considered it.
 //!
 //! Reading order: [`event`] (the facts), [`state`] (evolve), [`raise`] (what the request service decides), [`review`]
-//! (approval), [`access`] (activation), [`assignment`] (the ledger of what was done in AWS), [`duty`].
+//! (approval), [`access`] (activation), [`assignment`] (the ledger of what was done in AWS), [`denial`] (of what is denied there), [`duty`].
 
 pub mod access;
 pub mod assignment;
+pub mod denial;
 pub mod duty;
 pub mod event;
 pub mod raise;

@@ -140,6 +140,18 @@ pub enum Rejection {
     /// A standing assignment is never deleted.
     #[error("the assignment is not ours to change")]
     Standing,
+    /// A live request needs it.
+    #[error("a live request needs the assignment")]
+    StillNeeded,
+    /// It is not in AWS.
+    #[error("there is no such assignment in AWS")]
+    NotThere,
+    /// What can be removed is not given up.
+    #[error("only what is left in an account that is gone can be given up")]
+    AccountNotGone,
+    /// A second person is needed.
+    #[error("another person must ask for the same")]
+    SecondPersonNeeded,
     /// Someone else does it, and it is attended to.
     #[error("the duty is attended to")]
     Attended,

@@ -11,6 +11,7 @@
 //!
 //! `docs/status-codes.md` lists every reason; a test compares.
 
+use crate::clock_health::ClockInDoubt;
 use crate::page::ForeignPage;
 use crate::place::PlaceUnknown;
 use crate::policy_book::PolicyUnknown;
@@ -120,6 +121,10 @@ impl Refusal for Rejection {
             Self::AttemptOpen => (FailedPrecondition, "ATTEMPT_OPEN"),
             Self::NoSuchAttempt => (FailedPrecondition, "NO_SUCH_ATTEMPT"),
             Self::AsItShouldBe => (FailedPrecondition, "AS_IT_SHOULD_BE"),
+            Self::StillNeeded => (FailedPrecondition, "STILL_NEEDED"),
+            Self::NotThere => (FailedPrecondition, "NOT_THERE"),
+            Self::AccountNotGone => (FailedPrecondition, "ACCOUNT_NOT_GONE"),
+            Self::SecondPersonNeeded => (PermissionDenied, "SECOND_PERSON_NEEDED"),
             Self::Standing => (FailedPrecondition, "STANDING"),
             Self::Attended => (FailedPrecondition, "ATTENDED"),
         }
@@ -155,12 +160,20 @@ impl Refusal for PolicyUnknown {
 impl Refusal for PlaceUnknown {
     fn reason(&self) -> (Code, &'static str) {
         match self {
-            Self::NoDirectory | Self::TooOld { .. } => (Code::Unavailable, "DIRECTORY_UNAVAILABLE"),
+            Self::NoDirectory | Self::TooOld { .. } | Self::AgeUnknown => {
+                (Code::Unavailable, "DIRECTORY_UNAVAILABLE")
+            }
             Self::NoAccount => (Code::FailedPrecondition, "NO_SUCH_ACCOUNT"),
             Self::AccountInactive => (Code::FailedPrecondition, "ACCOUNT_INACTIVE"),
             Self::NoPermissionSet => (Code::FailedPrecondition, "NO_SUCH_PERMISSION_SET"),
             Self::ManagementAccount => (Code::FailedPrecondition, "MANAGEMENT_ACCOUNT"),
         }
+    }
+}
+
+impl Refusal for ClockInDoubt {
+    fn reason(&self) -> (Code, &'static str) {
+        (Code::Unavailable, "CLOCK_IN_DOUBT")
     }
 }
 

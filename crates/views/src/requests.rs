@@ -34,7 +34,7 @@ impl Story {
     pub fn fold(events: Vec<Event>, position: Position) -> Option<Self> {
         let facts = events.iter().filter_map(|event| match &event.fact {
             Fact::Request(fact) => Some((fact, event.at)),
-            Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
+            Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
         });
         let request = Request::fold(facts)?;
         let revision = Revision(u64::try_from(events.len()).ok()?.checked_sub(1)?);

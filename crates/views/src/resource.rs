@@ -236,6 +236,7 @@ fn show_end(shown: &mut api::Request, because: &EndReason) {
             shown.end_detail.clone_from(reason);
             api::EndReason::NoLongerEligible
         }
+        EndReason::Ended(EndedBecause::RemovedOutside) => api::EndReason::RemovedOutside,
     };
     shown.end_reason = reason.into();
 }

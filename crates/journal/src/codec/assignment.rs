@@ -1,6 +1,6 @@
 //! The ledger of an assignment.
 
-use super::values::{Malformed, Stored, load_time, read, store_time};
+use super::values::{Malformed, Stored, empty_as_none, load_time, read, store_time, text};
 use super::{DecodeError, load as load_set, parse};
 use crate::proto;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
@@ -38,6 +38,21 @@ pub(super) fn store(event: &AssignmentEvent) -> Vec<u8> {
         AssignmentEvent::DriftFound { present } => {
             proto::AssignmentDriftFoundV1 { present: *present }.encode_to_vec()
         }
+        AssignmentEvent::Adopted { key } => {
+            proto::AssignmentAdoptedV1 { key: Some(key.store()) }.encode_to_vec()
+        }
+        AssignmentEvent::AbandonAsked { by, principal, comment } => proto::AssignmentAbandonAskedV1 {
+            by: Some(by.store()),
+            principal_id: text(principal.as_ref()),
+            comment: comment.as_ref().map(Stored::store),
+        }
+        .encode_to_vec(),
+        AssignmentEvent::Abandoned { by, principal, comment } => proto::AssignmentAbandonedV1 {
+            by: Some(by.store()),
+            principal_id: text(principal.as_ref()),
+            comment: comment.as_ref().map(Stored::store),
+        }
+        .encode_to_vec(),
     }
 }
 
@@ -81,6 +96,26 @@ pub(super) fn load(verb: &str, payload: &[u8]) -> Result<AssignmentEvent, Decode
         "drift_found.v1" => {
             let message: proto::AssignmentDriftFoundV1 = parse(payload)?;
             AssignmentEvent::DriftFound { present: message.present }
+        }
+        "adopted.v1" => {
+            let message: proto::AssignmentAdoptedV1 = parse(payload)?;
+            AssignmentEvent::Adopted { key: load_set(message.key, "key")? }
+        }
+        "abandon_asked.v1" => {
+            let message: proto::AssignmentAbandonAskedV1 = parse(payload)?;
+            AssignmentEvent::AbandonAsked {
+                by: load_set(message.by, "by")?,
+                principal: empty_as_none(&message.principal_id, "principal_id")?,
+                comment: message.comment.map(Stored::load).transpose()?,
+            }
+        }
+        "abandoned.v1" => {
+            let message: proto::AssignmentAbandonedV1 = parse(payload)?;
+            AssignmentEvent::Abandoned {
+                by: load_set(message.by, "by")?,
+                principal: empty_as_none(&message.principal_id, "principal_id")?,
+                comment: message.comment.map(Stored::load).transpose()?,
+            }
         }
         other => return Err(DecodeError::UnknownType(format!("assignment.{other}"))),
     })

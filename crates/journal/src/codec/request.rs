@@ -324,6 +324,7 @@ impl Stored for Ended {
             EndedBecause::NoLongerEligible { reason } => {
                 (proto::EndedBecause::NoLongerEligible, reason.clone())
             }
+            EndedBecause::RemovedOutside => (proto::EndedBecause::RemovedOutside, String::new()),
         };
         proto::RequestEndedV1 { because: because.into(), reason }
     }
@@ -333,6 +334,7 @@ impl Stored for Ended {
             Ok(proto::EndedBecause::Elapsed) => EndedBecause::Elapsed,
             Ok(proto::EndedBecause::Failed) => EndedBecause::Failed { reason },
             Ok(proto::EndedBecause::NoLongerEligible) => EndedBecause::NoLongerEligible { reason },
+            Ok(proto::EndedBecause::RemovedOutside) => EndedBecause::RemovedOutside,
             Ok(proto::EndedBecause::Unspecified) | Err(_) => return Err(Malformed("because")),
         };
         Ok(Self { because })

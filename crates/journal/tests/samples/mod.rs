@@ -3,12 +3,13 @@
 use domain::{
     AccountId, Actor, ActorKind, AskedWindow, BatchId, Endorsement, EventId, GroupRef, IssueId, OuId, OuPath,
     PermissionSetArn, Person, Plan, PrincipalId, Provider, RequestId, RoleArn, RuleId, Sealed,
-    SignedDuration, Step, Target, Ticket, Timestamp, Window,
+    SessionScope, SignedDuration, Step, Target, Ticket, Timestamp, Window,
 };
 use journal::seal::PersonKey;
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
+use lifecycle::denial::DenialEvent;
 use lifecycle::duty::DutyClaimed;
 use lifecycle::event::*;
 use lifecycle::signal::{PersonLinked, SignalKind, SignalReceived};
@@ -115,6 +116,7 @@ fn policy() -> Policy {
         duration_max: hours(8),
         provider: Provider::Sts,
         credential_duration_max: Some(hours(1)),
+        session: SessionScope::default(),
         plan,
     };
     Policy {
@@ -245,6 +247,31 @@ fn assignment_facts() -> Vec<AssignmentEvent> {
         AssignmentEvent::Failed { attempt: id("attempt"), reason: "Conflict".into(), definite: true },
         AssignmentEvent::StandingFound { key: key() },
         AssignmentEvent::DriftFound { present: true },
+        AssignmentEvent::Adopted { key: key() },
+        AssignmentEvent::AbandonAsked {
+            by: actor("carol"),
+            principal: user(),
+            comment: Some(sealed("comment")),
+        },
+        AssignmentEvent::Abandoned { by: actor("dave"), principal: None, comment: Some(sealed("comment")) },
+    ]
+}
+
+fn user() -> Option<PrincipalId> {
+    Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000003").unwrap())
+}
+
+fn denial_facts() -> Vec<DenialEvent> {
+    vec![
+        DenialEvent::Attempted {
+            account: key().target.account().clone(),
+            requests: [request()].into(),
+            deadline: at(60),
+        },
+        DenialEvent::AttemptAbandoned { attempt: id("attempt") },
+        DenialEvent::Confirmed { attempt: id("attempt") },
+        DenialEvent::Failed { attempt: id("attempt"), reason: "ConstraintViolation".into() },
+        DenialEvent::DriftFound,
     ]
 }
 
@@ -271,6 +298,42 @@ fn policy_facts() -> Vec<PolicyEvent> {
 }
 
 /// One of each, in the order of [`journal::types::TYPES`].
+/// Fields that a type got later, each set, by the name of their golden file. What was stored before them is in the file of the
+/// type itself, and decodes as if they had not been set.
+pub(crate) fn with_later_fields() -> Vec<(&'static str, Event)> {
+    let mut policy = policy();
+    for rule in &mut policy.rules {
+        rule.session = SessionScope {
+            inline: Some(
+                r#"{"Version":"2012-10-17","Statement":[{"Sid":"Read","Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}]}"#
+                    .parse()
+                    .unwrap(),
+            ),
+            managed: ["arn:aws:iam::aws:policy/ReadOnlyAccess".parse().unwrap()].into(),
+            allow_chaining: true,
+        };
+    }
+    let proposed = Proposed {
+        base: None,
+        policy,
+        author: actor("carol"),
+        author_principal: None,
+        source_digest: [8; 32],
+    };
+    let event = Event {
+        id: id("event"),
+        stream: Stream::Policy,
+        at: at(0),
+        writer: Service::Approval,
+        actor: Some(actor("carol")),
+        previous: None,
+        trace: None,
+        command_digest: None,
+        fact: Fact::Policy(PolicyEvent::Proposed(proposed)),
+    };
+    vec![("policy.proposed.v1.session", event)]
+}
+
 pub(crate) fn one_of_each() -> Vec<Event> {
     let signal = SignalReceived {
         source: "itsm".into(),
@@ -302,6 +365,9 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 .into_iter()
                 .map(|fact| event(Stream::assignment(&key()), Service::Activation, Fact::Assignment(fact))),
         )
+        .chain(denial_facts().into_iter().map(|fact| {
+            event(Stream::Denial(key().target.account().clone()), Service::Activation, Fact::Denial(fact))
+        }))
         .chain(
             policy_facts()
                 .into_iter()

@@ -3,7 +3,9 @@
 use crate::support::*;
 use domain::{AskedWindow, EventId, Groups, Plan, SignedDuration};
 use lifecycle::access::{activate, close, elapse, fail, issue_credentials, revoke};
-use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger, attempt, confirm};
+use lifecycle::assignment::{
+    Abandon, AssignmentEvent, AssignmentKey, Ledger, adopt, attempt, confirm, give_up,
+};
 use lifecycle::duty::{Claim, claim};
 use lifecycle::event::{Closed, ClosedHow, Grounds, RequestEvent, Requested, RevokedAs, Verdict};
 use lifecycle::raise::{Deciders, Raise, raise, withdraw};
@@ -12,7 +14,7 @@ use lifecycle::state::Acting;
 use lifecycle::{Rejection, Request};
 use std::collections::BTreeSet;
 
-const REFUSALS: usize = 40;
+const REFUSALS: usize = 44;
 
 /// No wildcard: a new refusal breaks the build until it has a number here, and then the test until it has a scenario.
 fn number(rejection: &Rejection) -> usize {
@@ -57,6 +59,10 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::AsItShouldBe => 37,
         Rejection::Standing => 38,
         Rejection::Attended => 39,
+        Rejection::StillNeeded => 40,
+        Rejection::NotThere => 41,
+        Rejection::AccountNotGone => 42,
+        Rejection::SecondPersonNeeded => 43,
     }
 }
 
@@ -137,6 +143,8 @@ fn of_assignments_and_duties() -> Vec<Rejection> {
     let of = |event: &AssignmentEvent| Ledger::evolve(None, event, id, at(0)).unwrap();
     let open = of(&attempt(None, &key, true, false, at(900)).unwrap());
     let standing = of(&AssignmentEvent::StandingFound { key: key.clone() });
+    let asked = AssignmentEvent::AbandonAsked { by: human("carol"), principal: None, comment: None };
+    let asked = Ledger::evolve(Some(open.clone()), &asked, id, at(1)).unwrap();
     let nothing_due = Claim { replica: "a".into(), waiting_since: None, patience: secs(5), at: at(0) };
     vec![
         attempt(Some(&open), &key, true, false, at(900)).unwrap_err(),
@@ -144,6 +152,10 @@ fn of_assignments_and_duties() -> Vec<Rejection> {
         attempt(None, &key, false, false, at(900)).unwrap_err(),
         attempt(Some(&standing), &key, false, true, at(900)).unwrap_err(),
         claim(None, nothing_due).unwrap_err(),
+        give_up(Some(&open), Abandon { needed: true, ..giving_up("carol") }).unwrap_err(),
+        adopt(None, &key, &human("carol"), false).unwrap_err(),
+        give_up(Some(&open), Abandon { account_gone: false, ..giving_up("carol") }).unwrap_err(),
+        give_up(Some(&asked), giving_up("carol")).unwrap_err(),
     ]
 }
 

@@ -5,6 +5,7 @@ use domain::{
     OuPath, Person, Plan, PrincipalId, Provider, RequestId, RuleId, Sealed, SignedDuration, Step, Target,
     Timestamp, Window,
 };
+use lifecycle::assignment::Abandon;
 use lifecycle::event::{
     Activated, ApprovalBasis, Approved, Bound, ConsoleOpened, CredentialsIssued, Endorsed, Grounds, Requested,
 };
@@ -350,4 +351,15 @@ pub(crate) fn no(approver: Acting, in_groups: &[&str], when: i64) -> Reject {
 
 pub(crate) fn nobody() -> Identities {
     Identities { people: BTreeSet::new(), principal: None }
+}
+
+/// Someone who asks to give up on removing what nobody needs, in an account that is gone.
+pub(crate) fn giving_up(who: &str) -> Abandon {
+    Abandon {
+        by: human(who),
+        identities: Identities::of(person(who)),
+        comment: None,
+        account_gone: true,
+        needed: false,
+    }
 }

@@ -106,7 +106,7 @@ impl ReadModel for RequestsModel {
             Ok(event) => match &event.fact {
                 Fact::Request(fact) => self.apply_request(tx, item, event, fact),
                 Fact::Person(linked) => link(tx, &linked.person, &linked.same_as),
-                Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => Ok(()),
+                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => Ok(()),
             },
             Err(why) => self.quarantine(tx, item, &why.to_string()),
         }
@@ -187,6 +187,7 @@ fn request_of(item: &Item) -> Option<RequestId> {
     match item.recorded.stream.as_str().parse().ok()? {
         journal::Stream::Request(id) => Some(id),
         journal::Stream::Assignment(_)
+        | journal::Stream::Denial(_)
         | journal::Stream::Policy
         | journal::Stream::Duty(_)
         | journal::Stream::Signal(_)

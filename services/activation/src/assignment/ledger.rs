@@ -125,7 +125,7 @@ impl Core {
                     position: outcome.position,
                     event,
                 })),
-                Fact::Request(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
+                Fact::Request(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
                     Err(Fault::Log("a ledger holds an event of another kind".to_owned()))
                 }
             },
@@ -171,8 +171,10 @@ pub(super) fn failing_since(events: &[Event]) -> Option<Timestamp> {
             }
             AssignmentEvent::Confirmed { .. }
             | AssignmentEvent::StandingFound { .. }
-            | AssignmentEvent::DriftFound { .. } => since = None,
-            AssignmentEvent::AttemptAbandoned { .. } => {}
+            | AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::Adopted { .. }
+            | AssignmentEvent::Abandoned { .. } => since = None,
+            AssignmentEvent::AttemptAbandoned { .. } | AssignmentEvent::AbandonAsked { .. } => {}
         }
     }
     since
@@ -192,7 +194,10 @@ pub(super) fn removed_since(events: &[Event], since: Timestamp) -> bool {
         AssignmentEvent::AttemptAbandoned { .. }
         | AssignmentEvent::Failed { .. }
         | AssignmentEvent::StandingFound { .. }
-        | AssignmentEvent::DriftFound { .. } => false,
+        | AssignmentEvent::DriftFound { .. }
+        | AssignmentEvent::Adopted { .. }
+        | AssignmentEvent::AbandonAsked { .. }
+        | AssignmentEvent::Abandoned { .. } => false,
     })
 }
 
@@ -200,6 +205,6 @@ pub(super) fn removed_since(events: &[Event], since: Timestamp) -> bool {
 pub(crate) fn facts(events: &[Event]) -> impl Iterator<Item = (&Event, &AssignmentEvent)> {
     events.iter().filter_map(|event| match &event.fact {
         Fact::Assignment(fact) => Some((event, fact)),
-        Fact::Request(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
+        Fact::Request(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
     })
 }

@@ -7,14 +7,22 @@ use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::lifetime::ACTIVATE;
+use crate::traffic::{Place, Urgency};
 use command::Loaded;
-use domain::Timestamp;
+use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
 
 /// More rounds than any errand needs: look, intend, call, record, close.
 const ROUNDS_MAX: usize = 10;
+
+/// How old a look may be when a creation is intended by it: while it waits for its turn, someone else may make the assignment,
+/// which then is theirs.
+const LOOK_AGE_MAX: SignedDuration = SignedDuration::from_secs(3);
+
+/// When to look again whether a queue makes it time to begin before a start.
+const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// What one round came to.
 pub(super) enum Round {
@@ -28,6 +36,10 @@ impl Core {
     /// Makes one assignment agree with what requests need, as far as that can be done now.
     pub(crate) async fn tend(&self, key: &AssignmentKey) -> Result<Next, Fault> {
         for _ in 0..ROUNDS_MAX {
+            if !self.on_duty().await? {
+                // Left to who has the duty; due all the same, should it come back to us.
+                return Ok(Next::At(self.now()));
+            }
             match self.round(key).await {
                 Ok(Round::Again) => {}
                 Ok(Round::Over(next)) => return Ok(next),
@@ -68,7 +80,10 @@ impl Core {
             return Ok(Round::Over(self.wake(key, &needs, None)));
         }
         match (ledger.presence, ledger.fence) {
-            (Presence::Ours, _) => self.intend(key, &needs, &loaded, true).await,
+            (Presence::Ours, _) => {
+                let place = self.place(key, Some(ledger), false, true).await;
+                self.intend(key, &needs, &loaded, true, place).await
+            }
             (Presence::Absent | Presence::Standing, None) => self.settled(key, &needs, Some(ledger)).await,
             (Presence::Absent | Presence::Standing, Some(fence)) => {
                 self.wait_out(key, &needs, &loaded, ledger, fence).await
@@ -87,27 +102,47 @@ impl Core {
         needs: &Needs,
         loaded: &Loaded<Ledger>,
     ) -> Result<Round, Fault> {
-        let looked_at = self.now();
-        let found = self.look(key).await?;
+        let mut looked_at = self.now();
+        let mut found = self.look(key).await?;
+        let place = self.place(key, loaded.state.as_ref(), needs.any(), found).await;
+        if place.is_some() && self.now().duration_since(looked_at) > LOOK_AGE_MAX {
+            looked_at = self.now();
+            found = self.look(key).await?;
+        }
         // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so.
         let stale = loaded.state.as_ref().is_some_and(|ledger| {
             ledger.presence == Presence::Absent
                 && looked_at.duration_since(ledger.last_at) < self.settings.list_lag_max
         });
-        self.intend(key, needs, loaded, found && !stale).await
+        self.intend(key, needs, loaded, found && !stale, place).await
+    }
+
+    /// Waits for a place among the operations that AWS takes at a time, if one is going to begin.
+    async fn place(
+        &self,
+        key: &AssignmentKey,
+        ledger: Option<&Ledger>,
+        desired: bool,
+        seen: bool,
+    ) -> Option<Place<'_>> {
+        let operation = match assignment::attempt(ledger, key, desired, seen, Timestamp::MAX) {
+            Ok(AssignmentEvent::Attempted { operation, .. }) => operation,
+            Ok(_) | Err(_) => return None,
+        };
+        Some(self.traffic(key).operation(Urgency::of(operation)).await)
     }
 
     /// Whether the assignment is there, as AWS says now.
     pub(super) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
-        let key =
-            aws::AssignmentKey::of_target(key.principal.clone(), &key.target).map_err(aws::AwsError::from)?;
-        let look = self.ports.assignments.find(&key);
-        match tokio::time::timeout(self.settings.call_within, look).await {
-            Ok(found) => Ok(found?),
-            Err(_) => {
-                Err(aws::AwsError::new(aws::ErrorKind::Unavailable, "Timeout", "no answer came").into())
-            }
-        }
+        let traffic = self.traffic(key);
+        traffic.call(self.agenda.urgency(key)).await;
+        let key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
+        let look = self.ports.assignments_of(&key)?.find(&key);
+        let found = tokio::time::timeout(self.settings.call_within, look).await.unwrap_or_else(|_| {
+            Err(aws::AwsError::new(aws::ErrorKind::Unavailable, "Timeout", "no answer came"))
+        });
+        traffic.heard(&found);
+        Ok(found?)
     }
 
     /// Decides on what was seen, writes it, and carries it out.
@@ -117,6 +152,7 @@ impl Core {
         needs: &Needs,
         loaded: &Loaded<Ledger>,
         seen: bool,
+        place: Option<Place<'_>>,
     ) -> Result<Round, Fault> {
         let desired = needs.any();
         let written = self
@@ -134,7 +170,7 @@ impl Core {
                         operation,
                         deadline,
                     };
-                    self.carry_out(key, intended).await
+                    self.carry_out(key, intended, place).await
                 }
                 AssignmentEvent::StandingFound { .. } => {
                     tracing::info!(target = %key.target, "a standing assignment: not ours to change");
@@ -146,7 +182,10 @@ impl Core {
                 }
                 AssignmentEvent::AttemptAbandoned { .. }
                 | AssignmentEvent::Confirmed { .. }
-                | AssignmentEvent::Failed { .. } => Ok(Round::Again),
+                | AssignmentEvent::Failed { .. }
+                | AssignmentEvent::Adopted { .. }
+                | AssignmentEvent::AbandonAsked { .. }
+                | AssignmentEvent::Abandoned { .. } => Ok(Round::Again),
             },
             Err(NotWritten::Refused(Rejection::AsItShouldBe | Rejection::Standing)) => {
                 self.agenda.note_seen(key, self.now());
@@ -169,7 +208,7 @@ impl Core {
         let looked_at = self.now();
         let seen = self.look(key).await?;
         if seen && !self.may_be_stale(ledger) {
-            return self.intend(key, needs, loaded, true).await;
+            return self.intend(key, needs, loaded, true, None).await;
         }
         if seen || looked_at < fence {
             self.agenda.note_fenced(key, !seen);
@@ -256,7 +295,14 @@ impl Core {
             .into_iter()
             .filter(|request| request.approved().is_ok())
             .filter_map(|request| request.window())
-            .flat_map(|window| [window.start(), window.end()])
+            .flat_map(|window| {
+                let lead = self.settings.start_lead();
+                let may_begin_at = later(window.start(), -lead);
+                // By how much the start is led depends on the queue.
+                let in_lead = (may_begin_at <= now && now < window.start()).then(|| later(now, LEAD_AGAIN));
+                [Some(may_begin_at), in_lead, Some(window.start()), Some(window.end())]
+            })
+            .flatten()
             .filter(|at| *at > now)
             .min();
         [other, unsure, turns].into_iter().flatten().min().map_or(Next::Idle, Next::At)

@@ -120,7 +120,11 @@ fn attempts(events: &[Event]) -> Vec<wire::Attempt> {
                     reason,
                 );
             }
-            AssignmentEvent::StandingFound { .. } | AssignmentEvent::DriftFound { .. } => {}
+            AssignmentEvent::StandingFound { .. }
+            | AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::Adopted { .. }
+            | AssignmentEvent::AbandonAsked { .. }
+            | AssignmentEvent::Abandoned { .. } => {}
         }
     }
     attempts.into_iter().rev().take(ATTEMPTS_MAX).collect()

@@ -12,6 +12,7 @@ fn ledger_facts(house: &House) -> Vec<AssignmentEvent> {
     let facts = house.events().into_iter().filter_map(|event| match event.fact {
         journal::Fact::Assignment(fact) => Some(fact),
         journal::Fact::Request(_)
+        | journal::Fact::Denial(_)
         | journal::Fact::Policy(_)
         | journal::Fact::Duty(_)
         | journal::Fact::Signal(_)

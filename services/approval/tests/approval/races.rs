@@ -19,6 +19,7 @@ async fn turns(house: &House, id: domain::RequestId) -> usize {
         ) => true,
         Fact::Request(_)
         | Fact::Assignment(_)
+        | Fact::Denial(_)
         | Fact::Policy(_)
         | Fact::Duty(_)
         | Fact::Signal(_)

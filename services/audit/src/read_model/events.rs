@@ -18,6 +18,7 @@ use event_log::Position;
 use journal::{Event, Fact};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
+use lifecycle::denial::DenialEvent;
 use projection::{Item, ReadModel};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use std::borrow::Cow;
@@ -261,11 +262,14 @@ fn numbered_stream(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<Numbere
 fn account(event: &Event) -> Option<i64> {
     let target = match &event.fact {
         Fact::Request(RequestEvent::Requested(requested)) => &requested.target,
-        Fact::Assignment(AssignmentEvent::Attempted { key, .. } | AssignmentEvent::StandingFound { key }) => {
-            &key.target
-        }
+        Fact::Assignment(
+            AssignmentEvent::Attempted { key, .. }
+            | AssignmentEvent::StandingFound { key }
+            | AssignmentEvent::Adopted { key },
+        ) => &key.target,
+        Fact::Denial(DenialEvent::Attempted { account, .. }) => return Some(account_number(account)),
         Fact::Signal(signal) => signal.target.as_ref()?,
-        Fact::Request(_) | Fact::Assignment(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Person(_) => {
+        Fact::Request(_) | Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Person(_) => {
             return None;
         }
     };

@@ -1,0 +1,186 @@
+//! What Daypass denies in one account: the sessions of requests that ended early, until they must be dead.
+//!
+//! Deleting an assignment, or ending a request, leaves sessions alive that began before. Where a deployment allows it, a
+//! service control policy of the account denies them. One ledger per account, because the policy is one document: each
+//! attempt says all that it should deny, so attempts need no order beyond the ledger's own, and repeating one is harmless.
+//! INVARIANT: an older document that arrives late can deny too little for a while, or the dead; never anyone else.
+
+use crate::Rejection;
+use domain::{AccountId, EventId, RequestId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What can happen to an account's denials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DenialEvent {
+    /// A change of the policy is intended, and may be made until the deadline.
+    Attempted {
+        /// Where; repeated on every attempt, so that a ledger explains itself.
+        account: AccountId,
+        /// Every request whose sessions are to be denied from then on; empty: none.
+        requests: BTreeSet<RequestId>,
+        /// The call starts before this instant or not at all.
+        deadline: Timestamp,
+    },
+    /// The call was not made.
+    AttemptAbandoned {
+        /// The event that intended it.
+        attempt: EventId,
+    },
+    /// The policy was read back, and is so.
+    Confirmed {
+        /// The event that intended it.
+        attempt: EventId,
+    },
+    /// The policy is not so.
+    Failed {
+        /// The event that intended it.
+        attempt: EventId,
+        /// What AWS said, or which limit of AWS stands in the way.
+        reason: String,
+    },
+    /// The policy is no longer as it was confirmed: someone else changed it.
+    DriftFound,
+}
+
+/// An attempt whose outcome is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Attempt {
+    /// What is to be denied.
+    pub requests: BTreeSet<RequestId>,
+    /// When it was intended.
+    pub at: Timestamp,
+    /// The call starts before this instant or not at all.
+    pub deadline: Timestamp,
+}
+
+/// What the events of one account's denials add up to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Denials {
+    /// Where.
+    pub account: AccountId,
+    /// What is denied, as it was last confirmed, and since when; `None`: it is not known.
+    pub denied: Option<BTreeMap<RequestId, Timestamp>>,
+    /// The attempt under way.
+    pub open: Option<(EventId, Attempt)>,
+    /// Attempts in a row that failed.
+    pub failures: u32,
+    /// Why the last one failed.
+    pub last_failure: Option<String>,
+    /// The time of the latest event.
+    pub last_at: Timestamp,
+}
+
+impl Denials {
+    /// Folds one event; `id` is the event's.
+    pub fn evolve(state: Option<Self>, event: &DenialEvent, id: EventId, at: Timestamp) -> Option<Self> {
+        let mut denials = match (state, event) {
+            (Some(denials), _) => denials,
+            (None, DenialEvent::Attempted { account, .. }) => Self {
+                account: account.clone(),
+                denied: Some(BTreeMap::new()),
+                open: None,
+                failures: 0,
+                last_failure: None,
+                last_at: at,
+            },
+            (
+                None,
+                DenialEvent::AttemptAbandoned { .. }
+                | DenialEvent::Confirmed { .. }
+                | DenialEvent::Failed { .. }
+                | DenialEvent::DriftFound,
+            ) => return None,
+        };
+        denials.last_at = denials.last_at.max(at);
+        denials.apply(event, id, at);
+        Some(denials)
+    }
+
+    fn apply(&mut self, event: &DenialEvent, id: EventId, at: Timestamp) {
+        match event {
+            DenialEvent::Attempted { requests, deadline, .. } => {
+                self.open = Some((id, Attempt { requests: requests.clone(), at, deadline: *deadline }));
+            }
+            DenialEvent::AttemptAbandoned { attempt } => {
+                self.close(*attempt);
+            }
+            DenialEvent::Confirmed { attempt } => {
+                let Some(confirmed) = self.close(*attempt) else { return };
+                let before = self.denied.take().unwrap_or_default();
+                let since = |request: &RequestId| before.get(request).copied().unwrap_or(at);
+                self.denied =
+                    Some(confirmed.requests.iter().map(|request| (*request, since(request))).collect());
+                self.failures = 0;
+                self.last_failure = None;
+            }
+            DenialEvent::Failed { attempt, reason } => {
+                if self.close(*attempt).is_some() {
+                    // Part of it may be in force.
+                    self.denied = None;
+                    self.failures = self.failures.saturating_add(1);
+                    self.last_failure = Some(reason.clone());
+                }
+            }
+            DenialEvent::DriftFound => self.denied = None,
+        }
+    }
+
+    fn close(&mut self, attempt: EventId) -> Option<Attempt> {
+        self.open.take_if(|(open, _)| *open == attempt).map(|(_, attempt)| attempt)
+    }
+
+    /// Whether exactly `wanted` is denied, as far as is known.
+    pub fn is(&self, wanted: &BTreeSet<RequestId>) -> bool {
+        self.denied.as_ref().is_some_and(|denied| denied.keys().eq(wanted))
+    }
+}
+
+/// Intends to deny the sessions of `wanted` in `account`, and of nobody else.
+pub fn attempt(
+    denials: Option<&Denials>,
+    account: &AccountId,
+    wanted: &BTreeSet<RequestId>,
+    deadline: Timestamp,
+) -> Result<DenialEvent, Rejection> {
+    match denials {
+        Some(denials) if denials.open.is_some() => return Err(Rejection::AttemptOpen),
+        Some(denials) if denials.is(wanted) => return Err(Rejection::AsItShouldBe),
+        None if wanted.is_empty() => return Err(Rejection::AsItShouldBe),
+        Some(_) | None => {}
+    }
+    Ok(DenialEvent::Attempted { account: account.clone(), requests: wanted.clone(), deadline })
+}
+
+/// Gives up an attempt whose call was not made.
+pub fn abandon(denials: &Denials, attempt: EventId) -> Result<DenialEvent, Rejection> {
+    open(denials, attempt)?;
+    Ok(DenialEvent::AttemptAbandoned { attempt })
+}
+
+/// Records that the policy was read back, and is as intended.
+pub fn confirm(denials: &Denials, attempt: EventId) -> Result<DenialEvent, Rejection> {
+    open(denials, attempt)?;
+    Ok(DenialEvent::Confirmed { attempt })
+}
+
+/// Records that the policy is not as intended.
+pub fn fail(denials: &Denials, attempt: EventId, reason: String) -> Result<DenialEvent, Rejection> {
+    open(denials, attempt)?;
+    Ok(DenialEvent::Failed { attempt, reason })
+}
+
+/// Records that the policy is no longer as it was confirmed.
+pub fn drift(denials: &Denials) -> Result<DenialEvent, Rejection> {
+    match (&denials.open, &denials.denied) {
+        (Some(_), _) => Err(Rejection::AttemptOpen),
+        (None, None) => Err(Rejection::AsItShouldBe),
+        (None, Some(_)) => Ok(DenialEvent::DriftFound),
+    }
+}
+
+fn open(denials: &Denials, attempt: EventId) -> Result<(), Rejection> {
+    match &denials.open {
+        Some((open, _)) if *open == attempt => Ok(()),
+        Some(_) | None => Err(Rejection::NoSuchAttempt),
+    }
+}

@@ -1,0 +1,107 @@
+//! The ledger of what is denied in one account.
+
+use crate::support::{at, request_id, target};
+use domain::{AccountId, EventId, RequestId};
+use lifecycle::Rejection;
+use lifecycle::denial::{DenialEvent, Denials, abandon, attempt, confirm, drift, fail};
+use std::collections::BTreeSet;
+
+fn account() -> AccountId {
+    target().account().clone()
+}
+
+fn wanted(names: &[&str]) -> BTreeSet<RequestId> {
+    names.iter().map(|name| request_id(name)).collect()
+}
+
+#[derive(Default)]
+struct Story {
+    denials: Option<Denials>,
+    events: u32,
+}
+
+impl Story {
+    fn append(&mut self, event: &DenialEvent, when: i64) -> EventId {
+        self.events += 1;
+        let id = EventId::from_parts([self.events.to_be_bytes().as_slice()]);
+        self.denials = Denials::evolve(self.denials.take(), event, id, at(when));
+        id
+    }
+
+    fn next(&self, names: &[&str]) -> Result<DenialEvent, Rejection> {
+        attempt(self.denials.as_ref(), &account(), &wanted(names), at(900))
+    }
+
+    fn deny(&mut self, names: &[&str], when: i64) -> EventId {
+        let event = self.next(names).unwrap();
+        self.append(&event, when)
+    }
+
+    fn confirmed(&mut self, attempt: EventId, when: i64) {
+        let event = confirm(self.denials(), attempt).unwrap();
+        self.append(&event, when);
+    }
+
+    fn denials(&self) -> &Denials {
+        self.denials.as_ref().unwrap()
+    }
+}
+
+#[test]
+fn an_attempt_says_all_that_is_to_be_denied() {
+    let mut story = Story::default();
+    assert_eq!(
+        story.next(&[]),
+        Err(Rejection::AsItShouldBe),
+        "where nothing was denied there is nothing to do"
+    );
+    let first = story.deny(&["a"], 0);
+    assert_eq!(story.next(&["a", "b"]), Err(Rejection::AttemptOpen));
+    story.confirmed(first, 5);
+    assert_eq!(story.next(&["a"]), Err(Rejection::AsItShouldBe));
+    let second = story.deny(&["a", "b"], 10);
+    story.confirmed(second, 15);
+    let denied = story.denials().denied.clone().unwrap();
+    assert_eq!(denied[&request_id("a")], at(5), "denied since it was first confirmed");
+    assert_eq!(denied[&request_id("b")], at(15));
+    let last = story.deny(&[], 20);
+    story.confirmed(last, 25);
+    assert_eq!(story.denials().denied.as_ref().map(std::collections::BTreeMap::len), Some(0));
+}
+
+#[test]
+fn after_a_failure_or_a_change_by_others_nothing_is_taken_for_granted() {
+    for spoil in [true, false] {
+        let mut story = Story::default();
+        let first = story.deny(&["a"], 0);
+        story.confirmed(first, 5);
+        let event = if spoil {
+            let second = story.deny(&["a", "b"], 10);
+            fail(story.denials(), second, "LimitExceeded".into()).unwrap()
+        } else {
+            drift(story.denials()).unwrap()
+        };
+        story.append(&event, 12);
+        assert_eq!(story.denials().denied, None);
+        assert!(story.next(&["a"]).is_ok(), "it is written again");
+        assert_eq!(drift(story.denials()), Err(Rejection::AsItShouldBe));
+    }
+}
+
+#[test]
+fn an_attempt_that_was_not_made_changes_nothing() {
+    let mut story = Story::default();
+    let first = story.deny(&["a"], 0);
+    let event = abandon(story.denials(), first).unwrap();
+    story.append(&event, 11);
+    assert!(story.denials().open.is_none() && story.denials().is(&wanted(&[])));
+    assert_eq!(confirm(story.denials(), first), Err(Rejection::NoSuchAttempt));
+}
+
+#[test]
+fn a_story_begins_with_an_attempt() {
+    let id = EventId::from_parts([b"x".as_slice()]);
+    for event in [DenialEvent::Confirmed { attempt: id }, DenialEvent::DriftFound] {
+        assert_eq!(Denials::evolve(None, &event, id, at(0)), None);
+    }
+}
