@@ -1,16 +1,13 @@
 //! What services do alike around a call: name a command and seal its remark, wait for the log, show a request.
 
-use crate::{PositionToken, Story, Views, refusal, resource};
+use crate::position::SHOWN_WITHIN;
+use crate::{PositionToken, Story, Views, position, refusal, resource};
 use command::Command;
 use domain::{EventId, Person, Sealed};
 use event_log::Position;
 use identity::Caller;
 use journal::seal::PersonKey;
-use std::time::Duration;
 use tonic::Status;
-
-/// How long the read model of requests may take to show what the log holds: longer than it ever lags when it is well.
-pub const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
 
 impl Views {
     /// The caller's command: the same operation under the same key is the same event. `content` is what they sent, without the
@@ -66,22 +63,22 @@ impl Views {
         PositionToken::read(token, self.log_id).map_err(|error| refusal::position(name, error))
     }
 
-    /// Whether the read model has reached `position` in time.
+    /// Whether the read model of requests has come to `position` in time.
     pub async fn caught_up_to(&self, position: Position) -> bool {
-        self.reaches(position, CATCH_UP_WITHIN).await
+        tokio::time::timeout(SHOWN_WITHIN, self.requests.projection().wait_for(position)).await.is_ok()
     }
 
-    /// Whether the read model has reached, in time, what a query says in `wait_for_position`. Nothing is reached at once.
-    pub async fn reached(&self, token: &str, within: Duration) -> Result<bool, Status> {
-        if token.is_empty() {
-            return Ok(true);
+    /// Waits until the read model of requests has come to what a query says in `wait_for_position`. Nothing is reached at once.
+    pub async fn reach(&self, token: &str) -> Result<(), Status> {
+        match self.awaited(token)? {
+            Some(position) => position::reach(self.requests.projection(), position).await,
+            None => Ok(()),
         }
-        let position = self.position("wait_for_position", token)?;
-        Ok(self.reaches(position, within).await)
     }
 
-    async fn reaches(&self, position: Position, within: Duration) -> bool {
-        tokio::time::timeout(within, self.requests.projection().wait_for(position)).await.is_ok()
+    /// The position that a query says in `wait_for_position`, if it does.
+    pub fn awaited(&self, token: &str) -> Result<Option<Position>, Status> {
+        if token.is_empty() { Ok(None) } else { self.position("wait_for_position", token).map(Some) }
     }
 
     /// The request as the API shows it, to someone who may see it.

@@ -1,7 +1,30 @@
-//! Position tokens: "your answer is true at, or after, here". Opaque to callers; bound to one log.
+//! Position tokens: "your answer is true at, or after, here". Opaque to callers; bound to one log. And how long anybody waits
+//! until a read model is there, with the one answer for when it is not.
 
+use crate::refusal;
 use domain::LogId;
 use event_log::Position;
+use projection::Projection;
+use std::time::Duration;
+use tonic::Status;
+
+/// How long the answer to a command waits for the read model to show it: longer than it ever lags when it is well. After that
+/// the answer is what is known.
+pub const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a query waits for the position that its caller names, and a decision for the head of the log. A caller with less
+/// patience has a deadline.
+pub const REACHED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Waits until `projection` has come to `position`; not for ever.
+pub async fn reach(projection: &Projection, position: Position) -> Result<(), Status> {
+    tokio::time::timeout(REACHED_WITHIN, projection.wait_for(position)).await.map_err(|_| not_reached())
+}
+
+/// The read model is not yet where it must be for an answer.
+pub fn not_reached() -> Status {
+    refusal::unavailable("POSITION_NOT_REACHED", "the read model has not come that far yet")
+}
 
 /// A place in one log, as text: 12 digits of the log's id, a dot, the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

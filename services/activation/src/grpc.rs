@@ -14,7 +14,6 @@ use lifecycle::Request;
 use policy::{AccountFacts, Settings};
 use service_runtime::Call;
 use tonic::{Response, Status};
-use views::answer::CATCH_UP_WITHIN;
 use views::policy_book::{InForce, PolicyUnknown};
 use views::{Story, Who, refusal};
 
@@ -102,12 +101,7 @@ impl Core {
 
     /// Waits until the read model has reached the position that the caller knows of.
     async fn wait_for(&self, token: &str) -> Result<(), Status> {
-        if !self.views.reached(token, CATCH_UP_WITHIN).await? {
-            return Err(refusal::unavailable(
-                "READ_MODEL_UNAVAILABLE",
-                format!("this position is not known here within {CATCH_UP_WITHIN:?}"),
-            ));
-        }
+        self.views.reach(token).await?;
         self.refresh().map_err(|fault| crate::status::fault(&fault))
     }
 

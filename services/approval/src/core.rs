@@ -10,7 +10,7 @@ use lifecycle::Request;
 use service_runtime::Call;
 use std::sync::Arc;
 use tonic::Status;
-use views::answer::CATCH_UP_WITHIN;
+use views::position::{self, REACHED_WITHIN};
 use views::{Story, Views, refusal};
 
 /// Streams whose state is remembered between commands: requests under decision, and the policy (4 KiB each).
@@ -35,20 +35,15 @@ impl Core {
 
     /// Waits until the read model shows everything that the log holds: who is linked with whom must not be told from the past.
     pub(crate) async fn up_to_date(&self) -> Result<(), Status> {
-        let reached = tokio::time::timeout(CATCH_UP_WITHIN, self.views.requests.projection().reach_head());
+        let reached = tokio::time::timeout(REACHED_WITHIN, self.views.requests.projection().reach_head());
         match reached.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the log cannot be read");
                 Err(refusal::unavailable("LOG_UNAVAILABLE", "the log is not available; nothing was done"))
             }
-            Err(_) => Err(behind()),
+            Err(_) => Err(position::not_reached()),
         }
-    }
-
-    /// Waits for the position that a caller asks for, if any.
-    pub(crate) async fn wait_for(&self, token: &str) -> Result<(), Status> {
-        if self.views.reached(token, CATCH_UP_WITHIN).await? { Ok(()) } else { Err(behind()) }
     }
 
     /// A person's command. `message` is what they sent, without its idempotency key.
@@ -123,8 +118,4 @@ fn with_event(story: Story, outcome: Outcome<Request>) -> Story {
     }
     let events = story.events.iter().cloned().chain([outcome.event]).collect();
     Story::fold(events, outcome.position).unwrap_or(story)
-}
-
-fn behind() -> Status {
-    refusal::unavailable("READ_MODEL_UNAVAILABLE", "the read model is behind the log")
 }

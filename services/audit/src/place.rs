@@ -4,13 +4,8 @@ use crate::AuditService;
 use api::audit::v1::{Place, place};
 use event_log::{LogError, Position};
 use projection::ReadError;
-use std::time::Duration;
 use tonic::{Code, Status};
 use views::refusal;
-
-/// How long an answer waits for the index to get somewhere: longer than it ever lags when it is well, and short enough for a
-/// person to try again.
-const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The positions `(after, to]` of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +17,14 @@ pub(crate) struct Range {
 impl AuditService {
     /// Waits for the place that the caller has seen elsewhere, if there is one.
     pub(crate) async fn wait_for_position(&self, token: &str) -> Result<(), Status> {
-        if token.is_empty() {
-            return Ok(());
+        match self.views.awaited(token)? {
+            Some(position) => self.wait_for(position).await,
+            None => Ok(()),
         }
-        let position = self.views.position("wait_for_position", token)?;
-        self.wait_for(position).await
     }
 
     async fn wait_for(&self, position: Position) -> Result<(), Status> {
-        tokio::time::timeout(WAIT_MAX, self.events.projection().wait_for(position)).await.map_err(|_| {
-            refusal::unavailable("READ_MODEL_BEHIND", "the index of events has not come that far yet")
-        })
+        views::position::reach(self.events.projection(), position).await
     }
 
     /// What the log holds now, and the index as well.

@@ -1,4 +1,4 @@
-//! What a command answers with, and what a query waits for.
+//! What a command answers with.
 
 use crate::RequestService;
 use api::types::v1 as wire;
@@ -6,12 +6,8 @@ use command::Outcome;
 use domain::RequestId;
 use event_log::Position;
 use lifecycle::Request;
-use std::time::Duration;
 use tonic::Status;
 use views::{Story, refusal};
-
-/// How long a query waits for the position that it names; a caller with less patience has a deadline.
-const REACH_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request after a command, and where in the log the command is.
 pub(crate) struct Shown {
@@ -39,14 +35,5 @@ impl RequestService {
         // In time or not: what is known then is shown.
         self.views.caught_up_to(position).await;
         self.views.requests.get(id).map_err(|error| refusal::status(&error))
-    }
-
-    /// Returns once everything up to the position that a query names has been seen.
-    pub(crate) async fn reach(&self, token: &str) -> Result<(), Status> {
-        if self.views.reached(token, REACH_WITHIN).await? {
-            Ok(())
-        } else {
-            Err(refusal::unavailable("POSITION_NOT_REACHED", "that position has not been seen here yet"))
-        }
     }
 }

@@ -8,7 +8,7 @@ use tonic::Status;
 use views::refusal;
 
 pub(super) async fn get_policy(core: &Core, message: &GetPolicyRequest) -> Result<GetPolicyResponse, Status> {
-    core.wait_for(&message.wait_for_position).await?;
+    core.views.reach(&message.wait_for_position).await?;
     let record = match event_id("event_id", &message.event_id)? {
         None => {
             let history = history::read(core, Keep::InForce).await?;

@@ -13,7 +13,7 @@ pub(super) async fn list_pending(
     call: &Call,
     message: ListPendingRequest,
 ) -> Result<ListPendingResponse, Status> {
-    core.wait_for(&message.wait_for_position).await?;
+    core.views.reach(&message.wait_for_position).await?;
     let (in_force, who) = super::who(core, call).await?;
     let question = question(who.person());
     let question: Vec<&[u8]> = question.iter().map(Vec::as_slice).collect();

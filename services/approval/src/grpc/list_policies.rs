@@ -11,7 +11,7 @@ pub(super) async fn list_policies(
     core: &Core,
     message: &ListPoliciesRequest,
 ) -> Result<ListPoliciesResponse, Status> {
-    core.wait_for(&message.wait_for_position).await?;
+    core.views.reach(&message.wait_for_position).await?;
     let statuses: BTreeSet<i32> = message.statuses.iter().copied().collect();
     let asked: Vec<u8> = statuses.iter().flat_map(|status| status.to_be_bytes()).collect();
     let question: [&[u8]; 2] = [b"policies", &asked];

@@ -28,7 +28,7 @@ pub(super) async fn watch_pending(
     call: Call,
     message: WatchPendingRequest,
 ) -> Result<BoxStream<WatchPendingResponse>, Status> {
-    core.wait_for(&message.wait_for_position).await?;
+    core.views.reach(&message.wait_for_position).await?;
     let watch = Watch {
         changes: core.views.requests.projection().changes(),
         core: Arc::clone(core),

@@ -264,5 +264,5 @@ async fn while_it_cannot_be_told_who_is_linked_with_whom_nothing_is_decided() {
     let house = house.fall_behind().await;
     house.link(&person("bob"), &person("frank")).await;
     let answer = refusal(house.approve(&caller("frank"), id).await);
-    assert_eq!(answer, because(Code::Unavailable, "READ_MODEL_UNAVAILABLE"));
+    assert_eq!(answer, because(Code::Unavailable, "POSITION_NOT_REACHED"));
 }

@@ -84,7 +84,7 @@ async fn a_list_can_wait_for_an_answers_position() {
     assert!(found.unwrap().into_inner().pending.is_empty());
     let beyond = format!("{}.999", position.split('.').next().unwrap());
     let early = house.approvals().list_pending(house.request(&caller("bob"), ask(beyond))).await;
-    assert_eq!(refusal(early), because(Code::Unavailable, "READ_MODEL_UNAVAILABLE"));
+    assert_eq!(refusal(early), because(Code::Unavailable, "POSITION_NOT_REACHED"));
     let foreign =
         house.approvals().list_pending(house.request(&caller("bob"), ask("0123456789ab.1".into()))).await;
     assert_eq!(foreign.unwrap_err().code(), Code::InvalidArgument);

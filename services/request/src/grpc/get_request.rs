@@ -13,7 +13,7 @@ pub(crate) async fn call(
     let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let id: RequestId = message.request_id.parse().map_err(refusal::invalid("request_id"))?;
-    service.reach(&message.wait_for_position).await?;
+    service.views.reach(&message.wait_for_position).await?;
     let story = service.views.requests.get(&id).map_err(|error| refusal::status(&error))?;
     let story = story.ok_or_else(|| refusal::not_found("request"))?;
     if !service.viewer(&call.caller).await?.sees(&story) {

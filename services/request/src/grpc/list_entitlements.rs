@@ -28,7 +28,7 @@ pub(crate) async fn call(
     let who_asks = call.caller.actor.person.id();
     let question: [&[u8]; 3] = [b"ListEntitlements", who_asks.as_str().as_bytes(), &asked];
     let after = page::key(&question, &message.page_token)?;
-    service.reach(&message.wait_for_position).await?;
+    service.views.reach(&message.wait_for_position).await?;
 
     let refused = |refused: Refused| refusal::status(&refused);
     let in_force = service.views.policy.current().await.map_err(|error| refusal::status(&error))?;

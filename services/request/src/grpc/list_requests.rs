@@ -19,7 +19,7 @@ pub(crate) async fn call(
     let (person, encoded) = (call.caller.actor.person.id(), asked.encode_to_vec());
     let question: [&[u8]; 3] = [b"ListRequests", person.as_str().as_bytes(), &encoded];
     let before = page::place(&question, &message.page_token, |key| key.parse().ok().map(Cursor))?;
-    service.reach(&message.wait_for_position).await?;
+    service.views.reach(&message.wait_for_position).await?;
     let viewer = service.viewer(&call.caller).await?;
     filter.check(&viewer)?;
     let page = service.page(&viewer, &filter, before, page::size(message.page_size)).await?;

@@ -14,7 +14,7 @@ pub(crate) async fn call(
     let call = service_runtime::call(&request)?.clone();
     let message = request.into_inner();
     let filter = Filter::read(&message.filter.unwrap_or_default())?;
-    service.reach(&message.wait_for_position).await?;
+    service.views.reach(&message.wait_for_position).await?;
     filter.check(&service.viewer(&call.caller).await?)?;
     Ok(Box::pin(watch::watch(service.clone(), call.caller, filter)))
 }
