@@ -1,39 +1,32 @@
 //! A company with its directory, its policy and its people; requests that were raised; replicas of the service.
 
+mod company;
+mod others;
+
+pub(crate) use company::{ISSUER, add_user, administrator, caller, hours, human, person, with_groups};
+
 use api::approval::v1::approval_service_client::ApprovalServiceClient;
 use api::approval::v1::policy_service_client::PolicyServiceClient;
 use api::approval::v1::{ApproveRequest, ApproveResponse, RejectRequest, RejectResponse};
 use approval::ApprovalService;
-use aws::simulated::{Behaviour, SimulatedAws, sample};
-use aws::{CachedDirectory, Contents, ExternalId, Group, GroupId, RefreshPace, User, UserName};
-use command::aggregate::{PolicyAggregate, RequestAggregate};
-use command::{Command, Commander};
-use domain::ports::{Clock, Entropy};
-use domain::{
-    Actor, ActorKind, AskedWindow, EventId, GroupRef, Groups, LogId, Person, PrincipalId, RequestId, RuleId,
-    SignedDuration, Target, Timestamp,
-};
+use aws::simulated::{Behaviour, SimulatedAws};
+use aws::{CachedDirectory, Contents, RefreshPace};
+use company::{Counting, Tokens, TokioClock, start};
+use domain::{GroupRef, LogId, RequestId};
 use event_log::memory::MemoryLog;
-use identity::{AuthError, Caller, DirectoryId};
+use identity::Caller;
 use journal::key_store::MemoryKeyStore;
-use journal::{Fact, Service, Stream};
-use lifecycle::event::{Grounds, Requested};
-use lifecycle::state::{Acting, Status};
-use lifecycle::{Rejection, RequestEvent};
-use policy::change::{self, Accept, Propose};
-use policy::{Ask, Policy};
-use service_runtime::{Authenticate, Gate, Guarded, Roles};
-use std::collections::{BTreeMap, BTreeSet};
+use lifecycle::state::Status;
+use service_runtime::{Gate, Guarded, Roles};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Response};
 use tonic_types::StatusExt as _;
-use views::{Authorities, InForce, Place, PolicyBook, Requests, RequestsModel, Story, Views};
-
-pub(crate) const ISSUER: &str = "https://idp.example";
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Story, Views};
 
 /// One approver for reading in production, nobody for reading in development.
 pub(crate) const POLICY: &str = r#"
@@ -53,48 +46,6 @@ plan = "none"
 requesters = { groups = ["identity-store:developers"] }
 targets = { ous = ["ou-dayp-development"], permission_sets = ["arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111"] }
 "#;
-
-/// Time as tokio tells it, which a test stops and moves.
-struct TokioClock {
-    from: Timestamp,
-    since: Instant,
-}
-
-impl Clock for TokioClock {
-    fn now(&self) -> Timestamp {
-        self.from + SignedDuration::try_from(self.since.elapsed()).unwrap()
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) {
-        for byte in bytes {
-            *byte = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes()[0];
-        }
-    }
-}
-
-/// Who has which token: the token is a number.
-#[derive(Default)]
-struct Tokens(Mutex<BTreeMap<String, Caller>>);
-
-impl Tokens {
-    fn give(&self, caller: Caller) -> String {
-        let mut tokens = self.0.lock().unwrap();
-        let token = tokens.len().to_string();
-        tokens.insert(token.clone(), caller);
-        token
-    }
-}
-
-#[async_trait::async_trait]
-impl Authenticate for Tokens {
-    async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
-        Ok(self.0.lock().unwrap()[bearer].clone())
-    }
-}
 
 /// What outlives a process.
 #[derive(Clone)]
@@ -116,56 +67,6 @@ pub(crate) struct House {
     guarded: Guarded,
     keys: AtomicU64,
     following: tokio_util::sync::DropGuard,
-}
-
-pub(crate) fn person(name: &str) -> Person {
-    Person::new(ISSUER, name).unwrap()
-}
-
-pub(crate) fn human(person: Person) -> Actor {
-    Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None }
-}
-
-/// Someone whom the directory knows by this name, with a token that is good for an hour.
-pub(crate) fn caller(name: &str) -> Caller {
-    Caller {
-        actor: human(person(name)),
-        groups: None,
-        directory_id: Some(DirectoryId::External(name.to_owned())),
-        expires_at: start() + SignedDuration::from_hours(48),
-    }
-}
-
-/// The same, whose token names these groups as well.
-pub(crate) fn with_groups(name: &str, groups: &[&str]) -> Caller {
-    let groups = groups.iter().map(|group| GroupRef::new("corp", group).unwrap()).collect();
-    Caller { groups: Some(Groups::Known(groups)), ..caller(name) }
-}
-
-pub(crate) fn administrator(name: &str) -> Caller {
-    with_groups(name, &["admins"])
-}
-
-fn start() -> Timestamp {
-    Timestamp::from_second(1_800_000_000).unwrap()
-}
-
-pub(crate) fn hours(hours: i64) -> SignedDuration {
-    SignedDuration::from_hours(hours)
-}
-
-/// Adds a user to the organisation, whom `ISSUER` calls `name`.
-pub(crate) fn add_user(contents: &mut Contents, number: u8, name: &str, groups: &[&str]) {
-    let id = PrincipalId::new(format!("00000000-0000-4000-8000-0000000001{number:02}")).unwrap();
-    let external_ids = BTreeSet::from([ExternalId { issuer: ISSUER.to_owned(), id: name.to_owned() }]);
-    let user =
-        User { user_name: UserName::new(name), display_name: name.to_owned(), external_ids, enabled: true };
-    contents.users.insert(id.clone(), user);
-    for group in groups {
-        let group = GroupId::new(*group).unwrap();
-        contents.groups.entry(group.clone()).or_insert(Group { display_name: group.to_string() });
-        contents.memberships.entry(id.clone()).or_default().insert(group);
-    }
 }
 
 impl Outside {
@@ -300,180 +201,6 @@ impl House {
             comment: "not today".to_owned(),
         };
         self.approvals().reject(self.request(caller, message)).await.map(Response::into_inner)
-    }
-
-    /// Ada asks for an hour of reading in production.
-    pub(crate) async fn raised(&self) -> RequestId {
-        self.raised_by("ada", sample::WEB_PROD, "prod-read").await
-    }
-
-    pub(crate) async fn raised_by(&self, name: &str, account: &str, rule: &str) -> RequestId {
-        self.raised_as(human(person(name)), name, account, rule).await
-    }
-
-    /// `raiser` asks for the user of this name.
-    pub(crate) async fn raised_as(&self, raiser: Actor, name: &str, account: &str, rule: &str) -> RequestId {
-        let in_force = self.views.policy.current().await.unwrap();
-        self.raised_under(&in_force, raiser, name, account, rule).await
-    }
-
-    /// Ada asked for an hour of reading in production while this policy was in force.
-    pub(crate) async fn raised_late(&self, in_force: &InForce) -> RequestId {
-        self.raised_under(in_force, human(person("ada")), "ada", sample::WEB_PROD, "prod-read").await
-    }
-
-    async fn raised_under(
-        &self,
-        in_force: &InForce,
-        raiser: Actor,
-        name: &str,
-        account: &str,
-        rule: &str,
-    ) -> RequestId {
-        let requester = person(name);
-        let target = Target::parse(account, sample::READ_ONLY).unwrap();
-        let asked = AskedWindow { start: None, duration: hours(1) };
-        let now = self.views.clock.now();
-        let place = Place::of(&self.views.directory, &target, now, hours(1)).unwrap();
-        let principal = place.directory().user_by_external_id(ISSUER, name).unwrap().clone();
-        let groups = place.directory().groups_of(&principal);
-        let known = Groups::Known(groups.clone());
-        let ask = Ask {
-            requester: &requester,
-            groups: &known,
-            target: &target,
-            account: place.facts(),
-            duration: asked.duration,
-        };
-        let rule = RuleId::new(rule).unwrap();
-        let found = in_force.compiled.current(&rule, &ask).unwrap();
-        let id = RequestId::derive(&requester, "create", &self.key());
-        let sealed = views::resource::justification_place(&id);
-        let key = self.views.keys.as_ref();
-        let justification = key
-            .obtain(&requester.id())
-            .unwrap()
-            .seal(&sealed, "the pager went off", self.views.entropy.as_ref())
-            .unwrap();
-        let event = Requested {
-            id,
-            requester,
-            raiser,
-            raiser_principal: None,
-            target: target.clone(),
-            asked,
-            ticket: None,
-            justification,
-            emergency: false,
-            extends: None,
-            chain_duration: asked.duration,
-            batch: None,
-            decide_by: now + hours(24),
-            grounds: Grounds {
-                rule,
-                policy_event: in_force.event,
-                determining: found.determining,
-                provider: found.provider,
-                groups,
-                ou_path: place.ou_path().clone(),
-                plan: found.plan,
-                principal: Some(principal),
-            },
-        };
-        self.write(id, Service::Request, RequestEvent::Requested(Box::new(event))).await;
-        self.seen().await;
-        id
-    }
-
-    /// Another service writes about a request.
-    async fn write(&self, id: RequestId, service: Service, event: RequestEvent) {
-        let commander = Commander::new(self.views.log.clone(), service, self.views.clock.clone());
-        let written = commander.execute::<RequestAggregate, Rejection>(
-            Stream::Request(id),
-            self.some_command(),
-            |_, _| Ok(Fact::Request(event.clone())),
-        );
-        written.await.unwrap();
-    }
-
-    fn some_command(&self) -> Command {
-        let event_id = EventId::from_parts([b"test", self.key().as_bytes()]);
-        Command { event_id, actor: None, digest: None, trace: None }
-    }
-
-    /// The requester takes a request back.
-    pub(crate) async fn withdraw(&self, id: RequestId) -> bool {
-        let by = Acting::alone(human(person("ada")));
-        let commander = Commander::new(self.views.log.clone(), Service::Request, self.views.clock.clone());
-        let written = commander.execute::<RequestAggregate, Rejection>(
-            Stream::Request(id),
-            self.some_command(),
-            |loaded, at| {
-                let request = loaded.state.as_ref().ok_or(Rejection::NotFound)?;
-                lifecycle::raise::withdraw(request, &by, at).map(Fact::Request)
-            },
-        );
-        written.await.is_ok()
-    }
-
-    /// Says that two identities are one human. Whether the read model shows it is for the service to see to.
-    pub(crate) async fn link(&self, one: &Person, other: &Person) {
-        let commander = Commander::new(self.views.log.clone(), Service::Request, self.views.clock.clone());
-        let linked = lifecycle::signal::PersonLinked { person: one.clone(), same_as: other.clone() };
-        let written = commander.execute::<command::aggregate::DutyAggregate, Rejection>(
-            Stream::Person(one.id()),
-            self.some_command(),
-            |_, _| Ok(Fact::Person(linked.clone())),
-        );
-        written.await.unwrap();
-    }
-
-    /// Puts another policy in force, by two administrators.
-    pub(crate) async fn apply(&self, toml: &str) -> EventId {
-        self.apply_by("carol", toml).await
-    }
-
-    pub(crate) async fn apply_by(&self, author: &str, toml: &str) -> EventId {
-        self.apply_as(person(author), toml).await
-    }
-
-    pub(crate) async fn apply_as(&self, author: Person, toml: &str) -> EventId {
-        let commander = Commander::new(self.views.log.clone(), Service::Approval, self.views.clock.clone());
-        let base = self.views.policy.current().await.unwrap().event;
-        let policy = Policy::from_toml(toml).unwrap();
-        let source_digest = policy.digest();
-        let propose = Propose {
-            base: Some(base),
-            policy,
-            author: human(author),
-            author_principal: None,
-            source_digest,
-        };
-        let proposed = commander
-            .execute::<PolicyAggregate, change::Rejection>(
-                Stream::Policy,
-                self.some_command(),
-                |loaded, _| {
-                    change::propose(loaded.state.as_ref().unwrap(), propose.clone()).map(Fact::Policy)
-                },
-            )
-            .await
-            .unwrap();
-        let accept = Accept {
-            proposal: proposed.event.id,
-            by: human(person("dave")),
-            linked: BTreeSet::new(),
-            principal: None,
-        };
-        let applied = commander
-            .execute::<PolicyAggregate, change::Rejection>(
-                Stream::Policy,
-                self.some_command(),
-                |loaded, _| change::accept(loaded.state.as_ref().unwrap(), accept.clone()).map(Fact::Policy),
-            )
-            .await
-            .unwrap();
-        applied.event.id
     }
 
     /// Changes the organisation, and reads it again.
