@@ -43,6 +43,12 @@ impl RoleArn {
         self.as_str().split(':').nth(4).and_then(|account| AccountId::new(account).ok())
     }
 
+    /// The partition that the role is in.
+    pub fn partition(&self) -> Partition {
+        // That it is one was checked when the ARN was made.
+        self.as_str().split(':').nth(1).and_then(|text| text.parse().ok()).unwrap_or(Partition::Aws)
+    }
+
     /// The role's path and name: what follows `role/`.
     pub fn path_and_name(&self) -> &str {
         self.as_str().split_once(":role/").map_or("", |(_, name)| name)

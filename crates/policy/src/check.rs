@@ -4,7 +4,10 @@
 //! and units it names exist is not asked: what does not exist matches nothing and harms nothing.
 
 use crate::model::{ApprovalPolicy, OuScope, PlanSource, Policy, RoleSelector, Rule, Settings, Targets};
-use domain::{GroupRef, Person, Plan, Provider, RuleId, SignedDuration};
+use domain::{
+    AccountId, GroupRef, MANAGED_POLICIES_MAX, Partition, Person, Plan, Provider, RuleId, SESSION_POLICY_MAX,
+    SignedDuration,
+};
 use std::collections::BTreeSet;
 
 /// Rules in one policy: what fits into one event of the log, with room to spare.
@@ -158,6 +161,54 @@ impl Rule {
                 "must be 15m to 12h",
             );
         }
+        self.check_session(at, findings);
+    }
+
+    /// What STS would refuse, and what would not do what it says. The packed size of policies and tags is known to AWS alone.
+    fn check_session(&self, at: &impl Fn(&str) -> String, findings: &mut Findings) {
+        let session = &self.session;
+        let (inline, managed) = (at("session_policy"), at("session_policy_arns"));
+        let said = [
+            (session.inline.is_some(), &inline),
+            (!session.managed.is_empty(), &managed),
+            (session.allow_chaining, &at("allow_chaining")),
+        ];
+        for (said, path) in said {
+            findings.require(!said || self.provider == Provider::Sts, path, "is for the provider sts alone");
+        }
+        findings.require(
+            session.inline.as_ref().is_none_or(domain::InlinePolicy::allows) || !session.managed.is_empty(),
+            &inline,
+            "allows nothing: it must have a statement that allows something, or session_policy_arns must do so",
+        );
+        let characters = session.characters();
+        findings.require(
+            characters <= SESSION_POLICY_MAX,
+            if session.inline.is_some() { &inline } else { &managed },
+            &format!(
+                "must be shorter: with what binds it to the window and with the ARNs it has {characters} characters, \
+                 and AWS takes {SESSION_POLICY_MAX}"
+            ),
+        );
+        findings.require(session.managed.len() <= MANAGED_POLICIES_MAX, &managed, "must be at most 10");
+        let accounts = self.targets.only_accounts();
+        let mut own = session.managed.iter().filter_map(domain::ManagedPolicyArn::account);
+        findings.require(
+            own.all(|own| accounts.as_ref().is_some_and(|all| all.iter().all(|one| *one == own))),
+            &managed,
+            "a policy of an account is only there for roles of that account: name AWS's own policies, or one account",
+        );
+        let partitions: BTreeSet<Partition> = session
+            .managed
+            .iter()
+            .filter_map(domain::ManagedPolicyArn::partition)
+            .chain(self.targets.partitions().filter(|_| !session.managed.is_empty()))
+            .collect();
+        findings.require(
+            partitions.len() <= 1,
+            &managed,
+            "must be of one partition, which is that of the roles",
+        );
     }
 }
 
@@ -203,6 +254,27 @@ impl Targets {
                 RoleSelector::Name(_) => {}
             }
         }
+    }
+}
+
+impl Targets {
+    /// The accounts, where it can be told without a directory: those of the roles that are named by ARN, or those listed.
+    fn only_accounts(&self) -> Option<BTreeSet<AccountId>> {
+        let of_roles = self.roles.iter().map(|role| match role {
+            RoleSelector::Arn(arn) => arn.account(),
+            RoleSelector::Name(_) => None,
+        });
+        let of_roles: Option<BTreeSet<AccountId>> = of_roles.collect();
+        let listed = !self.all_accounts && self.ous.is_empty() && self.account_tags.is_empty();
+        of_roles.or_else(|| listed.then(|| self.accounts.clone()))
+    }
+
+    /// The partitions of the roles that are named by ARN.
+    fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
+        self.roles.iter().filter_map(|role| match role {
+            RoleSelector::Arn(arn) => Some(arn.partition()),
+            RoleSelector::Name(_) => None,
+        })
     }
 }
 

@@ -12,7 +12,9 @@ use crate::check::Problem;
 use crate::denied::Denied;
 use crate::model::{PlanSource, Policy, Rule, Settings};
 use cedar::Action;
-use domain::{AccountId, GroupRef, Groups, OuPath, Person, Plan, Provider, RuleId, SignedDuration, Target};
+use domain::{
+    AccountId, GroupRef, Groups, OuPath, Person, Plan, Provider, RuleId, SessionScope, SignedDuration, Target,
+};
 use index::Index;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +76,8 @@ pub struct Match {
     pub duration_max: SignedDuration,
     /// The longest life of one credential under this rule (for STS).
     pub credential_duration_max: SignedDuration,
+    /// What a session under this rule may do at most (for STS).
+    pub session: SessionScope,
     /// What determined this: `rule/<id>`, and `approval_policy/<id>` for those that the plan comes from; sorted.
     pub determining: Vec<String>,
 }
@@ -232,6 +236,7 @@ impl Compiled {
             plan,
             duration_max: rule.duration_max,
             credential_duration_max: rule.credential_duration(),
+            session: rule.session.clone(),
             determining,
         })
     }

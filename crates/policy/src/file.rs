@@ -25,7 +25,7 @@ use crate::check::Problem;
 use crate::model::{
     ApprovalPolicy, OuScope, PlanSource, Policy, Requesters, RoleSelector, Rule, Settings, Targets,
 };
-use domain::{GroupRef, Person, Plan, Provider, Step};
+use domain::{GroupRef, Person, Plan, Provider, SessionScope, Step};
 use reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
@@ -120,6 +120,7 @@ fn read_rule(mut table: Reader<'_>) -> Option<Rule> {
     let duration_max = table.required("duration_max", Reader::duration);
     let provider = table.required("provider", read_provider);
     let credential_duration_max = table.duration("credential_duration_max");
+    let session = read_session(&mut table);
     let plan = table.required("plan", read_plan_source);
     table.finish();
     Some(Rule {
@@ -130,8 +131,17 @@ fn read_rule(mut table: Reader<'_>) -> Option<Rule> {
         duration_max: duration_max?,
         provider: provider?,
         credential_duration_max,
+        session,
         plan: plan?,
     })
+}
+
+fn read_session(table: &mut Reader<'_>) -> SessionScope {
+    SessionScope {
+        inline: table.optional("session_policy"),
+        managed: table.parsed_set("session_policy_arns"),
+        allow_chaining: table.flag("allow_chaining").unwrap_or_default(),
+    }
 }
 
 fn read_requesters(mut table: Reader<'_>) -> Requesters {

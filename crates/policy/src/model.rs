@@ -5,7 +5,7 @@
 
 use domain::{
     AccountId, GroupRef, Invalid, OuId, PermissionSetArn, Person, Plan, Provider, RoleArn, RuleId,
-    SignedDuration,
+    SessionScope, SignedDuration,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +41,8 @@ pub struct Rule {
     /// The longest life of one credential, 15 min to 12 h, for [`Provider::Sts`] alone; `None` means
     /// [`Rule::CREDENTIAL_DURATION_DEFAULT`]. This is what an early end may have to wait for.
     pub credential_duration_max: Option<SignedDuration>,
+    /// What a session may do at most, for [`Provider::Sts`] alone.
+    pub session: SessionScope,
     /// Who must agree.
     pub plan: PlanSource,
 }

@@ -7,5 +7,7 @@ mod agreement;
 mod files;
 #[path = "policy/rules.rs"]
 mod rules;
+#[path = "policy/sessions.rs"]
+mod sessions;
 #[path = "policy/world.rs"]
 mod world;

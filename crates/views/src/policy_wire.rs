@@ -7,7 +7,7 @@ use crate::wire;
 use ::api::approval::v1 as api;
 use ::api::approval::v1::PlanSource as Source;
 use ::api::types::v1 as types;
-use domain::{Invalid, SignedDuration};
+use domain::{InlinePolicy, Invalid, SessionScope, SignedDuration};
 use policy::{
     ApprovalPolicy, OuScope, PlanSource, Policy, Requesters, RoleSelector, Rule, Settings, Targets,
 };
@@ -39,6 +39,9 @@ fn rule(rule: &Rule) -> api::Rule {
         credential_duration_max: rule.credential_duration_max.map(wire::duration),
         plan_source: source.into(),
         plan,
+        session_policy: rule.session.inline.as_ref().map(ToString::to_string).unwrap_or_default(),
+        session_policy_arns: rule.session.managed.iter().map(ToString::to_string).collect(),
+        allow_chaining: rule.session.allow_chaining,
     }
 }
 
@@ -141,6 +144,7 @@ impl Reading {
         let provider = self.keep(&at("provider"), wire::read_provider(rule.provider));
         let credential = rule.credential_duration_max.as_ref().map(wire::read_duration).transpose();
         let credential_duration_max = self.keep(&at("credential_duration_max"), credential);
+        let session = self.session(path, rule);
         let plan = self.plan_source(path, rule);
         Some(Rule {
             id: id?,
@@ -150,8 +154,25 @@ impl Reading {
             duration_max: duration_max?,
             provider: provider?,
             credential_duration_max: credential_duration_max?,
+            session: session?,
             plan: plan?,
         })
+    }
+
+    fn session(&mut self, path: &str, rule: &api::Rule) -> Option<SessionScope> {
+        let arns = &rule.session_policy_arns;
+        let managed = self.all(&format!("{path}.session_policy_arns"), arns, |text| text.parse());
+        let inline = match rule.session_policy.as_str() {
+            "" => None,
+            text => match text.parse::<InlinePolicy>() {
+                Ok(inline) => Some(inline),
+                Err(not_a_policy) => {
+                    self.wrong(format!("{path}.session_policy"), &not_a_policy.to_string());
+                    return None;
+                }
+            },
+        };
+        Some(SessionScope { inline, managed, allow_chaining: rule.allow_chaining })
     }
 
     fn plan_source(&mut self, path: &str, rule: &api::Rule) -> Option<PlanSource> {
@@ -272,6 +293,9 @@ description = "deployers of payments"
 duration_max = "8h"
 provider = "sts"
 credential_duration_max = "30m"
+session_policy = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}'
+session_policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+allow_chaining = true
 plan = "by_approval_policies"
 requesters = { groups = ["corp:payments-engineers"], people = [{ issuer = "https://idp.example", subject = "ada" }] }
 targets = { ous = ["ou-ab12-payments1", { ou = "ou-ab12-shared12", direct = true }], account_tags = { stage = ["prod", "test"] }, roles = ["Deployer", "arn:aws:iam::111122223333:role/Other"] }
@@ -303,6 +327,18 @@ steps = [{ count = 1, groups = ["corp:payments-leads"] }]
     fn a_policy_survives_the_way_to_the_service_and_back() {
         let policy = Policy::from_toml(FILE).unwrap();
         assert_eq!(read("policy", &write(&policy)), Ok(policy));
+    }
+
+    #[test]
+    fn a_session_policy_that_is_none_is_told_by_its_field() {
+        let mut message = write(&Policy::from_toml(FILE).unwrap());
+        message.rules[0].session_policy =
+            r#"{"Version":"2012-10-17","Statement":{"Principal":"*"}}"#.to_owned();
+        message.rules[0].session_policy_arns = vec!["arn:aws:iam::aws:role/x".to_owned()];
+        let wrong = read("policy", &message).unwrap_err();
+        let fields: Vec<&str> = wrong.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["policy.rules[0].session_policy_arns[0]", "policy.rules[0].session_policy"]);
+        assert!(wrong[1].1.contains("Principal"), "{wrong:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::values::{
 };
 use super::{DecodeError, load as load_set, parse};
 use crate::proto;
-use domain::Plan;
+use domain::{Plan, SessionScope};
 use policy::change::{Applied, Discarded, Proposed, SourceDigest};
 use policy::{ApprovalPolicy, OuScope, PlanSource, Policy, PolicyEvent, Requesters, Rule, Settings, Targets};
 use prost::Message as _;
@@ -130,6 +130,9 @@ impl Stored for Rule {
             credential_duration_max: self.credential_duration_max.map(store_duration),
             plan_source: source.into(),
             plan,
+            session_policy: text(self.session.inline.as_ref()),
+            session_policy_arns: texts(&self.session.managed),
+            allow_chaining: self.session.allow_chaining,
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -153,6 +156,11 @@ impl Stored for Rule {
                 .credential_duration_max
                 .map(|duration| load_duration(Some(duration), "rule.credential_duration_max"))
                 .transpose()?,
+            session: SessionScope {
+                inline: empty_as_none(&proto.session_policy, "rule.session_policy")?,
+                managed: read_all(&proto.session_policy_arns, "rule.session_policy_arns")?,
+                allow_chaining: proto.allow_chaining,
+            },
             plan,
         })
     }

@@ -34,6 +34,7 @@ fn rule(id: &str, hours: i64) -> Rule {
         duration_max: SignedDuration::from_hours(hours),
         provider: Provider::Sts,
         credential_duration_max: None,
+        session: domain::SessionScope::default(),
         plan: PlanSource::None,
     }
 }

@@ -346,6 +346,7 @@ mod tests {
             duration_max: SignedDuration::from_hours(8),
             provider: Provider::Sts,
             credential_duration_max: None,
+            session: domain::SessionScope::default(),
             plan: PlanSource::None,
         }
     }

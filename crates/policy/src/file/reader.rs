@@ -102,6 +102,16 @@ impl<'p> Reader<'p> {
         })
     }
 
+    /// A value that is written as a string and may be left out.
+    pub(super) fn optional<T: FromStr>(&mut self, key: &str) -> Option<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let value = self.take(key)?;
+        let path = self.at(key);
+        self.parse_value(&path, &value)
+    }
+
     pub(super) fn parse_value<T: FromStr>(&mut self, path: &str, value: &Value) -> Option<T>
     where
         T::Err: std::fmt::Display,

@@ -3,7 +3,7 @@
 use super::{PLAN_BY_APPROVAL_POLICIES, PLAN_NONE};
 use crate::duration;
 use crate::model::{ApprovalPolicy, OuScope, PlanSource, Policy, Rule, Settings};
-use domain::{Person, Plan, Provider};
+use domain::{Person, Plan, Provider, SessionScope};
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use toml::{Table, Value};
@@ -56,6 +56,7 @@ fn write_rule(text: &mut String, rule: &Rule) {
     if let Some(life) = rule.credential_duration_max {
         lines.push(("credential_duration_max".into(), duration::format(life).into()));
     }
+    push_session(&mut lines, &rule.session);
     let plan = match &rule.plan {
         PlanSource::None => PLAN_NONE.into(),
         PlanSource::ByApprovalPolicies => PLAN_BY_APPROVAL_POLICIES.into(),
@@ -83,6 +84,16 @@ fn write_rule(text: &mut String, rule: &Rule) {
         targets.push(("account_tags".into(), tags.into()));
     }
     block(text, "[rules.targets]", &targets);
+}
+
+fn push_session(lines: &mut Lines, session: &SessionScope) {
+    if let Some(inline) = &session.inline {
+        lines.push(("session_policy".into(), inline.to_string().into()));
+    }
+    push(lines, "session_policy_arns", texts(&session.managed));
+    if session.allow_chaining {
+        lines.push(("allow_chaining".into(), true.into()));
+    }
 }
 
 fn approval_policy(policy: &ApprovalPolicy) -> Lines {

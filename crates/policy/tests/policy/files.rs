@@ -32,6 +32,14 @@ id = "deploy"
 duration_max = "1d12h"
 provider = "sts"
 credential_duration_max = "15m"
+session_policy = '''
+{
+  "Version": "2012-10-17",
+  "Statement": { "Effect": "Allow", "Action": "s3:*", "Resource": "*" }
+}
+'''
+session_policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+allow_chaining = true
 plan = "by_approval_policies"
 requesters = { groups = ["idp:developers"] }
 targets = { all_accounts = true, roles = ["team/Deployer", "arn:aws:iam::111111111111:role/Breaker"] }
@@ -56,6 +64,8 @@ fn a_file_is_read() {
     assert_eq!(deploy.duration_max, hours(36));
     assert_eq!(deploy.provider, Provider::Sts);
     assert_eq!(deploy.credential_duration(), SignedDuration::from_mins(15));
+    assert!(deploy.session.inline.as_ref().unwrap().allows() && deploy.session.allow_chaining);
+    assert_eq!(deploy.session.managed.len(), 1);
     assert_eq!(deploy.plan, PlanSource::ByApprovalPolicies);
     let admin = policy.rule(&rule_id("payments-admin")).unwrap();
     assert_eq!(admin.targets.ous.iter().filter(|scope| scope.direct).count(), 1);
@@ -185,6 +195,17 @@ fn wrong_policies_are_refused() {
             "approval_policies[root].ous: names a unit both",
         ),
         ("[\"42\"]", "[]", "rules[payments-admin].targets.account_tags: "),
+        (
+            "\"Resource\": \"*\"",
+            "\"Principal\": \"*\"",
+            "rules[deploy].session_policy: must be an IAM policy document",
+        ),
+        ("policy/ReadOnlyAccess", "role/ReadOnlyAccess", "rules[deploy].session_policy_arns[0]: "),
+        (
+            "allow_chaining = true",
+            "allow_chaining = 1",
+            "rules[deploy].allow_chaining: must be true or false",
+        ),
     ] {
         let found = problems(&FILE.replacen(from, to, 1));
         assert!(found.iter().any(|found| found.starts_with(problem)), "{problem} in {found:#?}");

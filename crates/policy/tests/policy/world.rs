@@ -90,6 +90,7 @@ pub(crate) fn rule(id: &str) -> Rule {
         duration_max: hours(8),
         provider: Provider::IdentityCenter,
         credential_duration_max: None,
+        session: domain::SessionScope::default(),
         plan: PlanSource::None,
     }
 }
