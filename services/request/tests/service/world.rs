@@ -371,6 +371,7 @@ pub(crate) fn rule(id: &str) -> Rule {
         duration_max: SignedDuration::from_hours(8),
         provider: Provider::IdentityCenter,
         credential_duration_max: None,
+        session: domain::SessionScope::default(),
         plan: one_approver(),
     }
 }
