@@ -1,5 +1,6 @@
 //! Makes the adapters: region, endpoint, credentials, time-outs, and the Identity Center instance.
 
+use crate::date::DateReader;
 use crate::error::{Effect, incomplete, sorted};
 use crate::{SdkAssignments, SdkDirectory, SdkSts, pages};
 use aws::{AwsError, Secret};
@@ -119,6 +120,15 @@ pub fn partition_of(region: &str) -> Partition {
     }
 }
 
+/// A client of one service, whose answers' dates the clock hears.
+macro_rules! client {
+    ($service:ident, $config:expr, $dates:expr) => {
+        $service::Client::from_conf(
+            $service::config::Builder::from($config).interceptor($dates.clone()).build(),
+        )
+    };
+}
+
 /// Makes the adapters. Calls AWS only when the instance or its identity store has to be found.
 pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, ConnectError> {
     let partition = partition_of(&config.region);
@@ -128,7 +138,8 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(config.call_timeout, 1))
         .build();
-    let sso_reading = aws_sdk_ssoadmin::Client::new(&reading);
+    let dates = DateReader(Arc::clone(&clock));
+    let sso_reading = client!(aws_sdk_ssoadmin, &reading, dates);
     let (instance_arn, identity_store_id) = match (config.instance_arn, config.identity_store_id) {
         (Some(arn), Some(store)) => (arn, store),
         (arn, store) => {
@@ -141,20 +152,20 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
     }
     let assignments = SdkAssignments {
         reading: sso_reading.clone(),
-        changing: aws_sdk_ssoadmin::Client::new(&changing),
+        changing: client!(aws_sdk_ssoadmin, &changing, dates),
         instance_arn: instance_arn.clone(),
         clock,
     };
     let directory = SdkDirectory {
-        organizations: aws_sdk_organizations::Client::new(&reading),
+        organizations: client!(aws_sdk_organizations, &reading, dates),
         sso: sso_reading,
-        identity_store: aws_sdk_identitystore::Client::new(&reading),
+        identity_store: client!(aws_sdk_identitystore, &reading, dates),
         instance_arn: instance_arn.clone(),
         identity_store_id,
         pace: pages::Pace::new(config.directory_calls_per_second),
     };
     Ok(Adapters {
-        sts: Arc::new(SdkSts { client: aws_sdk_sts::Client::new(&changing) }),
+        sts: Arc::new(SdkSts { client: client!(aws_sdk_sts, &changing, dates) }),
         assignments: Arc::new(assignments),
         directory: Arc::new(directory),
         partition,

@@ -4,6 +4,7 @@
 //! - A call that changes something is tried once: the caller observes before it retries, the SDK would not.
 //! - It is signed with the attempt's own time, and the SDK's correction of clock skew is off, for the skew that it learns would
 //!   turn a stale signature into a fresh one and the fence with it.
+//! - The clock hears the `Date` of every answer.
 //! - Every call has a deadline. Lists are read until there is no token; a list that cannot be read to its end is an error, never a
 //!   short list.
 //!
@@ -11,6 +12,7 @@
 
 mod assignments;
 mod connect;
+mod date;
 mod directory;
 mod error;
 mod pages;

@@ -6,6 +6,7 @@ use crate::projection::Shared;
 use crate::{Health, Item, ReadModel};
 use event_log::{EventStream, LogError, Position};
 use futures::{FutureExt, StreamExt};
+use journal::Event;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub struct Follower<M> {
     shared: Arc<Shared>,
     model: M,
+    hear: Option<Box<dyn Fn(&Event) + Send + Sync>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +44,14 @@ enum Fault {
 
 impl<M: ReadModel> Follower<M> {
     pub(crate) fn new(shared: Arc<Shared>, model: M) -> Self {
-        Self { shared, model }
+        Self { shared, model, hear: None }
+    }
+
+    /// Tells `hear` of every event that is written from now on: of none that was there when following began. Some may be told
+    /// twice, after faults.
+    #[must_use]
+    pub fn hearing(self, hear: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self { hear: Some(Box::new(hear)), ..self }
     }
 
     /// Follows the log until `shutdown`; faults are waited out. May be dropped at any time: nothing is half done.
@@ -98,6 +107,9 @@ impl<M: ReadModel> Follower<M> {
                 () = shared.damaged.notified() => return Err(Fault::Damaged),
                 batch = next_batch(&mut events) => batch,
             };
+            if *shared.caught_up.borrow() {
+                self.tell(&batch);
+            }
             if !batch.is_empty() {
                 let model = &mut self.model;
                 let before = checkpoint;
@@ -144,6 +156,12 @@ impl<M: ReadModel> Follower<M> {
         self.model.forget();
         if let Err(error) = self.shared.make_anew() {
             tracing::error!(model = self.shared.name, %error, "a damaged read model could not be made anew");
+        }
+    }
+
+    fn tell(&self, batch: &[Item]) {
+        if let Some(hear) = &self.hear {
+            batch.iter().filter_map(|item| item.event.as_ref().ok()).for_each(hear);
         }
     }
 

@@ -187,6 +187,22 @@ fn only_file(folder: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_are_heard_that_are_written_while_it_follows_and_no_others() {
+    let log = log();
+    claim(&log, "sweep", "before").await;
+    let (projection, follower) = open(None, Duties::default(), &log);
+    let (heard, mut hearing) = tokio::sync::mpsc::unbounded_channel();
+    let follower = follower.hearing(move |event| drop(heard.send(event.fact.clone())));
+    let task = tokio::spawn(follower.run(std::future::pending()));
+    projection.caught_up().await;
+    let position = claim(&log, "sweep", "after").await;
+    projection.wait_for(position).await;
+    assert_eq!(hearing.try_recv(), Ok(Fact::Duty(DutyClaimed { holder: "after".to_owned() })));
+    assert!(hearing.try_recv().is_err());
+    stop(task).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_follows_the_log() {
     let log = log();
     let (projection, task) = follow(None, Duties::default(), &log);

@@ -6,11 +6,13 @@
 //! - [`requests`]: the read model of requests; [`policy_book`]: the policy that is in force, as fresh as the log;
 //! - [`who`]: from a verified caller to an acting person with groups; [`place`]: what the directory knows of a target;
 //! - [`resource`]: a request as the APIs show it; [`wire`], [`policy_wire`]: values and policies ↔ their messages;
+//! - [`clock_health`]: whether the time is to be relied on, before anything is granted;
 //! - [`position`], [`page`]: opaque tokens; [`answer`]: what services do alike around a call.
 //!
 //! INVARIANT: nothing is decided here, and nothing is written to the log.
 
 pub mod answer;
+pub mod clock_health;
 pub mod page;
 pub mod place;
 pub mod policy_book;
@@ -24,6 +26,7 @@ pub mod visibility;
 pub mod who;
 pub mod wire;
 
+pub use clock_health::{ClockInDoubt, WatchedClock};
 pub use place::Place;
 pub use policy_book::{InForce, PolicyBook};
 pub use position::PositionToken;

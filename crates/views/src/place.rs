@@ -18,6 +18,9 @@ pub enum PlaceUnknown {
         /// How old.
         age: SignedDuration,
     },
+    /// The directory was read later than it is now by our clock, or another's.
+    #[error("the directory is from the future, so its age cannot be told")]
+    AgeUnknown,
     /// There is no such account.
     #[error("there is no such account in the organisation")]
     NoAccount,
@@ -92,6 +95,6 @@ pub fn fresh(
     age_max: SignedDuration,
 ) -> Result<Arc<Directory>, PlaceUnknown> {
     let snapshot = directory.snapshot().ok_or(PlaceUnknown::NoDirectory)?;
-    let age = directory.age(now).ok_or(PlaceUnknown::NoDirectory)?;
+    let age = directory.age(now).ok_or(PlaceUnknown::AgeUnknown)?;
     if age > age_max { Err(PlaceUnknown::TooOld { age }) } else { Ok(snapshot) }
 }

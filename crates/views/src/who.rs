@@ -1,7 +1,7 @@
 //! Who is asking: the acting person with every known identity, their groups now, and what the deployment lets them be.
 
 use crate::Views;
-use crate::place::{self, PlaceUnknown};
+use crate::place;
 use crate::refusal;
 use crate::requests::StoryError;
 use aws::{CachedDirectory, LookupError};
@@ -155,10 +155,7 @@ fn with_directory(
 ) -> Groups {
     let snapshot = match place::fresh(directory, now, age_max) {
         Ok(snapshot) => snapshot,
-        Err(error @ (PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. })) => {
-            return Groups::Unknown(error.to_string());
-        }
-        Err(other) => return Groups::Unknown(other.to_string()),
+        Err(unknown) => return Groups::Unknown(unknown.to_string()),
     };
     let Some(principal) = principal else { return Groups::Known(claimed) };
     match snapshot.user(principal) {

@@ -42,7 +42,9 @@ impl Refusal for NoPlan {
 impl From<PlaceUnknown> for NoPlan {
     fn from(why: PlaceUnknown) -> Self {
         match why {
-            PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } => Self::Unprovable(why.to_string()),
+            PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } | PlaceUnknown::AgeUnknown => {
+                Self::Unprovable(why.to_string())
+            }
             PlaceUnknown::NoAccount
             | PlaceUnknown::AccountInactive
             | PlaceUnknown::NoPermissionSet
