@@ -1,5 +1,6 @@
 //! The program as a process, against a server that answers as it is told.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::unnecessary_wraps, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod audit;
 mod fake;

@@ -78,6 +78,7 @@ fn events(reading: Reading) -> EventStream {
 
 impl Reading {
     /// The next events, none at the end; and what is left to read, if anything can be.
+    #[expect(clippy::disallowed_methods, reason = "an engine may read ahead while its reader works")]
     async fn next(mut self) -> Result<(Vec<Recorded>, Option<Self>), LogError> {
         loop {
             let batch = self.batch().await?;

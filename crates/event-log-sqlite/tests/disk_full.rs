@@ -1,5 +1,6 @@
 //! A full disk: appends say that they were not written, reads go on, and nothing acknowledged is lost.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 use event_log::{
     AppendError, Appended, Envelope, EventLog, Expected, Position, Revision, StreamName, Writer,

@@ -3,6 +3,7 @@
 //!
 //! `DAYPASS_KILLS` (200) and `DAYPASS_SEED` (1) say how often and which storm.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 use event_log::{
     AppendError, Envelope, EventLog, Expected, LogError, Position, Recorded, Revision, StreamName, Writer,

@@ -11,6 +11,7 @@
     clippy::missing_panics_doc,
     reason = "a test suite: a broken promise is told by panicking"
 )]
+#![expect(clippy::disallowed_methods, reason = "contenders of the suite are tasks of their own")]
 
 mod appending;
 mod following;

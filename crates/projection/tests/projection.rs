@@ -1,6 +1,7 @@
 //! The promises of a projection: it equals the fold of the log, whatever is deleted, replaced, interrupted, broken or down.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 use domain::{EventId, Timestamp};
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};

@@ -16,6 +16,7 @@ pub async fn signal() -> std::io::Result<()> {
 }
 
 /// A token that is cancelled when the process is asked to end.
+#[expect(clippy::disallowed_methods, reason = "signals are heard for as long as the process lives")]
 pub fn on_signal() -> CancellationToken {
     let token = CancellationToken::new();
     let told = token.clone();

@@ -1,5 +1,6 @@
 //! Attacks by name: canary secrets searched in logs and traces. What goes over the network is in no log line, however much is logged.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 use api::request::v1::CreateRequestRequest;
 use api::request::v1::request_service_client::RequestServiceClient;

@@ -1,5 +1,6 @@
 //! Tests of the crate through its public face.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod cached_directory;
 mod directory_lookups;

@@ -1,5 +1,6 @@
 //! The activation service in one process: an in-memory log, a simulated AWS, simulated time.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod assignments;
 mod credentials;
