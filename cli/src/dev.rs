@@ -7,7 +7,7 @@ use aws::simulated::{Behaviour, SimulatedAws};
 use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
 use journal::key_store::SqliteKeyStore;
-use service_runtime::clock::{SystemClock, SystemEntropy};
+use service_runtime::clock::SystemEntropy;
 use service_runtime::config::{LogConfig, LogFormat, RolesConfig, ServerConfig, TelemetryConfig, WebConfig};
 use service_runtime::roles::Roles;
 use service_runtime::{shutdown, telemetry};
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> Result<(), StartError> {
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock = wiring::machine_clock(views::clock_health::SKEW_MAX);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let folder = arguments.dev_folder.clone();
     std::fs::create_dir_all(&folder)
@@ -87,6 +87,7 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
         folder: folder.clone(),
         keys: Arc::new(SqliteKeyStore::open(&folder.join("keys.db"), entropy.clone())?),
         directory: Arc::clone(&cloud.directory),
+        aws: Some(Arc::clone(&cloud.sts)),
         pace: RefreshPace { interval: std::time::Duration::from_secs(30), ..RefreshPace::default() },
         authenticator: Arc::new(authenticator),
         roles: roles(organisation.as_ref())?,

@@ -18,7 +18,7 @@ const SQLITE: &str = "[log]\nengine = \"sqlite\"\npath = \"log.db\"\n";
 const JETSTREAM: &str = "[log]\nengine = \"jetstream\"\nservers = [\"nats://localhost\"]\n";
 
 /// Tables within a section; everything else is a value. With them, what the section cannot do without.
-const TABLES: [(&str, &str); 21] = [
+const TABLES: [(&str, &str); 22] = [
     ("server", "listen = \"127.0.0.1:0\""),
     ("server.tls", ""),
     ("server.web", ""),
@@ -33,6 +33,7 @@ const TABLES: [(&str, &str); 21] = [
     ("log", "engine = \"jetstream\""),
     ("data", ""),
     ("aws", ""),
+    ("clock", ""),
     ("telemetry", ""),
     ("policy", ""),
     ("raisers", ""),

@@ -12,9 +12,12 @@ pub mod engine;
 mod process;
 mod program;
 mod settings;
+mod time_watch;
 
 pub use process::{Parts, Process, StartError, Work};
 pub use program::{Built, program, seed_text, services_of, this_program};
 pub use settings::{
-    ActivationSection, AwsSection, DataSection, Neighbours, PolicySection, RaisersSection, Settings,
+    ActivationSection, AwsSection, ClockSection, DataSection, Neighbours, PolicySection, RaisersSection,
+    Settings,
 };
+pub use time_watch::machine_clock;

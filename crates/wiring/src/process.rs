@@ -1,9 +1,10 @@
 //! A process of Daypass: what it sees, who may call it, and what runs beside its server.
 
 use crate::engine::OpenLog;
-use aws::{CachedDirectory, DirectorySource, RefreshPace};
+use crate::time_watch;
+use aws::{CachedDirectory, DirectorySource, RefreshPace, Sts};
 use domain::ports::{SharedClock, SharedEntropy};
-use domain::{Groups, LogId, Person, SignedDuration};
+use domain::{Groups, LogId, Person, Sighting, SignedDuration};
 use event_log::LogError;
 use futures::future::BoxFuture;
 use identity::{Authenticator, Caller};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub directory: Arc<dyn DirectorySource>,
     /// How often it is read.
     pub pace: RefreshPace,
+    /// Who is asked for AWS's time, where AWS is called at all.
+    pub aws: Option<Arc<dyn Sts>>,
     /// Who recognises callers.
     pub authenticator: Arc<Authenticator>,
     /// Who is what.
@@ -96,6 +99,7 @@ pub struct Process {
     pub gate: Gate,
     log: OpenLog,
     follower: Follower<RequestsModel>,
+    aws: Option<Arc<dyn Sts>>,
     authenticator: Arc<Authenticator>,
 }
 
@@ -107,6 +111,8 @@ impl Process {
         let log = Arc::clone(&parts.log.log);
         let (projection, follower) =
             Projection::open(Some(&parts.folder), RequestsModel::default(), Arc::clone(&log))?;
+        let clock = Arc::clone(&parts.clock);
+        let follower = follower.hearing(move |event| clock.compare(&Sighting::Written { at: event.at }));
         let directory = Arc::new(CachedDirectory::new(
             parts.directory,
             parts.clock.clone(),
@@ -131,7 +137,8 @@ impl Process {
         };
         let groups = Arc::new(GroupsOfDirectory { directory, clock: parts.clock.clone() });
         let gate = Gate::new(parts.authenticator.clone(), parts.roles, parts.clock).with_directory(groups);
-        Ok(Self { views, gate, log: parts.log, follower, authenticator: parts.authenticator })
+        let Parts { log, aws, authenticator, .. } = parts;
+        Ok(Self { views, gate, log, follower, aws, authenticator })
     }
 
     /// Serves `work` until `shutdown`; `listening` is told the address. Ready once history is read and the directory known.
@@ -148,6 +155,8 @@ impl Process {
         beside.spawn(self.follower.run(shutdown.clone().cancelled_owned()));
         beside.spawn(refresh(Arc::clone(&self.views.directory), shutdown.clone()));
         beside.spawn(until(shutdown.clone(), keep_keys(self.authenticator)));
+        let (clock, log) = (Arc::clone(&self.views.clock), Arc::clone(&self.views.log));
+        beside.spawn(until(shutdown.clone(), time_watch::watch(clock, log, self.aws)));
         beside.spawn(until(shutdown.clone(), become_ready(self.views.clone(), readiness.clone())));
         for task in work.background {
             beside.spawn(task);

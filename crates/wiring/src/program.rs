@@ -2,6 +2,7 @@
 
 use crate::cloud::{self, Cloud};
 use crate::process::{Parts, Process, StartError, Work};
+use crate::time_watch::machine_clock;
 use crate::{Settings, engine};
 use aws::{DirectorySource, RefreshPace};
 use clap::Parser;
@@ -9,7 +10,7 @@ use domain::ports::{SharedClock, SharedEntropy};
 use domain::{Actor, ActorKind, Person};
 use identity::Authenticator;
 use journal::key_store::SqliteKeyStore;
-use service_runtime::clock::{SystemClock, SystemEntropy};
+use service_runtime::clock::SystemEntropy;
 use service_runtime::outgoing;
 use service_runtime::roles::Roles;
 use service_runtime::token_source::TokenSource;
@@ -51,7 +52,7 @@ pub struct Built {
 impl Built {
     /// Opens everything that `settings` name.
     pub async fn from_settings(settings: Settings, shutdown: CancellationToken) -> Result<Self, StartError> {
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock = machine_clock(settings.clock.skew_max);
         let entropy: SharedEntropy = Arc::new(SystemEntropy);
         let cloud = match &settings.aws {
             None => None,
@@ -74,6 +75,7 @@ impl Built {
             keys: Arc::new(SqliteKeyStore::open(&settings.data.key_store(), entropy.clone())?),
             directory,
             pace,
+            aws: cloud.as_ref().map(|cloud| Arc::clone(&cloud.sts)),
             authenticator: Arc::new(authenticator),
             roles,
             raisers: settings.raisers.people.clone(),

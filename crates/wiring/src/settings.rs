@@ -2,7 +2,7 @@
 
 use crate::StartError;
 use aws::RoleExternalId;
-use domain::Person;
+use domain::{Person, SignedDuration};
 use identity::IssuerConfig;
 use serde::Deserialize;
 use service_runtime::config::{
@@ -11,6 +11,7 @@ use service_runtime::config::{
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use views::clock_health;
 
 /// The sections of a configuration file. One file may serve all programs: each uses what it needs.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub aws: Option<AwsSection>,
     /// The secret half of `[aws]`'s access key.
     pub aws_secret: Option<Secret>,
+    /// `[clock]`
+    pub clock: ClockSection,
     /// `[policy]`
     pub policy: PolicySection,
     /// `[raisers]`
@@ -109,6 +112,31 @@ impl Section for AwsSection {
     }
 }
 
+/// `[clock]`: when the machine's clock is in doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockSection {
+    /// How far it may be from AWS's and the log's.
+    pub skew_max: SignedDuration,
+}
+
+impl Default for ClockSection {
+    fn default() -> Self {
+        Self { skew_max: clock_health::SKEW_MAX }
+    }
+}
+
+impl Section for ClockSection {
+    /// AWS's `Date` is cut to seconds: below two, most answers would prove nothing.
+    fn problems(&self) -> Vec<Problem> {
+        let bounds = SignedDuration::from_secs(2)..=SignedDuration::from_mins(1);
+        if bounds.contains(&self.skew_max) {
+            return Vec::new();
+        }
+        vec![Problem::new("skew_max", "must be from 2s to 1m")]
+    }
+}
+
 /// `[policy]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -175,6 +203,7 @@ impl Settings {
         let data = loader.required("data");
         let telemetry = loader.or_default("telemetry");
         let aws: Option<AwsSection> = loader.optional("aws");
+        let clock = loader.or_default("clock");
         let policy = loader.or_default("policy");
         let raisers = loader.or_default("raisers");
         let activation = loader.or_default("activation");
@@ -199,6 +228,7 @@ impl Settings {
             telemetry,
             aws,
             aws_secret,
+            clock,
             policy,
             raisers,
             activation,

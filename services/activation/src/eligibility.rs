@@ -59,7 +59,9 @@ impl From<PlaceUnknown> for No {
     fn from(unknown: PlaceUnknown) -> Self {
         let why = unknown.to_string();
         match unknown {
-            PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } => Self::Unknown(why),
+            PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } | PlaceUnknown::AgeUnknown => {
+                Self::Unknown(why)
+            }
             PlaceUnknown::NoAccount
             | PlaceUnknown::AccountInactive
             | PlaceUnknown::NoPermissionSet
@@ -80,6 +82,9 @@ impl Core {
         let Ok((grant, _)) = request.approved() else {
             return Ok(Eligibility::Lost("the request is not approved".to_owned()));
         };
+        if let Err(doubt) = self.views.certain_of_time() {
+            return Ok(Eligibility::Unknown(doubt.to_string()));
+        }
         let in_force = match self.views.policy.current().await {
             Ok(in_force) => in_force,
             Err(unknown) => return Ok(Eligibility::Unknown(unknown.to_string())),

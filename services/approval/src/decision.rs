@@ -74,6 +74,9 @@ async fn spoken(
 ) -> Result<RequestEvent, Refused> {
     request.pending()?;
     let views = &core.views;
+    if word == Word::Yes {
+        views.certain_of_time()?;
+    }
     let in_force = views.policy.current().await?;
     let settings = in_force.compiled.settings();
     let now = core.now();

@@ -6,6 +6,7 @@ use lifecycle::Rejection;
 use policy::change;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use views::ClockInDoubt;
 use views::policy_book::PolicyUnknown;
 use views::refusal::{self, Refusal};
 use views::requests::StoryError;
@@ -16,6 +17,9 @@ pub(crate) enum Refused {
     /// The decider says no.
     #[error(transparent)]
     Lifecycle(#[from] Rejection),
+    /// The time is not certain.
+    #[error(transparent)]
+    Clock(#[from] ClockInDoubt),
     /// The policy in force gives no plan to decide by.
     #[error(transparent)]
     NoPlan(#[from] NoPlan),
@@ -44,6 +48,7 @@ impl Refusal for Refused {
     fn reason(&self) -> (Code, &'static str) {
         match self {
             Self::Lifecycle(rejection) => rejection.reason(),
+            Self::Clock(doubt) => doubt.reason(),
             Self::NoPlan(why) => why.reason(),
             Self::Policy(why) => why.reason(),
             Self::Story(why) => why.reason(),

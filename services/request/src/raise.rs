@@ -78,6 +78,7 @@ impl RequestService {
         naming: &Naming,
         now: Timestamp,
     ) -> Result<Fact, Refused> {
+        self.views.certain_of_time()?;
         let settings = in_force.compiled.settings();
         let requester = self.requester(who, ask.on_behalf_of.as_ref(), settings)?;
         let place = Place::of(&self.views.directory, &ask.target, now, settings.directory_age_max)?;

@@ -5,6 +5,7 @@ use journal::key_store::KeyStoreError;
 use lifecycle::Rejection;
 use policy::Denied;
 use tonic::Code;
+use views::ClockInDoubt;
 use views::place::PlaceUnknown;
 use views::policy_book::PolicyUnknown;
 use views::refusal::Refusal;
@@ -17,6 +18,8 @@ pub(crate) enum Refused {
     Rejected(#[from] Rejection),
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error(transparent)]
+    Clock(#[from] ClockInDoubt),
     #[error(transparent)]
     Place(#[from] PlaceUnknown),
     #[error(transparent)]
@@ -50,6 +53,7 @@ impl Refusal for Refused {
         match self {
             Self::Rejected(rejection) => rejection.reason(),
             Self::Denied(denied) => denied.reason(),
+            Self::Clock(doubt) => doubt.reason(),
             Self::Place(unknown) => unknown.reason(),
             Self::Policy(unknown) => unknown.reason(),
             Self::Story(error) => error.reason(),

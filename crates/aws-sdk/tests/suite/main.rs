@@ -3,5 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod answers;
+mod dates;
 mod moto;
 mod support;

@@ -92,6 +92,7 @@ impl Core {
     /// Eligible now: the rule that the request was raised under still permits its requester, with the groups that the caller
     /// has now, by the same provider.
     fn eligible_now(&self, who: &Who, request: &Request, in_force: &InForce) -> Result<Match, Status> {
+        self.views.certain_of_time().map_err(|doubt| refusal::status(&doubt))?;
         let raised = &request.raised;
         let settings = in_force.compiled.settings();
         let place = Place::of(&self.views.directory, &raised.target, self.now(), settings.directory_age_max)

@@ -9,7 +9,7 @@ use command::{Command, Commander};
 use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
 use domain::{
     Actor, ActorKind, AskedWindow, Endorsement, EventId, GroupRef, Groups, LogId, OuPath, Person, Plan,
-    PrincipalId, Provider, RequestId, SignedDuration, Step, Target, Timestamp, Window,
+    PrincipalId, Provider, RequestId, Sighting, SignedDuration, Step, Target, TimeSource, Timestamp, Window,
 };
 use event_log::memory::MemoryLog;
 use event_log::{Envelope, EventLog, Expected, Writer};
@@ -28,7 +28,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use views::{Authorities, PolicyBook, Requests, RequestsModel, Views};
+use views::clock_health::SKEW_MAX;
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Views, WatchedClock};
 
 pub(crate) const ISSUER: &str = "https://idp.example";
 pub(crate) const HOUR: i64 = 3_600;
@@ -107,6 +108,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// AWS answers at once, with a date that is so far ahead of our clock.
+    pub(crate) fn aws_is_ahead(&self, by: SignedDuration) {
+        let now = self.views.clock.now();
+        self.views.clock.compare(&Sighting::http_date(TimeSource::Aws, now, now, now + by));
+    }
+
     /// As `kill -9` does it: wherever it is.
     pub(crate) async fn kill(self) {
         for task in self.tasks {
@@ -203,7 +210,7 @@ impl House {
                 auditors: [group(sample::AUDITORS)].into(),
                 raisers: BTreeSet::new(),
             }),
-            clock: self.clock.clone(),
+            clock: Arc::new(WatchedClock::new(self.clock.clone(), SKEW_MAX)),
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod assignments;
+mod clock;
 mod credentials;
 mod faults;
 mod forged;

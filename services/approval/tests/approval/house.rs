@@ -12,7 +12,7 @@ use approval::ApprovalService;
 use aws::simulated::{Behaviour, SimulatedAws};
 use aws::{CachedDirectory, Contents, RefreshPace};
 use company::{Counting, Tokens, TokioClock, start};
-use domain::{GroupRef, LogId, RequestId};
+use domain::{GroupRef, LogId, RequestId, Sighting, SignedDuration, TimeSource};
 use event_log::memory::MemoryLog;
 use identity::Caller;
 use journal::key_store::MemoryKeyStore;
@@ -26,7 +26,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Response};
 use tonic_types::StatusExt as _;
-use views::{Authorities, PolicyBook, Requests, RequestsModel, Story, Views};
+use views::clock_health::SKEW_MAX;
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Story, Views, WatchedClock};
 
 /// One approver for reading in production, nobody for reading in development.
 pub(crate) const POLICY: &str = r#"
@@ -117,7 +118,7 @@ impl Outside {
                 administrators: administrators.clone(),
                 ..Authorities::default()
             }),
-            clock: self.clock.clone(),
+            clock: Arc::new(WatchedClock::new(self.clock.clone(), SKEW_MAX)),
             entropy: self.entropy.clone(),
         };
         let tokens = Arc::new(Tokens::default());
@@ -201,6 +202,12 @@ impl House {
             comment: "not today".to_owned(),
         };
         self.approvals().reject(self.request(caller, message)).await.map(Response::into_inner)
+    }
+
+    /// AWS answers at once, with a date that is so far ahead of our clock.
+    pub(crate) fn aws_is_ahead(&self, by: SignedDuration) {
+        let now = self.views.clock.now();
+        self.views.clock.compare(&Sighting::http_date(TimeSource::Aws, now, now, now + by));
     }
 
     /// Changes the organisation, and reads it again.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
+mod clock;
 mod deciding;
 mod house;
 mod policies;

@@ -9,6 +9,7 @@ use event_log::memory::{AppendFault, Faults};
 use event_log::{Envelope, StreamName};
 use policy::{PlanSource, RoleSelector};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 fn is(code: Code, reason: &str) -> (Code, String) {
     (code, reason.to_owned())
@@ -48,6 +49,27 @@ async fn glide_non_existent_account() {
         })
         .await;
     assert_eq!(no(world.create("ada", "k", ask(WEB_DEV)).await), precondition("ACCOUNT_INACTIVE"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_clock_is_in_doubt_nothing_is_raised() {
+    let world = World::ordinary().await;
+    let before = world.created("ada", "before", ask(WEB_DEV)).await;
+    world.aws_is_ahead(SignedDuration::from_secs(10));
+    let refused = world.create("ada", "k", ask(WEB_DEV)).await.unwrap_err();
+    assert!(refused.get_details_retry_info().is_some());
+    assert_eq!(no::<()>(Err(refused)), is(Code::Unavailable, "CLOCK_IN_DOUBT"));
+    assert_eq!(world.create("ada", "before", ask(WEB_DEV)).await.unwrap().request.unwrap(), before);
+    world.aws_is_ahead(SignedDuration::ZERO);
+    world.created("ada", "k", ask(WEB_DEV)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_from_the_future_decides_nothing() {
+    let world = World::ordinary().await;
+    world.clock.jump(SignedDuration::from_mins(-10));
+    let refused = no(world.create("ada", "k", ask(WEB_DEV)).await);
+    assert_eq!(refused, is(Code::Unavailable, "DIRECTORY_UNAVAILABLE"));
 }
 
 #[tokio::test(start_paused = true)]

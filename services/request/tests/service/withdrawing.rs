@@ -4,6 +4,7 @@ use crate::world::*;
 use api::request::v1::{WithdrawRequestRequest, WithdrawRequestResponse};
 use api::types::v1::{EndReason, RequestStatus};
 use aws::simulated::sample::{APPROVERS, WEB_DEV};
+use domain::SignedDuration;
 use tonic::Code;
 
 async fn withdraw(
@@ -28,6 +29,15 @@ async fn the_requester_takes_a_pending_request_back_once() {
     assert_eq!(again, shown);
     let twice = withdraw(&world, "ada", "w2", &id).await;
     assert_eq!(no(twice), (Code::FailedPrecondition, "OVER".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_taken_back_while_the_clock_is_in_doubt() {
+    let world = World::ordinary().await;
+    let id = world.created("ada", "k", ask(WEB_DEV)).await.request_id;
+    world.aws_is_ahead(SignedDuration::from_secs(10));
+    let shown = withdraw(&world, "ada", "w", &id).await.unwrap().request.unwrap();
+    assert_eq!(shown.status(), RequestStatus::Ended);
 }
 
 #[tokio::test(start_paused = true)]

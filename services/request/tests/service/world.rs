@@ -15,7 +15,7 @@ use command::{Command, Commander};
 use domain::ports::{Clock, Entropy};
 use domain::{
     Actor, ActorKind, EventId, GroupRef, Groups, LogId, PermissionSetArn, Person, Plan, Provider, RequestId,
-    RuleId, SignedDuration, Step, Timestamp,
+    RuleId, Sighting, SignedDuration, Step, TimeSource, Timestamp,
 };
 use event_log::memory::MemoryLog;
 use identity::{AuthError, Caller, DirectoryId};
@@ -35,7 +35,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic_types::StatusExt as _;
-use views::{Authorities, PolicyBook, Requests, RequestsModel, Views};
+use views::clock_health::SKEW_MAX;
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Views, WatchedClock};
 
 pub(crate) const ISSUER: &str = "https://idp.example";
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -153,7 +154,7 @@ impl World {
             directory: Arc::new(directory),
             keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
             authorities: Arc::new(authorities),
-            clock: clock.clone(),
+            clock: Arc::new(WatchedClock::new(clock.clone(), SKEW_MAX)),
             entropy,
         };
         let service = RequestService::new(views.clone());
@@ -218,6 +219,12 @@ impl World {
     ) -> Result<CreateRequestResponse, Status> {
         let message = CreateRequestRequest { idempotency_key: key.to_owned(), ask: Some(ask) };
         self.requests().create_request(by(name, message)).await.map(tonic::Response::into_inner)
+    }
+
+    /// AWS answers at once, with a date that is so far ahead of our clock.
+    pub(crate) fn aws_is_ahead(&self, by: SignedDuration) {
+        let now = self.views.clock.now();
+        self.views.clock.compare(&Sighting::http_date(TimeSource::Aws, now, now, now + by));
     }
 
     /// Raises, and waits until it can be seen.

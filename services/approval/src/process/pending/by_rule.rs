@@ -50,6 +50,8 @@ impl Left {
                     tracing::debug!(request = %id, %why, "left pending");
                     self.requests.insert(*id);
                 }
+                // Said when it began; tried again.
+                Err(CommandError::Refused(Refused::Clock(_))) => {}
                 Err(error) => failed.push(error),
             }
         }
@@ -60,6 +62,7 @@ impl Left {
 
 async fn by_rule(core: &Core, request: &Request, at: Timestamp) -> Result<RequestEvent, Refused> {
     request.pending()?;
+    core.views.certain_of_time()?;
     let in_force = core.views.policy.current().await?;
     let plan = current::plan(&core.views, &in_force, request, core.now())?;
     if wrote_the_rule(core, &in_force, request)? {

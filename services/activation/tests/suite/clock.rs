@@ -1,0 +1,73 @@
+//! While the clock is in doubt nothing is given, and whatever is over is taken away.
+
+use crate::house::{HOUR, House, key_of, permission_set, reason, role};
+use aws::simulated::Operation as AwsOperation;
+use domain::SignedDuration;
+use lifecycle::event::{ClosedHow, EndedBecause};
+use lifecycle::state::EndReason;
+use tonic::Code;
+
+const TEN_SECONDS: SignedDuration = SignedDuration::from_secs(10);
+
+#[tokio::test(start_paused = true)]
+async fn while_the_clock_is_in_doubt_nothing_is_activated_and_afterwards_it_is() {
+    let house = House::new().await;
+    let process = house.start().await;
+    process.aws_is_ahead(TEN_SECONDS);
+    let assigned = house.grant(&permission_set(), 5, HOUR).await;
+    let with_role = house.grant(&role(), 5, HOUR).await;
+    house.at(60).await;
+    assert!(!house.is_active(assigned).await && !house.is_active(with_role).await);
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+    process.aws_is_ahead(SignedDuration::ZERO);
+    house.at(90).await;
+    assert!(house.is_active(assigned).await && house.is_active(with_role).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_passes_in_doubt_says_so() {
+    let house = House::new().await;
+    let process = house.start().await;
+    process.aws_is_ahead(TEN_SECONDS);
+    let id = house.grant(&permission_set(), 5, HOUR).await;
+    house.at(HOUR + 5).await;
+    let Some((EndReason::Ended(EndedBecause::Failed { reason }), _)) = house.over(id).await else {
+        panic!("{:?}", house.over(id).await)
+    };
+    assert!(reason.starts_with("Unprovable: the clock is in doubt"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_clock_is_in_doubt_no_credentials_are_issued() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 5, HOUR).await;
+    house.at(30).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    process.aws_is_ahead(TEN_SECONDS);
+    let refused = process.issue("ada", id, "two", None).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "CLOCK_IN_DOUBT"));
+    assert_eq!(house.aws.sessions().len(), 1, "STS is not asked");
+    process.aws_is_ahead(SignedDuration::ZERO);
+    process.issue("ada", id, "two", None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_clock_is_in_doubt_access_is_revoked_ended_removed_and_closed() {
+    for revoked in [true, false] {
+        let house = House::new().await;
+        let process = house.start().await;
+        let id = house.grant(&permission_set(), 5, HOUR).await;
+        house.at(30).await;
+        assert!(house.is_active(id).await);
+        process.aws_is_ahead(-TEN_SECONDS);
+        if revoked {
+            process.revoke("ada", id).await.unwrap();
+            house.at(60).await;
+        } else {
+            house.at(HOUR + 30).await;
+        }
+        assert!(!house.has(&key_of(&permission_set())), "revoked: {revoked}");
+        assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "revoked: {revoked}");
+    }
+}
