@@ -3,15 +3,20 @@
 //! Filled from the read model, first whole, then change by change; so a wake-up costs what has changed, not what there is.
 //! INVARIANT: nothing here is decided by. It says when to look; deciders look at the log.
 
+mod due;
+mod estimate;
 mod queue;
 
-use aws::AssignmentKey as AwsKey;
-use domain::{Provider, RequestId, SignedDuration, Timestamp};
+use domain::{RequestId, SignedDuration, Timestamp};
 use event_log::Position;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase};
-use queue::{Class, Queue};
+pub(crate) use due::{key_of, never_begun};
+pub(crate) use queue::Class;
+use estimate::Completions;
+use queue::Queue;
+use crate::traffic::Urgency;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,6 +60,11 @@ struct State {
     keys: BTreeMap<AssignmentKey, BTreeSet<RequestId>>,
     closing: BTreeSet<RequestId>,
     queue: Queue,
+    /// What waits for someone, or will, by kind and since when.
+    waits: BTreeMap<Class, BTreeSet<(Timestamp, RequestId)>>,
+    /// When whoever has the duty was last seen to be alive.
+    sign_of_life: Option<Timestamp>,
+    completions: Completions,
     /// Since when creating fails, by key.
     failing_since: BTreeMap<AssignmentKey, Timestamp>,
     /// What stood in the way of a request's access last.
@@ -69,12 +79,13 @@ struct State {
 /// The agenda. Interior locks are held for moments.
 pub(crate) struct Agenda {
     outstanding_max: usize,
+    start_lead_max: SignedDuration,
     state: Mutex<State>,
 }
 
 impl Agenda {
-    pub(crate) fn new(outstanding_max: usize) -> Self {
-        Self { outstanding_max, state: Mutex::default() }
+    pub(crate) fn new(outstanding_max: usize, start_lead_max: SignedDuration) -> Self {
+        Self { outstanding_max, start_lead_max, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,7 +110,7 @@ impl Agenda {
                 state.forget(id);
             }
             for story in stories {
-                state.take_up(story.request, now);
+                state.take_up(story.request, now, self.start_lead_max);
             }
             state.cursor = Some(applied);
             return Ok(());
@@ -109,7 +120,8 @@ impl Agenda {
             let more = changed.len() == CHANGES_PAGE;
             for (_, story) in changed {
                 cursor = cursor.max(story.position);
-                state.take_up(story.request, now);
+                state.note_change(&story.request, now, self.outstanding_max);
+                state.take_up(story.request, now, self.start_lead_max);
             }
             if !more {
                 cursor = cursor.max(applied);
@@ -160,6 +172,32 @@ impl Agenda {
         self.lock().queue.take_due(now, self.outstanding_max)
     }
 
+    /// Whether something may begin at `by`, or before.
+    pub(crate) fn has_due(&self, by: Timestamp) -> bool {
+        self.lock().queue.has_due(by)
+    }
+
+    /// What waits for someone at `now`, those that wait longest first, at most `limit`.
+    pub(crate) fn waiting(&self, class: Class, now: Timestamp, limit: usize) -> Vec<(Timestamp, RequestId)> {
+        let state = self.lock();
+        let waits = state.waits.get(&class).into_iter().flatten();
+        waits.take_while(|(since, _)| *since <= now).take(limit).copied().collect()
+    }
+
+    /// When whoever has the duty was last seen to be alive, by what became of requests.
+    pub(crate) fn sign_of_life(&self) -> Option<Timestamp> {
+        self.lock().sign_of_life
+    }
+
+    /// How urgent an assignment is.
+    pub(crate) fn urgency(&self, key: &AssignmentKey) -> Urgency {
+        match self.lock().class_of(&Errand::Tend(key.clone())) {
+            Class::Removal => Urgency::Removal,
+            Class::Grant => Urgency::Grant,
+            Class::Story | Class::Check => Urgency::Check,
+        }
+    }
+
     /// How long to sleep when nothing else happens.
     pub(crate) fn sleep(&self, now: Timestamp) -> Duration {
         let next = self.lock().queue.next_after(now);
@@ -190,6 +228,8 @@ impl Agenda {
                 Some(*at)
             }
             Next::Failed => {
+                // What happened in the meantime has reset the failures, and is no reason to try again without any wait.
+                state.queue.unschedule(errand);
                 let failures = state.queue.failed(errand);
                 Some(crate::core::later(now, wait(failures)))
             }
@@ -241,7 +281,29 @@ impl Agenda {
 }
 
 impl State {
-    fn take_up(&mut self, request: Request, now: Timestamp) {
+    /// Something happened to a request: who has the duty is alive, and perhaps AWS has done something.
+    fn note_change(&mut self, request: &Request, now: Timestamp, outstanding_max: usize) {
+        self.sign_of_life = self.sign_of_life.max(due::sign_of_life(request));
+        if let Some(at) = due::changed_in_aws(request) {
+            if self.changes_waiting(now, outstanding_max) < outstanding_max {
+                // AWS waits for us: how fast it is cannot be told.
+                self.completions.clear();
+            } else {
+                self.completions.add(request.raised.id, at);
+            }
+        }
+    }
+
+    fn no_longer_waits(&mut self, id: &RequestId) {
+        let Some(request) = self.requests.get(id) else { return };
+        for (class, since) in due::waits(request) {
+            if let Some(waits) = self.waits.get_mut(&class) {
+                waits.remove(&(since, *id));
+            }
+        }
+    }
+
+    fn take_up(&mut self, request: Request, now: Timestamp, lead: SignedDuration) {
         let id = request.raised.id;
         let closing = request.is_closing();
         if !closing && request.approved().is_err() {
@@ -250,9 +312,13 @@ impl State {
         if closing {
             self.closing.insert(id);
         }
-        let attend_at = attend_at(&request, now);
-        let tend_at = tend_at(&request, now);
+        let attend_at = due::attend_at(&request, now);
+        let tend_at = due::tend_at(&request, now, lead);
         let key = key_of(&request);
+        self.no_longer_waits(&id);
+        for (class, since) in due::waits(&request) {
+            self.waits.entry(class).or_default().insert((since, id));
+        }
         self.requests.insert(id, request);
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
@@ -263,12 +329,14 @@ impl State {
                 self.schedule(Errand::Tend(key), at);
             }
         }
+        self.queue.unschedule(&Errand::Attend(id));
         if let Some(at) = attend_at {
             self.schedule(Errand::Attend(id), at);
         }
     }
 
     fn forget(&mut self, id: RequestId) {
+        self.no_longer_waits(&id);
         self.queue.drop(&Errand::Attend(id));
         self.closing.remove(&id);
         self.obstacles.remove(&id);
@@ -316,61 +384,5 @@ impl State {
         let Phase::Ended { at, closure: Closure::Closing, .. } = &request.phase else { return false };
         let Some(key) = key_of(request) else { return false };
         now.duration_since(*at) >= late_after && !self.fenced.contains(&key)
-    }
-}
-
-/// The assignment that a request is about; `None`: it is about something else.
-pub(crate) fn key_of(request: &Request) -> Option<AssignmentKey> {
-    match request.raised.grounds.provider {
-        Provider::IdentityCenter => {
-            let principal = request.raised.grounds.principal.clone()?;
-            AwsKey::of_target(principal.clone(), &request.raised.target).ok()?;
-            Some(AssignmentKey { principal, target: request.raised.target.clone() })
-        }
-        Provider::Sts | Provider::AccountAccess => None,
-    }
-}
-
-/// Whether nothing can have been done for an ended request: it was over before its window began.
-pub(crate) fn never_begun(request: &Request) -> bool {
-    match &request.phase {
-        Phase::Ended { active: None, at, .. } => request.window().is_none_or(|window| *at < window.start()),
-        Phase::Ended { active: Some(_), .. }
-        | Phase::Pending
-        | Phase::Approved { .. }
-        | Phase::Expired { .. }
-        | Phase::Rejected { .. } => false,
-    }
-}
-
-/// When the request itself must be seen to.
-fn attend_at(request: &Request, now: Timestamp) -> Option<Timestamp> {
-    match &request.phase {
-        Phase::Approved { grant, active } => {
-            let window = grant.approved.window;
-            let begins_here = active.is_none() && key_of(request).is_none();
-            Some(if begins_here { window.start() } else { window.end() })
-        }
-        Phase::Ended { closure: Closure::Closing, .. } => {
-            let here = never_begun(request) || key_of(request).is_none();
-            here.then(|| request.issues_expire_at().unwrap_or(now))
-        }
-        Phase::Ended { closure: Closure::Closed { .. }, .. }
-        | Phase::Pending
-        | Phase::Expired { .. }
-        | Phase::Rejected { .. } => None,
-    }
-}
-
-/// When the assignment of a request must be seen to.
-fn tend_at(request: &Request, now: Timestamp) -> Option<Timestamp> {
-    match &request.phase {
-        Phase::Approved { grant, active: None } => Some(grant.approved.window.start()),
-        Phase::Approved { active: Some(_), .. } => Some(now),
-        Phase::Ended { closure: Closure::Closing, .. } => (!never_begun(request)).then_some(now),
-        Phase::Ended { closure: Closure::Closed { .. }, .. }
-        | Phase::Pending
-        | Phase::Expired { .. }
-        | Phase::Rejected { .. } => None,
     }
 }

@@ -2,11 +2,16 @@
 
 use crate::agenda::Agenda;
 use crate::fault::Fault;
+use crate::process::duty::Shift;
+use crate::role_limits::RoleLimits;
+use crate::traffic::Traffic;
 use crate::{Ports, Settings};
+use aws::Limits;
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
-use domain::{EventId, RequestId, SignedDuration, Timestamp};
+use domain::{Entitlement, EventId, RequestId, SignedDuration, Timestamp};
 use journal::{Fact, Service, Stream};
+use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -22,8 +27,12 @@ pub(crate) struct Core {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     pub(crate) agenda: Agenda,
+    pub(crate) shift: Shift,
+    identity_center: Traffic,
+    account_access: Traffic,
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
+    pub(crate) role_limits: RoleLimits,
 }
 
 impl Core {
@@ -31,17 +40,37 @@ impl Core {
         let commander = Commander::new(Arc::clone(&views.log), Service::Activation, Arc::clone(&views.clock))
             .with_source(Arc::new(CachedSource::new(REMEMBERED_STREAMS_MAX)));
         Self {
-            agenda: Agenda::new(settings.outstanding_max),
+            agenda: Agenda::new(settings.outstanding_max, settings.start_lead()),
+            shift: Shift::new(settings.replica.clone().unwrap_or_else(|| crate::process::duty::name(&views))),
+            identity_center: Traffic::new(settings.calls_per_second, settings.outstanding_max),
+            account_access: Traffic::new(
+                Limits::ACCOUNT_ACCESS.calls_per_second,
+                Limits::ACCOUNT_ACCESS.outstanding_max,
+            ),
             views,
             commander,
             ports,
             settings,
             chained: OnceCell::new(),
+            role_limits: RoleLimits::default(),
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.views.clock.now()
+    }
+
+    /// The limits of the service that makes an assignment.
+    pub(crate) fn traffic(&self, key: &AssignmentKey) -> &Traffic {
+        match key.target.entitlement() {
+            Entitlement::PermissionSet(_) => &self.identity_center,
+            Entitlement::Role(_) => &self.account_access,
+        }
+    }
+
+    /// How long an operation in AWS takes, as far as this process has seen any.
+    pub(crate) fn usual_operation(&self) -> Option<std::time::Duration> {
+        [&self.identity_center, &self.account_access].into_iter().filter_map(Traffic::usual).max()
     }
 
     /// Takes up what has changed since the last time.

@@ -1,8 +1,11 @@
 //! The RPCs: one verb each. What is planned answers `UNIMPLEMENTED` by the generated defaults.
 
+mod get_activation;
 mod get_assignment;
+mod issue;
 mod issue_credentials;
 mod list_active;
+mod open_console;
 mod revoke_access;
 
 use crate::ActivationService;
@@ -27,12 +30,28 @@ impl Rpcs for ActivationService {
         self.core.list_active(&call, request.into_inner()).await.map(Response::new)
     }
 
+    async fn get_activation(
+        &self,
+        request: tonic::Request<wire::GetActivationRequest>,
+    ) -> Result<Response<wire::GetActivationResponse>, Status> {
+        let call = service_runtime::call(&request)?.clone();
+        self.core.get_activation(&call, request.into_inner()).await.map(Response::new)
+    }
+
     async fn issue_credentials(
         &self,
         request: tonic::Request<wire::IssueCredentialsRequest>,
     ) -> Result<Response<wire::IssueCredentialsResponse>, Status> {
         let call = service_runtime::call(&request)?.clone();
         self.core.issue_credentials(&call, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn open_console(
+        &self,
+        request: tonic::Request<wire::OpenConsoleRequest>,
+    ) -> Result<Response<wire::OpenConsoleResponse>, Status> {
+        let call = service_runtime::call(&request)?.clone();
+        self.core.open_console(&call, request.into_inner()).await.map(Response::new)
     }
 
     async fn revoke_access(

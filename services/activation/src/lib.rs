@@ -1,11 +1,12 @@
 //! Activation: access begins, is used, and ends.
 //!
 //! - [`Ports`]: the parts of AWS that it changes; [`Settings`]: every bound that this service keeps, with its reason.
-//! - `agenda`: what is due when, from the read model of requests; `process/reconcile`: the loop that does it.
+//! - `agenda`: what is due when, from the read model of requests; `process/reconcile`: the loop that does it; `process/duty`:
+//!   which of several replicas does; `traffic`: what AWS takes, a second and at a time.
 //! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
-//! - `session`: how credentials are named, tagged and bound; `grpc`: one verb each.
+//! - `session`: how credentials are named, tagged and bound; `role_limits`: for how long roles may be had; `grpc`: one verb each.
 //!
 //! INVARIANT: what is true is in the log; everything in memory can be lost at any await and is found again. No call that
 //! changes AWS is made without an attempt in the log that intends it, and no credentials leave without an event that says so.
@@ -20,9 +21,11 @@ mod grpc;
 mod lifetime;
 mod ports;
 mod process;
+mod role_limits;
 mod session;
 mod settings;
 mod status;
+mod traffic;
 
 pub use ports::Ports;
 pub use settings::Settings;

@@ -20,8 +20,8 @@ pub(crate) const END: &str = "end";
 /// Closes it.
 pub(crate) const CLOSE: &str = "close";
 
-/// Why a request of a provider that this release does not serve cannot become active.
-const NOT_SERVED: &str = "ProviderNotServed";
+/// Why a request cannot become active whose provider does not give its target, or gives it to users of Identity Center only.
+const NOT_ASSIGNABLE: &str = "NotAssignable";
 
 /// Why a request did not become active in whose way nothing stood that is known of: nobody was running, or not for long enough.
 const NOT_IN_TIME: &str = "NotInTime";
@@ -61,7 +61,7 @@ impl Core {
             match request.raised.grounds.provider {
                 Provider::Sts => return self.activate_credentials(request).await,
                 Provider::IdentityCenter | Provider::AccountAccess => {
-                    self.fail(request, NOT_SERVED.to_owned()).await?;
+                    self.fail(request, NOT_ASSIGNABLE.to_owned()).await?;
                     return Ok(Next::Idle);
                 }
             }
@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// What stood in the way last: as this process saw it, or as the ledger says.
-    async fn obstacle(&self, request: &Request) -> Result<Option<String>, Fault> {
+    pub(crate) async fn obstacle(&self, request: &Request) -> Result<Option<String>, Fault> {
         if let Some(seen) = self.agenda.obstacle(&request.raised.id) {
             return Ok(Some(seen));
         }

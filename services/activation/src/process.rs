@@ -1,3 +1,4 @@
 //! What happens by itself.
 
+pub(crate) mod duty;
 pub(crate) mod reconcile;

@@ -3,6 +3,11 @@
 use aws::RoleExternalId;
 use domain::SignedDuration;
 use std::time::Duration;
+use url::Url;
+
+/// The longest start lead that can be set. Whoever asks whether something can have been begun before a window's start goes by
+/// this, whatever is set now: settings change between two starts of a process.
+pub(crate) const START_LEAD_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 
 /// How long things may take, how often they are tried, how many at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +23,10 @@ pub struct Settings {
     pub call_within: Duration,
     /// How long an operation's status is asked for before its outcome counts as unknown, and is observed instead.
     pub operation_within: Duration,
-    /// The first pause between two looks at a status; each further one is half as long again.
+    /// The shortest pause between two looks at a status. What it is follows from the limit of calls, and from how many operations
+    /// are outstanding.
     pub poll_min: Duration,
-    /// The longest pause between two looks at a status. All calls together are limited to 20 a second.
+    /// The longest pause between two looks at a status.
     pub poll_max: Duration,
     /// By how much AWS's lists may be behind the truth. AWS publishes no number; seconds have been seen.
     pub list_lag_max: SignedDuration,
@@ -37,10 +43,26 @@ pub struct Settings {
     pub sweep_interval: SignedDuration,
     /// From a request's end to the moment at which what is left of it in AWS pages someone.
     pub removal_late_after: SignedDuration,
-    /// Assignments that are worked on at a time. AWS takes 10 (some pages: 15) asynchronous calls at a time.
+    /// Operations that are outstanding at a time. AWS takes 10 (some pages: 15).
     pub outstanding_max: usize,
+    /// Calls a second. AWS takes 20, for all APIs of Identity Center together; whatever else calls them uses the same.
+    pub calls_per_second: usize,
+    /// How long before a window's start access may be made where a queue would make it late. Zero, unless someone prefers
+    /// access that is confirmed at the start to access that never exists before it; five minutes at most.
+    pub start_lead_max: SignedDuration,
+    /// This replica's name among those on one log, by which it knows that it has the duty. A process that is alone on its log
+    /// keeps one name over restarts, and goes on at once. `None`: a new name at each start, out of chance.
+    pub replica: Option<String>,
+    /// How long due work may wait under a replica before another takes over. Long enough for a log and a read model that are
+    /// slow for a moment; short, because access past its end waits for it.
+    pub duty_patience: SignedDuration,
+    /// How many times credentials are issued, and consoles opened, for one request. Each is an event of its story, which is read
+    /// as a whole: an hour of `aws` calls without a cache is far below, a loop that forgot to keep its credentials is not.
+    pub issues_per_request_max: usize,
     /// What the trust policies of the roles ask for as `sts:ExternalId`.
     pub external_id: Option<RoleExternalId>,
+    /// Where AWS sends people whose console session is over.
+    pub console_issuer: Option<Url>,
 }
 
 impl Default for Settings {
@@ -51,7 +73,7 @@ impl Default for Settings {
             effect_within: SignedDuration::from_mins(5),
             call_within: Duration::from_secs(10),
             operation_within: Duration::from_mins(1),
-            poll_min: Duration::from_millis(500),
+            poll_min: Duration::from_millis(200),
             poll_max: Duration::from_secs(5),
             list_lag_max: SignedDuration::from_secs(5),
             retry_horizon: SignedDuration::from_mins(15),
@@ -61,7 +83,13 @@ impl Default for Settings {
             sweep_interval: SignedDuration::from_mins(5),
             removal_late_after: SignedDuration::from_mins(5),
             outstanding_max: 10,
+            calls_per_second: 20,
+            start_lead_max: SignedDuration::ZERO,
+            replica: None,
+            duty_patience: SignedDuration::from_secs(2),
+            issues_per_request_max: 500,
             external_id: None,
+            console_issuer: None,
         }
     }
 }
@@ -70,6 +98,22 @@ impl Settings {
     /// From an attempt to the instant after which its call cannot take effect any more: the deadline that is recorded.
     pub(crate) fn fence(&self) -> SignedDuration {
         self.signature_lifetime.saturating_add(self.effect_within)
+    }
+
+    /// How long whoever intends a change in AWS may be silent about it, before another replica may think that they are gone.
+    pub(crate) fn operation_patience(&self) -> SignedDuration {
+        self.start_within.saturating_add(self.list_lag_max).max(self.duty_patience)
+    }
+
+    /// The wait after this many failures in a row, at the longest: doubled with each from `backoff_min` to `backoff_max`.
+    pub(crate) fn backoff(&self, failures: u32) -> Duration {
+        let doubled = self.backoff_min.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+        doubled.min(self.backoff_max)
+    }
+
+    /// How long before a start something may be begun.
+    pub(crate) fn start_lead(&self) -> SignedDuration {
+        self.start_lead_max.clamp(SignedDuration::ZERO, START_LEAD_LIMIT)
     }
 
     /// For how long an open creation is left to whoever intended it, before what is not there counts as failed. A second

@@ -4,19 +4,28 @@
 //! updates one permission set's role per account at a time.
 
 use super::Errand;
-use domain::{AccountId, Timestamp};
+use domain::{AccountId, Entitlement, Timestamp};
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 /// Requests that are attended to at a time. Each waits for the log alone, which writes many events at once.
 const ATTENDED_MAX: usize = 64;
 
+/// Beyond the operations that AWS takes at a time, the assignments that are prepared meanwhile: looked at and decided on, so that
+/// the next operation begins when one ends. Few, so that what was seen is not old by then.
+const AHEAD: usize = 4;
+
+/// How many places in a line are looked at for one to begin with, for each that can begin.
+const CHOICE: usize = 8;
+
 /// Of the assignments that are worked on at a time, those that only look whether all is well: the rest is for changes.
 const CHECKS_MAX: usize = 2;
 
 /// What goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Requests: nothing but events.
     Story,
     /// Something must go.
@@ -34,6 +43,8 @@ pub(super) struct Queue {
     scheduled: BTreeMap<Errand, (Class, Timestamp)>,
     running: BTreeMap<Errand, Class>,
     busy_accounts: BTreeSet<AccountId>,
+    /// Changes that wait, by account: they go one after the other, so where there are many is begun first.
+    backlog: BTreeMap<AccountId, usize>,
     failures: BTreeMap<Errand, u32>,
 }
 
@@ -43,7 +54,15 @@ impl Queue {
         let at = self.scheduled.get(&errand).map_or(at, |(_, before)| at.min(*before));
         self.unschedule(&errand);
         self.scheduled.insert(errand.clone(), (class, at));
+        if let Some(account) = changes(&errand, class) {
+            *self.backlog.entry(account.clone()).or_default() += 1;
+        }
         self.due.entry(class).or_default().entry(at).or_default().insert(errand);
+    }
+
+    /// Whether an errand is due at `by`.
+    pub(super) fn has_due(&self, by: Timestamp) -> bool {
+        self.due.values().any(|due| due.first_key_value().is_some_and(|(at, _)| *at <= by))
     }
 
     /// Forgets an errand that waits.
@@ -58,9 +77,14 @@ impl Queue {
         for class in [Class::Story, Class::Removal, Class::Grant, Class::Check] {
             let limit = match class {
                 Class::Story => ATTENDED_MAX,
-                Class::Removal | Class::Grant => outstanding_max,
-                Class::Check => CHECKS_MAX.min(outstanding_max),
+                // However many grants are prepared, a removal finds a place.
+                Class::Removal => outstanding_max + 2 * AHEAD,
+                Class::Grant => outstanding_max + AHEAD,
+                Class::Check => CHECKS_MAX,
             };
+            if self.under_way(class) >= limit {
+                continue;
+            }
             for errand in self.candidates(class, now, limit) {
                 // An earlier candidate may have taken the last place, or the account.
                 if self.under_way(class) < limit && self.may_begin(&errand) {
@@ -72,14 +96,25 @@ impl Queue {
         taken
     }
 
+    /// Some that may begin: who waits longest first, and of those of the same second who have most behind them in their account.
     fn candidates(&self, class: Class, now: Timestamp, limit: usize) -> Vec<Errand> {
         let due = self
             .due
             .get(&class)
             .into_iter()
             .flat_map(|due| due.range(..=now))
-            .flat_map(|(_, errands)| errands);
-        due.filter(|errand| self.may_begin(errand)).take(limit).cloned().collect()
+            .flat_map(|(at, errands)| errands.iter().map(move |errand| (at.as_second(), errand)));
+        let first = due.filter(|(_, errand)| self.may_begin(errand));
+        if class == Class::Story {
+            return first.take(limit).map(|(_, errand)| errand.clone()).collect();
+        }
+        let mut choice: Vec<(i64, &Errand)> = first.take(limit * CHOICE).collect();
+        choice.sort_by_key(|(second, errand)| (*second, Reverse(self.backlog_of(errand))));
+        choice.into_iter().map(|(_, errand)| errand.clone()).collect()
+    }
+
+    fn backlog_of(&self, errand: &Errand) -> usize {
+        account_of(errand).and_then(|account| self.backlog.get(account)).copied().unwrap_or_default()
     }
 
     /// The next instant after `now` at which something falls due.
@@ -92,8 +127,8 @@ impl Queue {
     /// An errand is no longer under way.
     pub(super) fn finish(&mut self, errand: &Errand) {
         self.running.remove(errand);
-        if let Errand::Tend(key) = errand {
-            self.busy_accounts.remove(key.target.account());
+        if let Some(account) = account_of(errand) {
+            self.busy_accounts.remove(account);
         }
     }
 
@@ -109,8 +144,17 @@ impl Queue {
         *failures
     }
 
-    fn unschedule(&mut self, errand: &Errand) {
+    /// An errand does not wait any more.
+    pub(super) fn unschedule(&mut self, errand: &Errand) {
         let Some((class, at)) = self.scheduled.remove(errand) else { return };
+        if let Some(account) = changes(errand, class)
+            && let Entry::Occupied(mut waiting) = self.backlog.entry(account.clone())
+        {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
         let Some(due) = self.due.get_mut(&class) else { return };
         if let Some(errands) = due.get_mut(&at) {
             errands.remove(errand);
@@ -121,10 +165,7 @@ impl Queue {
     }
 
     fn may_begin(&self, errand: &Errand) -> bool {
-        let free = match errand {
-            Errand::Attend(_) => true,
-            Errand::Tend(key) => !self.busy_accounts.contains(key.target.account()),
-        };
+        let free = account_of(errand).is_none_or(|account| !self.busy_accounts.contains(account));
         free && !self.running.contains_key(errand)
     }
 
@@ -141,8 +182,28 @@ impl Queue {
     fn begin(&mut self, errand: &Errand, class: Class) {
         self.unschedule(errand);
         self.running.insert(errand.clone(), class);
-        if let Errand::Tend(key) = errand {
-            self.busy_accounts.insert(key.target.account().clone());
+        if let Some(account) = account_of(errand) {
+            self.busy_accounts.insert(account.clone());
         }
+    }
+}
+
+/// The account that an errand keeps to itself: Identity Center updates the role of a permission set there. Entitlements to
+/// ordinary roles do not meet.
+fn account_of(errand: &Errand) -> Option<&AccountId> {
+    match errand {
+        Errand::Attend(_) => None,
+        Errand::Tend(key) => match key.target.entitlement() {
+            Entitlement::PermissionSet(_) => Some(key.target.account()),
+            Entitlement::Role(_) => None,
+        },
+    }
+}
+
+/// The account in which an errand that waits is going to change something.
+fn changes(errand: &Errand, class: Class) -> Option<&AccountId> {
+    match class {
+        Class::Removal | Class::Grant => account_of(errand),
+        Class::Story | Class::Check => None,
     }
 }

@@ -4,7 +4,8 @@ use super::ledger::Outcome;
 use super::tend::Round;
 use crate::core::{Core, later};
 use crate::fault::Fault;
-use aws::{AwsError, Deletion, ErrorKind, OperationId, OperationStatus};
+use crate::traffic::{Place, Traffic, Urgency};
+use aws::{Assignments, AwsError, Deletion, ErrorKind, OperationId, OperationStatus};
 use domain::{EventId, Timestamp};
 use event_log::Position;
 use lifecycle::assignment::{AssignmentKey, Operation};
@@ -34,8 +35,14 @@ enum Said {
 }
 
 impl Core {
-    /// Makes the call that was intended, if it is still wanted when the event is known here, and learns what came of it.
-    pub(super) async fn carry_out(&self, key: &AssignmentKey, intended: Intended) -> Result<Round, Fault> {
+    /// Makes the call that was intended, if it is still wanted when the event is known here, and learns what came of it. `place`
+    /// is that of the operation, and given back when the operation is over.
+    pub(super) async fn carry_out(
+        &self,
+        key: &AssignmentKey,
+        intended: Intended,
+        place: Option<Place<'_>>,
+    ) -> Result<Round, Fault> {
         let call = aws::Attempt {
             signed_at: intended.at,
             start_before: later(intended.at, self.settings.start_within),
@@ -51,19 +58,22 @@ impl Core {
                 return Err(fault);
             }
         }
-        let aws_key =
-            aws::AssignmentKey::of_target(key.principal.clone(), &key.target).map_err(AwsError::from)?;
+        let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
+        let traffic = self.traffic(key);
+        traffic.call(Urgency::of(intended.operation)).await;
         let said = match intended.operation {
-            Operation::Create => self.create(&aws_key, call).await,
-            Operation::Delete => self.delete(&aws_key, call).await,
+            Operation::Create => self.create(traffic, &aws_key, call).await,
+            Operation::Delete => self.delete(traffic, &aws_key, call).await,
         };
         match said {
             Said::Done => {
+                drop(place);
                 self.conclude(key, intended.id, Outcome::Confirmed).await?;
                 self.agenda.note_seen(key, self.now());
                 Ok(Round::Again)
             }
             Said::Refused(error) => {
+                drop(place);
                 let reason = reason_of(&error);
                 self.conclude(key, intended.id, Outcome::Failed { reason, definite: true }).await?;
                 Err(error.into())
@@ -91,21 +101,33 @@ impl Core {
             Operation::Create => needs.any(),
             Operation::Delete => !needs.any() && !needs.unsure,
         };
-        Ok(wanted && self.now() < call.start_before)
+        // Who has lost the duty in between leaves it to who has it.
+        Ok(wanted && self.on_duty().await? && self.now() < call.start_before)
     }
 
-    async fn create(&self, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
-        match self.answered(self.ports.assignments.create(key, call)).await {
-            Ok(operation) => self.poll(&operation, Operation::Create).await,
+    async fn create(&self, traffic: &Traffic, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
+        let port = match self.ports.assignments_of(key) {
+            Ok(port) => port,
+            Err(error) => return Said::Refused(error),
+        };
+        match self.answered(traffic, port.create(key, call)).await {
+            Ok(operation) => self.poll(port, traffic, &operation, Operation::Create).await,
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
             Err(error) => Said::Refused(error),
         }
     }
 
-    async fn delete(&self, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
-        match self.answered(self.ports.assignments.delete(key, call)).await {
-            Ok(Deletion::Started(operation)) => self.poll(&operation, Operation::Delete).await,
+    async fn delete(&self, traffic: &Traffic, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
+        let port = match self.ports.assignments_of(key) {
+            Ok(port) => port,
+            Err(error) => return Said::Refused(error),
+        };
+        match self.answered(traffic, port.delete(key, call)).await {
+            Ok(Deletion::Started(operation)) => self.poll(port, traffic, &operation, Operation::Delete).await,
             Ok(Deletion::AlreadyGone) => Said::Done,
+            Ok(Deletion::NotListed) => {
+                Said::Unknown(AwsError::new(ErrorKind::Unknown, "NotListed", "nothing to delete was listed"))
+            }
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
             // What is not there is what was wanted.
             Err(error) if error.kind == ErrorKind::NotFound => Said::Done,
@@ -114,31 +136,46 @@ impl Core {
     }
 
     /// A changing call, or an unknown outcome when no answer comes in time.
-    async fn answered<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
-        tokio::time::timeout(self.settings.call_within, call)
+    async fn answered<T>(
+        &self,
+        traffic: &Traffic,
+        call: impl Future<Output = Result<T, AwsError>>,
+    ) -> Result<T, AwsError> {
+        let answer = tokio::time::timeout(self.settings.call_within, call)
             .await
-            .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")))
+            .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")));
+        traffic.heard(&answer);
+        answer
     }
 
     /// Asks for the status until it is final. Only AWS's final word counts; without one the outcome is unknown.
-    async fn poll(&self, operation: &OperationId, kind: Operation) -> Said {
-        let mut pause = self.settings.poll_min;
+    async fn poll(
+        &self,
+        port: &dyn Assignments,
+        traffic: &Traffic,
+        operation: &OperationId,
+        kind: Operation,
+    ) -> Said {
+        let mut watch = traffic.watch(kind);
         let asking = async {
             loop {
+                watch.pause(self.settings.poll_min, self.settings.poll_max).await;
                 let status = match kind {
-                    Operation::Create => self.ports.assignments.creation_status(operation).await,
-                    Operation::Delete => self.ports.assignments.deletion_status(operation).await,
+                    Operation::Create => port.creation_status(operation).await,
+                    Operation::Delete => port.deletion_status(operation).await,
                 };
+                traffic.heard(&status);
                 match status {
-                    Ok(OperationStatus::Succeeded) => return Said::Done,
+                    Ok(OperationStatus::Succeeded) => {
+                        watch.done();
+                        return Said::Done;
+                    }
                     Ok(OperationStatus::Failed { reason }) => {
                         return Said::Refused(AwsError::new(ErrorKind::Unavailable, "FAILED", &reason));
                     }
                     Ok(OperationStatus::InProgress) => {}
                     Err(error) => tracing::debug!(%error, "the status was not told; asked again"),
                 }
-                tokio::time::sleep(pause).await;
-                pause = pause.saturating_mul(3).checked_div(2).unwrap_or(pause).min(self.settings.poll_max);
             }
         };
         tokio::time::timeout(self.settings.operation_within, asking).await.unwrap_or_else(|_| {

@@ -1,15 +1,19 @@
 //! Which live requests need an assignment now. This is what "desired" means.
 
-use crate::core::Core;
+use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
 use command::LoadError;
 use command::aggregate::RequestAggregate;
-use domain::{Entitlement, RequestId};
+use domain::{Entitlement, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::event::Bound;
+
+/// The longest session that any role can be set to allow. Daypass does not read the roles of the accounts, so this is what it
+/// can honestly promise of the sessions of one.
+const ROLE_SESSION_MAX: SignedDuration = SignedDuration::from_hours(12);
 
 /// What stands in the way of a request whose history cannot be read.
 const DAMAGED: &str = "HistoryDamaged";
@@ -43,7 +47,7 @@ impl Core {
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
         let mut needs = Needs::default();
         for request in self.agenda.requests_of(key) {
-            if !request.is_live(self.now()) {
+            if !self.is_wanted(&request, self.now()) {
                 continue;
             }
             let id = request.raised.id;
@@ -69,6 +73,28 @@ impl Core {
         Ok(needs)
     }
 
+    /// Whether a request asks for its assignment now: inside its window, or before it by as much as a queue would make it late,
+    /// where that is set.
+    fn is_wanted(&self, request: &Request, now: Timestamp) -> bool {
+        let Ok((grant, _)) = request.approved() else { return false };
+        let window = grant.approved.window;
+        let begins_at = later(window.start(), -self.start_lead(request, now));
+        begins_at <= now && now < window.end()
+    }
+
+    /// How long before its start a request's assignment is made: what AWS is expected to need from now on, within the bound.
+    fn start_lead(&self, request: &Request, now: Timestamp) -> SignedDuration {
+        let longest = self.settings.start_lead();
+        if longest.is_zero() {
+            return longest;
+        }
+        let Some(window) = request.window() else { return SignedDuration::ZERO };
+        let usual = self.usual_operation();
+        let Some(estimate) = self.agenda.estimate(&request.raised.id, now, usual) else { return SignedDuration::ZERO };
+        let until_start = window.start().duration_since(now).max(SignedDuration::ZERO);
+        estimate.active_in.saturating_sub(until_start).clamp(SignedDuration::ZERO, longest)
+    }
+
     /// Whether the history of a request can be read to its end: nothing is begun on one that cannot.
     async fn can_be_relied_on(&self, id: RequestId) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(id)).await {
@@ -82,10 +108,12 @@ impl Core {
     }
 }
 
-/// Role sessions outlive the assignment, until the permission set's session duration ends; so the user is told.
+/// Role sessions outlive the assignment, until the permission set's session duration ends, or the role's; so the user is told.
 fn bound(request: &Request, place: &views::Place) -> Option<Bound> {
-    let Entitlement::PermissionSet(set) = request.raised.target.entitlement() else { return None };
-    let session = place.directory().permission_set(set)?.session_duration;
+    let session = match request.raised.target.entitlement() {
+        Entitlement::PermissionSet(set) => place.directory().permission_set(set)?.session_duration,
+        Entitlement::Role(_) => ROLE_SESSION_MAX,
+    };
     let at_end = crate::core::later(request.window()?.end(), session);
     Some(Bound { at_end, after_early_end: session })
 }

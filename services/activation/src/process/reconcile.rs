@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 /// How long errands under way may take to come to a good place when the service is asked to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
+/// When to ask again who has the duty, after the log did not say.
+const DUTY_RETRY: Duration = Duration::from_secs(1);
+
 /// Runs until `shutdown`.
 pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     let projection = core.views.requests.projection();
@@ -25,14 +28,19 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     }
     let mut changes = projection.changes();
     let mut running = FuturesUnordered::new();
+    let mut looking = FuturesUnordered::new();
     loop {
         if let Err(error) = core.refresh() {
             tracing::warn!(%error, "what is due cannot be told");
         }
         let now = core.now();
         page_late_removals(core);
-        for errand in core.agenda.take_due(now) {
-            running.push(perform(core, errand));
+        match core.shift.is_ours(now) {
+            Some(true) => running.extend(core.agenda.take_due(now).into_iter().map(|errand| perform(core, errand))),
+            // Somebody else does it; what they do not do will be looked at when this is not known any more.
+            Some(false) => {}
+            None if looking.is_empty() && core.should_look_at_duty(now) => looking.push(see_to_duty(core)),
+            None => {}
         }
         tokio::select! {
             biased;
@@ -40,12 +48,21 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
             Some((errand, next)) = running.next(), if !running.is_empty() => {
                 core.agenda.done(&errand, &next, core.now(), |failures| backoff(core, failures));
             }
+            Some(()) = looking.next(), if !looking.is_empty() => {}
             _ = changes.changed() => {}
             () = tokio::time::sleep(core.agenda.sleep(now)) => {}
         }
     }
     let drained = tokio::time::timeout(DRAIN_WITHIN, running.collect::<Vec<_>>()).await;
     tracing::info!(drained = drained.is_ok(), "the reconciler has stopped");
+}
+
+/// Looks who has the duty. While that cannot be told, nothing is done, and soon asked again.
+async fn see_to_duty(core: &Core) {
+    if let Err(fault) = core.see_to_duty().await {
+        tracing::warn!(%fault, "who has the duty cannot be told");
+        tokio::time::sleep(DUTY_RETRY).await;
+    }
 }
 
 async fn perform(core: &Core, errand: Errand) -> (Errand, Next) {
@@ -67,8 +84,7 @@ fn page_late_removals(core: &Core) {
 
 /// Doubles from `backoff_min` to `backoff_max`, less up to a half by chance, so that replicas do not march in step.
 fn backoff(core: &Core, failures: u32) -> SignedDuration {
-    let doubled = core.settings.backoff_min.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    let longest = doubled.min(core.settings.backoff_max);
+    let longest = core.settings.backoff(failures);
     let mut chance = [0_u8; 4];
     core.views.entropy.fill(&mut chance);
     let share = f64::from(u32::from_be_bytes(chance)) / f64::from(u32::MAX);

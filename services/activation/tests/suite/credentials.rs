@@ -140,3 +140,20 @@ async fn what_sts_says_is_told_and_nothing_is_recorded() {
     }
     assert!(house.request(id).await.issues.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn credentials_are_issued_for_one_request_only_so_often() {
+    let mut house = House::new().await;
+    house.settings.issues_per_request_max = 2;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, HOUR).await;
+    house.at(5).await;
+    for key in ["one", "two"] {
+        process.issue("ada", id, key, None).await.unwrap();
+    }
+    let refused = process.issue("ada", id, "three", None).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "TOO_MANY_ISSUES"));
+    assert_eq!(reason(&process.issue("ada", id, "two", None).await.unwrap_err()), "ISSUED_ALREADY");
+    assert_eq!(house.aws.sessions().len(), 2, "STS was not asked");
+    assert_eq!(house.request(id).await.issues.len(), 2);
+}

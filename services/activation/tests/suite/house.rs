@@ -3,12 +3,14 @@
 use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
 use aws::simulated::{Behaviour, SimulatedAws, sample};
-use aws::{CachedDirectory, RefreshPace};
+use aws::{
+    Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus, RefreshPace,
+};
 use command::aggregate::{AssignmentAggregate, PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
 use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
 use domain::{
-    Actor, ActorKind, AskedWindow, Endorsement, EventId, GroupRef, Groups, LogId, OuPath, Person, Plan,
+    AccountId, Actor, ActorKind, AskedWindow, Endorsement, Entitlement, EventId, GroupRef, Groups, LogId, OuPath, Person, Plan,
     PrincipalId, Provider, RequestId, Sighting, SignedDuration, Step, Target, TimeSource, Timestamp, Window,
 };
 use event_log::memory::MemoryLog;
@@ -24,8 +26,9 @@ use policy::{Policy, PolicyEvent};
 use projection::Projection;
 use service_runtime::Call;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use views::clock_health::SKEW_MAX;
@@ -103,6 +106,8 @@ const FOLLOWER: usize = 1;
 pub(crate) struct Process {
     pub(crate) service: ActivationService,
     pub(crate) views: Views,
+    line: Arc<Line>,
+    valve: Arc<Valve>,
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -112,6 +117,23 @@ impl Process {
     pub(crate) fn aws_is_ahead(&self, by: SignedDuration) {
         let now = self.views.clock.now();
         self.views.clock.compare(&Sighting::http_date(TimeSource::Aws, now, now, now + by));
+    }
+
+    /// As `SIGSTOP` does it.
+    pub(crate) fn pause(&self) {
+        self.valve.0.lock().unwrap().0 = true;
+    }
+
+    /// As `SIGCONT` does it.
+    pub(crate) fn resume(&self) {
+        let mut valve = self.valve.0.lock().unwrap();
+        valve.0 = false;
+        valve.1.drain(..).for_each(Waker::wake);
+    }
+
+    /// How often this process called Identity Center.
+    pub(crate) fn aws_calls(&self) -> usize {
+        self.line.calls.load(Ordering::Relaxed)
     }
 
     /// As `kill -9` does it: wherever it is.
@@ -132,6 +154,64 @@ impl Process {
         let mut tasks = self.tasks;
         tasks.remove(0).await.unwrap();
         tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Whether a process is paused, and whom to wake when it is not any more.
+#[derive(Default)]
+struct Valve(Mutex<(bool, Vec<Waker>)>);
+
+/// Runs `task` unless it is paused.
+async fn behind(valve: Arc<Valve>, task: impl Future<Output = ()>) {
+    let mut task = std::pin::pin!(task);
+    std::future::poll_fn(|context| {
+        let mut state = valve.0.lock().unwrap();
+        if state.0 {
+            state.1.push(context.waker().clone());
+            return Poll::Pending;
+        }
+        drop(state);
+        task.as_mut().poll(context)
+    })
+    .await;
+}
+
+/// One process's line to AWS.
+struct Line {
+    aws: Arc<SimulatedAws>,
+    calls: AtomicUsize,
+}
+
+impl Line {
+    fn aws(&self) -> &SimulatedAws {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        &self.aws
+    }
+}
+
+#[async_trait::async_trait]
+impl Assignments for Line {
+    fn limits(&self) -> Limits {
+        self.aws.limits()
+    }
+    async fn create(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
+        self.aws().create(key, attempt).await
+    }
+    async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
+        self.aws().creation_status(operation).await
+    }
+    async fn delete(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+        self.aws().delete(key, attempt).await
+    }
+    async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
+        self.aws().deletion_status(operation).await
+    }
+    async fn holders(
+        &self,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> Result<BTreeSet<PrincipalId>, AwsError> {
+        self.aws().holders(account, entitlement).await
     }
 }
 
@@ -188,8 +268,13 @@ impl House {
         Command { event_id, actor: None, digest: None, trace: None }
     }
 
-    /// Starts a process on this log and this AWS.
+    /// Starts a process on this log and this AWS, under the name that it always has.
     pub(crate) async fn start(&self) -> Process {
+        self.start_as("activation-0").await
+    }
+
+    /// Starts a replica of this name.
+    pub(crate) async fn start_as(&self, replica: &str) -> Process {
         let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
         let (projection, follower) = Projection::open(None, RequestsModel::default(), log.clone()).unwrap();
         let directory = Arc::new(CachedDirectory::new(
@@ -214,20 +299,23 @@ impl House {
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;
+        let line = Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0) });
+        let settings = Settings { replica: Some(replica.to_owned()), ..self.settings.clone() };
         let service = ActivationService::new(
             views.clone(),
-            Ports::new(self.aws.clone(), self.aws.clone()),
-            self.settings.clone(),
+            Ports::new(line.clone(), self.aws.clone()),
+            settings,
         );
         let shutdown = CancellationToken::new();
         let running = service.clone();
         let until = shutdown.clone();
+        let valve = Arc::new(Valve::default());
         let tasks = vec![
-            tokio::spawn(async move { running.run(until).await }),
-            tokio::spawn(follower.run(std::future::pending())),
-            tokio::spawn(async move { directory.run(|_| {}).await }),
+            tokio::spawn(behind(valve.clone(), async move { running.run(until).await })),
+            tokio::spawn(behind(valve.clone(), follower.run(std::future::pending()))),
+            tokio::spawn(behind(valve.clone(), async move { directory.run(|_| {}).await })),
         ];
-        Process { service, views, shutdown, tasks }
+        Process { service, views, line, valve, shutdown, tasks }
     }
 
     /// Lets time pass until `seconds` after the beginning.
@@ -388,6 +476,29 @@ impl House {
         self.log.recorded().iter().map(|recorded| journal::decode(&recorded.envelope.body).unwrap()).collect()
     }
 
+    /// Who claimed the duty, one after the other.
+    pub(crate) fn claims(&self) -> Vec<String> {
+        let recorded = self.log.recorded();
+        let readable = recorded.iter().filter_map(|recorded| journal::decode(&recorded.envelope.body).ok());
+        let claims = readable.filter_map(|event| match event.fact {
+            Fact::Duty(claimed) => Some(claimed.holder),
+            _ => None,
+        });
+        claims.collect()
+    }
+
+    /// Adds accounts to the organisation; says their ids.
+    pub(crate) fn many_accounts(&self, count: usize) -> Vec<String> {
+        let accounts: Vec<String> = (0..count).map(|nth| format!("7{nth:011}")).collect();
+        self.aws.change_directory(|contents| {
+            let like = contents.accounts.get(&AccountId::new(sample::WEB_DEV).unwrap()).unwrap().clone();
+            for account in &accounts {
+                contents.accounts.insert(AccountId::new(account).unwrap(), like.clone());
+            }
+        });
+        accounts
+    }
+
     /// The calls of this kind that AWS got.
     pub(crate) fn calls(&self, operation: aws::simulated::Operation) -> usize {
         self.aws.calls().iter().filter(|record| record.call.operation() == operation).count()
@@ -430,7 +541,7 @@ pub(crate) fn key_of(target: &Target) -> AssignmentKey {
 }
 
 pub(crate) fn aws_key(key: &AssignmentKey) -> aws::AssignmentKey {
-    aws::AssignmentKey::of_target(key.principal.clone(), &key.target).unwrap()
+    aws::AssignmentKey::of_target(key.principal.clone(), &key.target)
 }
 
 /// A call by the person of this name, as the gate lets it through.

@@ -8,6 +8,8 @@ mod credentials;
 mod faults;
 mod forged;
 mod house;
+mod limits;
 mod regressions;
+mod replicas;
 mod restart;
 mod rpcs;

@@ -151,7 +151,6 @@ async fn elevator_108() {
         domain::PrincipalId::new(aws::simulated::sample::EVE).unwrap(),
         &permission_set(),
     );
-    let theirs = theirs.unwrap();
     house.aws.standing(theirs.clone());
     house.at(2 * HOUR).await;
     // Made by somebody else after ours was gone.

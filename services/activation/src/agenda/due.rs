@@ -1,0 +1,130 @@
+//! When one request asks for what.
+
+use super::queue::Class;
+use domain::{Entitlement, Provider, SignedDuration, Timestamp};
+use lifecycle::Request;
+use lifecycle::assignment::AssignmentKey;
+use lifecycle::event::EndedBecause;
+use lifecycle::state::{Closure, EndReason, Phase};
+
+/// The assignment that a request is about; `None`: it is about something else.
+pub(crate) fn key_of(request: &Request) -> Option<AssignmentKey> {
+    let target = &request.raised.target;
+    match (request.raised.grounds.provider, target.entitlement()) {
+        (Provider::IdentityCenter, Entitlement::PermissionSet(_))
+        | (Provider::AccountAccess, Entitlement::Role(_)) => {
+            let principal = request.raised.grounds.principal.clone()?;
+            Some(AssignmentKey { principal, target: target.clone() })
+        }
+        (Provider::IdentityCenter, Entitlement::Role(_))
+        | (Provider::AccountAccess, Entitlement::PermissionSet(_))
+        | (Provider::Sts, _) => None,
+    }
+}
+
+/// Whether nothing can have been done for an ended request: it was over before anybody could begin.
+pub(crate) fn never_begun(request: &Request) -> bool {
+    match &request.phase {
+        Phase::Ended { active: None, at, .. } => request
+            .window()
+            .is_none_or(|window| *at < crate::core::later(window.start(), -crate::settings::START_LEAD_LIMIT)),
+        Phase::Ended { active: Some(_), .. }
+        | Phase::Pending
+        | Phase::Approved { .. }
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => false,
+    }
+}
+
+/// When the request itself must be seen to.
+pub(super) fn attend_at(request: &Request, now: Timestamp) -> Option<Timestamp> {
+    match &request.phase {
+        Phase::Approved { grant, active } => {
+            let window = grant.approved.window;
+            let begins_here = active.is_none() && key_of(request).is_none();
+            Some(if begins_here { window.start() } else { window.end() })
+        }
+        Phase::Ended { closure: Closure::Closing, .. } => {
+            let here = never_begun(request) || key_of(request).is_none();
+            here.then(|| request.issues_expire_at().unwrap_or(now))
+        }
+        Phase::Ended { closure: Closure::Closed { .. }, .. }
+        | Phase::Pending
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => None,
+    }
+}
+
+/// When the assignment of a request must be seen to, at most `lead` before the window's start.
+pub(super) fn tend_at(request: &Request, now: Timestamp, lead: SignedDuration) -> Option<Timestamp> {
+    match &request.phase {
+        Phase::Approved { grant, active: None } => {
+            Some(crate::core::later(grant.approved.window.start(), -lead))
+        }
+        Phase::Approved { active: Some(_), .. } => Some(now),
+        Phase::Ended { closure: Closure::Closing, .. } => (!never_begun(request)).then_some(now),
+        Phase::Ended { closure: Closure::Closed { .. }, .. }
+        | Phase::Pending
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => None,
+    }
+}
+
+/// Since when, or from when on, which kinds of work wait for someone, as long as the request stays as it is.
+pub(super) fn waits(request: &Request) -> Vec<(Class, Timestamp)> {
+    let keyed = key_of(request).is_some();
+    match &request.phase {
+        Phase::Approved { grant, active } => {
+            let window = grant.approved.window;
+            let start = window.start().max(grant.at);
+            match (active, keyed) {
+                (Some(_), _) => vec![(Class::Story, window.end())],
+                (None, false) => vec![(Class::Story, start)],
+                (None, true) => vec![(Class::Grant, start), (Class::Story, window.end())],
+            }
+        }
+        Phase::Ended { closure: Closure::Closing, at, .. } => {
+            if keyed && !never_begun(request) {
+                vec![(Class::Removal, *at)]
+            } else {
+                vec![(Class::Story, request.issues_expire_at().map_or(*at, |expires| expires.max(*at)))]
+            }
+        }
+        Phase::Ended { closure: Closure::Closed { .. }, .. }
+        | Phase::Pending
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => Vec::new(),
+    }
+}
+
+/// When whoever has the duty showed, in this request, that they are alive.
+pub(super) fn sign_of_life(request: &Request) -> Option<Timestamp> {
+    let by_the_holder = match &request.phase {
+        Phase::Approved { active, .. } => active.is_some(),
+        Phase::Ended { because, closure, .. } => {
+            matches!(closure, Closure::Closed { .. })
+                || matches!(
+                    because,
+                    EndReason::Ended(EndedBecause::Elapsed | EndedBecause::Failed { .. } | EndedBecause::NoLongerEligible { .. })
+                )
+        }
+        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
+    };
+    by_the_holder.then_some(request.last_at)
+}
+
+/// Whether AWS was changed for this request, and the change is confirmed; when.
+pub(super) fn changed_in_aws(request: &Request) -> Option<Timestamp> {
+    key_of(request)?;
+    match &request.phase {
+        Phase::Approved { active: Some(active), .. } => (!active.activated.standing).then_some(request.last_at),
+        Phase::Ended { closure: Closure::Closed { how: lifecycle::event::ClosedHow::Deleted, .. }, .. } => {
+            Some(request.last_at)
+        }
+        Phase::Approved { active: None, .. }
+        | Phase::Ended { .. }
+        | Phase::Pending
+        | Phase::Expired { .. }
+        | Phase::Rejected { .. } => None,
+    }
+}

@@ -1,0 +1,254 @@
+//! Several replicas on one log: one of them does the work, and another takes over when it does not.
+
+use crate::house::{HOUR, House, aws_key, instant, key_of, permission_set, role};
+use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
+use domain::{SignedDuration, Target};
+use lifecycle::event::{ClosedHow, EndedBecause};
+use lifecycle::state::EndReason;
+
+/// How long a replica waits before it takes over, and then some: it looks once a second.
+const TAKE_OVER: i64 = 3;
+
+#[tokio::test(start_paused = true)]
+async fn one_replica_calls_aws_and_the_duty_is_claimed_once() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    let mut ids = Vec::new();
+    for (nth, account) in [sample::WEB_PROD, sample::PAYMENTS_PROD, sample::WEB_DEV].into_iter().enumerate() {
+        let start = 60 * nth as i64;
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), start, HOUR).await);
+    }
+    ids.push(house.grant(&role(), 100, HOUR).await);
+    house.at(HOUR - 10).await;
+    for id in &ids {
+        assert!(house.is_active(*id).await);
+    }
+    house.at(2 * HOUR).await;
+    for id in &ids {
+        assert!(house.closed(*id).await.is_some());
+    }
+    assert_eq!(house.claims().len(), 1, "{:?}", house.claims());
+    let (by_one, by_two) = (one.aws_calls(), two.aws_calls());
+    assert!(by_one.min(by_two) == 0 && by_one.max(by_two) > 0, "{by_one} and {by_two}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_claims_what_nobody_needs() {
+    let house = House::new().await;
+    let _one = house.start_as("one").await;
+    let _two = house.start_as("two").await;
+    house.grant(&permission_set(), 2 * HOUR, 3 * HOUR).await;
+    house.at(HOUR).await;
+    assert!(house.claims().is_empty());
+}
+
+/// Nobody takes over what a killed replica leaves, and access stays.
+#[tokio::test(start_paused = true)]
+async fn lost_take_over() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let one = house.start_as("one").await;
+    let removed = house.grant(&permission_set(), 0, HOUR).await;
+    let elapsed = house.grant(&role(), 0, HOUR).await;
+    house.at(60).await;
+    let two = house.start_as("two").await;
+    house.at(HOUR - 1).await;
+    assert_eq!(house.claims(), ["one"]);
+    one.kill().await;
+    house.at(HOUR + TAKE_OVER).await;
+    assert_eq!(house.claims(), ["one", "two"]);
+    for id in [removed, elapsed] {
+        assert_eq!(house.over(id).await.unwrap().0, EndReason::Ended(EndedBecause::Elapsed));
+    }
+    assert_eq!(house.calls(AwsOperation::Delete), 1);
+    house.at(HOUR + 10).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(removed).await, Some(ClosedHow::Deleted));
+    assert!(two.aws_calls() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_due_after_the_holder_died_is_taken_over_within_the_patience() {
+    for target in [permission_set(), role()] {
+        let house = House::new().await;
+        let one = house.start_as("one").await;
+        let other = Target::parse(sample::PAYMENTS_DEV, sample::READ_ONLY).unwrap();
+        house.grant(&other, 0, HOUR).await;
+        house.at(30).await;
+        assert_eq!(house.claims(), ["one"]);
+        let _two = house.start_as("two").await;
+        let id = house.grant(&target, 100, HOUR).await;
+        one.kill().await;
+        house.at(100 + TAKE_OVER + 2).await;
+        assert!(house.is_active(id).await, "{target}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_replica_had_begun_is_finished_by_another() {
+    for step in 0..30_u64 {
+        let house = House::new().await;
+        let key = key_of(&permission_set());
+        let one = house.start_as("one").await;
+        let _two = house.start_as("two").await;
+        let id = house.grant(&permission_set(), 10, 600).await;
+        house.at(10).await;
+        tokio::time::sleep(std::time::Duration::from_millis(step * 50)).await;
+        one.kill().await;
+        house.at(60).await;
+        assert!(house.is_active(id).await && house.has(&key), "step {step}");
+        assert!(house.calls(AwsOperation::Create) <= 2, "step {step}");
+        house.at(700).await;
+        assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "step {step}");
+        assert!(!house.has(&key), "step {step}");
+    }
+}
+
+/// A paused process creates an assignment after its removal was confirmed.
+#[tokio::test(start_paused = true)]
+async fn zombie_create() {
+    // Paused anywhere on the way from the start of the window to the call, woken when all is over.
+    for step in 0..12_u64 {
+        let latency = std::time::Duration::from_millis(100);
+        let house = House::with(Behaviour { latency, ..Behaviour::default() }).await;
+        let key = key_of(&permission_set());
+        let one = house.start_as("one").await;
+        let two = house.start_as("two").await;
+        let id = house.grant(&permission_set(), 10, 120).await;
+        two.pause();
+        house.at(10).await;
+        two.resume();
+        tokio::time::sleep(std::time::Duration::from_millis(step * 20)).await;
+        one.pause();
+        house.at(60).await;
+        two.revoke("ada", id).await.unwrap();
+        // The fence of an attempt of which nothing is known takes 20 minutes.
+        house.at(30 * 60).await;
+        assert!(!house.has(&key), "step {step}");
+        assert!(house.closed(id).await.is_some(), "step {step}");
+        let accepted = || {
+            let calls = house.aws.calls();
+            calls.iter().filter(|record| record.call.operation() == AwsOperation::Create && record.error.is_none()).count()
+        };
+        let creates = accepted();
+        let changes = house.aws.changes().len();
+        one.resume();
+        house.at(40 * 60).await;
+        // A call that was on its way is refused by its signature; none begins.
+        assert_eq!(accepted(), creates, "step {step}");
+        assert_eq!(house.aws.changes().len(), changes, "step {step}");
+        assert!(!house.has(&key), "step {step}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_paused_looks_who_has_the_duty_before_doing_anything() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let first = house.grant(&permission_set(), 0, 600).await;
+    house.at(100).await;
+    let two = house.start_as("two").await;
+    one.pause();
+    house.at(700).await;
+    assert_eq!(house.closed(first).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.claims(), ["one", "two"]);
+    // Due at the instant at which it wakes.
+    let second = house.grant(&permission_set(), 800, 2 * HOUR).await;
+    house.at(799).await;
+    let before = one.aws_calls();
+    one.resume();
+    house.at(900).await;
+    assert!(house.is_active(second).await);
+    assert_eq!(one.aws_calls(), before, "it steps back");
+    assert_eq!(house.claims(), ["one", "two"]);
+    assert!(two.aws_calls() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_aws_is_no_reason_to_take_over() {
+    let house = House::new().await;
+    let _one = house.start_as("one").await;
+    let _two = house.start_as("two").await;
+    // An operation that takes long, removals that fail again and again, and an outcome that is never known.
+    house.aws.fail_next(AwsOperation::Create, Fault::Slow(SignedDuration::from_secs(12)));
+    let id = house.grant(&permission_set(), 0, 600).await;
+    house.at(30).await;
+    assert!(house.is_active(id).await);
+    house.at(599).await;
+    for _ in 0..8 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Conflict));
+    }
+    house.at(HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    house.aws.fail_next(AwsOperation::Create, Fault::REQUEST_LOST);
+    let lost = house.grant(&permission_set(), HOUR, HOUR + 3).await;
+    house.at(2 * HOUR).await;
+    assert!(house.closed(lost).await.is_some());
+    assert_eq!(house.claims().len(), 1, "{:?}", house.claims());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_aws_makes_long_is_no_reason_to_take_over() {
+    let behaviour = Behaviour { outstanding_max: Some(2), ..Behaviour::like_aws() };
+    let mut house = House::with(behaviour).await;
+    house.settings.outstanding_max = 2;
+    let accounts = house.many_accounts(40);
+    let _one = house.start_as("one").await;
+    let _two = house.start_as("two").await;
+    house.at(5).await;
+    let mut ids = Vec::new();
+    for account in &accounts {
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 10, 4 * HOUR).await);
+    }
+    house.at(20 * 60).await;
+    for id in &ids {
+        assert!(house.is_active(*id).await);
+    }
+    assert_eq!(house.claims().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hands_change_less_and_less_often_when_it_does_not_help() {
+    let house = House::new().await;
+    let _one = house.start_as("one").await;
+    let _two = house.start_as("two").await;
+    // Nobody can look at what exists, so nobody can begin.
+    for _ in 0..100_000 {
+        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(aws::ErrorKind::Unavailable));
+    }
+    house.grant(&permission_set(), 0, 8 * HOUR).await;
+    house.at(10 * 60).await;
+    let claims = house.claims().len();
+    assert!((2..=10).contains(&claims), "{claims} claims in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_cannot_be_read_is_no_reason_to_take_over() {
+    let house = House::new().await;
+    let _one = house.start_as("one").await;
+    let _two = house.start_as("two").await;
+    let id = house.grant(&permission_set(), 0, 600).await;
+    house.at(60).await;
+    house.garble(id).await;
+    house.at(HOUR).await;
+    assert!(!house.aws.has(&aws_key(&key_of(&permission_set()))));
+    assert_eq!(house.claims().len(), 1, "{:?}", house.claims());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_name_goes_on_at_once_after_a_restart() {
+    let house = House::new().await;
+    let process = house.start_as("serve").await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    process.kill().await;
+    house.at(HOUR + 60).await;
+    let _process = house.start_as("serve").await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(house.calls(AwsOperation::Delete), 1, "whatever is overdue is called for at once");
+    house.at(HOUR + 70).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.claims(), ["serve"]);
+    assert!(house.clock.now() < instant(2 * HOUR));
+}
