@@ -9,7 +9,6 @@ pub mod cached_directory;
 pub mod conformance;
 pub mod directory;
 mod error;
-mod secret;
 pub mod session_policy;
 pub mod simulated;
 pub mod sts;
@@ -25,7 +24,7 @@ pub use directory::{
     PermissionSet, User, UserName,
 };
 pub use error::{AwsError, ErrorKind};
-pub use secret::Secret;
+pub use domain::Secret;
 pub use sts::{
     AssumeRole, CallerIdentity, RoleExternalId, SessionCredentials, SessionName, SessionPolicy,
     SourceIdentity, Sts,

@@ -8,7 +8,8 @@
 mod secret;
 mod sections;
 
-pub use secret::{Secret, SecretRef};
+pub use domain::Secret;
+pub use secret::SecretRef;
 pub use sections::{
     ClientCredentials, Limits, LogConfig, LogFormat, NeighbourConfig, RolesConfig, ServerConfig,
     ServiceIdentity, TelemetryConfig, TlsConfig, WebConfig,

@@ -26,7 +26,7 @@ pub async fn connect(
     clock: SharedClock,
 ) -> Result<Cloud, ConnectError> {
     let credentials = section.access_key_id.clone().zip(secret).map(|(access_key_id, secret)| {
-        StaticCredentials { access_key_id, secret_access_key: aws::Secret::new(secret.expose().to_owned()) }
+        StaticCredentials { access_key_id, secret_access_key: secret.clone() }
     });
     let config = AwsConfig {
         endpoint_url: section.endpoint_url.clone(),

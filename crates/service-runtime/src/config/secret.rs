@@ -1,30 +1,9 @@
-//! Secrets, and where they are.
+//! Where secrets are.
 
+use domain::Secret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// A secret: not in `Debug`, without `Display`, and out only on purpose.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself, for the one who may have it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Where a secret is: `{ file = "/run/secrets/client" }` or `{ env = "CLIENT_SECRET" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
