@@ -42,7 +42,9 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
 
     // The log of Daypass is another one: a NATS server of its own.
     let server = if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None };
-    let more: Vec<String> = server.iter().flat_map(nats_arguments).collect();
+    // One person asks for everything, and nobody decides.
+    let unbounded = ["--pending-max".to_owned(), usize::MAX.to_string()];
+    let more: Vec<String> = server.iter().flat_map(nats_arguments).chain(unbounded).collect();
     let daypass = Daypass::start(Some(&policy(rules)), &more).await?;
     // The first calls read keys, compile the policy and open connections.
     create(&daypass, callers, Duration::from_secs(1), "warm").await?;

@@ -12,16 +12,17 @@ use views::Views;
 use wiring::cloud::Cloud;
 use wiring::{StartError, Work};
 
-/// What a process with all services does. A policy is applied first, if none ever was.
+/// What a process with all services does. A policy is applied first, if none ever was. `pending_max` bounds the pending
+/// requests of a person.
 pub(crate) async fn work(
     views: &Views,
     cloud: &Cloud,
     folder: &Path,
-    activation: activation::Settings,
+    (pending_max, activation): (usize, activation::Settings),
     seed: Option<(&str, Actor)>,
     shutdown: &CancellationToken,
 ) -> Result<Work, StartError> {
-    let request = RequestService::new(views.clone());
+    let request = RequestService::new(views.clone()).with_pending_max(pending_max);
     let approval = ApprovalService::new(views.clone());
     let ports = Ports::new(cloud.assignments.clone(), cloud.sts.clone());
     let activation = ActivationService::new(views.clone(), ports, activation);

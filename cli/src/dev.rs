@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Where that server can be asked about its settings: `http://127.0.0.1:8222`.
     #[arg(long, value_name = "URL", requires = "nats")]
     nats_monitoring: Option<String>,
+    /// How many requests one person may have pending.
+    #[arg(long, default_value_t = request::PENDING_PER_PERSON_MAX)]
+    pending_max: usize,
     /// How much to log: `info`, `debug`, `info,activation=debug`.
     #[arg(long, default_value = "warn")]
     log: String,
@@ -99,7 +102,7 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let process = Process::new(parts).await?;
     let seed = Some((policy.as_str(), wiring::this_program("dev")?));
     let settings = activation::Settings::default();
-    let work = all::work(&process.views, &cloud, &folder, settings, seed, &shutdown).await?;
+    let work = all::work(&process.views, &cloud, &folder, (arguments.pending_max, settings), seed, &shutdown).await?;
     let simulated = arguments.aws_endpoint.is_none();
     let server = server(arguments.listen);
     process.run(server, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await

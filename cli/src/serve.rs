@@ -48,8 +48,11 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
         .map(|text| Ok::<_, StartError>((text, wiring::this_program("serve")?)))
         .transpose()?;
     let external_id = built.settings.role_external_id()?;
-    let activation = activation::Settings { external_id, ..activation::Settings::default() };
+    let issues_per_request_max = built.settings.activation.issues_per_request_max;
+    let activation =
+        activation::Settings { external_id, issues_per_request_max, ..activation::Settings::default() };
+    let pending_max = built.settings.requests.pending_per_person_max;
     let folder = built.settings.data.folder.clone();
-    let work = all::work(&built.process.views, &cloud, &folder, activation, seed, &built.shutdown).await?;
+    let work = all::work(&built.process.views, &cloud, &folder, (pending_max, activation), seed, &built.shutdown).await?;
     built.run(work).await
 }

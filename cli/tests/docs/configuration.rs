@@ -36,6 +36,7 @@ const TABLES: [(&str, &str); 22] = [
     ("clock", ""),
     ("telemetry", ""),
     ("policy", ""),
+    ("requests", ""),
     ("raisers", ""),
     ("activation", ""),
     ("neighbours", ""),

@@ -184,6 +184,18 @@ impl Requests {
         })
     }
 
+    /// How many requests of this person are pending, counted up to `limit`.
+    pub fn pending_of(&self, person: &Person, limit: usize) -> Result<usize, StoryError> {
+        self.ask(|connection| {
+            let counted: i64 = connection
+                .prepare_cached(
+                    "SELECT count(*) FROM (SELECT 1 FROM request WHERE status = 1 AND requester = ?1 LIMIT ?2)",
+                )?
+                .query_row(params![person.id().as_str(), i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+            Ok(usize::try_from(counted).unwrap_or(usize::MAX))
+        })
+    }
+
     /// Every request that is approved or closing: what AWS must agree with. Also those whose history cannot be read to its end,
     /// as far as it can: nothing may be granted on them, but what was given must go at the last known end. Sorted by id.
     pub fn unfinished(&self) -> Result<Vec<Story>, StoryError> {

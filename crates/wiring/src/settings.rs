@@ -36,6 +36,8 @@ pub struct Settings {
     pub clock: ClockSection,
     /// `[policy]`
     pub policy: PolicySection,
+    /// `[requests]`
+    pub requests: RequestsSection,
     /// `[raisers]`
     pub raisers: RaisersSection,
     /// `[activation]`
@@ -147,6 +149,30 @@ pub struct PolicySection {
 
 impl Section for PolicySection {}
 
+/// `[requests]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestsSection {
+    /// How many requests one person may have pending.
+    pub pending_per_person_max: usize,
+}
+
+impl Default for RequestsSection {
+    fn default() -> Self {
+        Self { pending_per_person_max: 100 }
+    }
+}
+
+impl Section for RequestsSection {
+    fn problems(&self) -> Vec<Problem> {
+        above_zero("pending_per_person_max", self.pending_per_person_max)
+    }
+}
+
+fn above_zero(field: &str, number: usize) -> Vec<Problem> {
+    if number == 0 { vec![Problem::new(field, "must be above zero")] } else { Vec::new() }
+}
+
 /// `[raisers]`: programs that may raise a request for someone else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -158,14 +184,26 @@ pub struct RaisersSection {
 impl Section for RaisersSection {}
 
 /// `[activation]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActivationSection {
     /// The external id that target roles ask for in their trust policy.
     pub external_id: Option<String>,
+    /// How many times credentials are issued for one request.
+    pub issues_per_request_max: usize,
 }
 
-impl Section for ActivationSection {}
+impl Default for ActivationSection {
+    fn default() -> Self {
+        Self { external_id: None, issues_per_request_max: 500 }
+    }
+}
+
+impl Section for ActivationSection {
+    fn problems(&self) -> Vec<Problem> {
+        above_zero("issues_per_request_max", self.issues_per_request_max)
+    }
+}
 
 /// `[neighbours]`: other services of Daypass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -205,6 +243,7 @@ impl Settings {
         let aws: Option<AwsSection> = loader.optional("aws");
         let clock = loader.or_default("clock");
         let policy = loader.or_default("policy");
+        let requests = loader.or_default("requests");
         let raisers = loader.or_default("raisers");
         let activation = loader.or_default("activation");
         let neighbours = loader.or_default("neighbours");
@@ -230,6 +269,7 @@ impl Settings {
             aws_secret,
             clock,
             policy,
+            requests,
             raisers,
             activation,
             neighbours,

@@ -9,7 +9,9 @@ async fn main() -> ExitCode {
     Box::pin(wiring::program("activation", async |built| {
         let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
         let external_id = built.settings.role_external_id()?;
-        let settings = activation::Settings { external_id, ..activation::Settings::default() };
+        let issues_per_request_max = built.settings.activation.issues_per_request_max;
+        let defaults = activation::Settings::default();
+        let settings = activation::Settings { external_id, issues_per_request_max, ..defaults };
         let views = built.process.views.clone();
         let service = ActivationService::new(views, Ports::new(cloud.assignments, cloud.sts), settings);
         let mut work = Work::default();

@@ -14,6 +14,17 @@ pub(crate) fn issued_already() -> Status {
     )
 }
 
+/// Enough has been issued for one request.
+pub(crate) fn too_many_issues(max: usize) -> Status {
+    refusal::with_reason(
+        Code::ResourceExhausted,
+        "TOO_MANY_ISSUES",
+        format!(
+            "credentials were issued {max} times for this request: use those that are good still, or ask for access anew"
+        ),
+    )
+}
+
 /// STS did not give credentials. Nothing was issued that anybody knows of.
 pub(crate) fn sts(error: &AwsError) -> Status {
     tracing::warn!(%error, "STS gave no credentials");

@@ -40,13 +40,24 @@ use views::Views;
 pub struct RequestService {
     views: Views,
     commander: Commander,
+    pending_max: usize,
 }
+
+/// How many requests one person may have pending, unless a deployment says otherwise: far more than anybody waits for, and few
+/// enough that one runaway program does not bury what others ask for.
+pub const PENDING_PER_PERSON_MAX: usize = 100;
 
 impl RequestService {
     /// A service over what is seen. Does nothing until it is called.
     pub fn new(views: Views) -> Self {
         let commander = Commander::new(Arc::clone(&views.log), Service::Request, Arc::clone(&views.clock));
-        Self { views, commander }
+        Self { views, commander, pending_max: PENDING_PER_PERSON_MAX }
+    }
+
+    /// The same, with another bound on how many requests one person may have pending; `usize::MAX`: none, and none are counted.
+    #[must_use]
+    pub fn with_pending_max(self, pending_max: usize) -> Self {
+        Self { pending_max, ..self }
     }
 
     /// The gRPC services of this crate, alone.

@@ -7,7 +7,8 @@ use wiring::Work;
 #[tokio::main]
 async fn main() -> ExitCode {
     Box::pin(wiring::program("request", async |built| {
-        let service = RequestService::new(built.process.views.clone());
+        let service = RequestService::new(built.process.views.clone())
+            .with_pending_max(built.settings.requests.pending_per_person_max);
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.request.v1");

@@ -81,6 +81,7 @@ impl RequestService {
         self.views.certain_of_time()?;
         let settings = in_force.compiled.settings();
         let requester = self.requester(who, ask.on_behalf_of.as_ref(), settings)?;
+        self.has_room(&requester)?;
         let place = Place::of(&self.views.directory, &ask.target, now, settings.directory_age_max)?;
         let found = matching(in_force, &requester, ask, &place)?;
         let raiser = who.acting.everyone();
@@ -106,6 +107,19 @@ impl RequestService {
             at: now,
         })?;
         Ok(Fact::Request(fact))
+    }
+
+    /// Whether the requester may have one more request pending. As the read model knows: several at once may pass together, since
+    /// this bounds a flood and is no rule of access.
+    fn has_room(&self, requester: &Requester) -> Result<(), Refused> {
+        if self.pending_max == usize::MAX {
+            return Ok(());
+        }
+        let mut pending = 0;
+        for person in &requester.identities.people {
+            pending += self.views.requests.pending_of(person, self.pending_max)?;
+        }
+        if pending < self.pending_max { Ok(()) } else { Err(Refused::TooManyPending { max: self.pending_max }) }
     }
 
     /// The request that is to be extended, with everything that the log holds of it now. One that is not there is answered like

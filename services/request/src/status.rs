@@ -36,6 +36,8 @@ pub(crate) enum Refused {
     ProviderNotServed,
     #[error("all requests are for administrators and auditors")]
     NotForAllRequests,
+    #[error("{max} requests are pending already; withdraw some, or wait until they are decided")]
+    TooManyPending { max: usize },
     #[error("the key store is not available; nothing was done")]
     KeyStore,
 }
@@ -62,6 +64,7 @@ impl Refusal for Refused {
             Self::NoDirectoryUser => (Code::FailedPrecondition, "NO_DIRECTORY_USER"),
             Self::ProviderNotServed => (Code::FailedPrecondition, "PROVIDER_NOT_SERVED"),
             Self::NotForAllRequests => (Code::PermissionDenied, "NOT_FOR_ALL_REQUESTS"),
+            Self::TooManyPending { .. } => (Code::ResourceExhausted, "TOO_MANY_PENDING"),
             Self::KeyStore => (Code::Unavailable, "KEY_STORE_UNAVAILABLE"),
         }
     }

@@ -51,6 +51,7 @@ CREATE INDEX IF NOT EXISTS request_account ON request (account, position DESC);
 CREATE INDEX IF NOT EXISTS request_batch ON request (batch) WHERE batch IS NOT NULL;
 CREATE INDEX IF NOT EXISTS request_pending ON request (decide_until, id) WHERE status = 1;
 CREATE INDEX IF NOT EXISTS request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
+CREATE INDEX IF NOT EXISTS request_pending_of ON request (requester) WHERE status = 1;
 CREATE INDEX IF NOT EXISTS request_unfinished ON request (id) WHERE unfinished = 1;
 CREATE INDEX IF NOT EXISTS request_changed ON request (last_position);
 ";

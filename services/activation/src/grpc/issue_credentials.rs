@@ -86,6 +86,9 @@ impl Core {
             return Err(if same { status::issued_already() } else { refusal::command(reused) });
         }
         access::may_issue(&request, self.now()).map_err(|rejection| refusal::status(&rejection))?;
+        if request.issues.len() >= self.settings.issues_per_request_max {
+            return Err(status::too_many_issues(self.settings.issues_per_request_max));
+        }
         Ok(request)
     }
 

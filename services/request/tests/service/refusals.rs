@@ -1,7 +1,7 @@
 //! Every no to an ask, and what is never said in one.
 
 use crate::world::*;
-use api::request::v1::{ExplainRequestRequest, IngestSignalRequest};
+use api::request::v1::{ExplainRequestRequest, IngestSignalRequest, WithdrawRequestRequest};
 use api::types::v1::Ask;
 use aws::simulated::sample::{APPROVERS, MANAGEMENT, WEB_DEV};
 use domain::{AccountId, Plan, Provider, SignedDuration};
@@ -275,4 +275,21 @@ async fn nobody_is_refused_by_the_service_itself() {
         api::request::v1::CreateRequestRequest { idempotency_key: "k".into(), ask: Some(ask(WEB_DEV)) };
     let answer = RequestServiceClient::new(bare).create_request(by("ada", message)).await;
     assert_eq!(no(answer).0, Code::Unauthenticated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_has_more_requests_pending_than_one_person_may() {
+    let world = World::ordinary().await;
+    let exhausted = || is(Code::ResourceExhausted, "TOO_MANY_PENDING");
+    let mut last = String::new();
+    for number in 0..PENDING_MAX {
+        last = world.created("ada", &number.to_string(), ask(WEB_DEV)).await.request_id;
+    }
+    assert_eq!(no(world.create("ada", "more", ask(WEB_DEV)).await), exhausted());
+    let repeated = world.create("ada", "0", ask(WEB_DEV)).await.unwrap();
+    assert!(repeated.request.is_some(), "what was raised before is told as ever");
+    let message = WithdrawRequestRequest { idempotency_key: "w".to_owned(), request_id: last };
+    world.requests().withdraw_request(by("ada", message)).await.unwrap();
+    world.see().await;
+    world.create("ada", "more", ask(WEB_DEV)).await.unwrap();
 }

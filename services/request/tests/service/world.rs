@@ -107,6 +107,9 @@ impl Authenticate for Names {
     }
 }
 
+/// How many requests one person may have pending here.
+pub(crate) const PENDING_MAX: usize = 300;
+
 pub(crate) struct World {
     pub(crate) views: Views,
     pub(crate) log: MemoryLog,
@@ -157,7 +160,7 @@ impl World {
             clock: Arc::new(WatchedClock::new(clock.clone(), SKEW_MAX)),
             entropy,
         };
-        let service = RequestService::new(views.clone());
+        let service = RequestService::new(views.clone()).with_pending_max(PENDING_MAX);
         let expires_at = Timestamp::from_second(NOW + 3_600).unwrap();
         let roles = Roles {
             administrators: [of_store(sample::ADMINS)].into(),
