@@ -6,6 +6,7 @@ use audit::AuditService;
 use domain::Actor;
 use request::RequestService;
 use std::path::Path;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use views::Views;
@@ -22,9 +23,16 @@ pub(crate) async fn work(
     seed: Option<(&str, Actor)>,
     shutdown: &CancellationToken,
 ) -> Result<Work, StartError> {
-    let request = RequestService::new(views.clone()).with_pending_max(pending_max);
+    let request = RequestService::new(views.clone())
+        .with_account_access(cloud.account_access.is_some())
+        .with_pending_max(pending_max);
     let approval = ApprovalService::new(views.clone());
-    let ports = Ports::new(cloud.assignments.clone(), cloud.sts.clone());
+    let ports =
+        Ports::new(cloud.assignments.clone(), cloud.sts.clone()).with_federation(cloud.federation.clone());
+    let ports = match &cloud.account_access {
+        Some(account_access) => ports.with_account_access(Arc::clone(account_access)),
+        None => ports,
+    };
     let activation = ActivationService::new(views.clone(), ports, activation);
     let (audit, follower) = AuditService::open(views.clone(), Some(folder))?;
     if let Some((policy, author)) = seed {

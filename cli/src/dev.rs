@@ -3,7 +3,7 @@
 mod sign_in;
 
 use crate::all;
-use aws::simulated::{Behaviour, SimulatedAws};
+use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws};
 use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
 use journal::key_store::SqliteKeyStore;
@@ -90,6 +90,7 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
         folder: folder.clone(),
         keys: Arc::new(SqliteKeyStore::open(&folder.join("keys.db"), entropy.clone())?),
         directory: Arc::clone(&cloud.directory),
+        partition: Some(cloud.partition),
         aws: Some(Arc::clone(&cloud.sts)),
         pace: RefreshPace { interval: std::time::Duration::from_secs(30), ..RefreshPace::default() },
         authenticator: Arc::new(authenticator),
@@ -101,7 +102,8 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let shutdown = shutdown::on_signal();
     let process = Process::new(parts).await?;
     let seed = Some((policy.as_str(), wiring::this_program("dev")?));
-    let settings = activation::Settings::default();
+    let alone = arguments.nats.is_none().then(|| "dev".to_owned());
+    let settings = activation::Settings { replica: alone, ..activation::Settings::default() };
     let work = all::work(&process.views, &cloud, &folder, (arguments.pending_max, settings), seed, &shutdown).await?;
     let simulated = arguments.aws_endpoint.is_none();
     let server = server(arguments.listen);
@@ -126,7 +128,15 @@ async fn open_cloud(
             Behaviour::default(),
             sign_in::ISSUER,
         ));
-        return Ok((Cloud { sts: aws.clone(), assignments: aws.clone(), directory: aws }, None));
+        let cloud = Cloud {
+            sts: aws.clone(),
+            federation: aws.clone(),
+            assignments: aws.clone(),
+            account_access: Some(Arc::new(SimulatedAccountAccess::new(aws.clone()))),
+            directory: aws,
+            partition: domain::Partition::Aws,
+        };
+        return Ok((cloud, None));
     };
     let emulator = std::env::var_os("AWS_ACCESS_KEY_ID").is_none();
     let section = AwsSection {
@@ -134,6 +144,9 @@ async fn open_cloud(
         endpoint_url: Some(endpoint.clone()),
         instance_arn: arguments.aws_instance_arn.clone(),
         identity_store_id: arguments.aws_identity_store_id.clone(),
+        account_access: false,
+        account_access_application_arn: None,
+        federation_url: None,
         access_key_id: emulator.then(|| "daypass-dev".to_owned()),
         secret_access_key: None,
         directory_refresh_seconds: 30,

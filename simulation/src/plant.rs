@@ -2,10 +2,10 @@
 
 use crate::people;
 use aws::{
-    AssignmentKey, Assignments, Attempt, AwsError, Deletion, OperationId, OperationStatus,
+    AssignmentKey, Assignments, Attempt, AwsError, Deletion, Limits, OperationId, OperationStatus,
     simulated::SimulatedAws,
 };
-use domain::{AccountId, Endorsement, EventId, PermissionSetArn, PrincipalId, SignedDuration, Timestamp};
+use domain::{AccountId, Endorsement, Entitlement, EventId, PrincipalId, SignedDuration, Timestamp};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::event::{ApprovalBasis, Approved, Rejected, RejectedBecause};
 use lifecycle::{Request, RequestEvent};
@@ -123,6 +123,10 @@ impl PlantedAssignments {
 
 #[async_trait::async_trait]
 impl Assignments for PlantedAssignments {
+    fn limits(&self) -> Limits {
+        self.aws.limits()
+    }
+
     async fn create(&self, key: &AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
         self.aws.create(key, attempt).await
     }
@@ -142,15 +146,15 @@ impl Assignments for PlantedAssignments {
     async fn holders(
         &self,
         account: &AccountId,
-        permission_set: &PermissionSetArn,
+        entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         if self.planted.strikes(Plant::CreateWithoutAttempt) {
-            let key = AssignmentKey::new(people::principal("eve"), account.clone(), permission_set.clone());
+            let key = AssignmentKey::new(people::principal("eve"), account.clone(), entitlement.clone());
             self.aws.create(&key, self.now()).await?;
         }
         if self.planted.strikes(Plant::DeleteStanding) {
             self.aws.delete(&self.standing, self.now()).await?;
         }
-        self.aws.holders(account, permission_set).await
+        self.aws.holders(account, entitlement).await
     }
 }

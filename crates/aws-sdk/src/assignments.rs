@@ -2,12 +2,15 @@
 
 use crate::error::{Effect, incomplete, sorted};
 use crate::pages;
-use aws::{AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, OperationId, OperationStatus};
+use aws::{
+    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId, OperationStatus,
+    permission_set_of,
+};
 use aws_sdk_ssoadmin::config::Builder as ConfigBuilder;
 use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType};
 use aws_smithy_async::time::StaticTimeSource;
 use domain::ports::SharedClock;
-use domain::{AccountId, PermissionSetArn, PrincipalId};
+use domain::{AccountId, Entitlement, PrincipalId};
 use std::collections::BTreeSet;
 
 /// The account assignments of one Identity Center instance.
@@ -53,6 +56,10 @@ fn status_of(status: Option<AccountAssignmentOperationStatus>) -> Result<Operati
 
 #[async_trait::async_trait]
 impl Assignments for SdkAssignments {
+    fn limits(&self) -> Limits {
+        Limits::IDENTITY_CENTER
+    }
+
     async fn create(&self, key: &AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
         let call = self
             .changing
@@ -60,7 +67,7 @@ impl Assignments for SdkAssignments {
             .instance_arn(&self.instance_arn)
             .target_type(TargetType::AwsAccount)
             .target_id(key.account().as_str())
-            .permission_set_arn(key.permission_set().as_str())
+            .permission_set_arn(permission_set_of(key.entitlement())?.as_str())
             .principal_type(PrincipalType::User)
             .principal_id(key.principal().as_str())
             .customize()
@@ -89,7 +96,7 @@ impl Assignments for SdkAssignments {
             .instance_arn(&self.instance_arn)
             .target_type(TargetType::AwsAccount)
             .target_id(key.account().as_str())
-            .permission_set_arn(key.permission_set().as_str())
+            .permission_set_arn(permission_set_of(key.entitlement())?.as_str())
             .principal_type(PrincipalType::User)
             .principal_id(key.principal().as_str())
             .customize()
@@ -117,8 +124,9 @@ impl Assignments for SdkAssignments {
     async fn holders(
         &self,
         account: &AccountId,
-        permission_set: &PermissionSetArn,
+        entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
+        let permission_set = permission_set_of(entitlement)?;
         let assignments = pages::all(async |token| {
             let answer = self
                 .reading

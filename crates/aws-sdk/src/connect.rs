@@ -2,8 +2,9 @@
 
 use crate::date::DateReader;
 use crate::error::{Effect, incomplete, sorted};
-use crate::{SdkAssignments, SdkDirectory, SdkSts, pages};
-use aws::{AwsError, Secret};
+use crate::account_access::applications_of;
+use crate::{Application, SdkAccountAccess, SdkAssignments, SdkDirectory, SdkFederation, SdkSts, pages};
+use aws::{AwsError, FederationEndpoint, Secret};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -36,6 +37,10 @@ pub struct AwsConfig {
     pub instance_arn: Option<String>,
     /// Its identity store; found with the instance.
     pub identity_store_id: Option<String>,
+    /// The application of Account Access Manager that roles are given through; `None`: none are.
+    pub account_access: Option<Application>,
+    /// Another AWS Sign-In than the region's: an emulator. `endpoint_url` is none of it.
+    pub federation_url: Option<Url>,
     /// How long one try of a call may take; afterwards the outcome of a change is unknown.
     pub call_timeout: Duration,
     /// How fast the directory is read. AWS allows 20 calls/s, to all callers together.
@@ -51,6 +56,8 @@ impl AwsConfig {
             credentials: None,
             instance_arn: None,
             identity_store_id: None,
+            account_access: None,
+            federation_url: None,
             call_timeout: CALL_TIMEOUT,
             directory_calls_per_second: 12,
         }
@@ -71,8 +78,12 @@ pub struct StaticCredentials {
 pub struct Adapters {
     /// Credentials for roles.
     pub sts: Arc<SdkSts>,
+    /// The console.
+    pub federation: Arc<SdkFederation>,
     /// Account assignments.
     pub assignments: Arc<SdkAssignments>,
+    /// Roles given to users, where it is wanted.
+    pub account_access: Option<Arc<SdkAccountAccess>>,
     /// The organisation.
     pub directory: Arc<SdkDirectory>,
     /// Which AWS this is.
@@ -96,6 +107,18 @@ pub enum ConnectError {
     /// There are several.
     #[error("there are several Identity Center instances; configure one of {}", arns.join(", "))]
     SeveralInstances {
+        /// All of them.
+        arns: Vec<String>,
+    },
+    /// Account Access Manager has no active application for the instance.
+    #[error("Account Access Manager has no active application for {instance}")]
+    NoApplication {
+        /// The instance.
+        instance: String,
+    },
+    /// It has several.
+    #[error("Account Access Manager has several applications; configure one of {}", arns.join(", "))]
+    SeveralApplications {
         /// All of them.
         arns: Vec<String>,
     },
@@ -139,6 +162,7 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
         .timeout_config(timeouts(config.call_timeout, 1))
         .build();
     let dates = DateReader(Arc::clone(&clock));
+    let federation = SdkFederation::new(federation_endpoint(&config, partition)?, config.call_timeout)?;
     let sso_reading = client!(aws_sdk_ssoadmin, &reading, dates);
     let (instance_arn, identity_store_id) = match (config.instance_arn, config.identity_store_id) {
         (Some(arn), Some(store)) => (arn, store),
@@ -150,6 +174,19 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
     if !instance_arn.starts_with(&format!("arn:{partition}:sso:")) {
         return Err(ConnectError::AnotherPartition { arn: instance_arn, region: config.region });
     }
+    let account_access = match config.account_access {
+        None => None,
+        Some(wanted) => {
+            let client = client!(aws_sdk_accountaccess, &reading, dates);
+            let application_arn = find_application(&client, wanted, &instance_arn).await?;
+            Some(Arc::new(SdkAccountAccess {
+                reading: client,
+                changing: client!(aws_sdk_accountaccess, &changing, dates),
+                application_arn,
+                clock: Arc::clone(&clock),
+            }))
+        }
+    };
     let assignments = SdkAssignments {
         reading: sso_reading.clone(),
         changing: client!(aws_sdk_ssoadmin, &changing, dates),
@@ -165,11 +202,20 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
         pace: pages::Pace::new(config.directory_calls_per_second),
     };
     Ok(Adapters {
+        federation: Arc::new(federation),
         sts: Arc::new(SdkSts { client: client!(aws_sdk_sts, &changing, dates) }),
         assignments: Arc::new(assignments),
+        account_access,
         directory: Arc::new(directory),
         partition,
         instance_arn,
+    })
+}
+
+fn federation_endpoint(config: &AwsConfig, partition: Partition) -> Result<FederationEndpoint, AwsError> {
+    Ok(match &config.federation_url {
+        Some(url) => FederationEndpoint::at(url.clone(), partition),
+        None => FederationEndpoint::of_region(&config.region, partition)?,
     })
 }
 
@@ -201,6 +247,25 @@ async fn sdk_config(config: &AwsConfig) -> SdkConfig {
         ));
     }
     loader.load().await
+}
+
+async fn find_application(
+    client: &aws_sdk_accountaccess::Client,
+    wanted: Application,
+    instance: &str,
+) -> Result<String, ConnectError> {
+    if let Application::Arn(arn) = wanted {
+        return Ok(arn);
+    }
+    let mut found = applications_of(client, instance).await?;
+    match found.pop() {
+        None => Err(ConnectError::NoApplication { instance: instance.to_owned() }),
+        Some(arn) if found.is_empty() => Ok(arn),
+        Some(arn) => {
+            found.push(arn);
+            Err(ConnectError::SeveralApplications { arns: found })
+        }
+    }
 }
 
 async fn find_instance(

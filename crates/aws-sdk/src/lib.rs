@@ -1,4 +1,4 @@
-//! The ports of `aws`, on the AWS SDK: [`connect()`] makes all three adapters.
+//! The ports of `aws`, on the AWS SDK: [`connect()`] makes the adapters.
 //!
 //! What every adapter keeps to:
 //! - A call that changes something is tried once: the caller observes before it retries, the SDK would not.
@@ -10,17 +10,21 @@
 //!
 //! Left out: decisions, retries, budgets across replicas. They are `services/activation`'s.
 
+mod account_access;
 mod assignments;
 mod connect;
 mod date;
 mod directory;
 mod error;
+mod federation;
 mod pages;
 mod sts;
 
+pub use account_access::{Application, SdkAccountAccess};
 pub use assignments::SdkAssignments;
 pub use connect::{
     Adapters, AwsConfig, CALL_TIMEOUT, ConnectError, StaticCredentials, connect, partition_of,
 };
 pub use directory::SdkDirectory;
+pub use federation::SdkFederation;
 pub use sts::SdkSts;

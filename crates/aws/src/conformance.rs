@@ -1,5 +1,7 @@
 //! The suite that every implementation of the ports must pass: [`run`] with a [`Fixture`] of it.
 //!
+//! Assignments have more than one implementation in one AWS: [`run_assignments`] is their part of the suite alone.
+//!
 //! A case needs nothing but what it makes itself, so that the suite can run against an AWS that holds other things. What an
 //! implementation cannot do is said by its [`Capabilities`], never skipped silently: [`run`] answers with the cases that ran.
 
@@ -8,10 +10,10 @@ mod directory;
 mod sts;
 
 use crate::{
-    Assignments, Attempt, AwsError, Directory, DirectorySource, ErrorKind, GroupId, OperationId,
-    OperationStatus, Sts,
+    AssignmentKey, Assignments, Attempt, AwsError, Directory, DirectorySource, ErrorKind, GroupId,
+    OperationId, OperationStatus, Sts,
 };
-use domain::{AccountId, Invalid, OuId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
+use domain::{AccountId, Entitlement, Invalid, OuId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// What an implementation does beyond answering.
@@ -20,7 +22,7 @@ use std::collections::BTreeMap;
 pub struct Capabilities {
     /// Operations are seen in progress before they are done.
     pub asynchronous_statuses: bool,
-    /// Accounts, users and permission sets that do not exist cannot be assigned.
+    /// Accounts, users, permission sets and roles that do not exist cannot be assigned.
     pub rejects_unknown_targets: bool,
     /// A role that does not exist cannot be assumed, nor one for longer than it allows.
     pub knows_roles: bool,
@@ -80,6 +82,64 @@ pub trait Fixture: Send + Sync {
     async fn add_member(&self, group: &GroupId, user: &PrincipalId) -> Result<(), AwsError>;
 }
 
+/// An implementation of [`Assignments`] under test.
+#[async_trait::async_trait]
+pub trait AssignmentsFixture: Send + Sync {
+    /// What it does; only what concerns assignments is looked at.
+    fn capabilities(&self) -> Capabilities;
+    /// The port under test.
+    fn assignments(&self) -> &dyn Assignments;
+    /// The time as the implementation sees it.
+    fn now(&self) -> Timestamp;
+    /// Lets time pass.
+    async fn wait(&self, duration: SignedDuration);
+    /// A key whose parts exist, and were made for `case`.
+    async fn new_key(&self, case: &str) -> Result<AssignmentKey, AwsError>;
+    /// An entitlement like that of `key`, which does not exist.
+    fn unknown_entitlement(&self, key: &AssignmentKey) -> Result<Entitlement, AwsError>;
+    /// An entitlement in the account of `key` that the port does not assign.
+    fn foreign_entitlement(&self, key: &AssignmentKey) -> Result<Entitlement, AwsError>;
+}
+
+/// The assignments of a whole AWS: permission sets.
+struct OfWhole<'a>(&'a dyn Fixture);
+
+#[async_trait::async_trait]
+impl AssignmentsFixture for OfWhole<'_> {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn assignments(&self) -> &dyn Assignments {
+        self.0.assignments()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    async fn wait(&self, duration: SignedDuration) {
+        self.0.wait(duration).await;
+    }
+
+    async fn new_key(&self, case: &str) -> Result<AssignmentKey, AwsError> {
+        let unit = self.0.create_unit(None, case).await?;
+        let account = self.0.create_account(&unit, case, &BTreeMap::new()).await?;
+        let set = self.0.create_permission_set(case, SignedDuration::from_hours(1)).await?;
+        let user = self.0.create_user(case, None).await?;
+        Ok(AssignmentKey::new(user, account, set))
+    }
+
+    fn unknown_entitlement(&self, key: &AssignmentKey) -> Result<Entitlement, AwsError> {
+        let (instance, _) = key.entitlement().arn().rsplit_once('/').unwrap_or_default();
+        Ok(PermissionSetArn::new(format!("{instance}/ps-00000000deadbeef"))?.into())
+    }
+
+    fn foreign_entitlement(&self, key: &AssignmentKey) -> Result<Entitlement, AwsError> {
+        Ok(RoleArn::new(format!("arn:aws:iam::{}:role/Anything", key.account()))?.into())
+    }
+}
+
 /// A case that the implementation does not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{case}: {why}")]
@@ -114,47 +174,78 @@ impl From<crate::LookupError> for Why {
 
 type Outcome = Result<(), Why>;
 
+/// Runs one case of the suite, if the implementation is able.
+macro_rules! case {
+    ($ran:ident, $fixture:ident, $module:ident :: $case:ident $(if $able:expr)?) => {
+        if true $(&& $able)? {
+            match $module::$case($fixture).await {
+                Ok(()) => $ran.passed.push(stringify!($case)),
+                Err(Why(why)) => $ran.failed.push(Nonconformance { case: stringify!($case), why }),
+            }
+        }
+    };
+}
+
+/// The cases that ran.
+#[derive(Default)]
+struct Ran {
+    passed: Vec<&'static str>,
+    failed: Vec<Nonconformance>,
+}
+
+impl Ran {
+    fn verdict(self) -> Result<Vec<&'static str>, Vec<Nonconformance>> {
+        if self.failed.is_empty() { Ok(self.passed) } else { Err(self.failed) }
+    }
+}
+
 /// Runs every case that the fixture's capabilities allow, in order. Answers with the names of the cases that ran, or with every
 /// case that did not pass.
 pub async fn run(fixture: &dyn Fixture) -> Result<Vec<&'static str>, Vec<Nonconformance>> {
     let able = fixture.capabilities();
-    let mut passed = Vec::new();
-    let mut failed = Vec::new();
-    macro_rules! case {
-        ($module:ident :: $case:ident $(if $able:expr)?) => {
-            if true $(&& $able)? {
-                match $module::$case(fixture).await {
-                    Ok(()) => passed.push(stringify!($case)),
-                    Err(Why(why)) => failed.push(Nonconformance { case: stringify!($case), why }),
-                }
-            }
-        };
-    }
-    case!(sts::the_caller_is_told);
-    case!(sts::credentials_expire_as_asked);
-    case!(sts::a_session_longer_than_the_role_allows_is_refused if able.knows_roles);
-    case!(sts::an_unknown_role_is_denied if able.knows_roles);
+    let mut ran = Ran::default();
+    case!(ran, fixture, sts::the_caller_is_told);
+    case!(ran, fixture, sts::credentials_expire_as_asked);
+    case!(ran, fixture, sts::a_session_can_be_cut_down);
+    case!(ran, fixture, sts::a_session_longer_than_the_role_allows_is_refused if able.knows_roles);
+    case!(ran, fixture, sts::an_unknown_role_is_denied if able.knows_roles);
 
-    case!(assignments::an_assignment_comes_and_goes);
-    case!(assignments::operations_are_seen_in_progress if able.asynchronous_statuses);
-    case!(assignments::a_second_create_is_no_error_and_no_second_assignment if able.idempotent_create);
-    case!(assignments::deleting_what_is_not_there_is_already_gone);
-    case!(assignments::finding_is_exact);
-    case!(assignments::an_attempt_past_its_deadline_does_nothing);
-    case!(assignments::an_unknown_permission_set_is_refused if able.rejects_unknown_targets);
-    case!(assignments::an_unknown_account_or_user_fails_and_leaves_nothing if able.rejects_unknown_targets);
-    case!(assignments::an_unknown_operation_has_no_status if able.rejects_unknown_operations);
+    ran_assignments(&OfWhole(fixture), &mut ran).await;
 
-    case!(directory::nested_units_are_all_on_the_path);
-    case!(directory::a_moved_account_is_found_where_it_is);
-    case!(directory::account_tags_are_read);
-    case!(directory::permission_sets_are_read_with_their_session_duration);
-    case!(directory::user_names_have_one_letter_case);
-    case!(directory::external_ids_are_exact if able.external_ids);
-    case!(directory::members_of_groups_are_read);
-    case!(directory::a_deleted_group_harms_nobody);
-    case!(directory::a_long_list_is_read_to_its_end);
-    if failed.is_empty() { Ok(passed) } else { Err(failed) }
+    case!(ran, fixture, directory::nested_units_are_all_on_the_path);
+    case!(ran, fixture, directory::a_moved_account_is_found_where_it_is);
+    case!(ran, fixture, directory::account_tags_are_read);
+    case!(ran, fixture, directory::permission_sets_are_read_with_their_session_duration);
+    case!(ran, fixture, directory::user_names_have_one_letter_case);
+    case!(ran, fixture, directory::external_ids_are_exact if able.external_ids);
+    case!(ran, fixture, directory::members_of_groups_are_read);
+    case!(ran, fixture, directory::a_deleted_group_harms_nobody);
+    case!(ran, fixture, directory::a_long_list_is_read_to_its_end);
+    ran.verdict()
+}
+
+/// Runs every case about assignments that the fixture's capabilities allow; answers as [`run`] does.
+pub async fn run_assignments(
+    fixture: &dyn AssignmentsFixture,
+) -> Result<Vec<&'static str>, Vec<Nonconformance>> {
+    let mut ran = Ran::default();
+    ran_assignments(fixture, &mut ran).await;
+    ran.verdict()
+}
+
+async fn ran_assignments(fixture: &dyn AssignmentsFixture, ran: &mut Ran) {
+    let able = fixture.capabilities();
+    case!(ran, fixture, assignments::an_assignment_comes_and_goes);
+    case!(ran, fixture, assignments::what_was_deleted_can_be_created_again);
+    case!(ran, fixture, assignments::operations_are_seen_in_progress if able.asynchronous_statuses);
+    case!(ran, fixture, assignments::a_second_create_is_no_error_and_no_second_assignment if able.idempotent_create);
+    case!(ran, fixture, assignments::deleting_what_is_not_there_begins_nothing);
+    case!(ran, fixture, assignments::finding_is_exact);
+    case!(ran, fixture, assignments::an_attempt_past_its_deadline_does_nothing);
+    case!(ran, fixture, assignments::an_unknown_entitlement_is_refused if able.rejects_unknown_targets);
+    case!(ran, fixture, assignments::an_unknown_account_or_user_gets_nothing if able.rejects_unknown_targets);
+    case!(ran, fixture, assignments::another_services_entitlement_is_refused);
+    case!(ran, fixture, assignments::an_unknown_operation_has_no_status if able.rejects_unknown_operations);
 }
 
 fn ensure(holds: bool, why: impl FnOnce() -> String) -> Outcome {
@@ -174,7 +265,7 @@ async fn read(fixture: &dyn Fixture) -> Result<Directory, AwsError> {
 }
 
 /// An attempt that may start now.
-fn attempt(fixture: &dyn Fixture) -> Attempt {
+fn attempt(fixture: &dyn AssignmentsFixture) -> Attempt {
     let now = fixture.now();
     Attempt { signed_at: now, start_before: now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now) }
 }
@@ -190,7 +281,7 @@ enum Of {
 }
 
 async fn final_status(
-    fixture: &dyn Fixture,
+    fixture: &dyn AssignmentsFixture,
     of: Of,
     operation: &OperationId,
 ) -> Result<OperationStatus, Why> {

@@ -4,19 +4,26 @@
 //! INVARIANT: deterministic. Time comes from the clock, waiting is tokio's, ids are counted, maps are ordered. Every call yields
 //! before and after its effect, so that a caller can be dropped (crash) on either side of it.
 
+mod account_access;
+mod assigned;
 mod assignments;
 mod behaviour;
+mod federation;
 pub mod sample;
+mod session_denials;
 mod session_use;
 mod state;
 mod sts;
 
+pub use account_access::SimulatedAccountAccess;
 pub use behaviour::{Behaviour, Fault, Operation};
+pub use session_denials::{DenialFault, SimulatedScps};
 pub use session_use::{UnsupportedPolicy, policy_allows};
 pub use state::{Call, CallRecord, Change, ChangedBy, KEPT_MAX};
 pub use sts::{Session, SimulatedRole};
 
 use crate::{AssignmentKey, AwsError, Contents, DirectorySource};
+use assigned::Service;
 use domain::ports::{Clock, SharedClock};
 use domain::{RoleArn, Sighting, TimeSource, Timestamp};
 use state::{Admitted, State};
@@ -123,7 +130,7 @@ impl SimulatedAws {
         let now = self.clock.now();
         let mut state = self.lock();
         state.settle(now);
-        state.identity_center.change(now, key, present, ChangedBy::Others);
+        state.assigned.change(now, key, present, ChangedBy::Others);
     }
 
     /// Every assignment that exists now. To an observer, unlike to a caller, nothing is stale and nothing fails.
@@ -131,7 +138,7 @@ impl SimulatedAws {
         let now = self.clock.now();
         let mut state = self.lock();
         state.settle(now);
-        state.identity_center.assignments()
+        state.assigned.assignments()
     }
 
     /// Whether an assignment exists now.
@@ -139,7 +146,7 @@ impl SimulatedAws {
         let now = self.clock.now();
         let mut state = self.lock();
         state.settle(now);
-        state.identity_center.has(key)
+        state.assigned.has(key)
     }
 
     /// Every session that STS has made, oldest first.
@@ -162,6 +169,9 @@ impl SimulatedAws {
         }
         match session.call.policy() {
             None => Ok(true),
+            Some(_) if !session.call.managed_policies().is_empty() => {
+                Err(UnsupportedPolicy("what managed policies allow is not known"))
+            }
             Some(policy) => policy_allows(policy, action, at),
         }
     }
@@ -181,7 +191,7 @@ impl SimulatedAws {
         let now = self.clock.now();
         let mut state = self.lock();
         state.settle(now);
-        state.identity_center.changes.iter().cloned().collect()
+        state.assigned.changes.iter().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -199,9 +209,11 @@ impl SimulatedAws {
         }
     }
 
-    /// One call: there, its effect under one lock, and back. `effect` is asked only when limits and faults let the call through.
+    /// One call: there, its effect under one lock, and back. `effect` is asked only when the limits of `service` and faults let
+    /// the call through.
     async fn call<T>(
         &self,
+        service: Option<Service>,
         call: Call,
         effect: impl FnOnce(&mut State, Timestamp, Admitted) -> Result<T, AwsError> + Send,
     ) -> Result<T, AwsError> {
@@ -212,7 +224,7 @@ impl SimulatedAws {
             let operation = call.operation();
             let mut state = self.lock();
             state.settle(now);
-            let outcome = state.admit(&call, now).and_then(|admitted| {
+            let outcome = state.admit(service, &call, now).and_then(|admitted| {
                 let lost = admitted.answer_lost();
                 let answer = effect(&mut state, now, admitted)?;
                 if lost { Err(behaviour::lost_answer(operation)) } else { Ok(answer) }
@@ -234,6 +246,6 @@ impl SimulatedAws {
 #[async_trait::async_trait]
 impl DirectorySource for SimulatedAws {
     async fn fetch(&self) -> Result<Contents, AwsError> {
-        self.call(Call::FetchDirectory, |state, _, _| Ok(state.directory.clone())).await
+        self.call(None, Call::FetchDirectory, |state, _, _| Ok(state.directory.clone())).await
     }
 }

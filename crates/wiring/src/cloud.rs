@@ -1,8 +1,9 @@
 //! Connects to the AWS that the configuration names.
 
 use crate::settings::AwsSection;
-use aws::{Assignments, DirectorySource, RefreshPace, Sts};
-use aws_sdk::{AwsConfig, ConnectError, StaticCredentials};
+use aws::{Assignments, DirectorySource, Federation, RefreshPace, Sts};
+use aws_sdk::{Application, AwsConfig, ConnectError, StaticCredentials};
+use domain::Partition;
 use domain::ports::SharedClock;
 use service_runtime::config::Secret;
 use std::sync::Arc;
@@ -13,10 +14,16 @@ use std::time::Duration;
 pub struct Cloud {
     /// Credentials for roles.
     pub sts: Arc<dyn Sts>,
+    /// The console.
+    pub federation: Arc<dyn Federation>,
     /// Account assignments.
     pub assignments: Arc<dyn Assignments>,
+    /// Roles given to users, where Account Access Manager is used.
+    pub account_access: Option<Arc<dyn Assignments>>,
     /// The organisation.
     pub directory: Arc<dyn DirectorySource>,
+    /// Which AWS it is.
+    pub partition: Partition,
 }
 
 /// The adapters on the AWS SDK.
@@ -33,10 +40,21 @@ pub async fn connect(
         credentials,
         instance_arn: section.instance_arn.clone(),
         identity_store_id: section.identity_store_id.clone(),
+        account_access: section.account_access.then(|| {
+            section.account_access_application_arn.clone().map_or(Application::TheOnly, Application::Arn)
+        }),
+        federation_url: section.federation_url.clone(),
         ..AwsConfig::new(section.region.clone())
     };
     let adapters = aws_sdk::connect(config, clock).await?;
-    Ok(Cloud { sts: adapters.sts, assignments: adapters.assignments, directory: adapters.directory })
+    Ok(Cloud {
+        sts: adapters.sts,
+        federation: adapters.federation,
+        assignments: adapters.assignments,
+        account_access: adapters.account_access.map(|port| port as Arc<dyn Assignments>),
+        directory: adapters.directory,
+        partition: adapters.partition,
+    })
 }
 
 /// How often the directory is read.

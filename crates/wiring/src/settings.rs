@@ -83,6 +83,15 @@ pub struct AwsSection {
     /// Its identity store; found with the instance.
     #[serde(default)]
     pub identity_store_id: Option<String>,
+    /// Whether roles are given through Account Access Manager.
+    #[serde(default)]
+    pub account_access: bool,
+    /// Its application; found when the instance has only one.
+    #[serde(default)]
+    pub account_access_application_arn: Option<String>,
+    /// Another AWS Sign-In than the region's: an emulator.
+    #[serde(default)]
+    pub federation_url: Option<url::Url>,
     /// A fixed access key, for emulators. Left out: the SDK's own chain, which is right for AWS.
     #[serde(default)]
     pub access_key_id: Option<String>,
@@ -106,6 +115,9 @@ impl Section for AwsSection {
         }
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
             problems.push(Problem::new("secret_access_key", "goes with access_key_id, and not without"));
+        }
+        if self.account_access_application_arn.is_some() && !self.account_access {
+            problems.push(Problem::new("account_access_application_arn", "goes with account_access = true"));
         }
         if self.directory_refresh_seconds == 0 {
             problems.push(Problem::new("directory_refresh_seconds", "must be above zero"));
@@ -169,10 +181,6 @@ impl Section for RequestsSection {
     }
 }
 
-fn above_zero(field: &str, number: usize) -> Vec<Problem> {
-    if number == 0 { vec![Problem::new(field, "must be above zero")] } else { Vec::new() }
-}
-
 /// `[raisers]`: programs that may raise a request for someone else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -189,20 +197,54 @@ impl Section for RaisersSection {}
 pub struct ActivationSection {
     /// The external id that target roles ask for in their trust policy.
     pub external_id: Option<String>,
+    /// Where AWS sends people whose console session is over.
+    pub console_issuer: Option<url::Url>,
     /// How many times credentials are issued for one request.
     pub issues_per_request_max: usize,
+    /// This replica's name among those on one log; the same after a restart, so that it goes on at once.
+    pub replica: Option<String>,
+    /// Calls of Identity Center a second.
+    pub calls_per_second: usize,
+    /// Creations and removals in Identity Center that are outstanding at a time.
+    pub outstanding_max: usize,
+    /// How long before a window's start access may be made where a queue would make it late.
+    pub start_lead_max: SignedDuration,
 }
+
+/// The longest start lead that can be set: what is asked of the past goes by it.
+const START_LEAD_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 
 impl Default for ActivationSection {
     fn default() -> Self {
-        Self { external_id: None, issues_per_request_max: 500 }
+        Self {
+            external_id: None,
+            console_issuer: None,
+            issues_per_request_max: 500,
+            replica: None,
+            calls_per_second: 20,
+            outstanding_max: 10,
+            start_lead_max: SignedDuration::ZERO,
+        }
     }
 }
 
 impl Section for ActivationSection {
     fn problems(&self) -> Vec<Problem> {
-        above_zero("issues_per_request_max", self.issues_per_request_max)
+        let mut problems = above_zero("issues_per_request_max", self.issues_per_request_max);
+        problems.extend(above_zero("calls_per_second", self.calls_per_second));
+        problems.extend(above_zero("outstanding_max", self.outstanding_max));
+        if self.replica.as_ref().is_some_and(|name| name.is_empty() || name.len() > 128) {
+            problems.push(Problem::new("replica", "must have 1 to 128 characters"));
+        }
+        if !(SignedDuration::ZERO..=START_LEAD_LIMIT).contains(&self.start_lead_max) {
+            problems.push(Problem::new("start_lead_max", "must be from 0s to 5m"));
+        }
+        problems
     }
+}
+
+fn above_zero(field: &str, number: usize) -> Vec<Problem> {
+    if number == 0 { vec![Problem::new(field, "must be above zero")] } else { Vec::new() }
 }
 
 /// `[neighbours]`: other services of Daypass.
@@ -224,6 +266,11 @@ impl Settings {
     /// Reads `file` and the environment. Everything that is wrong is told at once.
     pub fn read(file: &Path) -> Result<Self, Problems> {
         Self::from_loader(Loader::read(file)?)
+    }
+
+    /// Whether roles are given through Account Access Manager.
+    pub fn has_account_access(&self) -> bool {
+        self.aws.as_ref().is_some_and(|aws| aws.account_access)
     }
 
     /// The external id that target roles ask for.

@@ -9,11 +9,24 @@ async fn main() -> ExitCode {
     Box::pin(wiring::program("activation", async |built| {
         let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
         let external_id = built.settings.role_external_id()?;
-        let issues_per_request_max = built.settings.activation.issues_per_request_max;
-        let defaults = activation::Settings::default();
-        let settings = activation::Settings { external_id, issues_per_request_max, ..defaults };
+        let section = built.settings.activation.clone();
+        let settings = activation::Settings {
+            external_id,
+            console_issuer: section.console_issuer,
+            issues_per_request_max: section.issues_per_request_max,
+            replica: section.replica,
+            calls_per_second: section.calls_per_second,
+            outstanding_max: section.outstanding_max,
+            start_lead_max: section.start_lead_max,
+            ..activation::Settings::default()
+        };
         let views = built.process.views.clone();
-        let service = ActivationService::new(views, Ports::new(cloud.assignments, cloud.sts), settings);
+        let ports = Ports::new(cloud.assignments, cloud.sts).with_federation(cloud.federation);
+        let ports = match cloud.account_access {
+            Some(account_access) => ports.with_account_access(account_access),
+            None => ports,
+        };
+        let service = ActivationService::new(views, ports, settings);
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.activation.v1");

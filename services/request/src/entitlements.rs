@@ -3,7 +3,7 @@
 //! INVARIANT: what is listed is what `CreateRequest` would take, and options come in the order in which it would choose.
 
 use crate::deciders::deciders;
-use crate::raise::is_served;
+use crate::raise::Served;
 use crate::requester::Requester;
 use api::request::v1::{Entitlement as Shown, EntitlementOption};
 use aws::{Account, Directory};
@@ -23,6 +23,9 @@ pub(crate) struct Listing<'a> {
     /// Who raises; the requester, or someone for them. Neither can decide.
     pub(crate) raiser: &'a Identities,
     pub(crate) account: Option<&'a AccountId>,
+    pub(crate) served: Served,
+    /// The partition of the organisation, where it is known.
+    pub(crate) partition: Option<Partition>,
     /// In lower case; empty: everything.
     pub(crate) search: &'a str,
 }
@@ -79,7 +82,7 @@ impl Listing<'_> {
         let offered = Offered {
             accounts: facts,
             permission_sets: &permission_sets,
-            partition: partition(&permission_sets),
+            partition: self.partition.unwrap_or_else(|| partition(&permission_sets)),
         };
         let entitlements = self.in_force.compiled.entitlements_for(
             &self.requester.person,
@@ -133,7 +136,7 @@ impl Listing<'_> {
             .collect();
         // As `policy::choose` does, among those that are served first.
         options.sort_by_cached_key(|(rule, plan)| {
-            (!is_served(rule.provider), plan.steps.len(), plan.people_needed(), rule.id.clone())
+            (!self.served.includes(rule.provider), plan.steps.len(), plan.people_needed(), rule.id.clone())
         });
         let unit_name = |id| self.directory.unit(id).map_or_else(|| id.to_string(), |unit| unit.name.clone());
         Shown {
@@ -180,7 +183,7 @@ fn can_be_assigned(account: &Account, target: &Target) -> bool {
     }
 }
 
-/// The partition of the organisation: that of its permission sets.
+/// The partition of the organisation, where nobody told: that of its permission sets.
 fn partition(permission_sets: &BTreeSet<PermissionSetArn>) -> Partition {
     let named = permission_sets.first().and_then(|arn| arn.as_str().split(':').nth(1)?.parse().ok());
     named.unwrap_or(Partition::Aws)

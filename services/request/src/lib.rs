@@ -40,6 +40,7 @@ use views::Views;
 pub struct RequestService {
     views: Views,
     commander: Commander,
+    served: raise::Served,
     pending_max: usize,
 }
 
@@ -51,7 +52,13 @@ impl RequestService {
     /// A service over what is seen. Does nothing until it is called.
     pub fn new(views: Views) -> Self {
         let commander = Commander::new(Arc::clone(&views.log), Service::Request, Arc::clone(&views.clock));
-        Self { views, commander, pending_max: PENDING_PER_PERSON_MAX }
+        Self { views, commander, served: raise::Served::default(), pending_max: PENDING_PER_PERSON_MAX }
+    }
+
+    /// The same, where roles can also be given through Account Access Manager, or not.
+    #[must_use]
+    pub fn with_account_access(self, account_access: bool) -> Self {
+        Self { served: raise::Served { account_access }, ..self }
     }
 
     /// The same, with another bound on how many requests one person may have pending; `usize::MAX`: none, and none are counted.

@@ -50,7 +50,7 @@ impl RequestService {
         let (ask, naming) = (&ask, &naming);
         let outcome = self
             .commander
-            .execute_async::<RequestAggregate, _, _>(
+            .execute_first::<RequestAggregate, _, _>(
                 Stream::Request(naming.request),
                 command,
                 |_, now| async move {
@@ -83,7 +83,7 @@ impl RequestService {
         let requester = self.requester(who, ask.on_behalf_of.as_ref(), settings)?;
         self.has_room(&requester)?;
         let place = Place::of(&self.views.directory, &ask.target, now, settings.directory_age_max)?;
-        let found = matching(in_force, &requester, ask, &place)?;
+        let found = matching(in_force, &requester, ask, &place, self.served)?;
         let raiser = who.acting.everyone();
         let extended = self.extended(ask).await?;
         let fact = raise::raise(Raise {
@@ -119,7 +119,11 @@ impl RequestService {
         for person in &requester.identities.people {
             pending += self.views.requests.pending_of(person, self.pending_max)?;
         }
-        if pending < self.pending_max { Ok(()) } else { Err(Refused::TooManyPending { max: self.pending_max }) }
+        if pending < self.pending_max {
+            Ok(())
+        } else {
+            Err(Refused::TooManyPending { max: self.pending_max })
+        }
     }
 
     /// The request that is to be extended, with everything that the log holds of it now. One that is not there is answered like
@@ -139,7 +143,13 @@ impl RequestService {
 }
 
 /// The rule to go by, and what it says. Where the requester names none, rules whose provider is served come before others.
-fn matching(in_force: &InForce, requester: &Requester, ask: &Ask, place: &Place) -> Result<Match, Refused> {
+fn matching(
+    in_force: &InForce,
+    requester: &Requester,
+    ask: &Ask,
+    place: &Place,
+    served: Served,
+) -> Result<Match, Refused> {
     let mut matches = in_force.compiled.eligible(&PolicyAsk {
         requester: &requester.person,
         groups: &requester.groups,
@@ -147,24 +157,35 @@ fn matching(in_force: &InForce, requester: &Requester, ask: &Ask, place: &Place)
         account: place.facts(),
         duration: ask.window.duration,
     })?;
-    if ask.rule.is_none() && matches.iter().any(|found| is_served(found.provider)) {
-        matches.retain(|found| is_served(found.provider));
+    if ask.rule.is_none() && matches.iter().any(|found| served.includes(found.provider)) {
+        matches.retain(|found| served.includes(found.provider));
     }
     let found = policy::choose(matches, ask.rule.as_ref())?;
-    if !is_served(found.provider) {
+    if !served.includes(found.provider) {
         return Err(Refused::ProviderNotServed);
     }
-    if found.provider == Provider::IdentityCenter && requester.identities.principal.is_none() {
-        return Err(Refused::NoDirectoryUser);
+    match found.provider {
+        Provider::IdentityCenter | Provider::AccountAccess if requester.identities.principal.is_none() => {
+            Err(Refused::NoDirectoryUser)
+        }
+        Provider::IdentityCenter | Provider::AccountAccess | Provider::Sts => Ok(found),
     }
-    Ok(found)
 }
 
-/// Whether access by `provider` can be given today.
-pub(crate) const fn is_served(provider: Provider) -> bool {
-    match provider {
-        Provider::IdentityCenter | Provider::Sts => true,
-        Provider::AccountAccess => false,
+/// By which providers access can be given here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served {
+    /// Whether this deployment has Account Access Manager.
+    pub(crate) account_access: bool,
+}
+
+impl Served {
+    /// Whether access by `provider` can be given.
+    pub(crate) const fn includes(self, provider: Provider) -> bool {
+        match provider {
+            Provider::IdentityCenter | Provider::Sts => true,
+            Provider::AccountAccess => self.account_access,
+        }
     }
 }
 

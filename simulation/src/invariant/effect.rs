@@ -63,8 +63,8 @@ impl Effects {
                 }
                 *self.deleted.entry(key.clone()).or_default() += 1;
             }
-            Call::Holders(account, set) => {
-                self.unresolved.retain(|key, _| key.account() != account || key.permission_set() != set);
+            Call::Holders(account, entitlement) => {
+                self.unresolved.retain(|key, _| key.account() != account || key.entitlement() != entitlement);
             }
             Call::AssumeRole(_)
             | Call::CallerIdentity

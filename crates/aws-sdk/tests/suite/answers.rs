@@ -215,7 +215,7 @@ async fn an_empty_page_with_a_token_is_not_the_end_of_the_holders() {
         .await;
     let assignments = adapters(&server).await.assignments;
     assert!(assignments.find(&key()).await.unwrap());
-    let holders = assignments.holders(key().account(), key().permission_set()).await.unwrap();
+    let holders = assignments.holders(key().account(), key().entitlement()).await.unwrap();
     assert_eq!(holders.len(), 1);
 }
 
@@ -242,6 +242,8 @@ async fn assume_role_sends_everything_that_was_asked() {
     let call = AssumeRole::new(role, SessionName::new("ada-1").unwrap(), SignedDuration::from_mins(15))
         .unwrap()
         .with_policy(aws::SessionPolicy::new("{}").unwrap())
+        .with_managed_policies(["arn:aws:iam::aws:policy/ReadOnlyAccess".parse().unwrap()].into())
+        .unwrap()
         .with_source_identity(aws::SourceIdentity::new("ada@example.com").unwrap())
         .with_external_id(aws::RoleExternalId::new("daypass:1").unwrap())
         .with_tag("request", "r1", true)
@@ -256,6 +258,7 @@ async fn assume_role_sends_everything_that_was_asked() {
         "RoleSessionName=ada-1",
         "DurationSeconds=900",
         "Policy=%7B%7D",
+        "PolicyArns.member.1.arn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FReadOnlyAccess",
         "SourceIdentity=ada%40example.com",
         "ExternalId=daypass%3A1",
         "Tags.member.1.Key=request&Tags.member.1.Value=r1",

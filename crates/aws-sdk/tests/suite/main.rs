@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
+mod account_access;
 mod answers;
 mod dates;
+mod federation;
 mod moto;
 mod support;

@@ -13,11 +13,11 @@ pub struct Behaviour {
     pub operation_time: SignedDuration,
     /// By how much lists are behind the truth.
     pub list_lag: SignedDuration,
-    /// Calls of Identity Center per second; `None`: unlimited.
+    /// Calls of Identity Center per second, and of Account Access Manager; `None`: unlimited.
     pub calls_per_second: Option<usize>,
-    /// Asynchronous operations at one time; `None`: unlimited.
+    /// Asynchronous operations of each of the two at one time; `None`: unlimited.
     pub outstanding_max: Option<usize>,
-    /// Whether a second operation in an account conflicts while one is under way (the same key always conflicts).
+    /// Whether a second operation of Identity Center in an account conflicts while one is under way (the same key always conflicts).
     pub conflict_in_account: bool,
     /// How old a signature may be.
     pub signature_age_max: SignedDuration,
@@ -90,14 +90,6 @@ impl Operation {
             | Self::DeletionStatus
             | Self::Holders
             | Self::FetchDirectory => false,
-        }
-    }
-
-    /// Whether the call is one of Identity Center, which limits them together.
-    pub(super) const fn is_identity_centers(self) -> bool {
-        match self {
-            Self::AssumeRole | Self::CallerIdentity | Self::FetchDirectory => false,
-            Self::Create | Self::CreationStatus | Self::Delete | Self::DeletionStatus | Self::Holders => true,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What the simulated AWS knows, and what it lets through.
 
-use super::assignments::IdentityCenter;
+use super::assigned::{Assigned, Service};
 use super::behaviour::{Behaviour, Fault, Operation, lost_answer, refusal};
 use super::sts::StsState;
 use crate::{AssignmentKey, AssumeRole, Attempt, AwsError, Contents, ErrorKind, OperationId};
-use domain::{AccountId, PermissionSetArn, SignedDuration, Timestamp};
+use domain::{AccountId, Entitlement, SignedDuration, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub enum Call {
     /// `Assignments::deletion_status`.
     DeletionStatus(OperationId),
     /// `Assignments::holders` and `find`.
-    Holders(AccountId, PermissionSetArn),
+    Holders(AccountId, Entitlement),
     /// `DirectorySource::fetch`.
     FetchDirectory,
 }
@@ -99,9 +99,9 @@ pub(super) struct State {
     pub(super) faults: BTreeMap<Operation, VecDeque<Fault>>,
     pub(super) calls: VecDeque<CallRecord>,
     pub(super) directory: Contents,
-    pub(super) identity_center: IdentityCenter,
+    pub(super) assigned: Assigned,
     pub(super) sts: StsState,
-    recent: VecDeque<Timestamp>,
+    recent: BTreeMap<Service, VecDeque<Timestamp>>,
 }
 
 impl State {
@@ -111,34 +111,36 @@ impl State {
             faults: BTreeMap::new(),
             calls: VecDeque::new(),
             directory: Contents::default(),
-            identity_center: IdentityCenter::default(),
+            assigned: Assigned::default(),
             sts: StsState::default(),
-            recent: VecDeque::new(),
+            recent: BTreeMap::new(),
         }
     }
 
     /// Lets everything happen that is due by `now`.
     pub(super) fn settle(&mut self, now: Timestamp) {
-        self.identity_center.settle(now);
+        self.assigned.settle(now);
     }
 
     /// Limits first, then faults, as AWS's front does it.
-    pub(super) fn admit(&mut self, call: &Call, now: Timestamp) -> Result<Admitted, AwsError> {
+    pub(super) fn admit(
+        &mut self,
+        service: Option<Service>,
+        call: &Call,
+        now: Timestamp,
+    ) -> Result<Admitted, AwsError> {
         let operation = call.operation();
-        if operation.is_identity_centers()
+        if let Some(service) = service
             && let Some(limit) = self.behaviour.calls_per_second
         {
-            while self
-                .recent
-                .front()
-                .is_some_and(|at| now.duration_since(*at) >= SignedDuration::from_secs(1))
-            {
-                self.recent.pop_front();
+            let recent = self.recent.entry(service).or_default();
+            while recent.front().is_some_and(|at| now.duration_since(*at) >= SignedDuration::from_secs(1)) {
+                recent.pop_front();
             }
-            if self.recent.len() >= limit {
+            if recent.len() >= limit {
                 return Err(refusal(ErrorKind::Throttled));
             }
-            self.recent.push_back(now);
+            recent.push_back(now);
         }
         match self.faults.get_mut(&operation).and_then(VecDeque::pop_front) {
             Some(Fault::Refused(ErrorKind::Unknown)) => Err(lost_answer(operation)),

@@ -97,14 +97,14 @@ fn too_long(message: &str) -> AwsError {
 impl Sts for SimulatedAws {
     async fn assume_role(&self, call: &AssumeRole) -> Result<SessionCredentials, AwsError> {
         let call = Arc::new(call.clone());
-        self.call(Call::AssumeRole(Arc::clone(&call)), |state, now, _| {
+        self.call(None, Call::AssumeRole(Arc::clone(&call)), |state, now, _| {
             state.sts.assume(&call, now, state.behaviour.caller_is_role_session)
         })
         .await
     }
 
     async fn caller_identity(&self) -> Result<CallerIdentity, AwsError> {
-        self.call(Call::CallerIdentity, |state, _, _| {
+        self.call(None, Call::CallerIdentity, |state, _, _| {
             let arn = if state.behaviour.caller_is_role_session {
                 "arn:aws:sts::555555555555:assumed-role/daypass/service"
             } else {

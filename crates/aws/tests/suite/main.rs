@@ -4,7 +4,9 @@
 
 mod cached_directory;
 mod directory_lookups;
+mod evaluator;
 mod session_policy;
+mod simulated_account_access;
 mod simulated_conformance;
 mod simulated_faults;
 mod support;

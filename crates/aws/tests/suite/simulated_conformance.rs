@@ -1,21 +1,21 @@
 //! The simulated AWS passes the suite that every AWS must pass.
 
 use crate::support::TokioClock;
-use aws::conformance::{Capabilities, Fixture, run};
-use aws::simulated::{Behaviour, SimulatedAws, SimulatedRole, sample};
+use aws::conformance::{AssignmentsFixture, Capabilities, Fixture, run, run_assignments};
+use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedRole, sample};
 use aws::{
-    Account, Assignments, AwsError, DirectorySource, ErrorKind, ExternalId, Group, GroupId, OrgUnit,
+    Account, AssignmentKey, Assignments, AwsError, DirectorySource, ErrorKind, ExternalId, Group, GroupId, OrgUnit,
     PermissionSet, Sts, User, UserName,
 };
 use domain::ports::Clock;
-use domain::{AccountId, OuId, OuPath, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
+use domain::{AccountId, Entitlement, OuId, OuPath, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 struct Simulated {
     clock: Arc<TokioClock>,
-    aws: SimulatedAws,
+    aws: Arc<SimulatedAws>,
     counter: AtomicU64,
 }
 
@@ -23,6 +23,7 @@ impl Simulated {
     fn new(behaviour: Behaviour) -> Self {
         let clock = Arc::new(TokioClock::new());
         let aws = SimulatedAws::with_sample_organisation(clock.clone(), behaviour, "https://idp.example");
+        let aws = Arc::new(aws);
         Self { clock, aws, counter: AtomicU64::new(1) }
     }
 
@@ -49,15 +50,15 @@ impl Fixture for Simulated {
     }
 
     fn sts(&self) -> &dyn Sts {
-        &self.aws
+        self.aws.as_ref()
     }
 
     fn assignments(&self) -> &dyn Assignments {
-        &self.aws
+        self.aws.as_ref()
     }
 
     fn directory(&self) -> &dyn DirectorySource {
-        &self.aws
+        self.aws.as_ref()
     }
 
     fn now(&self) -> Timestamp {
@@ -183,10 +184,68 @@ impl Fixture for Simulated {
     }
 }
 
+/// The other service of the same AWS.
+struct Roles {
+    whole: Simulated,
+    port: SimulatedAccountAccess,
+}
+
+impl Roles {
+    fn new(behaviour: Behaviour) -> Self {
+        let whole = Simulated::new(behaviour);
+        let port = SimulatedAccountAccess::new(whole.aws.clone());
+        Self { whole, port }
+    }
+}
+
+#[async_trait::async_trait]
+impl AssignmentsFixture for Roles {
+    fn capabilities(&self) -> Capabilities {
+        // There are no operations, only entitlements that are there or not.
+        Capabilities { rejects_unknown_operations: false, ..self.whole.capabilities() }
+    }
+
+    fn assignments(&self) -> &dyn Assignments {
+        &self.port
+    }
+
+    fn now(&self) -> Timestamp {
+        self.whole.now()
+    }
+
+    async fn wait(&self, duration: SignedDuration) {
+        self.whole.wait(duration).await;
+    }
+
+    async fn new_key(&self, case: &str) -> Result<AssignmentKey, AwsError> {
+        let unit = OuId::new(sample::ROOT)?;
+        let account = self.whole.create_account(&unit, case, &BTreeMap::new()).await?;
+        let user = self.whole.create_user(case, None).await?;
+        let role = RoleArn::new(format!("arn:aws:iam::{account}:role/daypass/{case}"))?;
+        let simulated = SimulatedRole { session_max: SignedDuration::from_hours(1), external_id: None };
+        self.whole.aws.add_role(role.clone(), simulated);
+        Ok(AssignmentKey::new(user, account, role))
+    }
+
+    fn unknown_entitlement(&self, key: &AssignmentKey) -> Result<Entitlement, AwsError> {
+        Ok(RoleArn::new(format!("arn:aws:iam::{}:role/Nobodys", key.account()))?.into())
+    }
+
+    fn foreign_entitlement(&self, _key: &AssignmentKey) -> Result<Entitlement, AwsError> {
+        Ok(PermissionSetArn::new(sample::READ_ONLY)?.into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_simulated_account_access_manager_conforms() {
+    let passed = run_assignments(&Roles::new(Behaviour::default())).await.unwrap();
+    assert_eq!(passed.len(), 10, "{passed:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_simulated_aws_conforms() {
     let passed = run(&Simulated::new(Behaviour::default())).await.unwrap();
-    assert_eq!(passed.len(), 22, "{passed:?}");
+    assert_eq!(passed.len(), 25, "{passed:?}");
 }
 
 #[tokio::test(start_paused = true)]

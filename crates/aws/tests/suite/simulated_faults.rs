@@ -25,7 +25,7 @@ fn bench(behaviour: Behaviour) -> Bench {
 
 fn key(account: &str, user: &str) -> AssignmentKey {
     let target = Target::parse(account, sample::READ_ONLY).unwrap();
-    AssignmentKey::of_target(PrincipalId::new(user).unwrap(), &target).unwrap()
+    AssignmentKey::of_target(PrincipalId::new(user).unwrap(), &target)
 }
 
 impl Bench {

@@ -2,7 +2,7 @@
 
 use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
-use aws::simulated::{Behaviour, SimulatedAws, sample};
+use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedScps, sample};
 use aws::{
     Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus, RefreshPace,
 };
@@ -57,6 +57,14 @@ credential_duration_max = "1h"
 plan = [{ count = 1, groups = ["identity-store:approvers"] }]
 requesters = { groups = ["identity-store:developers"] }
 targets = { all_accounts = true, roles = ["daypass/ReadOnly"] }
+
+[[rules]]
+id = "role-for-users"
+duration_max = "12h"
+provider = "account_access"
+plan = [{ count = 1, groups = ["identity-store:approvers"] }]
+requesters = { groups = ["identity-store:developers"] }
+targets = { all_accounts = true, roles = ["daypass/Administrator"] }
 "#;
 
 /// Simulated time: tokio's, from the beginning of 2026.
@@ -93,6 +101,9 @@ pub(crate) struct House {
     pub(crate) entropy: SharedEntropy,
     pub(crate) log: MemoryLog,
     pub(crate) aws: Arc<SimulatedAws>,
+    pub(crate) scps: Option<Arc<SimulatedScps>>,
+    /// Whether processes have Account Access Manager.
+    pub(crate) account_access: bool,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) settings: Settings,
     asked: AtomicU64,
@@ -226,6 +237,8 @@ impl House {
         let house = Self {
             log: MemoryLog::with_id(uuid::Uuid::from_u128(1)),
             aws: Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), behaviour, ISSUER)),
+            scps: None,
+            account_access: true,
             keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
             settings: Settings::default(),
             asked: AtomicU64::new(0),
@@ -301,9 +314,19 @@ impl House {
         let _ = directory.refresh().await;
         let line = Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0) });
         let settings = Settings { replica: Some(replica.to_owned()), ..self.settings.clone() };
+        let ports = Ports::new(line.clone(), self.aws.clone()).with_federation(self.aws.clone());
+        let ports = if self.account_access {
+            ports.with_account_access(Arc::new(SimulatedAccountAccess::new(self.aws.clone())))
+        } else {
+            ports
+        };
+        let ports = match &self.scps {
+            Some(scps) => ports.with_session_denials(scps.clone()),
+            None => ports,
+        };
         let service = ActivationService::new(
             views.clone(),
-            Ports::new(line.clone(), self.aws.clone()),
+            ports,
             settings,
         );
         let shutdown = CancellationToken::new();
@@ -340,6 +363,9 @@ impl House {
         let id = RequestId::from_parts([b"test".as_slice(), &number]);
         let (rule, provider) = match target.entitlement() {
             domain::Entitlement::PermissionSet(_) => ("read-only", Provider::IdentityCenter),
+            domain::Entitlement::Role(_) if *target == role_for_users() => {
+                ("role-for-users", Provider::AccountAccess)
+            }
             domain::Entitlement::Role(_) => ("role", Provider::Sts),
         };
         let requester = person("ada");
@@ -499,6 +525,22 @@ impl House {
         accounts
     }
 
+    /// Adds permission sets, and an account to have them in; says their ARNs.
+    pub(crate) fn many_permission_sets(&self, count: usize) -> Vec<String> {
+        let sets: Vec<String> = (0..count)
+            .map(|nth| format!("arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-{nth:016}"))
+            .collect();
+        self.aws.change_directory(|contents| {
+            let like = contents.permission_sets.values().next().unwrap().clone();
+            for set in &sets {
+                contents.permission_sets.insert(domain::PermissionSetArn::new(set).unwrap(), like.clone());
+            }
+            let account = contents.accounts.get(&AccountId::new(sample::WEB_DEV).unwrap()).unwrap().clone();
+            contents.accounts.insert(AccountId::new("799999999999").unwrap(), account);
+        });
+        sets
+    }
+
     /// The calls of this kind that AWS got.
     pub(crate) fn calls(&self, operation: aws::simulated::Operation) -> usize {
         self.aws.calls().iter().filter(|record| record.call.operation() == operation).count()
@@ -533,6 +575,12 @@ pub(crate) fn permission_set() -> Target {
 /// `ReadOnly` in web-prod, by role.
 pub(crate) fn role() -> Target {
     Target::parse(sample::WEB_PROD, sample::role(sample::WEB_PROD, "ReadOnly").unwrap().as_str()).unwrap()
+}
+
+/// `Administrator` in web-prod, by Account Access Manager.
+pub(crate) fn role_for_users() -> Target {
+    let role = sample::role(sample::WEB_PROD, "Administrator").unwrap();
+    Target::parse(sample::WEB_PROD, role.as_str()).unwrap()
 }
 
 /// Ada's assignment.

@@ -2,9 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
+mod account_access;
 mod assignments;
 mod clock;
+mod console;
 mod credentials;
+mod denials;
+mod estimate;
 mod faults;
 mod forged;
 mod house;
@@ -13,3 +17,4 @@ mod regressions;
 mod replicas;
 mod restart;
 mod rpcs;
+mod sessions;

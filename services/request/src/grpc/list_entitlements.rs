@@ -46,6 +46,8 @@ pub(crate) async fn call(
         requester: &requester,
         raiser: &who.acting.everyone(),
         account: account.as_ref(),
+        served: service.served,
+        partition: service.views.directory.partition(),
         search: &message.search.to_lowercase(),
     };
     let size = page::size(message.page_size);
