@@ -4,7 +4,7 @@
 
 use crate::{AwsError, Directory, DirectorySource};
 use domain::ports::{SharedClock, SharedEntropy};
-use domain::{SignedDuration, Timestamp};
+use domain::{Partition, SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -40,6 +40,7 @@ pub struct CachedDirectory {
     clock: SharedClock,
     entropy: SharedEntropy,
     pace: RefreshPace,
+    partition: Option<Partition>,
     latest: watch::Sender<Option<Arc<Directory>>>,
     reading: Mutex<()>,
 }
@@ -59,7 +60,19 @@ impl CachedDirectory {
         entropy: SharedEntropy,
         pace: RefreshPace,
     ) -> Self {
-        Self { source, clock, entropy, pace, latest: watch::Sender::new(None), reading: Mutex::new(()) }
+        let latest = watch::Sender::new(None);
+        Self { source, clock, entropy, pace, partition: None, latest, reading: Mutex::new(()) }
+    }
+
+    /// The same, of an organisation that is in `partition`.
+    #[must_use]
+    pub fn in_partition(self, partition: Partition) -> Self {
+        Self { partition: Some(partition), ..self }
+    }
+
+    /// The partition that the organisation is in, where it was told. There is one to an organisation.
+    pub fn partition(&self) -> Option<Partition> {
+        self.partition
     }
 
     /// The last snapshot; `None` before the first good reading.

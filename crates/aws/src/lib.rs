@@ -1,5 +1,5 @@
-//! What Daypass asks of AWS, as ports: credentials ([`Sts`]), assignments ([`Assignments`]) and the organisation
-//! ([`DirectorySource`], kept by [`CachedDirectory`]); a simulated AWS that implements them all ([`simulated`]); and the suite
+//! What Daypass asks of AWS, as ports: credentials ([`Sts`]), the console ([`Federation`]), assignments ([`Assignments`]), the
+//! end of live sessions ([`SessionDenials`]) and the organisation ([`DirectorySource`], kept by [`CachedDirectory`]); a simulated AWS that implements them all ([`simulated`]); and the suite
 //! that every implementation must pass ([`conformance`]).
 //!
 //! Left out: the AWS SDK (its adapters are `aws-sdk`), and every decision about who may have what. INVARIANT: no I/O here.
@@ -9,6 +9,8 @@ pub mod cached_directory;
 pub mod conformance;
 pub mod directory;
 mod error;
+pub mod federation;
+pub mod session_denials;
 pub mod session_policy;
 pub mod simulated;
 pub mod sts;
@@ -24,6 +26,8 @@ pub use directory::{
     PermissionSet, User, UserName,
 };
 pub use error::{AwsError, ErrorKind};
+pub use federation::{ConsoleUrl, Federation, FederationEndpoint};
+pub use session_denials::{DeniedSessions, SessionDenials};
 pub use domain::Secret;
 pub use sts::{
     AssumeRole, CallerIdentity, RoleExternalId, SessionCredentials, SessionName, SessionPolicy,

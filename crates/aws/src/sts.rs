@@ -2,7 +2,10 @@
 
 use crate::text::{sts_name, text};
 use crate::{AwsError, Secret};
-use domain::{AccountId, Invalid, RoleArn, SignedDuration, Timestamp};
+use domain::{
+    AccountId, Invalid, MANAGED_POLICIES_MAX, ManagedPolicyArn, RoleArn, SESSION_POLICY_MAX, SignedDuration,
+    Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 text!(
@@ -30,9 +33,6 @@ text!(
         && text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'))
 );
 
-/// The longest inline session policy, in characters (AssumeRole, AWS STS API Reference).
-pub const SESSION_POLICY_MAX: usize = 2048;
-
 /// The shortest session that STS makes.
 pub const DURATION_MIN: SignedDuration = SignedDuration::from_secs(900);
 
@@ -52,6 +52,7 @@ pub struct AssumeRole {
     session_name: SessionName,
     duration: SignedDuration,
     policy: Option<SessionPolicy>,
+    managed_policies: BTreeSet<ManagedPolicyArn>,
     source_identity: Option<SourceIdentity>,
     tags: BTreeMap<String, String>,
     transitive_tag_keys: BTreeSet<String>,
@@ -72,6 +73,7 @@ impl AssumeRole {
             session_name,
             duration,
             policy: None,
+            managed_policies: BTreeSet::new(),
             source_identity: None,
             tags: BTreeMap::new(),
             transitive_tag_keys: BTreeSet::new(),
@@ -83,6 +85,22 @@ impl AssumeRole {
     #[must_use]
     pub fn with_policy(self, policy: SessionPolicy) -> Self {
         Self { policy: Some(policy), ..self }
+    }
+
+    /// Cuts the session down to these managed policies, together with [`with_policy`](Self::with_policy)'s: what any of them
+    /// allows. At most 10, each of the role's partition, and AWS's own or of the role's account.
+    pub fn with_managed_policies(self, policies: BTreeSet<ManagedPolicyArn>) -> Result<Self, Invalid> {
+        let fits = |policy: &ManagedPolicyArn| {
+            policy.partition() == Some(self.role.partition())
+                && (policy.account().is_none() || policy.account() == self.role.account())
+        };
+        if policies.len() > MANAGED_POLICIES_MAX || !policies.iter().all(fits) {
+            return Err(Invalid::new(
+                "managed session policies",
+                "must be at most 10, of the role's partition, and AWS's own or of the role's account",
+            ));
+        }
+        Ok(Self { managed_policies: policies, ..self })
     }
 
     /// Says who is behind the session. Needs `sts:SetSourceIdentity` in the caller's policy and in the role's trust policy.
@@ -102,7 +120,7 @@ impl AssumeRole {
     pub fn with_tag(mut self, key: &str, value: &str, transitive: bool) -> Result<Self, Invalid> {
         if !(1..=128).contains(&key.chars().count())
             || !key.chars().all(tag_character)
-            || key.starts_with("aws:")
+            || key.to_ascii_lowercase().starts_with("aws:")
         {
             return Err(Invalid::new(
                 "session tag key",
@@ -115,8 +133,16 @@ impl AssumeRole {
                 "must be up to 256 of letters, digits, spaces and _.:/=+@-",
             ));
         }
-        if self.tags.insert(key.to_owned(), value.to_owned()).is_some() || self.tags.len() > TAGS_MAX {
-            return Err(Invalid::new("session tags", "must be at most 50, with different keys"));
+        // STS takes `Team` and `team` for one key.
+        let repeated = self.tags.keys().any(|other| other.to_lowercase() == key.to_lowercase());
+        if repeated
+            || self.tags.insert(key.to_owned(), value.to_owned()).is_some()
+            || self.tags.len() > TAGS_MAX
+        {
+            return Err(Invalid::new(
+                "session tags",
+                "must be at most 50, with keys that differ in more than case",
+            ));
         }
         if transitive {
             self.transitive_tag_keys.insert(key.to_owned());
@@ -142,6 +168,11 @@ impl AssumeRole {
     /// What the session is cut down to.
     pub fn policy(&self) -> Option<&SessionPolicy> {
         self.policy.as_ref()
+    }
+
+    /// The managed policies that the session is cut down to.
+    pub fn managed_policies(&self) -> &BTreeSet<ManagedPolicyArn> {
+        &self.managed_policies
     }
 
     /// Who is behind the session.
@@ -256,7 +287,26 @@ mod tests {
     fn reserved_and_repeated_tag_keys_are_refused() {
         let call = AssumeRole::new(role(), SessionName::new("ada").unwrap(), DURATION_MIN).unwrap();
         assert!(call.clone().with_tag("aws:x", "1", false).is_err());
-        assert!(call.with_tag("k", "1", true).unwrap().with_tag("k", "2", true).is_err());
+        assert!(call.clone().with_tag("AWS:x", "1", false).is_err());
+        for again in ["k", "K"] {
+            assert!(
+                call.clone().with_tag("k", "1", true).unwrap().with_tag(again, "2", true).is_err(),
+                "{again}"
+            );
+        }
+    }
+
+    #[test]
+    fn managed_policies_that_the_role_cannot_have_are_refused() {
+        let call = AssumeRole::new(role(), SessionName::new("ada").unwrap(), DURATION_MIN).unwrap();
+        let with = |arns: &[&str]| {
+            call.clone().with_managed_policies(arns.iter().map(|arn| arn.parse().unwrap()).collect())
+        };
+        assert!(with(&["arn:aws:iam::aws:policy/A", "arn:aws:iam::111111111111:policy/B"]).is_ok());
+        assert!(with(&["arn:aws:iam::222222222222:policy/B"]).is_err(), "another account");
+        assert!(with(&["arn:aws-cn:iam::aws:policy/A"]).is_err(), "another partition");
+        let eleven: Vec<String> = (0..11).map(|i| format!("arn:aws:iam::aws:policy/P{i}")).collect();
+        assert!(with(&eleven.iter().map(String::as_str).collect::<Vec<_>>()).is_err());
     }
 
     #[test]

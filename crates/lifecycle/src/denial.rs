@@ -7,7 +7,10 @@
 
 use crate::Rejection;
 use domain::{AccountId, EventId, RequestId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+/// Requests, and the instant up to which sessions that begin are theirs; `None`: theirs can be told by a tag.
+pub type Denied = BTreeMap<RequestId, Option<Timestamp>>;
 
 /// What can happen to an account's denials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,7 +20,7 @@ pub enum DenialEvent {
         /// Where; repeated on every attempt, so that a ledger explains itself.
         account: AccountId,
         /// Every request whose sessions are to be denied from then on; empty: none.
-        requests: BTreeSet<RequestId>,
+        requests: Denied,
         /// The call starts before this instant or not at all.
         deadline: Timestamp,
     },
@@ -46,7 +49,7 @@ pub enum DenialEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attempt {
     /// What is to be denied.
-    pub requests: BTreeSet<RequestId>,
+    pub requests: Denied,
     /// When it was intended.
     pub at: Timestamp,
     /// The call starts before this instant or not at all.
@@ -58,8 +61,8 @@ pub struct Attempt {
 pub struct Denials {
     /// Where.
     pub account: AccountId,
-    /// What is denied, as it was last confirmed, and since when; `None`: it is not known.
-    pub denied: Option<BTreeMap<RequestId, Timestamp>>,
+    /// What is denied, as it was last confirmed; `None`: it is not known.
+    pub denied: Option<Denied>,
     /// The attempt under way.
     pub open: Option<(EventId, Attempt)>,
     /// Attempts in a row that failed.
@@ -106,10 +109,7 @@ impl Denials {
             }
             DenialEvent::Confirmed { attempt } => {
                 let Some(confirmed) = self.close(*attempt) else { return };
-                let before = self.denied.take().unwrap_or_default();
-                let since = |request: &RequestId| before.get(request).copied().unwrap_or(at);
-                self.denied =
-                    Some(confirmed.requests.iter().map(|request| (*request, since(request))).collect());
+                self.denied = Some(confirmed.requests);
                 self.failures = 0;
                 self.last_failure = None;
             }
@@ -130,8 +130,14 @@ impl Denials {
     }
 
     /// Whether exactly `wanted` is denied, as far as is known.
-    pub fn is(&self, wanted: &BTreeSet<RequestId>) -> bool {
-        self.denied.as_ref().is_some_and(|denied| denied.keys().eq(wanted))
+    pub fn is(&self, wanted: &Denied) -> bool {
+        self.denied.as_ref() == Some(wanted)
+    }
+
+    /// Whether something may be denied for this request's sake.
+    pub fn may_deny(&self, request: &RequestId) -> bool {
+        self.denied.as_ref().is_none_or(|denied| denied.contains_key(request))
+            || self.open.as_ref().is_some_and(|(_, attempt)| attempt.requests.contains_key(request))
     }
 }
 
@@ -139,7 +145,7 @@ impl Denials {
 pub fn attempt(
     denials: Option<&Denials>,
     account: &AccountId,
-    wanted: &BTreeSet<RequestId>,
+    wanted: &Denied,
     deadline: Timestamp,
 ) -> Result<DenialEvent, Rejection> {
     match denials {

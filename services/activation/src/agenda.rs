@@ -11,7 +11,7 @@ use domain::{RequestId, SignedDuration, Timestamp};
 use event_log::Position;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
-use lifecycle::state::{Closure, Phase};
+use lifecycle::state::{Closure, Phase, Status};
 pub(crate) use due::{key_of, never_begun};
 pub(crate) use queue::Class;
 use estimate::Completions;
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use views::Requests;
-use views::requests::StoryError;
+use views::requests::{Selection, StoryError};
 
 /// Changes that are taken up with one question to the read model.
 const CHANGES_PAGE: usize = 500;
@@ -115,8 +115,11 @@ impl Agenda {
             state.cursor = Some(applied);
             return Ok(());
         };
+        // Until it is approved, a request is none of ours.
+        let granted =
+            Selection { statuses: [Status::Approved, Status::Ended].into(), ..Selection::default() };
         while cursor < applied {
-            let changed = requests.changed_since(cursor, CHANGES_PAGE)?;
+            let changed = requests.selected_since(&granted, cursor, CHANGES_PAGE)?;
             let more = changed.len() == CHANGES_PAGE;
             for (_, story) in changed {
                 cursor = cursor.max(story.position);
@@ -141,6 +144,23 @@ impl Agenda {
         let state = self.lock();
         let ids = state.keys.get(key).into_iter().flatten();
         ids.filter_map(|id| state.requests.get(id).cloned()).collect()
+    }
+
+    /// The ended requests that are not closed.
+    pub(crate) fn closing(&self) -> Vec<Request> {
+        let state = self.lock();
+        state.closing.iter().filter_map(|id| state.requests.get(id).cloned()).collect()
+    }
+
+    /// Has a request and its assignment seen to now: something that nothing else tells of has changed.
+    pub(crate) fn see_again(&self, id: &RequestId, now: Timestamp) {
+        let mut state = self.lock();
+        let Some(request) = state.requests.get(id) else { return };
+        let key = key_of(request);
+        state.schedule(Errand::Attend(*id), now);
+        if let Some(key) = key {
+            state.schedule(Errand::Tend(key), now);
+        }
     }
 
     /// The approved requests that `wanted` picks, the first to end first, as (end, id).

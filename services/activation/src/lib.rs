@@ -6,6 +6,7 @@
 //! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
+//! - `denial`: live sessions of requests that ended early, denied in their account; `process/deny`: the loop that does it.
 //! - `session`: how credentials are named, tagged and bound; `role_limits`: for how long roles may be had; `grpc`: one verb each.
 //!
 //! INVARIANT: what is true is in the log; everything in memory can be lost at any await and is found again. No call that
@@ -15,6 +16,7 @@
 mod agenda;
 mod assignment;
 mod core;
+mod denial;
 mod eligibility;
 mod fault;
 mod grpc;
@@ -65,7 +67,7 @@ impl ActivationService {
 
     /// Keeps AWS as the log says until `shutdown`. May be dropped anywhere: the next run goes on from the log.
     pub async fn run(&self, shutdown: CancellationToken) {
-        process::reconcile::run(&self.core, &shutdown).await;
+        tokio::join!(process::reconcile::run(&self.core, &shutdown), process::deny::run(&self.core, &shutdown));
     }
 
     /// How many ended requests have something left in AWS for longer than [`Settings::removal_late_after`], as far as this

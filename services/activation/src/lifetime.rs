@@ -144,8 +144,14 @@ impl Core {
         Ok(Next::Idle)
     }
 
-    /// Records that nothing of a request is left.
+    /// Records that nothing of a request is left; not before its sessions are dead, where they are denied.
     pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<(), Fault> {
+        if self.sessions_hold_open(request).await? {
+            if let Some(key) = key_of(request) {
+                self.agenda.note_fenced(&key, true);
+            }
+            return Ok(());
+        }
         let now = self.now();
         self.react(request.raised.id, CLOSE, |request, _| access::close(request, how.clone(), now)).await
     }

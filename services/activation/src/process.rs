@@ -1,4 +1,5 @@
 //! What happens by itself.
 
+pub(crate) mod deny;
 pub(crate) mod duty;
 pub(crate) mod reconcile;

@@ -1,10 +1,10 @@
 //! Cases of [`crate::Sts`].
 
 use super::{Fixture, Outcome, ensure, refused};
-use crate::session_policy::{Chaining, for_window};
+use crate::session_policy::for_window;
 use crate::sts::DURATION_MIN;
 use crate::{AssumeRole, ErrorKind, SessionName, SourceIdentity};
-use domain::{RoleArn, SignedDuration, Window};
+use domain::{RoleArn, SessionScope, SignedDuration, Window};
 
 /// How far an expiry may be from what was asked: whole seconds, and the way there and back.
 const EXPIRY_TOLERANCE: SignedDuration = SignedDuration::from_secs(10);
@@ -19,7 +19,7 @@ pub(super) async fn credentials_expire_as_asked(fixture: &dyn Fixture) -> Outcom
     let now = fixture.now();
     let window = Window::from_duration(now, SignedDuration::from_mins(10))?;
     let call = AssumeRole::new(role, SessionName::new("conformance")?, DURATION_MIN)?
-        .with_policy(for_window(&window, Chaining::Denied)?)
+        .with_policy(for_window(&window, &SessionScope::default())?)
         .with_source_identity(SourceIdentity::new("ada@example.com")?)
         .with_tag("daypass", "yes", true)?;
     let credentials = fixture.sts().assume_role(&call).await?;
@@ -29,6 +29,23 @@ pub(super) async fn credentials_expire_as_asked(fixture: &dyn Fixture) -> Outcom
     })?;
     ensure(credentials.access_key_id.starts_with("ASIA"), || credentials.access_key_id.clone())?;
     ensure(!credentials.secret_access_key.expose().is_empty(), || "no secret".to_owned())?;
+    ensure(!credentials.session_token.expose().is_empty(), || "no token".to_owned())
+}
+
+pub(super) async fn a_session_can_be_cut_down(fixture: &dyn Fixture) -> Outcome {
+    let role = fixture.create_role("cut-down", SignedDuration::from_hours(1)).await?;
+    let inline =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#;
+    let scope = SessionScope {
+        inline: inline.parse().ok(),
+        managed: ["arn:aws:iam::aws:policy/ReadOnlyAccess".parse()?].into(),
+        allow_chaining: false,
+    };
+    let window = Window::from_duration(fixture.now(), SignedDuration::from_mins(10))?;
+    let call = AssumeRole::new(role, SessionName::new("conformance")?, DURATION_MIN)?
+        .with_policy(for_window(&window, &scope)?)
+        .with_managed_policies(scope.managed)?;
+    let credentials = fixture.sts().assume_role(&call).await?;
     ensure(!credentials.session_token.expose().is_empty(), || "no token".to_owned())
 }
 

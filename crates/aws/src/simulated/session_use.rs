@@ -40,15 +40,26 @@ fn matches(statement: &Map<String, Value>, action: &str, at: Timestamp) -> Resul
     if statement.get("Resource").and_then(Value::as_str) != Some("*") {
         return Err(UnsupportedPolicy("a resource is not *"));
     }
-    let pattern = statement
-        .get("Action")
-        .and_then(Value::as_str)
-        .ok_or(UnsupportedPolicy("an action is not a text"))?;
-    let acts = match pattern.strip_suffix('*') {
-        Some(start) => action.starts_with(start),
-        None => action == pattern,
+    let patterns = match statement.get("Action") {
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _other => return Err(UnsupportedPolicy("an action is neither a text nor a list")),
     };
+    let acts = patterns.into_iter().any(|pattern| fits(pattern.as_bytes(), action.as_bytes()));
     Ok(acts && conditions_hold(statement, at)?)
+}
+
+/// IAM's wildcards: `*` any characters, `?` one; letter case does not count in actions.
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            fits(rest, text) || text.split_first().is_some_and(|(_, left)| fits(pattern, left))
+        }
+        ([b'?', rest @ ..], [_, left @ ..]) => fits(rest, left),
+        ([one, rest @ ..], [other, left @ ..]) => one.eq_ignore_ascii_case(other) && fits(rest, left),
+        _else => false,
+    }
 }
 
 fn conditions_hold(statement: &Map<String, Value>, at: Timestamp) -> Result<bool, UnsupportedPolicy> {

@@ -1,8 +1,9 @@
 //! What is denied in an account.
 
-use super::values::{load_time, read, read_all, store_time, texts};
+use super::values::{Malformed, load_time, read, store_time};
 use super::{DecodeError, parse};
 use crate::proto;
+use domain::{RequestId, Timestamp};
 use lifecycle::denial::DenialEvent;
 use prost::Message as _;
 
@@ -10,7 +11,7 @@ pub(super) fn store(event: &DenialEvent) -> Vec<u8> {
     match event {
         DenialEvent::Attempted { account, requests, deadline } => proto::DenialAttemptedV1 {
             account_id: account.to_string(),
-            request_ids: texts(requests),
+            requests: requests.iter().map(store_denied).collect(),
             deadline: Some(store_time(*deadline)),
         }
         .encode_to_vec(),
@@ -28,6 +29,16 @@ pub(super) fn store(event: &DenialEvent) -> Vec<u8> {
     }
 }
 
+fn store_denied((request, begun_before): (&RequestId, &Option<Timestamp>)) -> proto::DeniedRequest {
+    proto::DeniedRequest { request_id: request.to_string(), begun_before: begun_before.map(store_time) }
+}
+
+fn load_denied(denied: proto::DeniedRequest) -> Result<(RequestId, Option<Timestamp>), Malformed> {
+    let begun_before =
+        denied.begun_before.map(|at| load_time(Some(at), "requests.begun_before")).transpose()?;
+    Ok((read(&denied.request_id, "requests.request_id")?, begun_before))
+}
+
 pub(super) fn load(verb: &str, payload: &[u8]) -> Result<DenialEvent, DecodeError> {
     const ATTEMPT: &str = "attempt_event_id";
     Ok(match verb {
@@ -35,7 +46,7 @@ pub(super) fn load(verb: &str, payload: &[u8]) -> Result<DenialEvent, DecodeErro
             let message: proto::DenialAttemptedV1 = parse(payload)?;
             DenialEvent::Attempted {
                 account: read(&message.account_id, "account_id")?,
-                requests: read_all(&message.request_ids, "request_ids")?,
+                requests: message.requests.into_iter().map(load_denied).collect::<Result<_, _>>()?,
                 deadline: load_time(message.deadline, "deadline")?,
             }
         }

@@ -265,7 +265,7 @@ fn denial_facts() -> Vec<DenialEvent> {
     vec![
         DenialEvent::Attempted {
             account: key().target.account().clone(),
-            requests: [request()].into(),
+            requests: [(request(), Some(at(30)))].into(),
             deadline: at(60),
         },
         DenialEvent::AttemptAbandoned { attempt: id("attempt") },

@@ -1,17 +1,16 @@
 //! The ledger of what is denied in one account.
 
 use crate::support::{at, request_id, target};
-use domain::{AccountId, EventId, RequestId};
+use domain::{AccountId, EventId};
 use lifecycle::Rejection;
-use lifecycle::denial::{DenialEvent, Denials, abandon, attempt, confirm, drift, fail};
-use std::collections::BTreeSet;
+use lifecycle::denial::{DenialEvent, Denials, Denied, abandon, attempt, confirm, drift, fail};
 
 fn account() -> AccountId {
     target().account().clone()
 }
 
-fn wanted(names: &[&str]) -> BTreeSet<RequestId> {
-    names.iter().map(|name| request_id(name)).collect()
+fn wanted(names: &[&str]) -> Denied {
+    names.iter().map(|name| (request_id(name), None)).collect()
 }
 
 #[derive(Default)]
@@ -61,12 +60,15 @@ fn an_attempt_says_all_that_is_to_be_denied() {
     assert_eq!(story.next(&["a"]), Err(Rejection::AsItShouldBe));
     let second = story.deny(&["a", "b"], 10);
     story.confirmed(second, 15);
-    let denied = story.denials().denied.clone().unwrap();
-    assert_eq!(denied[&request_id("a")], at(5), "denied since it was first confirmed");
-    assert_eq!(denied[&request_id("b")], at(15));
+    assert!(story.denials().is(&wanted(&["a", "b"])) && story.denials().may_deny(&request_id("b")));
+    let longer = Denied::from([(request_id("a"), None), (request_id("b"), Some(at(15)))]);
+    assert!(
+        attempt(story.denials.as_ref(), &account(), &longer, at(900)).is_ok(),
+        "also another instant is a change"
+    );
     let last = story.deny(&[], 20);
     story.confirmed(last, 25);
-    assert_eq!(story.denials().denied.as_ref().map(std::collections::BTreeMap::len), Some(0));
+    assert!(story.denials().is(&Denied::new()) && !story.denials().may_deny(&request_id("b")));
 }
 
 #[test]
@@ -83,6 +85,7 @@ fn after_a_failure_or_a_change_by_others_nothing_is_taken_for_granted() {
         };
         story.append(&event, 12);
         assert_eq!(story.denials().denied, None);
+        assert!(story.denials().may_deny(&request_id("z")), "nothing is known");
         assert!(story.next(&["a"]).is_ok(), "it is written again");
         assert_eq!(drift(story.denials()), Err(Rejection::AsItShouldBe));
     }

@@ -125,9 +125,12 @@ impl Core {
                     position: outcome.position,
                     event,
                 })),
-                Fact::Request(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {
-                    Err(Fault::Log("a ledger holds an event of another kind".to_owned()))
-                }
+                Fact::Request(_)
+                | Fact::Denial(_)
+                | Fact::Policy(_)
+                | Fact::Duty(_)
+                | Fact::Signal(_)
+                | Fact::Person(_) => Err(Fault::Log("a ledger holds an event of another kind".to_owned())),
             },
             Err(CommandError::Refused(refused)) => Ok(Err(refused)),
             Err(error) => Err(Fault::of_command(&error)),
@@ -182,29 +185,41 @@ pub(super) fn failing_since(events: &[Event]) -> Option<Timestamp> {
 
 /// Whether a removal was confirmed at or after `since`.
 pub(super) fn removed_since(events: &[Event], since: Timestamp) -> bool {
+    removed_at(events, since).is_some()
+}
+
+/// When a removal was confirmed first at or after `since`.
+pub(crate) fn removed_at(events: &[Event], since: Timestamp) -> Option<Timestamp> {
     let mut operations = BTreeMap::new();
-    facts(events).any(|(event, fact)| match fact {
-        AssignmentEvent::Attempted { operation, .. } => {
-            operations.insert(event.id, *operation);
-            false
-        }
-        AssignmentEvent::Confirmed { attempt } => {
-            event.at >= since && operations.get(attempt) == Some(&Operation::Delete)
-        }
-        AssignmentEvent::AttemptAbandoned { .. }
-        | AssignmentEvent::Failed { .. }
-        | AssignmentEvent::StandingFound { .. }
-        | AssignmentEvent::DriftFound { .. }
-        | AssignmentEvent::Adopted { .. }
-        | AssignmentEvent::AbandonAsked { .. }
-        | AssignmentEvent::Abandoned { .. } => false,
-    })
+    facts(events)
+        .find(|(event, fact)| match fact {
+            AssignmentEvent::Attempted { operation, .. } => {
+                operations.insert(event.id, *operation);
+                false
+            }
+            AssignmentEvent::Confirmed { attempt } => {
+                event.at >= since && operations.get(attempt) == Some(&Operation::Delete)
+            }
+            AssignmentEvent::AttemptAbandoned { .. }
+            | AssignmentEvent::Failed { .. }
+            | AssignmentEvent::StandingFound { .. }
+            | AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::Adopted { .. }
+            | AssignmentEvent::AbandonAsked { .. }
+            | AssignmentEvent::Abandoned { .. } => false,
+        })
+        .map(|(event, _)| event.at)
 }
 
 /// The events with what they say of the assignment.
 pub(crate) fn facts(events: &[Event]) -> impl Iterator<Item = (&Event, &AssignmentEvent)> {
     events.iter().filter_map(|event| match &event.fact {
         Fact::Assignment(fact) => Some((event, fact)),
-        Fact::Request(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
+        Fact::Request(_)
+        | Fact::Denial(_)
+        | Fact::Policy(_)
+        | Fact::Duty(_)
+        | Fact::Signal(_)
+        | Fact::Person(_) => None,
     })
 }

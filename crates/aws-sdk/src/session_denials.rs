@@ -1,0 +1,207 @@
+//! [`aws::SessionDenials`] on service control policies of AWS Organizations, through an identity of its own.
+//!
+//! One policy for each account, found by its name; what others write into it stays. Organizations answers at once and knows no
+//! revision, so the caller reads back what it wrote.
+
+use crate::error::{Effect, incomplete, sorted};
+use crate::pages;
+use aws::session_denials::{Merged, POLICIES_MAX, merged, policy_name, says_exactly, statements};
+use aws::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
+use aws_sdk_organizations::config::Builder as ConfigBuilder;
+use aws_sdk_organizations::types::{PolicySummary, PolicyType};
+use aws_smithy_async::time::StaticTimeSource;
+use domain::AccountId;
+use domain::ports::SharedClock;
+use std::collections::BTreeSet;
+
+const KIND: PolicyType = PolicyType::ServiceControlPolicy;
+
+/// For whoever finds the policy in the console.
+const DESCRIPTION: &str = "Daypass: sessions of access that ended early, denied until they have expired";
+
+/// The service control policies of one organisation.
+#[derive(Clone)]
+pub struct SdkSessionDenials {
+    pub(crate) reading: aws_sdk_organizations::Client,
+    pub(crate) changing: aws_sdk_organizations::Client,
+    pub(crate) clock: SharedClock,
+}
+
+impl std::fmt::Debug for SdkSessionDenials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SdkSessionDenials").finish_non_exhaustive()
+    }
+}
+
+/// The policy of an account, as far as it exists.
+struct Found {
+    id: Option<String>,
+    document: Option<String>,
+    attached: bool,
+    /// How many policies the account has.
+    of_account: usize,
+}
+
+fn named(policies: &[PolicySummary], name: &str) -> Option<String> {
+    policies.iter().find(|policy| policy.name() == Some(name)).and_then(|policy| policy.id.clone())
+}
+
+/// Signs with the attempt's time, so that AWS refuses the request when it arrives long after.
+fn signed_by(attempt: Attempt) -> ConfigBuilder {
+    ConfigBuilder::new().time_source(StaticTimeSource::new(attempt.signed_at.into()))
+}
+
+impl SdkSessionDenials {
+    async fn find(&self, account: &AccountId) -> Result<Found, AwsError> {
+        let name = policy_name(account);
+        let of_account = pages::all(async |token| {
+            let answer = self
+                .reading
+                .list_policies_for_target()
+                .target_id(account.as_str())
+                .filter(KIND)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| sorted(Effect::Reads, &error))?;
+            Ok((answer.policies.unwrap_or_default(), answer.next_token))
+        })
+        .await?;
+        let attached = named(&of_account, &name);
+        let id = match &attached {
+            Some(id) => Some(id.clone()),
+            // Made and not attached: whoever made it died in between.
+            None => named(&self.all().await?, &name),
+        };
+        let document = match &id {
+            Some(id) => Some(self.read(id).await?),
+            None => None,
+        };
+        Ok(Found { id, document, attached: attached.is_some(), of_account: of_account.len() })
+    }
+
+    async fn all(&self) -> Result<Vec<PolicySummary>, AwsError> {
+        pages::all(async |token| {
+            let answer = self
+                .reading
+                .list_policies()
+                .filter(KIND)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| sorted(Effect::Reads, &error))?;
+            Ok((answer.policies.unwrap_or_default(), answer.next_token))
+        })
+        .await
+    }
+
+    async fn read(&self, id: &str) -> Result<String, AwsError> {
+        let call = self.reading.describe_policy().policy_id(id).send();
+        let answer = call.await.map_err(|error| sorted(Effect::Reads, &error))?;
+        let content = answer.policy.and_then(|policy| policy.content);
+        content.ok_or_else(|| incomplete(Effect::Reads, "a policy without content"))
+    }
+
+    async fn create(&self, name: &str, document: &str, attempt: Attempt) -> Result<String, AwsError> {
+        let call = self
+            .changing
+            .create_policy()
+            .name(name)
+            .description(DESCRIPTION)
+            .r#type(KIND)
+            .content(document)
+            .customize()
+            .config_override(signed_by(attempt));
+        attempt.check(self.clock.now())?;
+        let answer = call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
+        let id = answer.policy.and_then(|policy| policy.policy_summary).and_then(|summary| summary.id);
+        id.ok_or_else(|| incomplete(Effect::Changes, "a policy without id"))
+    }
+
+    async fn update(&self, id: &str, document: &str, attempt: Attempt) -> Result<(), AwsError> {
+        let call = self.changing.update_policy().policy_id(id).content(document);
+        let call = call.customize().config_override(signed_by(attempt));
+        attempt.check(self.clock.now())?;
+        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
+        Ok(())
+    }
+
+    async fn attach(&self, id: &str, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
+        let call = self.changing.attach_policy().policy_id(id).target_id(account.as_str());
+        let call = call.customize().config_override(signed_by(attempt));
+        attempt.check(self.clock.now())?;
+        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
+        Ok(())
+    }
+
+    async fn detach(&self, id: &str, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
+        let call = self.changing.detach_policy().policy_id(id).target_id(account.as_str());
+        let call = call.customize().config_override(signed_by(attempt));
+        attempt.check(self.clock.now())?;
+        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
+        Ok(())
+    }
+
+    async fn delete(&self, id: &str, attempt: Attempt) -> Result<(), AwsError> {
+        let call = self.changing.delete_policy().policy_id(id);
+        let call = call.customize().config_override(signed_by(attempt));
+        attempt.check(self.clock.now())?;
+        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
+        Ok(())
+    }
+
+    async fn remove(&self, found: &Found, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
+        let Some(id) = &found.id else { return Ok(()) };
+        if found.attached {
+            self.detach(id, account, attempt).await?;
+        }
+        self.delete(id, attempt).await
+    }
+
+    async fn write(
+        &self,
+        found: &Found,
+        account: &AccountId,
+        document: &str,
+        attempt: Attempt,
+    ) -> Result<(), AwsError> {
+        if !found.attached && found.of_account >= POLICIES_MAX {
+            let why = format!("the account has {POLICIES_MAX} policies, as many as AWS allows");
+            return Err(AwsError::new(ErrorKind::Invalid, "TooManyPolicies", &why));
+        }
+        let id = match &found.id {
+            Some(id) => {
+                self.update(id, document, attempt).await?;
+                id.clone()
+            }
+            None => self.create(&policy_name(account), document, attempt).await?,
+        };
+        if found.attached { Ok(()) } else { self.attach(&id, account, attempt).await }
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionDenials for SdkSessionDenials {
+    async fn deny(
+        &self,
+        account: &AccountId,
+        sessions: &BTreeSet<DeniedSessions>,
+        attempt: Attempt,
+    ) -> Result<(), AwsError> {
+        let found = self.find(account).await?;
+        match merged(found.document.as_deref(), &statements(account, sessions))? {
+            Merged::Nothing => self.remove(&found, account, attempt).await,
+            Merged::Document(document) => self.write(&found, account, &document, attempt).await,
+        }
+    }
+
+    async fn denies_exactly(
+        &self,
+        account: &AccountId,
+        sessions: &BTreeSet<DeniedSessions>,
+    ) -> Result<bool, AwsError> {
+        let found = self.find(account).await?;
+        let in_force = found.document.as_deref().filter(|_| found.attached);
+        says_exactly(in_force, &statements(account, sessions))
+    }
+}

@@ -1,0 +1,294 @@
+//! Live sessions of requests that ended early: denied in their account until they must be dead, where a deployment allows it.
+//!
+//! - Which: requests that ended before their window did and had access. Not standing access, not while another live request of
+//!   the same person needs the same, not in the management account (which no service control policy binds).
+//! - How: the ledger of the account's denials; each attempt says everything that is to be denied there.
+//! - Until: the last session has expired. A request is closed only after that, for what denies it is left in AWS.
+//!
+//! INVARIANT: where it cannot be done (AWS's limits, no rights), the bound that was told when the access began still stands.
+
+use crate::agenda::{key_of, never_begun};
+use crate::assignment::ledger;
+use crate::core::{Core, later};
+use crate::fault::Fault;
+use aws::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
+use command::aggregate::DenialAggregate;
+use command::{Command, CommandError, Loaded};
+use domain::{AccountId, Entitlement, EventId, Provider, RequestId, Timestamp};
+use journal::{Fact, Stream};
+use lifecycle::denial::{self, DenialEvent, Denials, Denied};
+use lifecycle::state::Phase;
+use lifecycle::{Rejection, Request};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// More rounds than any account needs: resolve, intend, call, record, look.
+const ROUNDS_MAX: usize = 6;
+
+impl Core {
+    /// Whether something about the sessions of a closing request is still to be done, so that it is not closed yet.
+    pub(crate) async fn sessions_hold_open(&self, request: &Request) -> Result<bool, Fault> {
+        if self.ports.session_denials().is_none() || never_begun(request) {
+            return Ok(false);
+        }
+        if self.denied_until(request).await?.is_some() {
+            return Ok(true);
+        }
+        let denials = self.denials(request.raised.target.account()).await?;
+        Ok(denials.state.as_ref().is_some_and(|denials| denials.may_deny(&request.raised.id)))
+    }
+
+    /// What is to be denied in an account now, for the sake of its closing requests.
+    pub(crate) async fn to_deny(&self, closing: &[Request]) -> Result<Denied, Fault> {
+        let mut wanted = Denied::new();
+        for request in closing {
+            if let Some((begun_before, _)) = self.denied_until(request).await? {
+                wanted.insert(request.raised.id, begun_before);
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Which of its sessions are to be denied, by when they began, and when the last of them must be dead.
+    async fn denied_until(&self, request: &Request) -> Result<Option<(Option<Timestamp>, Timestamp)>, Fault> {
+        let Phase::Ended { at: ended_at, active, .. } = &request.phase else { return Ok(None) };
+        let early = request.window().is_some_and(|window| *ended_at < window.end());
+        let account = request.raised.target.account();
+        if !early || self.is_management(account) {
+            return Ok(None);
+        }
+        let alive = |dead_at: Timestamp| self.now() < dead_at;
+        match request.raised.grounds.provider {
+            Provider::Sts => {
+                let dead_at = request.issues_expire_at().filter(|dead_at| alive(*dead_at));
+                Ok(dead_at.map(|dead_at| (None, dead_at)))
+            }
+            Provider::IdentityCenter => {
+                let (Some(active), Some(key)) =
+                    (active.filter(|active| !active.activated.standing), key_of(request))
+                else {
+                    return Ok(None);
+                };
+                let now = self.now();
+                if self.agenda.requests_of(&key).iter().any(|other| other.is_live(now)) {
+                    return Ok(None);
+                }
+                // Until the assignment is gone, new sessions can begin.
+                let removed_at = ledger::removed_at(&self.ledger_events(&key).await?, *ended_at);
+                let begun_before = removed_at.unwrap_or(*ended_at);
+                let dead_at = later(begun_before, active.activated.bound.after_early_end);
+                Ok(alive(dead_at).then_some((Some(begun_before), dead_at)))
+            }
+            // Its sessions carry nothing that tells them from others of the same role.
+            Provider::AccountAccess => Ok(None),
+        }
+    }
+
+    fn is_management(&self, account: &AccountId) -> bool {
+        self.views
+            .directory
+            .snapshot()
+            .is_some_and(|directory| directory.account(account).is_some_and(|account| account.management))
+    }
+
+    async fn denials(&self, account: &AccountId) -> Result<Arc<Loaded<Denials>>, Fault> {
+        Ok(self.commander.load::<DenialAggregate>(&Stream::Denial(account.clone())).await?)
+    }
+
+    /// Makes the policy of one account deny what it should, and nothing else of ours. Answers what has changed.
+    pub(crate) async fn see_to_denials(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+    ) -> Result<bool, Fault> {
+        let Some(port) = self.ports.session_denials() else { return Ok(false) };
+        let mut changed = false;
+        for _ in 0..ROUNDS_MAX {
+            let wanted = self.to_deny(closing).await?;
+            let loaded = self.denials(account).await?;
+            if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
+                self.resolve_denial(port, account, closing, id, &attempt).await?;
+                changed = true;
+                continue;
+            }
+            let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
+            if as_it_should {
+                if changed || !self.have_denials_changed(port, account, closing, &wanted).await? {
+                    return Ok(changed);
+                }
+                changed = true;
+                continue;
+            }
+            let written = self
+                .write_denial(account, None, |denials, at| {
+                    denial::attempt(denials, account, &wanted, later(at, self.settings.signature_lifetime))
+                })
+                .await?;
+            let Some((id, at)) = written else { return Ok(changed) };
+            changed = true;
+            let call = Attempt { signed_at: at, start_before: later(at, self.settings.start_within) };
+            self.carry_out_denial(port, account, closing, id, &wanted, call).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn carry_out_denial(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        closing: &[Request],
+        id: EventId,
+        wanted: &Denied,
+        call: Attempt,
+    ) -> Result<(), Fault> {
+        let sessions = match self.sessions(closing, wanted) {
+            Ok(sessions) => sessions,
+            Err(fault) => {
+                self.write_denial(account, Some(id), |denials, _| denial::abandon(known(denials)?, id))
+                    .await?;
+                return Err(fault);
+            }
+        };
+        let said = self.in_time(port.deny(account, &sessions, call)).await;
+        // Whatever was said: what is there counts.
+        let there = self.in_time(port.denies_exactly(account, &sessions)).await;
+        match (said, there) {
+            (_, Ok(true)) => {
+                tracing::info!(%account, requests = wanted.len(), "live sessions are denied as they should be");
+                self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id))
+                    .await?;
+                Ok(())
+            }
+            (Err(error), _) | (Ok(()), Err(error)) => self.denial_failed(account, id, error).await,
+            (Ok(()), Ok(false)) => {
+                let overwritten =
+                    AwsError::new(ErrorKind::Conflict, "Overwritten", "another has changed the policy");
+                self.denial_failed(account, id, overwritten).await
+            }
+        }
+    }
+
+    async fn denial_failed(&self, account: &AccountId, id: EventId, error: AwsError) -> Result<(), Fault> {
+        let code = error.code.clone();
+        self.write_denial(account, Some(id), |denials, _| denial::fail(known(denials)?, id, code.clone()))
+            .await?;
+        if error.retriable() {
+            tracing::warn!(%account, %error, "live sessions could not be denied; tried again");
+        } else {
+            tracing::error!(%account, %error, "live sessions cannot be denied: they live as long as was told");
+        }
+        Err(error.into())
+    }
+
+    /// An attempt that was found open: whoever made it is gone, or still at it.
+    async fn resolve_denial(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        closing: &[Request],
+        id: EventId,
+        attempt: &denial::Attempt,
+    ) -> Result<(), Fault> {
+        let there = match self.sessions(closing, &attempt.requests) {
+            Ok(sessions) => self.in_time(port.denies_exactly(account, &sessions)).await?,
+            Err(_) => false,
+        };
+        if there {
+            self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id)).await?;
+            return Ok(());
+        }
+        if self.now() < later(attempt.at, self.settings.removal_patience()) {
+            return Err(Fault::Behind);
+        }
+        let reason = "NoOutcome".to_owned();
+        self.write_denial(account, Some(id), |denials, _| denial::fail(known(denials)?, id, reason.clone()))
+            .await?;
+        Ok(())
+    }
+
+    /// Whether others have changed what is denied.
+    async fn have_denials_changed(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> Result<bool, Fault> {
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let sessions = self.sessions(closing, wanted)?;
+        if self.in_time(port.denies_exactly(account, &sessions)).await? {
+            return Ok(false);
+        }
+        tracing::warn!(%account, "another has changed what Daypass denies");
+        self.write_denial(account, None, |denials, _| denial::drift(known(denials)?)).await?;
+        Ok(true)
+    }
+
+    /// What AWS is told.
+    fn sessions(&self, closing: &[Request], wanted: &Denied) -> Result<BTreeSet<DeniedSessions>, Fault> {
+        let by_id: BTreeMap<RequestId, &Request> =
+            closing.iter().map(|request| (request.raised.id, request)).collect();
+        let unknown = |what: &str| AwsError::new(ErrorKind::Unavailable, "Unknown", what);
+        let directory = self.views.directory.snapshot().ok_or_else(|| unknown("there is no directory"))?;
+        let one = |(id, begun_before): (&RequestId, &Option<Timestamp>)| {
+            let Some(begun_before) = *begun_before else { return Ok(DeniedSessions::OfRequest(*id)) };
+            let request = by_id.get(id).ok_or_else(|| unknown("the request is closed"))?;
+            let Entitlement::PermissionSet(set) = request.raised.target.entitlement() else {
+                return Ok(DeniedSessions::OfRequest(*id));
+            };
+            let user = request.raised.grounds.principal.clone();
+            let name = directory.permission_set(set).map(|set| set.name.clone());
+            Ok(DeniedSessions::OfPermissionSet {
+                request: *id,
+                user: user.ok_or_else(|| unknown("the user is not known"))?,
+                permission_set: name.ok_or_else(|| unknown("the permission set is gone"))?,
+                begun_before,
+            })
+        };
+        wanted.iter().map(one).collect::<Result<_, AwsError>>().map_err(Fault::from)
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
+        tokio::time::timeout(self.settings.call_within, call)
+            .await
+            .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")))
+    }
+
+    /// Writes one event of an account's denials; what came of `attempt` has an id of its own, so that it is said once.
+    async fn write_denial(
+        &self,
+        account: &AccountId,
+        attempt: Option<EventId>,
+        decide: impl Fn(Option<&Denials>, Timestamp) -> Result<DenialEvent, Rejection>,
+    ) -> Result<Option<(EventId, Timestamp)>, Fault> {
+        let event_id = match attempt {
+            Some(attempt) => {
+                EventId::from_parts([b"denial outcome".as_slice(), attempt.as_bytes().as_slice()])
+            }
+            None => {
+                let mut chance = [0_u8; 16];
+                self.views.entropy.fill(&mut chance);
+                EventId::from_parts([b"denial".as_slice(), chance.as_slice()])
+            }
+        };
+        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let outcome = self
+            .commander
+            .execute::<DenialAggregate, Rejection>(Stream::Denial(account.clone()), command, |loaded, at| {
+                decide(loaded.state.as_ref(), at).map(Fact::Denial)
+            })
+            .await;
+        match outcome {
+            Ok(outcome) => Ok(Some((outcome.event.id, outcome.event.at))),
+            // Another replica was faster.
+            Err(CommandError::Refused(_)) => Ok(None),
+            Err(error) => Err(Fault::of_command(&error)),
+        }
+    }
+}
+
+fn known(denials: Option<&Denials>) -> Result<&Denials, Rejection> {
+    denials.ok_or(Rejection::NoSuchAttempt)
+}

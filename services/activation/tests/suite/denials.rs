@@ -1,0 +1,257 @@
+//! Live sessions of what ended early: denied by a service control policy, until they must be dead.
+
+use crate::house::{HOUR, House, instant, key_of, permission_set, role};
+use aws::session_denials::{POLICIES_MAX, policy_name};
+use aws::simulated::{Behaviour, DenialFault, SimulatedScps};
+use aws::{ErrorKind, simulated::sample};
+use domain::{AccountId, RequestId};
+use journal::Fact;
+use lifecycle::denial::DenialEvent;
+use lifecycle::event::ClosedHow;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A house in a deployment that ends live sessions.
+async fn denying() -> House {
+    let mut house = House::new().await;
+    let signature_age_max = Behaviour::default().signature_age_max;
+    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_age_max)));
+    house
+}
+
+fn scps(house: &House) -> &SimulatedScps {
+    house.scps.as_deref().unwrap()
+}
+
+fn account() -> AccountId {
+    permission_set().account().clone()
+}
+
+/// Our statements, as the policy of the account has them now.
+fn denied(house: &House) -> Vec<Value> {
+    let document = scps(house).document(&account()).unwrap_or_else(|| "{}".to_owned());
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let all = document["Statement"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|one| one["Sid"].as_str().is_some_and(|sid| sid.starts_with("Daypass"))).collect()
+}
+
+fn facts(house: &House) -> Vec<DenialEvent> {
+    let facts = house.events().into_iter().filter_map(|event| match event.fact {
+        Fact::Denial(fact) => Some(fact),
+        Fact::Request(_)
+        | Fact::Assignment(_)
+        | Fact::Policy(_)
+        | Fact::Duty(_)
+        | Fact::Signal(_)
+        | Fact::Person(_) => None,
+    });
+    facts.collect()
+}
+
+fn attempts(house: &House) -> usize {
+    facts(house).iter().filter(|fact| matches!(fact, DenialEvent::Attempted { .. })).count()
+}
+
+/// Active from the beginning, for two hours; revoked at `seconds`.
+async fn revoked_at(house: &House, process: &crate::house::Process, seconds: i64) -> RequestId {
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(seconds).await;
+    assert!(house.is_active(id).await);
+    process.revoke("ada", id).await.unwrap();
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_end_denies_the_sessions_of_that_set_until_the_last_must_be_dead() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(630).await;
+    assert!(!house.has(&key_of(&permission_set())), "the assignment is gone first");
+    let statements = denied(&house);
+    assert_eq!(statements.len(), 1);
+    let condition = &statements[0]["Condition"];
+    let principal = key_of(&permission_set()).principal;
+    assert_eq!(condition["StringEquals"]["identitystore:UserId"], principal.as_str());
+    assert_eq!(condition["StringEquals"]["aws:PrincipalAccount"], account().as_str());
+    let until: domain::Timestamp =
+        condition["DateLessThan"]["aws:TokenIssueTime"].as_str().unwrap().parse().unwrap();
+    assert!(
+        until > instant(600) && until < instant(630),
+        "sessions begun before the assignment was gone: {until}"
+    );
+    assert_eq!(house.closed(id).await, None, "what denies them is left in AWS");
+    assert_eq!(process.service.overdue(), 0);
+    house.at(600 + HOUR).await;
+    assert_eq!(denied(&house).len(), 1, "a session may have begun until the removal");
+    house.at(640 + HOUR).await;
+    assert_eq!(scps(&house).document(&account()), None, "nothing is left of the policy");
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_sts_are_denied_by_the_tag_of_their_request() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    process.revoke("ada", id).await.unwrap();
+    house.at(20).await;
+    let tags = denied(&house)[0]["Condition"]["StringEquals"]["aws:PrincipalTag/daypass-request"].clone();
+    assert_eq!(tags, serde_json::json!([id.to_string()]));
+    assert_eq!(house.closed(id).await, None);
+    house.at(HOUR + 30).await;
+    assert!(denied(&house).is_empty());
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_in_time_and_access_that_never_began_deny_nothing() {
+    let house = denying().await;
+    let process = house.start().await;
+    let elapsed = house.grant(&permission_set(), 0, HOUR).await;
+    let withdrawn = house.grant(&role(), HOUR, 2 * HOUR).await;
+    house.at(20).await;
+    house.withdraw(withdrawn).await;
+    house.at(HOUR + 60).await;
+    assert_eq!(house.closed(elapsed).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.closed(withdrawn).await, Some(ClosedHow::NothingCreated));
+    assert!(facts(&house).is_empty());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_denied_while_another_request_needs_the_same_or_the_access_is_standing() {
+    let house = denying().await;
+    let process = house.start().await;
+    house.grant(&permission_set(), 0, 2 * HOUR).await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert!(matches!(house.closed(id).await, Some(ClosedHow::CarriedBy(_))));
+    assert!(facts(&house).is_empty());
+    process.stop().await;
+
+    let house = denying().await;
+    house.aws.standing(crate::house::aws_key(&key_of(&permission_set())));
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Standing));
+    assert!(facts(&house).is_empty());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_read_back_and_a_refusal_is_tried_again() {
+    let house = denying().await;
+    let process = house.start().await;
+    scps(&house).fail_next(DenialFault::Refused(ErrorKind::Throttled));
+    scps(&house).fail_next(DenialFault::AnswerLost);
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    process.revoke("ada", id).await.unwrap();
+    house.at(60).await;
+    assert_eq!(denied(&house).len(), 1);
+    let [attempted, failed, again, confirmed] = <[DenialEvent; 4]>::try_from(facts(&house)).unwrap();
+    assert!(matches!((attempted, again), (DenialEvent::Attempted { .. }, DenialEvent::Attempted { .. })));
+    assert!(matches!(failed, DenialEvent::Failed { reason, .. } if reason == "Planted"));
+    assert!(matches!(confirmed, DenialEvent::Confirmed { .. }));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_write_stays_and_what_they_remove_is_written_again() {
+    let house = denying().await;
+    let process = house.start().await;
+    let theirs = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Theirs","Effect":"Deny","Action":"ec2:*","Resource":"*"}]}"#;
+    scps(&house).write(&account(), &policy_name(&account()), theirs);
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    let document = scps(&house).document(&account()).unwrap();
+    assert!(document.contains("Theirs") && denied(&house).len() == 1);
+    scps(&house).write(&account(), &policy_name(&account()), theirs);
+    house.at(660 + 400).await;
+    assert_eq!(denied(&house).len(), 1, "looked at every few minutes, and written again");
+    assert!(facts(&house).contains(&DenialEvent::DriftFound));
+    house.at(700 + HOUR).await;
+    assert!(house.closed(id).await.is_some() && denied(&house).is_empty());
+    assert!(scps(&house).document(&account()).unwrap().contains("Theirs"));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_awss_limits_the_bound_that_was_told_stands() {
+    let house = denying().await;
+    let process = house.start().await;
+    for n in 0..POLICIES_MAX {
+        scps(&house).write(&account(), &format!("p-{n}"), "{}");
+    }
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert!(scps(&house).writes().is_empty());
+    assert!(
+        facts(&house)
+            .iter()
+            .any(|fact| matches!(fact, DenialEvent::Failed { reason, .. } if reason == "TooManyPolicies"))
+    );
+    house.at(700 + HOUR).await;
+    house.at(1_300 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "once its sessions are dead");
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_at_it_is_followed_by_one_that_finishes() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    while attempts(&house) == 0 {
+        tokio::task::yield_now().await;
+    }
+    process.kill().await;
+    let process = house.start().await;
+    house.at(700).await;
+    assert_eq!(denied(&house).len(), 1);
+    process.kill().await;
+    house.at(800 + HOUR).await;
+    let process = house.start().await;
+    house.at(830 + HOUR).await;
+    assert!(
+        denied(&house).is_empty() && house.closed(id).await.is_some(),
+        "also when it was down at the time"
+    );
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_management_account_is_out_of_reach() {
+    let house = denying().await;
+    let process = house.start().await;
+    let account = AccountId::new(sample::MANAGEMENT).unwrap();
+    assert!(
+        process
+            .views
+            .directory
+            .snapshot()
+            .unwrap()
+            .account(&account)
+            .is_some_and(|account| account.management)
+    );
+    house.aws.change_directory(|contents| {
+        for (id, account) in &mut contents.accounts {
+            account.management = *id == *role().account();
+        }
+    });
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    process.views.directory.refresh().await.unwrap();
+    process.revoke("ada", id).await.unwrap();
+    house.at(60).await;
+    assert!(facts(&house).is_empty(), "no service control policy binds it");
+    process.stop().await;
+}
