@@ -2,12 +2,16 @@
 //!
 //! - [`story`]: S4, S6, and the order of events, by each event alone against what was known before it;
 //! - [`effect`]: S1, S2, S3, S7, by each call that AWS got and each change that it made;
+//! - [`lateness`]: S2, by what is in AWS past its end;
 //! - [`durable`]: S5, S8, S9, by the log against what was acknowledged, written in confidence, and shown;
-//! - [`end`]: L1, L2, once faults have healed and time has passed.
+//! - [`provable`]: S10, by each event against what its writer could know;
+//! - [`end`]: L1 to L4, once faults have healed and time has passed.
 
 pub(crate) mod durable;
 pub(crate) mod effect;
 pub(crate) mod end;
+pub(crate) mod lateness;
+pub(crate) mod provable;
 pub(crate) mod story;
 
 /// An invariant does not hold.
@@ -29,4 +33,10 @@ impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.invariant, self.what)
     }
+}
+
+/// `at + by`, within the calendar.
+pub(crate) fn later(at: domain::Timestamp, by: domain::SignedDuration) -> domain::Timestamp {
+    let edge = if by.is_negative() { domain::Timestamp::MIN } else { domain::Timestamp::MAX };
+    at.checked_add(by).unwrap_or(edge)
 }

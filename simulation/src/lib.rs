@@ -3,7 +3,8 @@
 //!
 //! - [`run()`]: one seed to its [`Report`]; [`sweep()`]: many seeds on all cores.
 //! - `schedule`, `seams`, `weather`: which task runs next, time and chance, faults;
-//! - `process`: the services, started anew after each crash; `witness`: what the log acknowledged to them;
+//! - `machine`, `process`: where the services run, and they themselves, started anew after each crash; `witness`, `line`: the log
+//!   and AWS as one machine reaches them;
 //! - `people`, `workload`, `order`, `words`: who wants what, through the services' own APIs, and the trace of it;
 //! - `truth`: the fold of the log; `invariant`: what always holds; [`Plant`]: bugs, to see that it is noticed when it does not.
 //!
@@ -11,6 +12,8 @@
 //! docs/simulation.md has the table of invariants.
 
 mod invariant;
+mod line;
+mod machine;
 mod order;
 mod people;
 mod plant;
@@ -18,7 +21,9 @@ mod process;
 mod run;
 mod schedule;
 mod seams;
+mod story;
 mod sweep;
+mod tally;
 mod trace;
 mod truth;
 mod weather;
@@ -30,6 +35,7 @@ pub use invariant::Violation;
 pub use plant::Plant;
 pub use sweep::sweep;
 
+use domain::SignedDuration;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,8 +71,16 @@ pub struct Stats {
     pub changes: usize,
     /// Polls of tasks.
     pub polls: u64,
+    /// Seeds.
+    pub seeds: u64,
+    /// Assignments that outlasted their end by ten seconds or more.
+    pub late: u32,
+    /// The longest that one did.
+    pub latest: SignedDuration,
     /// Events, by stored type.
-    pub types: BTreeMap<&'static str, u32>,
+    pub types: BTreeMap<String, u32>,
+    /// Faults, by kind.
+    pub faults: BTreeMap<String, u32>,
 }
 
 impl Stats {
@@ -77,8 +91,13 @@ impl Stats {
         self.crashes += other.crashes;
         self.changes += other.changes;
         self.polls += other.polls;
-        for (name, count) in &other.types {
-            *self.types.entry(name).or_default() += count;
+        self.seeds += other.seeds;
+        self.late += other.late;
+        self.latest = self.latest.max(other.latest);
+        for (counts, others) in [(&mut self.types, &other.types), (&mut self.faults, &other.faults)] {
+            for (name, count) in others {
+                *counts.entry(name.clone()).or_default() += count;
+            }
         }
     }
 }
@@ -92,6 +111,8 @@ pub struct Report {
     pub digest: String,
     /// The trace.
     pub lines: Vec<String>,
+    /// What the violation is about, as it is written in the trace.
+    pub subjects: Vec<String>,
     /// What did not hold, if anything.
     pub violation: Option<Violation>,
     /// In numbers.
@@ -102,22 +123,33 @@ pub struct Report {
 pub fn run(seed: u64, config: &Config) -> Report {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let simulated = catch_unwind(AssertUnwindSafe(|| simulate(seed, config, &lines)));
-    let (violation, stats) = simulated.unwrap_or_else(|panic| {
+    let (violation, subjects, stats) = simulated.unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str);
         let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something");
-        (Some(Violation { invariant: "X1", what: format!("panic: {what}") }), Stats::default())
+        (Some(Violation { invariant: "X1", what: format!("panic: {what}") }), Vec::new(), Stats::default())
     });
     let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-    Report { seed, digest: trace::digest(&lines), lines, violation, stats }
+    Report { seed, digest: trace::digest(&lines), lines, subjects, violation, stats }
 }
 
-fn simulate(seed: u64, config: &Config, lines: &Arc<Mutex<Vec<String>>>) -> (Option<Violation>, Stats) {
+impl Report {
+    /// The last `lines_max` lines about what did not hold, and about the world around it.
+    pub fn story(&self, lines_max: usize) -> Vec<&str> {
+        story::short(&self.lines, &self.subjects, lines_max)
+    }
+}
+
+fn simulate(
+    seed: u64,
+    config: &Config,
+    lines: &Arc<Mutex<Vec<String>>>,
+) -> (Option<Violation>, Vec<String>, Stats) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let what = format!("no runtime: {error}");
-            return (Some(Violation { invariant: "X1", what }), Stats::default());
+            return (Some(Violation { invariant: "X1", what }), Vec::new(), Stats::default());
         }
     };
     runtime.block_on(async {
@@ -128,6 +160,7 @@ fn simulate(seed: u64, config: &Config, lines: &Arc<Mutex<Vec<String>>>) -> (Opt
         if let Some(violation) = &violation {
             trace.note("VIOLATED", &violation.to_string());
         }
-        (violation, run.stats())
+        let subjects = violation.as_ref().map(|violation| run.subjects(violation)).unwrap_or_default();
+        (violation, subjects, run.stats())
     })
 }

@@ -1,8 +1,9 @@
-//! `cargo run -p simulation -- --seeds 300`: simulates, and tells the story of every seed in which an invariant did not hold.
+//! `cargo run -p simulation -- --seeds 300`: simulates, and tells a short story of every seed in which an invariant did not hold.
 
 use clap::Parser;
 use simulation::{Config, Plant, Report, STEPS, Stats, run, sweep};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// Lines of a failing seed's story.
 const STORY_LINES: usize = 40;
@@ -30,6 +31,9 @@ struct Arguments {
     plant: Option<Plant>,
 }
 
+/// How often the command says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -42,43 +46,83 @@ fn main() -> ExitCode {
         } else {
             tell(&report, &config);
         }
-        println!("seed {seed}: trace {}, {}", report.digest, summary(&report.stats));
+        println!("seed {seed}: trace {}", report.digest);
+        count(&report.stats);
         failed += u64::from(report.violation.is_some());
     } else {
-        let mut done = 0_u64;
+        let mut progress = Progress::begin(arguments.seeds);
         let mut stats = Stats::default();
         sweep(arguments.from, arguments.seeds, &config, |report| {
-            done += 1;
             stats.add(&report.stats);
             failed += u64::from(report.violation.is_some());
             tell(&report, &config);
-            if done.is_multiple_of(50) || done == arguments.seeds {
-                println!("{done} of {} seeds, {failed} failed", arguments.seeds);
-            }
+            progress.one_more(failed);
         });
-        println!("{}", summary(&stats));
-        stats.types.iter().for_each(|(name, count)| println!("  {count:>7} {name}"));
+        println!("{failed} of {} seeds failed", arguments.seeds);
+        count(&stats);
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn summary(stats: &Stats) -> String {
-    format!(
-        "{} requests, {} answers, {} crashes, {} changes in AWS, {} polls",
-        stats.requests, stats.answers, stats.crashes, stats.changes, stats.polls
-    )
+/// How far the command is.
+struct Progress {
+    began: Instant,
+    told: Duration,
+    done: u64,
+    seeds: u64,
 }
 
-/// The last part of the story of a seed in which something did not hold, and how to see it again.
+impl Progress {
+    #[expect(clippy::disallowed_methods, reason = "tells whoever waits, and decides nothing")]
+    fn begin(seeds: u64) -> Self {
+        Self { began: Instant::now(), told: Duration::ZERO, done: 0, seeds }
+    }
+
+    #[expect(clippy::print_stderr, reason = "this is what the command is for")]
+    #[expect(clippy::cast_precision_loss, reason = "told to one digit")]
+    fn one_more(&mut self, failed: u64) {
+        self.done += 1;
+        let took = self.began.elapsed();
+        if took < self.told + PROGRESS_EVERY && self.done < self.seeds {
+            return;
+        }
+        self.told = took;
+        let a_second = self.done as f64 / took.as_secs_f64().max(0.001);
+        let left = (self.seeds - self.done) as f64 / a_second;
+        eprintln!(
+            "{} of {} seeds, {failed} violations, {a_second:.1} seeds/s, {} left",
+            self.done,
+            self.seeds,
+            clock(left)
+        );
+    }
+}
+
+/// Minutes and seconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a human's patience")]
+fn clock(seconds: f64) -> String {
+    let seconds = seconds.max(0.0).round() as u64;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn count(stats: &Stats) {
+    println!(
+        "{} requests, {} answers, {} changes in AWS, {} late by up to {:#}, {} polls",
+        stats.requests, stats.answers, stats.changes, stats.late, stats.latest, stats.polls
+    );
+    stats.types.iter().chain(&stats.faults).for_each(|(name, count)| println!("  {count:>8} {name}"));
+}
+
+/// The short story of a seed in which something did not hold, and how to see it again.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn tell(report: &Report, config: &Config) {
     let Some(violation) = &report.violation else { return };
     println!("\nseed {}: {violation}", report.seed);
-    let skipped = report.lines.len().saturating_sub(STORY_LINES);
-    report.lines.iter().skip(skipped).for_each(|line| println!("  {line}"));
+    report.story(STORY_LINES).iter().for_each(|line| println!("  {line}"));
     let plant = config.plant.map(|plant| format!(" --plant {}", value(plant))).unwrap_or_default();
     println!(
-        "again: cargo run -p simulation -- --seed {} --steps {}{plant} --story\n",
+        "again: cargo run --release -p simulation -- --seed {} --steps {}{plant} --story\n",
         report.seed, config.steps
     );
 }

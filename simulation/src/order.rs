@@ -52,6 +52,8 @@ pub(crate) struct Answer {
     pub(crate) words: String,
     /// The request that it is about, where the command made one.
     pub(crate) created: Option<RequestId>,
+    /// The request that was shown, and its status.
+    pub(crate) shown: Option<(RequestId, String)>,
     /// Credentials that were handed out: the access key, and what must stay secret.
     pub(crate) credentials: Option<(String, Vec<String>)>,
     /// The policy in force.
@@ -85,8 +87,9 @@ impl Answer {
     fn of_request(shown: Option<&api::types::v1::Request>, created: bool) -> Self {
         let Some(shown) = shown else { return Self { inexplicable: true, ..Self::done() } };
         let words = shown.status().as_str_name().trim_start_matches("REQUEST_STATUS_").to_lowercase();
-        let created = if created { shown.request_id.parse().ok() } else { None };
-        Self { words, created, ..Self::default() }
+        let id = shown.request_id.parse().ok();
+        let shown = id.map(|id| (id, words.clone()));
+        Self { words, created: id.filter(|_| created), shown, ..Self::default() }
     }
 }
 

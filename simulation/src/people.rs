@@ -1,6 +1,7 @@
 //! The people of the simulation, and the organisation that they are in.
 //!
-//! Mallory requests and approves, Carol requests and administers: those who could decide on what is their own.
+//! Mallory requests and approves, Carol requests and administers: those who could decide on what is their own. `mal` is Mallory
+//! too, if the log says so.
 
 use aws::simulated::sample;
 use aws::{Contents, ExternalId, GroupId, User, UserName};
@@ -14,13 +15,18 @@ pub(crate) const ISSUER: &str = "https://idp.example";
 /// Everybody.
 pub(crate) const NAMES: [&str; 6] = ["ada", "bob", "carol", "dave", "eve", "mallory"];
 
+/// Everybody under every name.
+const IDENTITIES: [&str; 7] = ["ada", "bob", "carol", "dave", "eve", "mallory", "mal"];
+
 /// Those who administer.
 pub(crate) const ADMINISTRATORS: [&str; 2] = ["carol", "dave"];
 
 const MALLORY: &str = "00000000-0000-4000-8000-0000000000f6";
+const MAL: &str = "00000000-0000-4000-8000-0000000000f7";
 
 /// Groups beyond those of the sample.
-const MORE: [(&str, &str); 4] = [
+const MORE: [(&str, &str); 5] = [
+    ("mal", sample::APPROVERS),
     ("mallory", sample::DEVELOPERS),
     ("mallory", sample::APPROVERS),
     ("carol", sample::DEVELOPERS),
@@ -36,13 +42,15 @@ pub(crate) fn known<T>(made: Result<T, Invalid>) -> T {
 /// The sample's organisation with these people.
 pub(crate) fn organisation() -> Contents {
     let mut contents = sample::organisation(ISSUER);
-    let mallory = User {
-        user_name: UserName::new("mallory"),
-        display_name: "Mallory".to_owned(),
-        external_ids: BTreeSet::from([ExternalId { issuer: ISSUER.to_owned(), id: "mallory".to_owned() }]),
-        enabled: true,
-    };
-    contents.users.insert(known(PrincipalId::new(MALLORY)), mallory);
+    for (id, name) in [(MALLORY, "mallory"), (MAL, "mal")] {
+        let user = User {
+            user_name: UserName::new(name),
+            display_name: name.to_owned(),
+            external_ids: BTreeSet::from([ExternalId { issuer: ISSUER.to_owned(), id: name.to_owned() }]),
+            enabled: true,
+        };
+        contents.users.insert(known(PrincipalId::new(id)), user);
+    }
     for (name, group) in MORE {
         set_member(&mut contents, name, group, true);
     }
@@ -68,13 +76,14 @@ pub(crate) fn principal(name: &str) -> PrincipalId {
         "carol" => sample::CAROL,
         "dave" => sample::DAVE,
         "eve" => sample::EVE,
+        "mal" => MAL,
         _mallory => MALLORY,
     }))
 }
 
 /// Whose user this is.
 pub(crate) fn name_of(id: &PrincipalId) -> &'static str {
-    NAMES.into_iter().find(|name| principal(name) == *id).unwrap_or("somebody")
+    IDENTITIES.into_iter().find(|name| principal(name) == *id).unwrap_or("somebody")
 }
 
 /// Someone, acting.
@@ -100,7 +109,7 @@ pub(crate) struct ByName;
 #[async_trait::async_trait]
 impl service_runtime::Authenticate for ByName {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
-        if !NAMES.contains(&bearer) {
+        if !IDENTITIES.contains(&bearer) {
             return Err(AuthError::Malformed);
         }
         Ok(Caller {

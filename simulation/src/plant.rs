@@ -1,11 +1,7 @@
 //! Bugs that are planted on purpose, to see that the invariants find them. Nothing is planted unless a switch says so.
 
 use crate::people;
-use aws::{
-    AssignmentKey, Assignments, Attempt, AwsError, Deletion, Limits, OperationId, OperationStatus,
-    simulated::SimulatedAws,
-};
-use domain::{AccountId, Endorsement, Entitlement, EventId, PrincipalId, SignedDuration, Timestamp};
+use domain::{Endorsement, EventId, SignedDuration, Timestamp};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::event::{ApprovalBasis, Approved, Rejected, RejectedBecause};
 use lifecycle::{Request, RequestEvent};
@@ -88,7 +84,8 @@ impl Planted {
     }
 }
 
-fn approved_by_themselves(request: &Request, now: Timestamp) -> Option<Approved> {
+/// An approval of a request by its own requester.
+pub(crate) fn approved_by_themselves(request: &Request, now: Timestamp) -> Option<Approved> {
     let raised = &request.raised;
     let yes = Endorsement {
         approver: people::actor(raised.requester.subject.as_str()),
@@ -103,58 +100,4 @@ fn approved_by_themselves(request: &Request, now: Timestamp) -> Option<Approved>
         policy_event: raised.grounds.policy_event,
         comment: None,
     })
-}
-
-/// The simulated AWS as the process calls it.
-pub(crate) struct PlantedAssignments {
-    pub(crate) aws: Arc<SimulatedAws>,
-    pub(crate) clock: domain::ports::SharedClock,
-    pub(crate) planted: Planted,
-    /// An assignment that was there before.
-    pub(crate) standing: AssignmentKey,
-}
-
-impl PlantedAssignments {
-    fn now(&self) -> Attempt {
-        let now = self.clock.now();
-        Attempt { signed_at: now, start_before: Timestamp::MAX }
-    }
-}
-
-#[async_trait::async_trait]
-impl Assignments for PlantedAssignments {
-    fn limits(&self) -> Limits {
-        self.aws.limits()
-    }
-
-    async fn create(&self, key: &AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
-        self.aws.create(key, attempt).await
-    }
-
-    async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.aws.creation_status(operation).await
-    }
-
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
-        self.aws.delete(key, attempt).await
-    }
-
-    async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.aws.deletion_status(operation).await
-    }
-
-    async fn holders(
-        &self,
-        account: &AccountId,
-        entitlement: &Entitlement,
-    ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        if self.planted.strikes(Plant::CreateWithoutAttempt) {
-            let key = AssignmentKey::new(people::principal("eve"), account.clone(), entitlement.clone());
-            self.aws.create(&key, self.now()).await?;
-        }
-        if self.planted.strikes(Plant::DeleteStanding) {
-            self.aws.delete(&self.standing, self.now()).await?;
-        }
-        self.aws.holders(account, entitlement).await
-    }
 }

@@ -4,7 +4,8 @@ use domain::ports::{Clock, Entropy};
 use domain::{SignedDuration, Timestamp};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// When every simulation begins: 2026-01-01T00:00:00Z.
 pub(crate) const EPOCH_SECOND: i64 = 1_767_225_600;
@@ -32,6 +33,36 @@ impl Clock for SimClock {
         Timestamp::from_second(EPOCH_SECOND)
             .and_then(|epoch| epoch.checked_add(SignedDuration::from_millis(elapsed)))
             .unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The clock of one machine: the world's, set forward or back.
+#[derive(Debug)]
+pub(crate) struct LocalClock {
+    world: Arc<SimClock>,
+    ahead_millis: AtomicI64,
+}
+
+impl LocalClock {
+    pub(crate) fn new(world: Arc<SimClock>) -> Self {
+        Self { world, ahead_millis: AtomicI64::new(0) }
+    }
+
+    /// Shows another time from now on.
+    pub(crate) fn set_ahead(&self, ahead: SignedDuration) {
+        self.ahead_millis.store(i64::try_from(ahead.as_millis()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// By how much it is ahead of the world.
+    pub(crate) fn ahead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.ahead_millis.load(Ordering::Relaxed))
+    }
+}
+
+impl Clock for LocalClock {
+    fn now(&self) -> Timestamp {
+        let now = self.world.now();
+        now.checked_add(self.ahead()).unwrap_or(now)
     }
 }
 

@@ -2,13 +2,16 @@
 
 use crate::invariant::{Violation, story};
 use aws::AssignmentKey;
-use domain::{EventId, RequestId, Timestamp};
+use domain::{EventId, Person, Provider, RequestId, Timestamp};
 use event_log::Recorded;
 use journal::{Event, Fact, Stream};
-use lifecycle::Request;
 use lifecycle::assignment::{AssignmentEvent, Operation};
+use lifecycle::event::Bound;
+use lifecycle::state::Status;
+use lifecycle::{Request, RequestEvent};
 use policy::{Policy, PolicyEvent};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// One request, as the log says.
 #[derive(Debug)]
@@ -18,8 +21,36 @@ pub(crate) struct Known {
     pub(crate) request: Request,
     /// Its latest event.
     pub(crate) last: EventId,
+    /// What its user was told when it became active, if it ever was.
+    pub(crate) bound: Option<Bound>,
+    /// Every status that it has had.
+    pub(crate) reached: BTreeSet<Status>,
+    /// Since when its history cannot be read to the end, by the world's clock.
+    pub(crate) damaged: Option<Timestamp>,
+}
+
+impl Known {
     /// Whether it was ever active.
-    pub(crate) was_active: bool,
+    pub(crate) fn was_active(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    /// The assignment that it is about.
+    pub(crate) fn key(&self) -> Option<AssignmentKey> {
+        let raised = &self.request.raised;
+        self.request
+            .raised
+            .grounds
+            .principal
+            .clone()
+            .map(|principal| AssignmentKey::of_target(principal, &raised.target))
+            .filter(|_| raised.grounds.provider != Provider::Sts)
+    }
+
+    /// Whether it needs its assignment at `at`.
+    fn needs(&self, at: Timestamp) -> bool {
+        self.request.is_live(at) && (self.damaged.is_none() || self.was_active())
+    }
 }
 
 /// An attempt, as the log says.
@@ -40,82 +71,125 @@ pub(crate) struct Truth {
     keys: BTreeMap<Stream, AssignmentKey>,
     pub(crate) policy: Option<(EventId, Policy)>,
     pub(crate) proposals: BTreeSet<EventId>,
-    /// Requests that changed since the read model was last compared.
+    /// Requests that changed since the read models were last compared.
     pub(crate) changed: BTreeSet<RequestId>,
     /// How often each stored type occurred.
     pub(crate) types: BTreeMap<&'static str, u32>,
     /// Assignments whose attempt was concluded since the last time.
     pub(crate) concluded: Vec<AssignmentKey>,
+    /// The access keys of all credentials that are recorded.
+    pub(crate) issued: BTreeSet<String>,
+    /// Assignments that people said are Daypass's.
+    pub(crate) adopted: BTreeSet<AssignmentKey>,
+    /// Assignments that two people gave up.
+    pub(crate) abandoned: BTreeSet<AssignmentKey>,
+    /// Identities of the same human.
+    pub(crate) linked: Vec<(Person, Person)>,
+    /// Events that cannot be read, because the simulation made them so.
+    pub(crate) damage: BTreeSet<Uuid>,
+    /// Since when the policy cannot be read, by the world's clock.
+    pub(crate) policy_damaged: Option<Timestamp>,
 }
 
 impl Truth {
-    /// Takes up the next event of the log.
-    pub(crate) fn take(&mut self, recorded: Recorded) -> Result<Event, Violation> {
+    /// Takes up the next event of the log, at `now`. `None`: it cannot be read, and is not meant to be.
+    pub(crate) fn take(&mut self, recorded: Recorded, now: Timestamp) -> Result<Option<Event>, Violation> {
         let envelope = &recorded.envelope;
-        let event = journal::decode_recorded(
+        let decoded = journal::decode_recorded(
             recorded.stream.as_str(),
             &envelope.event_id,
             envelope.writer.as_str(),
             &envelope.body,
-        )
-        .map_err(|error| Violation::new("S5", format!("an event in the log cannot be read: {error}")))?;
+        );
+        let event = match decoded {
+            Ok(event) => event,
+            Err(_) if self.damage.contains(&envelope.event_id) => {
+                self.take_damage(recorded, now);
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(Violation::new("S5", format!("an event in the log cannot be read: {error}")));
+            }
+        };
         *self.types.entry(journal::types::type_name(&event.fact)).or_default() += 1;
         self.seen.push(recorded);
         match &event.fact {
-            Fact::Request(fact) => {
-                let Stream::Request(id) = event.stream else {
-                    return Err(Violation::new(
-                        "S5",
-                        "an event of a request is in another stream".to_owned(),
-                    ));
-                };
-                let known = self.requests.get(&id);
-                story::check(known, fact, &event)?;
-                let number = known.map_or(self.requests.len() + 1, |known| known.number);
-                let before = self.requests.remove(&id);
-                let was_active = before.as_ref().is_some_and(|known| known.was_active);
-                let request =
-                    Request::evolve(before.map(|known| known.request), fact, event.at).ok_or_else(|| {
-                        Violation::new("S6", "a story does not begin with its raising".to_owned())
-                    })?;
-                let was_active = was_active || request.approved().is_ok_and(|(_, active)| active.is_some());
-                self.requests.insert(id, Known { number, request, last: event.id, was_active });
-                self.changed.insert(id);
-            }
-            Fact::Assignment(fact) => self.take_assignment(&event, fact)?,
+            Fact::Request(fact) => self.take_request(&event, fact)?,
+            Fact::Assignment(fact) => self.take_assignment(&event, fact),
             Fact::Policy(fact) => self.take_policy(event.id, fact)?,
-            Fact::Denial(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => {}
+            Fact::Person(linked) => self.linked.push((linked.person.clone(), linked.same_as.clone())),
+            Fact::Denial(_) | Fact::Duty(_) | Fact::Signal(_) => {}
         }
-        Ok(event)
+        Ok(Some(event))
     }
 
-    fn take_assignment(&mut self, event: &Event, fact: &AssignmentEvent) -> Result<(), Violation> {
+    fn take_damage(&mut self, recorded: Recorded, now: Timestamp) {
+        match recorded.stream.as_str().parse() {
+            Ok(Stream::Request(id)) => {
+                if let Some(known) = self.requests.get_mut(&id) {
+                    known.damaged.get_or_insert(now);
+                }
+            }
+            Ok(Stream::Policy) => {
+                self.policy_damaged.get_or_insert(now);
+            }
+            _other => {}
+        }
+        self.seen.push(recorded);
+    }
+
+    fn take_request(&mut self, event: &Event, fact: &RequestEvent) -> Result<(), Violation> {
+        let Stream::Request(id) = event.stream else {
+            return Err(Violation::new("S5", "an event of a request is in another stream".to_owned()));
+        };
+        let known = self.requests.get(&id);
+        story::check(known, fact, event, &self.linked)?;
+        let number = known.map_or(self.requests.len() + 1, |known| known.number);
+        let (before, mut bound, mut reached, damaged) = match self.requests.remove(&id) {
+            Some(known) => (Some(known.request), known.bound, known.reached, known.damaged),
+            None => (None, None, BTreeSet::new(), None),
+        };
+        let request = Request::evolve(before, fact, event.at)
+            .ok_or_else(|| Violation::new("S6", "a story does not begin with its raising".to_owned()))?;
+        reached.insert(request.status());
+        if let RequestEvent::Activated(activated) = fact {
+            bound = Some(activated.bound);
+        }
+        if let RequestEvent::CredentialsIssued(issued) = fact {
+            self.issued.insert(issued.access_key_id.clone());
+        }
+        self.requests.insert(id, Known { number, request, last: event.id, bound, reached, damaged });
+        self.changed.insert(id);
+        Ok(())
+    }
+
+    fn take_assignment(&mut self, event: &Event, fact: &AssignmentEvent) {
         match fact {
             AssignmentEvent::Attempted { key, operation, .. } => {
                 let wanted = self.wanted(key, event.at);
                 let key = self.aws_key(event, key);
                 self.attempts.insert((key, *operation, event.at), KnownAttempt { wanted });
             }
-            AssignmentEvent::StandingFound { key } | AssignmentEvent::Adopted { key } => {
+            AssignmentEvent::StandingFound { key } => {
                 self.aws_key(event, key);
+            }
+            AssignmentEvent::Adopted { key } => {
+                let key = self.aws_key(event, key);
+                self.adopted.insert(key);
             }
             AssignmentEvent::Confirmed { .. }
             | AssignmentEvent::Failed { .. }
             | AssignmentEvent::AttemptAbandoned { .. } => {
                 self.concluded.extend(self.keys.get(&event.stream).cloned());
             }
-            AssignmentEvent::DriftFound { .. }
-            | AssignmentEvent::AbandonAsked { .. }
-            | AssignmentEvent::Abandoned { .. } => {}
+            AssignmentEvent::Abandoned { .. } => {
+                self.abandoned.extend(self.keys.get(&event.stream).cloned());
+            }
+            AssignmentEvent::DriftFound { .. } | AssignmentEvent::AbandonAsked { .. } => {}
         }
-        Ok(())
     }
 
-    fn aws_key(
-        &mut self,
-        event: &Event,
-        key: &lifecycle::assignment::AssignmentKey,
-    ) -> AssignmentKey {
+    fn aws_key(&mut self, event: &Event, key: &lifecycle::assignment::AssignmentKey) -> AssignmentKey {
         let key = AssignmentKey::of_target(key.principal.clone(), &key.target);
         self.keys.insert(event.stream.clone(), key.clone());
         key
@@ -123,12 +197,36 @@ impl Truth {
 
     /// Whether a live request needs this assignment at `at`, by the log so far.
     fn wanted(&self, key: &lifecycle::assignment::AssignmentKey, at: Timestamp) -> bool {
-        self.requests.values().any(|known| {
+        self.about(key).any(|known| known.needs(at))
+    }
+
+    /// Whether one that needs it at `at` is active: then making it again is no new access.
+    pub(crate) fn is_held(&self, key: &lifecycle::assignment::AssignmentKey, at: Timestamp) -> bool {
+        self.about(key).any(|known| known.needs(at) && known.was_active())
+    }
+
+    fn about(&self, key: &lifecycle::assignment::AssignmentKey) -> impl Iterator<Item = &Known> {
+        self.requests.values().filter(|known| {
             let raised = &known.request.raised;
-            raised.grounds.principal.as_ref() == Some(&key.principal)
-                && raised.target == key.target
-                && known.request.is_live(at)
+            raised.grounds.principal.as_ref() == Some(&key.principal) && raised.target == key.target
         })
+    }
+
+    /// When the last of the requests about `key` that were ever approved was over; `None`: one needs it at `at`.
+    pub(crate) fn needed_until(&self, key: &AssignmentKey, at: Timestamp) -> Option<Timestamp> {
+        let mut until = Timestamp::MIN;
+        for known in self.requests.values().filter(|known| known.key().as_ref() == Some(key)) {
+            if known.needs(at) {
+                return None;
+            }
+            let Some(window) = known.request.window().filter(|window| window.start() <= at) else { continue };
+            let over = match &known.request.phase {
+                lifecycle::state::Phase::Ended { at, .. } => (*at).min(window.end()),
+                _open => window.end(),
+            };
+            until = until.max(over);
+        }
+        Some(until)
     }
 
     fn take_policy(&mut self, id: EventId, fact: &PolicyEvent) -> Result<(), Violation> {
@@ -158,5 +256,15 @@ impl Truth {
     /// The assignment of this ledger.
     pub(crate) fn key_of(&self, stream: &Stream) -> Option<&AssignmentKey> {
         self.keys.get(stream)
+    }
+
+    /// Whether a stream holds something that cannot be read.
+    pub(crate) fn is_damaged(&self, id: &RequestId) -> bool {
+        self.requests.get(id).is_some_and(|known| known.damaged.is_some())
+    }
+
+    /// Whether anything cannot be read.
+    pub(crate) fn any_damage(&self) -> bool {
+        self.policy_damaged.is_some() || self.requests.values().any(|known| known.damaged.is_some())
     }
 }

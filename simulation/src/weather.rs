@@ -1,5 +1,7 @@
-//! What goes wrong, and when: faults of the log and of AWS, chosen by the seed. Fair at times, so that things get done.
+//! What goes wrong, and when: faults of the log, of AWS, of clocks and of machines, chosen by the seed. Fair at times, so that
+//! things get done; and fair from beginning to end for some seeds, in which more must hold.
 
+use crate::tally::Tally;
 use aws::ErrorKind;
 use aws::simulated::{Behaviour, Fault, Operation, SimulatedAws};
 use domain::SignedDuration;
@@ -7,6 +9,7 @@ use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
 use event_log::{Envelope, StreamName};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,6 +22,50 @@ pub(crate) const EFFECT_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// By how much lists may be behind.
 pub(crate) const LIST_LAG_MAX: SignedDuration = SignedDuration::from_secs(5);
+
+/// How many readings of the directory fail in a row when it cannot be reached: more than its greatest age allows.
+const DIRECTORY_FAILURES: usize = 14;
+
+/// What kind of a simulation a seed makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Season {
+    /// How many machines there are.
+    pub(crate) machines: usize,
+    /// Nothing goes wrong.
+    pub(crate) fair: bool,
+    /// At which step something that cannot be read is written, and what.
+    pub(crate) damage: Option<(u32, Damage)>,
+}
+
+/// Something that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// Bytes that are no event, in the story of a request.
+    Request,
+    /// An approval that is well formed, but not by whom it must be written.
+    Forged,
+    /// Bytes that are no event, in the policy.
+    Policy,
+}
+
+/// The season of a seed.
+pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32) -> Season {
+    let machines = match chance.random_range(0..20) {
+        0..=6 => 1,
+        7..=15 => 2,
+        _three => 3,
+    };
+    let fair = chance.random_bool(0.1);
+    let step = chance.random_range(0..steps.max(1));
+    let damage = match chance.random_range(0..100) {
+        _ if fair => None,
+        0..=9 => Some((step, Damage::Request)),
+        10..=14 => Some((step, Damage::Forged)),
+        15..=18 => Some((step, Damage::Policy)),
+        _none => None,
+    };
+    Season { machines, fair, damage }
+}
 
 /// How AWS behaves on a day chosen by `chance`.
 pub(crate) fn climate(chance: &mut ChaCha8Rng) -> Behaviour {
@@ -38,6 +85,7 @@ pub(crate) fn climate(chance: &mut ChaCha8Rng) -> Behaviour {
 /// How often the log fails, in thousandths of the calls; and whether a crash follows an append.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
+    full: bool,
     lose_answer: u32,
     lose_call: u32,
     unavailable: u32,
@@ -49,25 +97,34 @@ struct LogFaults {
     rates: Rates,
     chance: ChaCha8Rng,
     crash: Arc<AtomicBool>,
+    tally: Tally,
 }
 
 impl LogFaults {
-    fn strikes(&mut self, thousandths: u32) -> bool {
-        thousandths > 0 && self.chance.random_range(0..1_000) < thousandths
+    fn strikes(&mut self, thousandths: u32, kind: &str) -> bool {
+        let strikes = thousandths > 0 && self.chance.random_range(0..1_000) < thousandths;
+        if strikes {
+            self.tally.count(kind);
+        }
+        strikes
     }
 }
 
 impl Faults for LogFaults {
     fn append(&mut self, _: &StreamName, _: &Envelope) -> AppendFault {
-        if self.strikes(self.rates.crash) {
+        if self.rates.full {
+            self.tally.count("log: full");
+            return AppendFault::Unavailable;
+        }
+        if self.strikes(self.rates.crash, "crash right after an append") {
             // Carried out at the end of this poll: after the append, before anybody hears of it.
             self.crash.store(true, Ordering::Relaxed);
         }
-        if self.strikes(self.rates.lose_answer) {
+        if self.strikes(self.rates.lose_answer, "log: answer lost") {
             AppendFault::LoseAnswer
-        } else if self.strikes(self.rates.lose_call) {
+        } else if self.strikes(self.rates.lose_call, "log: append lost") {
             AppendFault::LoseCall
-        } else if self.strikes(self.rates.unavailable) {
+        } else if self.strikes(self.rates.unavailable, "log: append refused") {
             AppendFault::Unavailable
         } else {
             AppendFault::Proceed
@@ -75,31 +132,54 @@ impl Faults for LogFaults {
     }
 
     fn read(&mut self) -> ReadFault {
-        if self.strikes(self.rates.read) { ReadFault::Unavailable } else { ReadFault::Proceed }
+        if self.strikes(self.rates.read, "log: read fails") {
+            ReadFault::Unavailable
+        } else {
+            ReadFault::Proceed
+        }
     }
 }
 
 /// Chooses what goes wrong from now on; says so in words, when something does.
 pub(crate) struct Weather {
     chance: ChaCha8Rng,
-    /// Set when the process is to crash at the end of the current poll.
+    /// Set when the process that is being polled is to crash at the end of the poll.
     pub(crate) crash: Arc<AtomicBool>,
+    /// Whether the log does what it should.
+    pub(crate) log_works: bool,
+    /// Faults of AWS that have not struck yet.
+    pending: BTreeMap<Operation, usize>,
+    climate: Behaviour,
+    tally: Tally,
 }
 
 impl Weather {
-    pub(crate) fn new(chance: ChaCha8Rng) -> Self {
-        Self { chance, crash: Arc::default() }
+    pub(crate) fn new(chance: ChaCha8Rng, climate: Behaviour, tally: Tally) -> Self {
+        Self { chance, crash: Arc::default(), log_works: true, pending: BTreeMap::new(), climate, tally }
+    }
+
+    /// Whether something happens that happens with this probability.
+    pub(crate) fn does(&mut self, probability: f64) -> bool {
+        self.chance.random_bool(probability)
+    }
+
+    /// One of `count`.
+    pub(crate) fn one_of(&mut self, count: usize) -> usize {
+        self.chance.random_range(0..count.max(1))
     }
 
     /// Another weather for the log.
     pub(crate) fn change_log(&mut self, log: &MemoryLog) -> Option<String> {
-        if self.chance.random_bool(0.6) {
+        self.log_works = self.chance.random_bool(0.6);
+        if self.log_works {
             log.clear_faults();
             return None;
         }
+        let full = self.chance.random_bool(0.15);
         let mut up_to =
             |most: u32| if self.chance.random_bool(0.5) { self.chance.random_range(1..=most) } else { 0 };
         let rates = Rates {
+            full,
             lose_answer: up_to(300),
             lose_call: up_to(200),
             unavailable: up_to(200),
@@ -107,11 +187,16 @@ impl Weather {
             crash: up_to(60),
         };
         let chance = chance_from(&mut self.chance);
-        log.set_faults(Box::new(LogFaults { rates, chance, crash: Arc::clone(&self.crash) }));
-        Some(format!(
-            "of 1000 appends {} lose their answer, {} are lost, {} are refused, {} crash; of 1000 reads {} fail",
-            rates.lose_answer, rates.lose_call, rates.unavailable, rates.crash, rates.read
-        ))
+        let (crash, tally) = (Arc::clone(&self.crash), self.tally.clone());
+        log.set_faults(Box::new(LogFaults { rates, chance, crash, tally }));
+        Some(if full {
+            "is full: every append is refused".to_owned()
+        } else {
+            format!(
+                "of 1000 appends {} lose their answer, {} are lost, {} are refused, {} crash; of 1000 reads {} fail",
+                rates.lose_answer, rates.lose_call, rates.unavailable, rates.crash, rates.read
+            )
+        })
     }
 
     /// A few faults for AWS's next calls.
@@ -124,20 +209,80 @@ impl Weather {
             .map(|_| {
                 let (operation, fault) = self.fault();
                 let words = format!("{operation:?}: {fault:?}");
-                aws.fail_next(operation, fault);
+                self.plant(aws, operation, fault);
                 words
             })
             .collect();
         Some(planted.join("; "))
     }
 
+    fn plant(&mut self, aws: &SimulatedAws, operation: Operation, fault: Fault) {
+        *self.pending.entry(operation).or_default() += 1;
+        aws.fail_next(operation, fault);
+    }
+
+    /// A call came to AWS: a fault may have struck it.
+    pub(crate) fn struck(&mut self, operation: Operation) {
+        if let Some(left) = self.pending.get_mut(&operation) {
+            *left -= 1;
+            if *left == 0 {
+                self.pending.remove(&operation);
+            }
+        }
+    }
+
+    /// Whether a call that changes assignments, or looks at them, may fail.
+    pub(crate) fn aws_may_fail(&self) -> bool {
+        self.pending.keys().any(|operation| {
+            !matches!(
+                operation,
+                Operation::FetchDirectory | Operation::AssumeRole | Operation::CallerIdentity
+            )
+        })
+    }
+
+    /// No faults from now on.
+    pub(crate) fn heal(&mut self, log: &MemoryLog, aws: &SimulatedAws) {
+        self.pending.clear();
+        self.log_works = true;
+        log.clear_faults();
+        aws.heal();
+        aws.set_behaviour(self.climate.clone());
+    }
+
+    /// AWS takes hardly any calls for a time; or takes them again.
+    pub(crate) fn throttle(&mut self, aws: &SimulatedAws) -> &'static str {
+        if aws.behaviour() == self.climate {
+            self.tally.count("aws: throttled for a time");
+            aws.set_behaviour(Behaviour { calls_per_second: Some(1), ..self.climate.clone() });
+            "takes one call a second"
+        } else {
+            aws.set_behaviour(self.climate.clone());
+            "takes calls as before"
+        }
+    }
+
+    /// Whether AWS takes as many calls as it usually does.
+    pub(crate) fn is_throttled(&self, aws: &SimulatedAws) -> bool {
+        aws.behaviour() != self.climate
+    }
+
+    /// The directory cannot be read for a time.
+    pub(crate) fn hide_directory(&mut self, aws: &SimulatedAws) {
+        self.tally.count("aws: directory out of reach");
+        for _ in 0..DIRECTORY_FAILURES {
+            self.plant(aws, Operation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
+        }
+    }
+
     fn fault(&mut self) -> (Operation, Fault) {
         let chance = &mut self.chance;
-        let operation = match chance.random_range(0..10) {
-            0..=3 => Operation::Create,
-            4..=6 => Operation::Delete,
-            7 => Operation::AssumeRole,
-            8 => Operation::Holders,
+        let operation = match chance.random_range(0..12) {
+            0..=4 => Operation::Create,
+            5..=7 => Operation::Delete,
+            8 => Operation::AssumeRole,
+            9 => Operation::Holders,
+            10 => Operation::CallerIdentity,
             _status => {
                 if chance.random_bool(0.5) {
                     Operation::CreationStatus
@@ -146,22 +291,34 @@ impl Weather {
                 }
             }
         };
-        let fault = match chance.random_range(0..8) {
-            0 => Fault::Refused(ErrorKind::Throttled),
-            1 => Fault::Refused(ErrorKind::Conflict),
-            2 => Fault::Refused(ErrorKind::Unavailable),
-            3 => Fault::REQUEST_LOST,
-            4 => Fault::AnswerLost,
-            5 => Fault::ArrivesLater(SignedDuration::from_secs(chance.random_range(1..90))),
-            6 => Fault::FailsLater { reason: "planted".to_owned() },
-            _slow => Fault::Slow(SignedDuration::from_secs(chance.random_range(1..EFFECT_WITHIN.as_secs()))),
+        let (kind, fault) = match chance.random_range(0..8) {
+            0 => ("aws: throttled", Fault::Refused(ErrorKind::Throttled)),
+            1 => ("aws: conflict", Fault::Refused(ErrorKind::Conflict)),
+            2 => ("aws: no connection", Fault::Refused(ErrorKind::Unavailable)),
+            3 => ("aws: request lost", Fault::REQUEST_LOST),
+            4 => ("aws: answer lost, effect now", Fault::AnswerLost),
+            5 => {
+                let later = SignedDuration::from_secs(chance.random_range(1..90));
+                ("aws: answer lost, effect later or never", Fault::ArrivesLater(later))
+            }
+            6 => ("aws: FAILED", Fault::FailsLater { reason: "planted".to_owned() }),
+            _slow => {
+                let slow = SignedDuration::from_secs(chance.random_range(1..EFFECT_WITHIN.as_secs()));
+                ("aws: slow operation", Fault::Slow(slow))
+            }
         };
+        self.tally.count(kind);
         (operation, fault)
     }
 
-    /// After how many polls the process is to crash, if it is to crash soon.
+    /// After how many of its polls a process is to crash, if it is to crash soon.
     pub(crate) fn next_crash(&mut self) -> Option<u32> {
-        self.chance.random_bool(0.12).then(|| self.chance.random_range(1..400))
+        self.chance.random_bool(0.1).then(|| self.chance.random_range(1..300))
+    }
+
+    /// After how many of its polls a process is to be paused, if it is to be paused soon.
+    pub(crate) fn next_pause(&mut self) -> Option<u32> {
+        self.chance.random_bool(0.08).then(|| self.chance.random_range(1..300))
     }
 
     /// How long a crashed process stays down.
@@ -171,6 +328,26 @@ impl Weather {
         } else {
             Duration::from_secs(self.chance.random_range(5..150))
         }
+    }
+
+    /// How long a process is paused: long enough for a signature to age, at times.
+    pub(crate) fn pause(&mut self) -> Duration {
+        if self.chance.random_bool(0.6) {
+            Duration::from_millis(self.chance.random_range(500..20_000))
+        } else {
+            Duration::from_secs(self.chance.random_range(20..240))
+        }
+    }
+
+    /// By how much a clock is wrong from now on.
+    pub(crate) fn clock_error(&mut self) -> SignedDuration {
+        let millis = match self.chance.random_range(0..10) {
+            0..=2 => 0,
+            3..=6 => self.chance.random_range(-4_000..=4_000),
+            7..=8 => self.chance.random_range(-30_000..=30_000),
+            _far => self.chance.random_range(-300_000..=300_000),
+        };
+        SignedDuration::from_millis(millis)
     }
 }
 

@@ -3,9 +3,11 @@
 use crate::order::{Command, Order};
 use crate::people;
 use crate::truth::Truth;
+use crate::weather::Season;
 use api::types::v1::Ask;
 use aws::AssignmentKey;
 use aws::simulated::{Call, CallRecord, Change, ChangedBy};
+use event_log::StreamName;
 use journal::{Event, Fact, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, Operation};
@@ -13,9 +15,7 @@ use lifecycle::event::{EndedBecause, RejectedBecause};
 
 /// An assignment: `ReadOnly@111111111111 for ada`.
 pub(crate) fn key(key: &AssignmentKey) -> String {
-    entitlement(key.entitlement().arn(), key.account().as_str())
-        + " for "
-        + people::name_of(key.principal())
+    entitlement(key.entitlement().arn(), key.account().as_str()) + " for " + people::name_of(key.principal())
 }
 
 fn entitlement(arn: &str, account: &str) -> String {
@@ -28,19 +28,41 @@ fn entitlement(arn: &str, account: &str) -> String {
     format!("{name}@{account}")
 }
 
+/// A season.
+pub(crate) fn season(season: &Season) -> String {
+    let fair = if season.fair { ", nothing goes wrong" } else { "" };
+    let damage = season.damage.map(|(step, damage)| format!(", {damage:?} damaged from step {step} on"));
+    format!("{} machines{fair}{}", season.machines, damage.unwrap_or_default())
+}
+
+/// A stream.
+pub(crate) fn stream(stream: &StreamName, truth: &Truth) -> String {
+    match stream.as_str().parse() {
+        Ok(Stream::Request(id)) => truth.name(&id),
+        _other => stream.to_string(),
+    }
+}
+
+/// What an event is about.
+pub(crate) fn about(event: &Event, truth: &Truth) -> String {
+    match &event.stream {
+        Stream::Request(id) => truth.name(id),
+        stream @ Stream::Assignment(_) => truth.key_of(stream).map(key).unwrap_or_default(),
+        Stream::Duty(name) => name.clone(),
+        Stream::Denial(_) | Stream::Policy | Stream::Signal(_) | Stream::Person(_) => String::new(),
+    }
+}
+
 /// An event.
 pub(crate) fn event(event: &Event, position: usize, truth: &Truth) -> String {
     let name = journal::types::type_name(&event.fact).trim_end_matches(".v1");
     let by = event.actor.as_ref().map(|actor| format!(" by {}", actor.person.subject)).unwrap_or_default();
-    let about = match &event.stream {
-        Stream::Request(id) => truth.name(id),
-        stream @ Stream::Assignment(_) => truth.key_of(stream).map(key).unwrap_or_default(),
-        Stream::Denial(_) | Stream::Policy | Stream::Duty(_) | Stream::Signal(_) | Stream::Person(_) => String::new(),
-    };
+    let about = about(event, truth);
     let more = match &event.fact {
         Fact::Request(fact) => request(fact),
         Fact::Assignment(fact) => assignment(fact),
-        Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
+        Fact::Duty(claimed) => format!(" by {}", claimed.holder),
+        Fact::Denial(_) | Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
     };
     format!("#{position} {name} {about}{more}{by}")
 }

@@ -1,13 +1,13 @@
 //! What people want next, chosen by the seed.
 
 use crate::order::{CANARY, Command, Order};
-use crate::people::{ADMINISTRATORS, NAMES};
+use crate::people::{self, ADMINISTRATORS, NAMES};
 use crate::truth::Truth;
 use api::approval::v1 as approval;
 use api::types::v1::{Ask, AskedWindow, Target};
-use aws::Contents;
 use aws::simulated::sample;
-use domain::{RequestId, SignedDuration, Timestamp};
+use aws::{AssignmentKey, Contents};
+use domain::{AccountId, OuId, OuPath, PermissionSetArn, RequestId, SignedDuration, Timestamp};
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 const REQUESTERS: [&str; 6] = ["ada", "ada", "ada", "mallory", "carol", "bob"];
 
 /// Those who decide, whether they may or not.
-const DECIDERS: [&str; 7] = ["bob", "bob", "dave", "carol", "mallory", "ada", "eve"];
+const DECIDERS: [&str; 8] = ["bob", "bob", "dave", "carol", "mallory", "mal", "ada", "eve"];
 
 /// Where permission sets are asked for.
 const ASSIGNABLE: [(&str, &str); 4] = [
@@ -206,6 +206,30 @@ impl Workload {
         }
     }
 
+    /// An order for the role that everybody may have.
+    pub(crate) fn ask_for_role(&mut self, who: &'static str, account: &str, seconds: i64) -> Order {
+        let arn = format!("arn:aws:iam::{account}:role/daypass/ReadOnly");
+        let duration = Some(prost_types::Duration { seconds, nanos: 0 });
+        let ask = Ask {
+            target: Some(Target { account_id: account.to_owned(), entitlement_arn: arn }),
+            window: Some(AskedWindow { start: None, duration }),
+            justification: format!("{CANARY} {seconds}"),
+            ..Ask::default()
+        };
+        self.order(who, Command::Create(ask))
+    }
+
+    /// An assignment that somebody could make.
+    pub(crate) fn some_key(&mut self) -> AssignmentKey {
+        let (account, set) = self.one_of(&ASSIGNABLE, (sample::WEB_PROD, sample::READ_ONLY));
+        let who = self.one_of(&NAMES, "eve");
+        AssignmentKey::new(
+            people::principal(who),
+            people::known(AccountId::new(account)),
+            people::known(PermissionSetArn::new(set)),
+        )
+    }
+
     fn about_policy(&mut self, truth: &Truth) -> Order {
         let who = if self.chance.random_bool(0.9) {
             self.one_of(&ADMINISTRATORS, "carol")
@@ -274,16 +298,44 @@ impl Workload {
         if self.chance.random_bool(0.9) {
             return None;
         }
+        if self.chance.random_bool(0.1) {
+            return self.move_account(contents);
+        }
+        if self.chance.random_bool(0.1) {
+            let who = self.one_of(&NAMES, "eve");
+            contents.users.remove(&people::principal(who))?;
+            return Some(format!("{who} leaves"));
+        }
         if self.chance.random_bool(0.2) {
             let who = self.one_of(&NAMES, "eve");
-            let user = contents.users.get_mut(&crate::people::principal(who))?;
+            let user = contents.users.get_mut(&people::principal(who))?;
             user.enabled = !user.enabled;
             return Some(format!("{who} is {}", if user.enabled { "let in again" } else { "locked out" }));
         }
         let (who, group) = self.one_of(&MOVES, ("bob", sample::APPROVERS));
         let joins = self.chance.random_bool(0.6);
-        crate::people::set_member(contents, who, group, joins);
+        people::set_member(contents, who, group, joins);
         Some(format!("{who} {} {group}", if joins { "is in" } else { "leaves" }))
+    }
+
+    /// An account comes into another unit, where other rules hold.
+    fn move_account(&mut self, contents: &mut Contents) -> Option<String> {
+        let id = self.one_of(&[sample::WEB_PROD, sample::WEB_DEV], sample::WEB_DEV);
+        let secured = self.chance.random_bool(0.4);
+        let home: &[&str] = if id == sample::WEB_PROD {
+            &[sample::ROOT, sample::WORKLOADS, sample::PRODUCTION]
+        } else {
+            &[sample::ROOT, sample::WORKLOADS, sample::DEVELOPMENT]
+        };
+        let path = if secured { &[sample::ROOT, sample::SECURITY] } else { home };
+        let account = contents.accounts.get_mut(&people::known(AccountId::new(id)))?;
+        account.ou_path = OuPath(path.iter().map(|unit| people::known(OuId::new(*unit))).collect());
+        Some(format!("account {id} is {}", if secured { "moved to security" } else { "where it was" }))
+    }
+
+    /// One of `count`.
+    pub(crate) fn one_of_count(&mut self, count: usize) -> usize {
+        if count > 1 { self.chance.random_range(0..count) } else { 0 }
     }
 
     /// Whether someone, this time, does not hear the answer.

@@ -1,30 +1,80 @@
 //! S1, S2, S3, S7: what AWS is asked, and what comes of it, follows the log.
 
-use super::Violation;
-use crate::truth::Truth;
+use super::{Violation, later};
+use crate::truth::{Known, Truth};
 use crate::words;
 use aws::simulated::{Call, CallRecord, Change, ChangedBy, SimulatedAws};
 use aws::{AssignmentKey, ErrorKind};
 use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::Operation;
-use lifecycle::event::CredentialsIssued;
-use std::collections::{BTreeMap, BTreeSet};
+use lifecycle::event::{Closed, ClosedHow, CredentialsIssued};
+use lifecycle::state::Phase;
+use std::collections::BTreeMap;
+
+/// How long before others make an assignment a creation of ours on the same key makes it ours: signatures, effects and lists
+/// together take no longer.
+const OURS_BEFORE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long after others have made an assignment Daypass may not have seen it.
+const OURS_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// From AWS's answer to the effect, and to lists that show it, at the longest.
+const ORPHAN_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
 /// What is known of AWS's side.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
-    /// Assignments that others made.
-    pub(crate) standing: BTreeSet<AssignmentKey>,
-    /// Creates that came to AWS, by key.
-    created: BTreeMap<AssignmentKey, u32>,
+    /// Assignments that others made, and when.
+    others: BTreeMap<AssignmentKey, Timestamp>,
+    /// Creates that came to AWS, by key: the last, and the last that came when others' could have been seen.
+    created: BTreeMap<AssignmentKey, Timestamp>,
     /// Deletes that came to AWS, by key.
     deleted: BTreeMap<AssignmentKey, u32>,
     /// Creates whose outcome has not been observed, and whether even AWS's answer did not come.
     unresolved: BTreeMap<AssignmentKey, bool>,
+    /// When what exists came into being.
+    appeared: BTreeMap<AssignmentKey, Timestamp>,
     changes_seen: usize,
 }
 
 impl Effects {
+    /// Others make an assignment.
+    pub(crate) fn made_by_others(&mut self, key: AssignmentKey, now: Timestamp) {
+        self.others.insert(key, now);
+    }
+
+    /// Others remove an assignment.
+    pub(crate) fn gone_by_others(&mut self, key: &AssignmentKey) {
+        self.others.remove(key);
+    }
+
+    /// Whether others made it.
+    pub(crate) fn is_of_others(&self, key: &AssignmentKey) -> bool {
+        self.others.contains_key(key)
+    }
+
+    /// Whether Daypass ever asked for it.
+    pub(crate) fn is_known_create(&self, key: &AssignmentKey) -> bool {
+        self.created.contains_key(key)
+    }
+
+    /// Whether it appeared long after Daypass last asked for it.
+    pub(crate) fn is_orphan(&self, key: &AssignmentKey) -> bool {
+        match (self.created.get(key), self.appeared.get(key)) {
+            (Some(asked), Some(appeared)) => *appeared > later(*asked, ORPHAN_AFTER),
+            _unknown => false,
+        }
+    }
+
+    /// Whether it stands for itself: others made it, and nothing of ours came so close that nobody could tell.
+    fn stands(&self, key: &AssignmentKey) -> bool {
+        self.others.get(key).is_some_and(|made| {
+            self.created.get(key).is_none_or(|created| {
+                *created < later(*made, -OURS_BEFORE) || *created > later(*made, OURS_AFTER)
+            })
+        })
+    }
+
     /// One call that came to AWS.
     pub(crate) fn call(&mut self, record: &CallRecord, truth: &Truth) -> Result<(), Violation> {
         match &record.call {
@@ -45,12 +95,12 @@ impl Effects {
                         return Err(Violation::new("S7", what));
                     }
                     self.unresolved.insert(key.clone(), unknown);
-                    *self.created.entry(key.clone()).or_default() += 1;
+                    self.created.insert(key.clone(), record.at);
                 }
             }
             Call::Delete(key, attempt) => {
                 let shown = words::key(key);
-                if self.standing.contains(key) {
+                if self.stands(key) && !truth.adopted.contains(key) {
                     return Err(Violation::new("S3", format!("{shown} is deleted, and was there before")));
                 }
                 let found = truth.attempts.get(&(key.clone(), Operation::Delete, attempt.signed_at));
@@ -63,10 +113,11 @@ impl Effects {
                 }
                 *self.deleted.entry(key.clone()).or_default() += 1;
             }
-            Call::Holders(account, entitlement) => {
+            Call::Holders(account, entitlement) if record.error.is_none() => {
                 self.unresolved.retain(|key, _| key.account() != account || key.entitlement() != entitlement);
             }
-            Call::AssumeRole(_)
+            Call::Holders(..)
+            | Call::AssumeRole(_)
             | Call::CallerIdentity
             | Call::CreationStatus(_)
             | Call::DeletionStatus(_)
@@ -83,17 +134,24 @@ impl Effects {
     }
 
     /// Every change since the last time that Daypass made follows a call that was let through.
-    pub(crate) fn changes(&mut self, aws: &SimulatedAws) -> Result<Vec<Change>, Violation> {
+    pub(crate) fn changes(&mut self, aws: &SimulatedAws, truth: &Truth) -> Result<Vec<Change>, Violation> {
         let news = aws.changes().split_off(self.changes_seen);
         self.changes_seen += news.len();
         for change in &news {
-            let calls = if change.present { &self.created } else { &self.deleted };
+            if change.present {
+                self.appeared.insert(change.key.clone(), change.at);
+            }
+            let called = if change.present {
+                self.created.contains_key(&change.key)
+            } else {
+                self.deleted.contains_key(&change.key)
+            };
             match change.by {
-                ChangedBy::Daypass if !calls.contains_key(&change.key) => {
+                ChangedBy::Daypass if !called => {
                     let what = format!("{} changed without a call", words::key(&change.key));
                     return Err(Violation::new("S1", what));
                 }
-                ChangedBy::Daypass if self.standing.contains(&change.key) => {
+                ChangedBy::Daypass if self.stands(&change.key) && !truth.adopted.contains(&change.key) => {
                     let what = format!("{} changed, and was there before", words::key(&change.key));
                     return Err(Violation::new("S3", what));
                 }
@@ -104,31 +162,88 @@ impl Effects {
     }
 }
 
-/// S2: credentials work inside the window, and nowhere else. IAM compares whole seconds, and the session policy rounds against
-/// its holder: within a second of either end nothing is promised.
+/// S2: credentials work inside the window, and nowhere else; and after an early end no longer than the user was told. IAM compares
+/// whole seconds, and the session policy rounds against its holder: within a second of either end nothing is promised.
 pub(crate) fn credentials(
     issued: &CredentialsIssued,
-    window: domain::Window,
-    at: Timestamp,
+    known: &Known,
+    now: Timestamp,
     aws: &SimulatedAws,
 ) -> Result<(), Violation> {
     let second = SignedDuration::from_secs(1);
-    let shifted = |at: Timestamp, by: SignedDuration| at.checked_add(by).unwrap_or(at);
-    let well_inside = shifted(window.start(), second) <= at && at < shifted(window.end(), -second);
+    let Some(window) = known.request.window() else { return Ok(()) };
+    let well_inside = later(window.start(), second) <= now && now < later(window.end(), -second);
     let mut moments = vec![
-        ("before the window", shifted(window.start(), -second), false),
+        ("before the window", later(window.start(), -second), false),
         ("when the window ends", window.end(), false),
-        ("after the window", shifted(window.end(), second), false),
+        ("after the window", later(window.end(), second), false),
     ];
-    if well_inside && at < issued.expires_at {
-        moments.push(("inside the window", at, true));
+    if well_inside && now < issued.expires_at {
+        moments.push(("inside the window", now, true));
+    }
+    if let Some(bound) = known.bound {
+        // Were the access to end now.
+        moments.push((
+            "beyond what was told of an early end",
+            later(later(now, bound.after_early_end), second),
+            false,
+        ));
     }
     for (when, at, usable) in moments {
         let may = aws.session_may(&issued.access_key_id, "ec2:DescribeInstances", at);
         if may != Ok(usable) {
-            let what = format!("credentials {} are {may:?} {when}, should be {usable}", issued.access_key_id);
+            let key = &issued.access_key_id;
+            let what =
+                format!("credentials {key} of r{} are {may:?} {when}, should be {usable}", known.number);
             return Err(Violation::new("S2", what));
         }
     }
     Ok(())
+}
+
+/// S2: what is closed has left nothing in AWS.
+pub(crate) fn closed(
+    closed: &Closed,
+    known: &Known,
+    now: Timestamp,
+    truth: &Truth,
+    effects: &Effects,
+    aws: &SimulatedAws,
+) -> Result<(), Violation> {
+    let left = match &closed.how {
+        ClosedHow::Deleted | ClosedHow::NothingCreated => known.key().filter(|key| {
+            aws.has(key)
+                && !effects.is_of_others(key)
+                && truth.needed_until(key, now).is_some()
+                && !others_close(known, key, truth)
+        }),
+        ClosedHow::CredentialsExpired => {
+            let live = known.request.issues.iter().any(|issue| issue.expires_at > now);
+            return if live {
+                Err(Violation::new("S2", format!("r{} is closed while its credentials live", known.number)))
+            } else {
+                Ok(())
+            };
+        }
+        _elsewhere => None,
+    };
+    match left {
+        Some(key) => {
+            let what = format!("r{} is closed while {} is in AWS", known.number, words::key(&key));
+            Err(Violation::new("S2", what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether another request about the same assignment is not closed: it takes what is left upon itself.
+fn others_close(known: &Known, key: &AssignmentKey, truth: &Truth) -> bool {
+    truth.requests.values().any(|other| {
+        let open = match &other.request.phase {
+            Phase::Approved { .. } => true,
+            Phase::Ended { .. } => other.request.is_closing(),
+            Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
+        };
+        other.number != known.number && open && other.key().as_ref() == Some(key)
+    })
 }

@@ -1,16 +1,16 @@
-//! L1 and L2: in the end, once faults have healed and time has passed.
+//! L1 to L4: in the end, once faults have healed and time has passed.
 
 use super::Violation;
 use super::effect::Effects;
-use crate::truth::Truth;
+use crate::line::Cloud;
+use crate::truth::{Known, Truth};
 use crate::words;
-use aws::simulated::SimulatedAws;
 use lifecycle::event::EndedBecause;
 use lifecycle::state::{EndReason, Phase};
 
 /// Whether nothing is left to happen by itself.
 pub(crate) fn is_quiet(truth: &Truth) -> bool {
-    truth.requests.values().all(|known| match known.request.phase {
+    truth.requests.values().filter(|known| known.damaged.is_none()).all(|known| match known.request.phase {
         Phase::Pending | Phase::Approved { .. } => false,
         Phase::Expired { .. } | Phase::Rejected { .. } => true,
         Phase::Ended { .. } => !known.request.is_closing(),
@@ -18,26 +18,54 @@ pub(crate) fn is_quiet(truth: &Truth) -> bool {
 }
 
 /// Checks the end.
-pub(crate) fn check(truth: &Truth, effects: &Effects, aws: &SimulatedAws) -> Result<(), Violation> {
-    for known in truth.requests.values() {
-        let name = format!("r{}", known.number);
-        match &known.request.phase {
-            Phase::Pending => return Err(Violation::new("L2", format!("{name} never expires"))),
-            Phase::Approved { .. } => return Err(Violation::new("L1", format!("{name} never ends"))),
-            Phase::Ended { .. } if known.request.is_closing() => {
-                return Err(Violation::new("L1", format!("{name} is never closed")));
-            }
-            Phase::Ended { grant: Some(_), because: EndReason::Ended(EndedBecause::Elapsed), .. }
-                if !known.was_active =>
-            {
-                let what = format!("{name} was approved, never became active, and nothing says why");
-                return Err(Violation::new("L2", what));
-            }
-            Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Ended { .. } => {}
+pub(crate) fn check(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Result<(), Violation> {
+    for known in truth.requests.values().filter(|known| known.damaged.is_none()) {
+        if let Err(violation) = ended(known, cloud) {
+            // L4: what cannot be read holds up nobody else.
+            let invariant = if truth.any_damage() { "L4" } else { violation.invariant };
+            return Err(Violation { invariant, ..violation });
         }
     }
-    match aws.assignments().into_iter().find(|key| !effects.standing.contains(key)) {
+    let left = cloud.aws.assignments().into_iter().find(|key| {
+        !effects.is_of_others(key)
+            && !cloud.is_lost(key.account())
+            && !truth.abandoned.contains(key)
+            && effects.is_known_create(key)
+    });
+    match left {
+        // L3: what nobody's ledger knows is found by a sweep.
+        Some(left) if effects.is_orphan(&left) => Err(Violation::new(
+            "L3",
+            format!("{} is left in AWS, long after it was removed", words::key(&left)),
+        )),
         Some(left) => Err(Violation::new("L1", format!("{} is left in AWS", words::key(&left)))),
         None => Ok(()),
+    }
+}
+
+fn ended(known: &Known, cloud: &Cloud) -> Result<(), Violation> {
+    let name = format!("r{}", known.number);
+    match &known.request.phase {
+        Phase::Pending => Err(Violation::new("L2", format!("{name} never expires"))),
+        Phase::Approved { .. } => Err(Violation::new("L1", format!("{name} never ends"))),
+        Phase::Ended { .. } if known.request.is_closing() => {
+            // What AWS refuses to remove cannot be closed; that it is counted is checked elsewhere.
+            if known.key().is_some_and(|key| cloud.is_lost(key.account())) {
+                return Ok(());
+            }
+            Err(Violation::new("L1", format!("{name} is never closed")))
+        }
+        Phase::Ended { grant: Some(_), because: EndReason::Ended(EndedBecause::Elapsed), .. }
+            if !known.was_active() =>
+        {
+            let what = format!("{name} was approved, never became active, and nothing says why");
+            Err(Violation::new("L2", what))
+        }
+        Phase::Ended { because: EndReason::Ended(EndedBecause::Failed { reason }), .. }
+            if reason.is_empty() =>
+        {
+            Err(Violation::new("L2", format!("{name} failed, and nothing says why")))
+        }
+        Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Ended { .. } => Ok(()),
     }
 }

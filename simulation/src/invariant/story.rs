@@ -11,7 +11,12 @@ use policy::{Policy, change::Applied};
 use std::collections::BTreeSet;
 
 /// What an event of a request may not be, given what was known before.
-pub(crate) fn check(known: Option<&Known>, fact: &RequestEvent, event: &Event) -> Result<(), Violation> {
+pub(crate) fn check(
+    known: Option<&Known>,
+    fact: &RequestEvent,
+    event: &Event,
+    linked: &[(Person, Person)],
+) -> Result<(), Violation> {
     let Some(known) = known else {
         return if matches!(fact, RequestEvent::Requested(_)) {
             Ok(())
@@ -31,7 +36,8 @@ pub(crate) fn check(known: Option<&Known>, fact: &RequestEvent, event: &Event) -
         ));
     }
     follows(request, fact, event).map_err(|what| Violation::new("S6", format!("{name}: {what}")))?;
-    decided_by_others(request, fact, event).map_err(|what| Violation::new("S4", format!("{name}: {what}")))
+    decided_by_others(request, fact, event, linked)
+        .map_err(|what| Violation::new("S4", format!("{name}: {what}")))
 }
 
 /// S6. What may follow what.
@@ -68,12 +74,17 @@ fn follows(request: &Request, fact: &RequestEvent, event: &Event) -> Result<(), 
 }
 
 /// S4. Deciders differ from the requester, the raiser and each other, and are as many as the plan asks for.
-fn decided_by_others(request: &Request, fact: &RequestEvent, event: &Event) -> Result<(), String> {
+fn decided_by_others(
+    request: &Request,
+    fact: &RequestEvent,
+    event: &Event,
+    linked: &[(Person, Person)],
+) -> Result<(), String> {
     let acting = event.actor.as_ref().map(|actor| &actor.person);
     match fact {
         RequestEvent::Endorsed(endorsed) => {
             let yes = &endorsed.endorsement;
-            other(request, &yes.approver.person, yes.principal.as_ref())?;
+            other(request, &yes.approver.person, yes.principal.as_ref(), linked)?;
             if acting != Some(&yes.approver.person) || !yes.approver.is_human() {
                 return Err("an endorsement is not its actor's".to_owned());
             }
@@ -93,8 +104,10 @@ fn decided_by_others(request: &Request, fact: &RequestEvent, event: &Event) -> R
             let mut people = BTreeSet::new();
             let mut principals = BTreeSet::new();
             for yes in &approved.approvers {
-                other(request, &yes.approver.person, yes.principal.as_ref())?;
-                let twice = !people.insert(&yes.approver.person)
+                other(request, &yes.approver.person, yes.principal.as_ref(), linked)?;
+                let human = linked.iter().find(|(_, other)| *other == yes.approver.person);
+                let human = human.map_or(&yes.approver.person, |(person, _)| person);
+                let twice = !people.insert(human)
                     || yes.principal.as_ref().is_some_and(|principal| !principals.insert(principal));
                 if twice {
                     return Err(format!("{} counts twice", yes.approver.person.subject));
@@ -109,7 +122,7 @@ fn decided_by_others(request: &Request, fact: &RequestEvent, event: &Event) -> R
             if plan.is_met_by(yes) { Ok(()) } else { Err("approved although the plan is not met".to_owned()) }
         }
         RequestEvent::Rejected(rejected) => match (&rejected.because, acting) {
-            (RejectedBecause::Approver { .. }, Some(person)) => other(request, person, None),
+            (RejectedBecause::Approver { .. }, Some(person)) => other(request, person, None, linked),
             (RejectedBecause::Approver { .. }, None) => Err("rejected by nobody".to_owned()),
             (RejectedBecause::RuleVanished, _) => Ok(()),
         },
@@ -126,10 +139,18 @@ fn decided_by_others(request: &Request, fact: &RequestEvent, event: &Event) -> R
     }
 }
 
-fn other(request: &Request, person: &Person, principal: Option<&PrincipalId>) -> Result<(), String> {
+fn other(
+    request: &Request,
+    person: &Person,
+    principal: Option<&PrincipalId>,
+    linked: &[(Person, Person)],
+) -> Result<(), String> {
     let raised = &request.raised;
     let same_user = principal.is_some() && principal == raised.grounds.principal.as_ref();
-    if *person == raised.requester || *person == raised.raiser.person || same_user {
+    let same_human = |other: &Person| {
+        person == other || linked.iter().any(|(a, b)| (a, b) == (person, other) || (b, a) == (person, other))
+    };
+    if same_human(&raised.requester) || same_human(&raised.raiser.person) || same_user {
         return Err(format!("{} decides on what is their own", person.subject));
     }
     Ok(())
