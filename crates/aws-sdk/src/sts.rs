@@ -2,7 +2,7 @@
 
 use crate::error::{Effect, incomplete, sorted};
 use aws::{AssumeRole, AwsError, CallerIdentity, Secret, SessionCredentials, Sts};
-use aws_sdk_sts::types::Tag;
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use domain::{AccountId, Timestamp};
 
 /// AWS STS. Every call is tried once, and signed when it is sent.
@@ -25,6 +25,9 @@ impl Sts for SdkSts {
             .set_policy(call.policy().map(ToString::to_string))
             .set_source_identity(call.source_identity().map(ToString::to_string))
             .set_external_id(call.external_id().map(ToString::to_string));
+        for arn in call.managed_policies() {
+            request = request.policy_arns(PolicyDescriptorType::builder().arn(arn.as_str()).build());
+        }
         for (key, value) in call.tags() {
             let tag = Tag::builder().key(key).value(value).build();
             request = request

@@ -1,7 +1,7 @@
 //! What the directory knows of a target, as far as its age allows.
 
 use aws::Directory;
-use domain::{Entitlement, OuPath, SignedDuration, Target};
+use domain::{Entitlement, OuPath, Partition, SignedDuration, Target};
 use policy::AccountFacts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ pub enum PlaceUnknown {
     /// The directory was read later than it is now by our clock, or another's.
     #[error("the directory is from the future, so its age cannot be told")]
     AgeUnknown,
+    /// The target is in another AWS than the organisation.
+    #[error("the target is in the partition {0}, and the organisation is in {1}")]
+    AnotherPartition(Partition, Partition),
     /// There is no such account.
     #[error("there is no such account in the organisation")]
     NoAccount,
@@ -51,6 +54,10 @@ impl Place {
         age_max: SignedDuration,
     ) -> Result<Self, PlaceUnknown> {
         let snapshot = fresh(directory, now, age_max)?;
+        let (theirs, ours) = (target.partition(), directory.partition());
+        if let Some(ours) = ours.filter(|ours| *ours != theirs) {
+            return Err(PlaceUnknown::AnotherPartition(theirs, ours));
+        }
         let account = snapshot.account(target.account()).ok_or(PlaceUnknown::NoAccount)?.clone();
         if !account.active {
             return Err(PlaceUnknown::AccountInactive);

@@ -163,6 +163,7 @@ impl Refusal for PlaceUnknown {
             Self::NoDirectory | Self::TooOld { .. } | Self::AgeUnknown => {
                 (Code::Unavailable, "DIRECTORY_UNAVAILABLE")
             }
+            Self::AnotherPartition(..) => (Code::FailedPrecondition, "ANOTHER_PARTITION"),
             Self::NoAccount => (Code::FailedPrecondition, "NO_SUCH_ACCOUNT"),
             Self::AccountInactive => (Code::FailedPrecondition, "ACCOUNT_INACTIVE"),
             Self::NoPermissionSet => (Code::FailedPrecondition, "NO_SUCH_PERMISSION_SET"),

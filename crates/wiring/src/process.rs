@@ -4,7 +4,7 @@ use crate::engine::OpenLog;
 use crate::time_watch;
 use aws::{CachedDirectory, DirectorySource, RefreshPace, Sts};
 use domain::ports::{SharedClock, SharedEntropy};
-use domain::{Groups, LogId, Person, Sighting, SignedDuration};
+use domain::{Groups, LogId, Partition, Person, Sighting, SignedDuration};
 use event_log::LogError;
 use futures::future::BoxFuture;
 use identity::{Authenticator, Caller};
@@ -36,6 +36,8 @@ pub struct Parts {
     pub keys: Arc<dyn KeyStore>,
     /// Where the directory comes from.
     pub directory: Arc<dyn DirectorySource>,
+    /// The partition of the organisation, where it is known.
+    pub partition: Option<Partition>,
     /// How often it is read.
     pub pace: RefreshPace,
     /// Who is asked for AWS's time, where AWS is called at all.
@@ -113,12 +115,12 @@ impl Process {
             Projection::open(Some(&parts.folder), RequestsModel::default(), Arc::clone(&log))?;
         let clock = Arc::clone(&parts.clock);
         let follower = follower.hearing(move |event| clock.compare(&Sighting::Written { at: event.at }));
-        let directory = Arc::new(CachedDirectory::new(
-            parts.directory,
-            parts.clock.clone(),
-            parts.entropy.clone(),
-            parts.pace,
-        ));
+        let (clock, entropy) = (parts.clock.clone(), parts.entropy.clone());
+        let directory = CachedDirectory::new(parts.directory, clock, entropy, parts.pace);
+        let directory = Arc::new(match parts.partition {
+            Some(partition) => directory.in_partition(partition),
+            None => directory,
+        });
         let authorities = Authorities {
             administrators: parts.roles.administrators.clone(),
             auditors: parts.roles.auditors.clone(),

@@ -74,6 +74,7 @@ impl Built {
             folder,
             keys: Arc::new(SqliteKeyStore::open(&settings.data.key_store(), entropy.clone())?),
             directory,
+            partition: cloud.as_ref().map(|cloud| cloud.partition),
             pace,
             aws: cloud.as_ref().map(|cloud| Arc::clone(&cloud.sts)),
             authenticator: Arc::new(authenticator),

@@ -62,7 +62,8 @@ impl From<PlaceUnknown> for No {
             PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } | PlaceUnknown::AgeUnknown => {
                 Self::Unknown(why)
             }
-            PlaceUnknown::NoAccount
+            PlaceUnknown::AnotherPartition(..)
+            | PlaceUnknown::NoAccount
             | PlaceUnknown::AccountInactive
             | PlaceUnknown::NoPermissionSet
             | PlaceUnknown::ManagementAccount => Self::Lost(why),

@@ -3,10 +3,10 @@
 //! The session name finds the issue in CloudTrail; the source identity finds the person, through every role chained from the
 //! session; the transitive tag finds the request, and lets an SCP end what is left of it early.
 
-use aws::session_policy::{self, Chaining};
+use aws::session_policy;
 use aws::sts::{CHAINED_DURATION_MAX, DURATION_MAX, DURATION_MIN};
 use aws::{AssumeRole, RoleExternalId, SessionName, SourceIdentity};
-use domain::{Invalid, IssueId, Person, RequestId, RoleArn, SignedDuration, Timestamp, Window};
+use domain::{Invalid, IssueId, Person, RequestId, RoleArn, SessionScope, SignedDuration, Timestamp, Window};
 
 /// The tag that says which request; stays on chained sessions.
 pub(crate) const REQUEST_TAG: &str = "daypass-request";
@@ -25,6 +25,7 @@ pub(crate) struct Session<'a> {
     pub(crate) requester: &'a Person,
     pub(crate) issue: IssueId,
     pub(crate) window: Window,
+    pub(crate) scope: &'a SessionScope,
     pub(crate) duration: SignedDuration,
     pub(crate) external_id: Option<&'a RoleExternalId>,
 }
@@ -33,7 +34,8 @@ impl Session<'_> {
     /// The call.
     pub(crate) fn assume_role(&self) -> Result<AssumeRole, Invalid> {
         let call = AssumeRole::new(self.role.clone(), session_name(self.issue)?, self.duration)?
-            .with_policy(session_policy::for_window(&self.window, Chaining::Denied)?)
+            .with_policy(session_policy::for_window(&self.window, self.scope)?)
+            .with_managed_policies(self.scope.managed.clone())?
             .with_source_identity(source_identity(self.requester)?)
             .with_tag(REQUEST_TAG, &self.request.to_string(), true)?
             .with_tag(PERSON_TAG, self.requester.id().as_str(), false)?;

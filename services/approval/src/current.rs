@@ -45,7 +45,8 @@ impl From<PlaceUnknown> for NoPlan {
             PlaceUnknown::NoDirectory | PlaceUnknown::TooOld { .. } | PlaceUnknown::AgeUnknown => {
                 Self::Unprovable(why.to_string())
             }
-            PlaceUnknown::NoAccount
+            PlaceUnknown::AnotherPartition(..)
+            | PlaceUnknown::NoAccount
             | PlaceUnknown::AccountInactive
             | PlaceUnknown::NoPermissionSet
             | PlaceUnknown::ManagementAccount => Self::Place(why),

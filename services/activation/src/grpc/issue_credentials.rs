@@ -1,22 +1,11 @@
 //! IssueCredentials: authenticated, eligible now, elevated now; then AssumeRole; then the event; then the answer.
-//!
-//! INVARIANT: no credentials leave without the event that says so. What STS made and nobody recorded is dropped here, and dies
-//! by itself, bound to the window.
 
 use crate::core::Core;
-use crate::{session, status};
 use api::activation::v1 as wire;
-use aws::{AwsError, ErrorKind, SessionCredentials};
-use command::aggregate::RequestAggregate;
-use domain::{Entitlement, IssueId, RequestId, SignedDuration};
-use journal::{Fact, Stream};
-use lifecycle::event::CredentialsIssued;
-use lifecycle::{Rejection, Request, access};
-use policy::{AccountFacts, Ask, Denied, Match};
+use lifecycle::access;
 use service_runtime::Call;
 use tonic::Status;
-use views::policy_book::InForce;
-use views::{Place, Who, refusal, wire as values};
+use views::{refusal, wire as values};
 
 impl Core {
     pub(super) async fn issue_credentials(
@@ -24,158 +13,24 @@ impl Core {
         call: &Call,
         mut asked: wire::IssueCredentialsRequest,
     ) -> Result<wire::IssueCredentialsResponse, Status> {
-        let id = super::request_id(&asked.request_id)?;
         let key = std::mem::take(&mut asked.idempotency_key);
-        let in_force = self.views.policy.current().await.map_err(|unknown| refusal::status(&unknown))?;
-        let who = self.who(call, Some(&in_force))?;
-        self.story(&who, &id, Some(&in_force))?;
-        let operation = format!("issue:{id}");
-        let command = self.command(call, &operation, &key, &asked)?;
-        let request = self.may_have_credentials(&who, id, &command).await?;
-        let rule = self.eligible_now(&who, &request, &in_force)?;
-        let issue = IssueId::derive(who.person(), &operation, &key);
         let wanted = asked.duration.as_ref().map(values::read_duration).transpose();
         let wanted = wanted.map_err(refusal::invalid("duration"))?;
-        let (issued, credentials) = self.assume(&request, &rule, issue, wanted).await?;
-        let outcome = self
-            .commander
-            .execute::<RequestAggregate, Rejection>(Stream::Request(id), command, |loaded, at| {
-                let request = loaded.state.as_ref().ok_or(Rejection::NotFound)?;
-                access::issue_credentials(request, issued.clone(), at).map(Fact::Request)
-            })
-            .await
-            .map_err(refusal::command)?;
-        if outcome.repeated {
-            return Err(status::issued_already());
-        }
-        let usable_until = request.window().map_or(credentials.expires_at, |window| window.end());
+        let elevated = self.elevated(call, &asked.request_id, ("issue", &key), &asked).await?;
+        let (issued, credentials) = self.assume(&elevated, wanted).await?;
+        let position = self
+            .record_issue(&elevated, |request, at| access::issue_credentials(request, issued.clone(), at))
+            .await?;
         Ok(wire::IssueCredentialsResponse {
-            issue_id: issue.to_string(),
+            issue_id: issued.issue.to_string(),
             access_key_id: credentials.access_key_id,
             secret_access_key: credentials.secret_access_key.expose().to_owned(),
             session_token: credentials.session_token.expose().to_owned(),
             expires_at: Some(values::time(credentials.expires_at)),
-            usable_until: Some(values::time(usable_until.min(credentials.expires_at))),
+            usable_until: Some(values::time(elevated.usable_until(credentials.expires_at))),
             session_name: issued.session_name,
             source_identity: issued.source_identity,
-            position: self.views.token(outcome.position),
+            position: self.views.token(position),
         })
-    }
-
-    /// Elevated now: the request is the caller's own, approved, active and inside its window, by the log itself; and nothing was
-    /// issued under this key.
-    async fn may_have_credentials(
-        &self,
-        who: &Who,
-        id: RequestId,
-        command: &command::Command,
-    ) -> Result<Request, Status> {
-        let loaded = self
-            .commander
-            .load::<RequestAggregate>(&Stream::Request(id))
-            .await
-            .map_err(|error| refusal::status(&error))?;
-        let request = loaded.state.clone().ok_or_else(|| refusal::not_found("request"))?;
-        let raised = &request.raised;
-        if !who.acting.identities.same_as(&raised.requester, raised.grounds.principal.as_ref()) {
-            return Err(refusal::status(&Rejection::NotEntitled));
-        }
-        if let Some(known) = loaded.commands.get(&command.event_id) {
-            let reused: command::CommandError<Rejection> = command::CommandError::KeyReused;
-            let same = known.digest == command.digest;
-            return Err(if same { status::issued_already() } else { refusal::command(reused) });
-        }
-        access::may_issue(&request, self.now()).map_err(|rejection| refusal::status(&rejection))?;
-        if request.issues.len() >= self.settings.issues_per_request_max {
-            return Err(status::too_many_issues(self.settings.issues_per_request_max));
-        }
-        Ok(request)
-    }
-
-    /// Eligible now: the rule that the request was raised under still permits its requester, with the groups that the caller
-    /// has now, by the same provider.
-    fn eligible_now(&self, who: &Who, request: &Request, in_force: &InForce) -> Result<Match, Status> {
-        self.views.certain_of_time().map_err(|doubt| refusal::status(&doubt))?;
-        let raised = &request.raised;
-        let settings = in_force.compiled.settings();
-        let place = Place::of(&self.views.directory, &raised.target, self.now(), settings.directory_age_max)
-            .map_err(|unknown| refusal::status(&unknown))?;
-        let ask = Ask {
-            requester: &raised.requester,
-            groups: &who.groups,
-            target: &raised.target,
-            account: AccountFacts { ou_path: place.ou_path(), tags: place.tags() },
-            duration: request.window().map_or(raised.asked.duration, |window| window.duration()),
-        };
-        let rule = in_force
-            .compiled
-            .current(&raised.grounds.rule, &ask)
-            .map_err(|denied| refusal::status(&denied))?;
-        if rule.provider == raised.grounds.provider {
-            Ok(rule)
-        } else {
-            Err(refusal::status(&Denied::RuleDoesNotPermit(rule.rule)))
-        }
-    }
-
-    /// Asks STS. A role that refuses a long session is asked for the hour that every role allows.
-    async fn assume(
-        &self,
-        request: &Request,
-        rule: &Match,
-        issue: IssueId,
-        wanted: Option<SignedDuration>,
-    ) -> Result<(CredentialsIssued, SessionCredentials), Status> {
-        let Entitlement::Role(arn) = request.raised.target.entitlement() else {
-            return Err(refusal::status(&Rejection::NoCredentials));
-        };
-        let window = request.window().ok_or_else(|| refusal::status(&Rejection::NotApproved))?;
-        let mut duration = session::duration(wanted, rule.credential_duration_max, &window, self.now());
-        if duration > session::chained(duration) && self.is_chained().await {
-            duration = session::chained(duration);
-        }
-        let mut asking = session::Session {
-            role: arn,
-            request: request.raised.id,
-            requester: &request.raised.requester,
-            issue,
-            window,
-            duration,
-            external_id: self.settings.external_id.as_ref(),
-        };
-        let mut answer = self.ask_sts(&asking).await;
-        let hour = session::chained(duration);
-        if duration > hour && answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Invalid) {
-            asking.duration = hour;
-            answer = self.ask_sts(&asking).await;
-        }
-        let credentials = answer.map_err(|error| status::sts(&error))?;
-        let invalid = |invalid: domain::Invalid| status::sts(&AwsError::from(invalid));
-        let issued = CredentialsIssued {
-            issue,
-            access_key_id: credentials.access_key_id.clone(),
-            session_name: session::session_name(issue).map_err(invalid)?.as_str().to_owned(),
-            source_identity: session::source_identity(&request.raised.requester)
-                .map_err(invalid)?
-                .as_str()
-                .to_owned(),
-            expires_at: credentials.expires_at,
-        };
-        Ok((issued, credentials))
-    }
-
-    async fn ask_sts(&self, session: &session::Session<'_>) -> Result<SessionCredentials, AwsError> {
-        let call = session.assume_role()?;
-        tokio::time::timeout(self.settings.call_within, self.ports.sts.assume_role(&call))
-            .await
-            .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")))
-    }
-
-    /// Whether AWS takes us for a role session. When it cannot be told, yes: a short session is better than none.
-    async fn is_chained(&self) -> bool {
-        let ask =
-            || async { self.ports.sts.caller_identity().await.map(|identity| identity.is_role_session()) };
-        let asked = tokio::time::timeout(self.settings.call_within, self.chained.get_or_try_init(ask)).await;
-        !matches!(asked, Ok(Ok(false)))
     }
 }

@@ -105,12 +105,3 @@ async fn lists_are_ordered_by_end_scoped_and_paged() {
     let foreign = list("bob", wire::ActiveScope::Decidable, 2, first.next_page_token).await.unwrap_err();
     assert_eq!(foreign.code(), Code::InvalidArgument);
 }
-
-#[tokio::test(start_paused = true)]
-async fn what_is_planned_is_unimplemented() {
-    let house = House::new().await;
-    let process = house.start().await;
-    let refused =
-        Rpcs::open_console(&process.service, call("ada", wire::OpenConsoleRequest::default())).await;
-    assert_eq!(refused.unwrap_err().code(), Code::Unimplemented);
-}

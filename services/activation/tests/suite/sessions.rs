@@ -1,0 +1,106 @@
+//! What a rule says of sessions reaches STS: scope, chaining, length, partition.
+
+use crate::house::{HOUR, House, POLICY, instant, reason, role};
+use aws::simulated::{Operation, SimulatedRole, sample};
+use domain::{Partition, SignedDuration};
+use tonic::Code;
+
+const READING: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}}"#;
+
+/// The policy, with more said in the rule about roles.
+fn policy(more: &str) -> String {
+    POLICY.replace("credential_duration_max = \"1h\"", &format!("credential_duration_max = \"12h\"\n{more}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_cut_down_to_what_the_rule_in_force_says() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(5).await;
+    let wide = process.issue("ada", id, "wide", Some(900)).await.unwrap();
+    house.apply(&policy(&format!("session_policy = '{READING}'"))).await;
+    house.at(10).await;
+    let narrow = process.issue("ada", id, "narrow", Some(900)).await.unwrap();
+    let may = |key: &str, action: &str| house.aws.session_may(key, action, instant(20)).unwrap();
+    for (action, by_rule) in [("s3:GetObject", true), ("s3:PutObject", false), ("sts:AssumeRole", false)] {
+        assert_eq!(may(&wide.access_key_id, action), action != "sts:AssumeRole", "{action}");
+        assert_eq!(may(&narrow.access_key_id, action), by_rule, "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn managed_policies_and_chaining_are_the_rules() {
+    let house = House::new().await;
+    let own = format!("arn:aws:iam::{}:policy/Reports", sample::WEB_PROD);
+    let arns = format!("session_policy_arns = [\"arn:aws:iam::aws:policy/ReadOnlyAccess\", \"{own}\"]");
+    let only_there = policy(&format!("{arns}\nallow_chaining = true"))
+        .replace("all_accounts = true, roles", &format!("accounts = [\"{}\"], roles", sample::WEB_PROD));
+    house.apply(&only_there).await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(5).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    let call = house.aws.sessions().pop().unwrap().call;
+    let sent: Vec<&str> = call.managed_policies().iter().map(|arn| arn.as_str()).collect();
+    assert_eq!(sent, [own.as_str(), "arn:aws:iam::aws:policy/ReadOnlyAccess"]);
+    let inline = call.policy().unwrap().as_str();
+    assert!(!inline.contains("Allow"), "an Allow beside managed policies would undo them: {inline}");
+    assert!(!inline.contains("sts:"), "the rule allows chaining: {inline}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_refuses_a_long_session_is_asked_for_an_hour_for_a_while() {
+    let house = House::new().await;
+    house.apply(&policy("")).await;
+    let short = SimulatedRole { session_max: SignedDuration::from_hours(1), external_id: None };
+    house.aws.add_role(sample::role(sample::WEB_PROD, "ReadOnly").unwrap(), short.clone());
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 10 * HOUR).await;
+    house.at(5).await;
+    let asked = || house.calls(Operation::AssumeRole);
+    let first = process.issue("ada", id, "one", None).await.unwrap();
+    assert_eq!(first.expires_at.unwrap().seconds, instant(5 + HOUR).as_second());
+    assert_eq!(asked(), 2, "refused, then an hour");
+    process.issue("ada", id, "two", None).await.unwrap();
+    assert_eq!(asked(), 3, "remembered");
+    let long = SimulatedRole { session_max: SignedDuration::from_hours(12), ..short };
+    house.aws.add_role(sample::role(sample::WEB_PROD, "ReadOnly").unwrap(), long);
+    house.at(10 + HOUR).await;
+    let later = process.issue("ada", id, "three", None).await.unwrap();
+    assert_eq!(asked(), 4, "asked anew");
+    assert_eq!(
+        later.expires_at.unwrap().seconds,
+        instant(10 * HOUR).as_second(),
+        "what is left of the window"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_of_another_partition_gets_no_session() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let mut views = process.views.clone();
+    let id = house.grant(&role(), 0, HOUR).await;
+    house.at(5).await;
+    let directory = aws::CachedDirectory::new(
+        house.aws.clone(),
+        house.clock.clone(),
+        house.entropy.clone(),
+        aws::RefreshPace::default(),
+    );
+    let directory = std::sync::Arc::new(directory.in_partition(Partition::AwsCn));
+    directory.refresh().await.unwrap();
+    views.directory = directory;
+    let ports = activation::Ports::new(house.aws.clone(), house.aws.clone());
+    let service = activation::ActivationService::new(views, ports, house.settings.clone());
+    let asked = api::activation::v1::IssueCredentialsRequest {
+        idempotency_key: "k".to_owned(),
+        request_id: id.to_string(),
+        duration: None,
+    };
+    use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+    let refused = Rpcs::issue_credentials(&service, crate::house::call("ada", asked)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "ANOTHER_PARTITION"));
+    assert!(house.aws.sessions().is_empty());
+}
