@@ -103,12 +103,41 @@ impl Commander {
         &self,
         stream: Stream,
         command: Command,
+        decide: impl FnMut(Arc<Loaded<A::State>>, Timestamp) -> Deciding,
+    ) -> Result<Outcome<A::State>, CommandError<R>>
+    where
+        Deciding: Future<Output = Result<Fact, R>>,
+    {
+        let attempt = self.begin::<A>(&stream).await?;
+        self.carry_out::<A, R, _>(attempt, command, decide).await
+    }
+
+    /// [`execute_async`](Self::execute_async) for a command that begins its stream. A stream of which nothing is remembered is
+    /// not read: it counts as empty until the append, or a refusal, has the log say otherwise.
+    pub async fn execute_first<A: Aggregate, R, Deciding>(
+        &self,
+        stream: Stream,
+        command: Command,
+        decide: impl FnMut(Arc<Loaded<A::State>>, Timestamp) -> Deciding,
+    ) -> Result<Outcome<A::State>, CommandError<R>>
+    where
+        Deciding: Future<Output = Result<Fact, R>>,
+    {
+        let loaded = self.recall::<A>(&stream).unwrap_or_default();
+        let name = name_of(&stream).map_err(LoadError::from)?;
+        let attempt = Attempt { stream: &stream, name, loaded, behind: true, tried: None };
+        self.carry_out::<A, R, _>(attempt, command, decide).await
+    }
+
+    async fn carry_out<A: Aggregate, R, Deciding>(
+        &self,
+        mut attempt: Attempt<'_, A::State>,
+        command: Command,
         mut decide: impl FnMut(Arc<Loaded<A::State>>, Timestamp) -> Deciding,
     ) -> Result<Outcome<A::State>, CommandError<R>>
     where
         Deciding: Future<Output = Result<Fact, R>>,
     {
-        let mut attempt = self.begin::<A>(&stream).await?;
         let mut tries = 0;
         while tries < TRIES_MAX {
             if let Some(outcome) = self.known::<A, R>(&mut attempt, &command).await? {

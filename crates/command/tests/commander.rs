@@ -303,6 +303,42 @@ async fn a_yes_on_remembered_state_needs_no_read() {
     );
 }
 
+/// `take`, for a command that begins the stream.
+async fn begin(
+    commander: &Commander,
+    n: u8,
+    mut decide: impl FnMut(&Loaded<Duty>, Timestamp) -> Result<Fact, Held>,
+) -> Result<Outcome<Duty>, CommandError<Held>> {
+    let decide = |loaded: Arc<Loaded<Duty>>, at| std::future::ready(decide(&loaded, at));
+    commander.execute_first::<DutyAggregate, Held, _>(duty(), command(n), decide).await
+}
+
+#[tokio::test]
+async fn a_command_that_begins_its_stream_needs_no_read() {
+    let log = log();
+    log.set_faults(Box::new(Script { appends: vec![].into_iter(), reads_fail: true }));
+    assert_eq!(begin(&on(&log), 1, take("a")).await.unwrap().revision, Revision(0));
+    let no = |_: &Loaded<Duty>, _| Err(Held("nobody".to_owned()));
+    assert!(matches!(begin(&on(&log), 2, no).await, Err(CommandError::Unavailable(_))), "a no needs one");
+}
+
+#[tokio::test]
+async fn a_stream_that_has_begun_is_found_out() {
+    let log = log();
+    let first = begin(&on(&log), 1, take_if_free("a")).await.unwrap();
+    for decided in [begin(&on(&log), 1, take_if_free("a")).await, begin(&on(&log), 1, take("b")).await] {
+        let again = decided.unwrap();
+        assert!(again.repeated);
+        assert_eq!((again.event, again.position), (first.event.clone(), first.position));
+    }
+    assert_eq!(
+        begin(&on(&log), 2, take_if_free("b")).await,
+        Err(CommandError::Refused(Held("a".to_owned())))
+    );
+    assert_eq!(holders(&log), ["a"]);
+    assert_eq!(begin(&on(&log), 3, take("c")).await.unwrap().revision, Revision(1));
+}
+
 #[tokio::test]
 async fn a_decision_may_fetch_what_it_needs_for_each_try() {
     let log = log();
