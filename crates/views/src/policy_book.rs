@@ -10,6 +10,7 @@ use journal::{DecodeError, Stream};
 use lifecycle::state::Identities;
 use policy::{Compiled, PolicyState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
 /// A policy that is in force, ready to be asked.
@@ -59,12 +60,15 @@ struct Seen {
     revision: Option<Revision>,
     state: Option<PolicyState>,
     in_force: Option<Arc<InForce>>,
+    /// How many calls had begun when the log was last read to its end: what it held then is news enough for them.
+    answers: u64,
 }
 
-/// Reads the policy stream, and keeps what it has read.
+/// Reads the policy stream, and keeps what it has read. Calls that wait for each other share one reading.
 pub struct PolicyBook {
     log: Arc<dyn EventLog>,
     stream: StreamName,
+    calls: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -79,12 +83,32 @@ impl PolicyBook {
     pub fn new(log: Arc<dyn EventLog>) -> Result<Self, LogError> {
         let stream =
             Stream::Policy.to_string().parse().map_err(|_| LogError::Corrupt("policy stream name".into()))?;
-        Ok(Self { log, stream, seen: Mutex::default() })
+        Ok(Self { log, stream, calls: AtomicU64::default(), seen: Mutex::default() })
     }
 
     /// The policy in force, having seen every change that was acknowledged before the call.
     pub async fn current(&self) -> Result<Arc<InForce>, PolicyUnknown> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let mut seen = self.seen.lock().await;
+        if call >= seen.answers {
+            let begun = self.calls.load(Ordering::SeqCst);
+            self.read_on(&mut seen).await?;
+            seen.answers = begun;
+        }
+        if let Some(in_force) = &seen.in_force {
+            return Ok(Arc::clone(in_force));
+        }
+        let state = seen.state.clone().ok_or(PolicyUnknown::NeverApplied)?;
+        let (event, policy) = state.applied().ok_or(PolicyUnknown::NeverApplied)?;
+        let compiled =
+            Compiled::new(policy.clone()).map_err(|error| PolicyUnknown::Unusable(error.to_string()))?;
+        let in_force = Arc::new(InForce { event, compiled, state });
+        seen.in_force = Some(Arc::clone(&in_force));
+        Ok(in_force)
+    }
+
+    /// Takes up what the log holds beyond `seen`.
+    async fn read_on(&self, seen: &mut Seen) -> Result<(), PolicyUnknown> {
         let mut news = self.log.read_stream(&self.stream, seen.revision);
         while let Some(recorded) = news.try_next().await? {
             let envelope = &recorded.envelope;
@@ -99,15 +123,6 @@ impl PolicyBook {
             seen.revision = Some(recorded.revision);
             seen.in_force = None;
         }
-        if let Some(in_force) = &seen.in_force {
-            return Ok(Arc::clone(in_force));
-        }
-        let state = seen.state.clone().ok_or(PolicyUnknown::NeverApplied)?;
-        let (event, policy) = state.applied().ok_or(PolicyUnknown::NeverApplied)?;
-        let compiled =
-            Compiled::new(policy.clone()).map_err(|error| PolicyUnknown::Unusable(error.to_string()))?;
-        let in_force = Arc::new(InForce { event, compiled, state });
-        seen.in_force = Some(Arc::clone(&in_force));
-        Ok(in_force)
+        Ok(())
     }
 }
