@@ -98,15 +98,31 @@ async fn windows_outside_of_the_limits_are_refused() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_is_not_served_is_refused_plainly() {
+/// A rule that gives `daypass/ReadOnly` through Account Access Manager, and an ask for it.
+fn role_for_users() -> (policy::Rule, Ask) {
     let mut by_role = rule("by-role");
     by_role.targets.permission_sets.clear();
     by_role.targets.roles = [RoleSelector::Name(policy::RoleName::new("daypass/ReadOnly").unwrap())].into();
     by_role.provider = Provider::AccountAccess;
-    let world = World::with(policy([by_role.clone()])).await;
     let mut role = ask(WEB_DEV);
     role.target.as_mut().unwrap().entitlement_arn = format!("arn:aws:iam::{WEB_DEV}:role/daypass/ReadOnly");
+    (by_role, role)
+}
+
+#[tokio::test(start_paused = true)]
+async fn account_access_is_served_where_the_deployment_has_it() {
+    let (by_role, role) = role_for_users();
+    let mut world = World::with(policy([by_role])).await;
+    assert_eq!(no(world.create("ada", "k", role.clone()).await), precondition("PROVIDER_NOT_SERVED"));
+    world.get_account_access();
+    let created = world.created("ada", "k", role).await;
+    assert_eq!(created.provider, i32::from(api::types::v1::Provider::AccountAccess));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_served_is_refused_plainly() {
+    let (by_role, role) = role_for_users();
+    let world = World::with(policy([by_role.clone()])).await;
     assert_eq!(no(world.create("ada", "k", role.clone()).await), precondition("PROVIDER_NOT_SERVED"));
 
     // Another rule that is served is taken, though it needs more people.

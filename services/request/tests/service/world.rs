@@ -115,6 +115,7 @@ pub(crate) struct World {
     pub(crate) log: MemoryLog,
     pub(crate) aws: Arc<SimulatedAws>,
     pub(crate) clock: Arc<TestClock>,
+    gate: Gate,
     pub(crate) guarded: Guarded,
 }
 
@@ -170,7 +171,13 @@ impl World {
         let gate = Gate::new(Arc::new(Names { expires_at }), roles, clock.clone())
             .with_directory(Arc::new(StoreGroups(views.clone())));
         let guarded = Guarded::new(service.routes(), &gate, Duration::from_hours(2));
-        Self { views, log, aws, clock, guarded }
+        Self { views, log, aws, clock, gate, guarded }
+    }
+
+    /// The deployment gets Account Access Manager.
+    pub(crate) fn get_account_access(&mut self) {
+        let service = RequestService::new(self.views.clone()).with_account_access(true);
+        self.guarded = Guarded::new(service.routes(), &self.gate, Duration::from_hours(2));
     }
 
     /// Applies a policy; a first one as a seed, another one as Carol's change that Dave accepted.
