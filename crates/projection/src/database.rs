@@ -30,6 +30,9 @@ const OWN_SCHEMA: &str = "
 
 /// How long another process that writes the same file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// Pages in the WAL that make a commit move them to the file: 64 MiB. Ids are spread evenly; the more commits a move covers, the
+/// more of their pages are the same.
+const CHECKPOINT_PAGES: i64 = 16 * 1024;
 /// Statements kept prepared; a read model has tens.
 const STATEMENTS_MAX: usize = 64;
 
@@ -94,7 +97,7 @@ impl Place {
         // Derived data: a power failure may take the last transactions, never leave half of one.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         let tx = connection.transaction()?;
         let made: Option<i64> = tx

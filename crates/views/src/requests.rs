@@ -34,7 +34,12 @@ impl Story {
     pub fn fold(events: Vec<Event>, position: Position) -> Option<Self> {
         let facts = events.iter().filter_map(|event| match &event.fact {
             Fact::Request(fact) => Some((fact, event.at)),
-            Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) | Fact::Person(_) => None,
+            Fact::Assignment(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_) => None,
         });
         let request = Request::fold(facts)?;
         let revision = Revision(u64::try_from(events.len()).ok()?.checked_sub(1)?);
@@ -82,6 +87,8 @@ pub struct Selection {
     pub batch: Option<BatchId>,
     /// Of these statuses; none: all.
     pub statuses: BTreeSet<Status>,
+    /// Raised under another policy than this event applied.
+    pub raised_not_under: Option<EventId>,
 }
 
 /// The read model of requests, to be asked.
@@ -104,14 +111,15 @@ impl Requests {
     /// One request; `None` when there is none.
     pub fn get(&self, id: &RequestId) -> Result<Option<Story>, StoryError> {
         self.ask(|connection| {
-            let quarantined: Option<bool> = connection
-                .prepare_cached("SELECT quarantined FROM request WHERE id = ?1")?
-                .query_row(params![id.as_bytes()], |row| row.get(0))
+            let found: Option<(i64, bool)> = connection
+                .prepare_cached("SELECT position, quarantined FROM request WHERE id = ?1")?
+                .query_row(params![id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            if quarantined == Some(true) {
-                return Err(StoryError::Damaged);
+            match found {
+                None => Ok(None),
+                Some((_, true)) => Err(StoryError::Damaged),
+                Some((position, false)) => fold_stored(connection, position),
             }
-            load(connection, id)
         })
     }
 
@@ -127,17 +135,30 @@ impl Requests {
         values.push(Value::Integer(before.map_or(i64::MAX, |cursor| cursor.0)));
         values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
         let text = format!(
-            "SELECT id, position FROM request WHERE quarantined = 0 AND {condition} AND position < ? ORDER BY position DESC LIMIT ?"
+            "SELECT position, position FROM request WHERE quarantined = 0 AND {condition} AND position < ? ORDER BY position DESC LIMIT ?"
         );
         self.stories(&text, values, |row| row.get(1).map(Cursor))
     }
 
-    /// Requests that changed after a position, in the order of their latest change; for watching.
+    /// Requests that changed after a position, in the order of their latest change, at most `limit`; for watching.
     pub fn changed_since(&self, after: Position, limit: usize) -> Result<Vec<(Cursor, Story)>, StoryError> {
-        let values =
-            vec![Value::Integer(sql(after.0)), Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))];
-        let text = "SELECT id, last_position FROM request WHERE quarantined = 0 AND last_position > ? ORDER BY last_position LIMIT ?";
-        self.stories(text, values, |row| row.get(1).map(Cursor))
+        self.selected_since(&Selection::default(), after, limit)
+    }
+
+    /// Of the requests that changed after a position, some.
+    pub fn selected_since(
+        &self,
+        selection: &Selection,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<(Cursor, Story)>, StoryError> {
+        let (condition, mut values) = selection.sql();
+        values.push(Value::Integer(sql(after.0)));
+        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let text = format!(
+            "SELECT position, last_position FROM request WHERE quarantined = 0 AND {condition} AND last_position > ? ORDER BY last_position LIMIT ?"
+        );
+        self.stories(&text, values, |row| row.get(1).map(Cursor))
     }
 
     /// Pending requests, those with the nearest deadline first, after a `(deadline in ms, id)`.
@@ -148,7 +169,7 @@ impl Requests {
             Value::Blob(id),
             Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)),
         ];
-        let text = "SELECT id, decide_until FROM request
+        let text = "SELECT position, decide_until FROM request
             WHERE status = 1 AND quarantined = 0 AND (decide_until, id) > (?, ?) ORDER BY decide_until, id LIMIT ?";
         let found = self.stories(text, values, |row| row.get::<_, i64>(1))?;
         Ok(found.into_iter().map(|(at, story)| ((at, story.request.raised.id), story)).collect())
@@ -199,7 +220,7 @@ impl Requests {
     /// Every request that is approved or closing: what AWS must agree with. Also those whose history cannot be read to its end,
     /// as far as it can: nothing may be granted on them, but what was given must go at the last known end. Sorted by id.
     pub fn unfinished(&self) -> Result<Vec<Story>, StoryError> {
-        let text = "SELECT id, 0 FROM request WHERE unfinished = 1 ORDER BY id";
+        let text = "SELECT position FROM request WHERE unfinished = 1 ORDER BY id";
         Ok(self.stories(text, Vec::new(), |_| Ok(()))?.into_iter().map(|((), story)| story).collect())
     }
 
@@ -239,9 +260,10 @@ impl Requests {
     /// Whether this person has decided, or helped to decide, a request.
     pub fn decided(&self, person: &PersonId, request: &RequestId) -> Result<bool, StoryError> {
         self.ask(|connection| {
+            let Some(request) = position_of(connection, request)? else { return Ok(false) };
             Ok(connection
                 .prepare_cached("SELECT 1 FROM decider WHERE person = ?1 AND request = ?2")?
-                .exists(params![person.as_str(), request.as_bytes()])?)
+                .exists(params![person.as_str(), request])?)
         })
     }
 
@@ -258,13 +280,12 @@ impl Requests {
     ) -> Result<Vec<(K, Story)>, StoryError> {
         self.ask(|connection| {
             let mut statement = connection.prepare_cached(text)?;
-            let found: Vec<([u8; 16], K)> = statement
+            let found: Vec<(i64, K)> = statement
                 .query_map(params_from_iter(values), |row| Ok((row.get(0)?, key(row)?)))?
                 .collect::<Result<_, _>>()?;
             let mut stories = Vec::with_capacity(found.len());
-            for (id, key) in found {
-                let id = RequestId::from_slice(&id).map_err(|_| StoryError::Damaged)?;
-                if let Ok(Some(story)) = load(connection, &id) {
+            for (position, key) in found {
+                if let Ok(Some(story)) = fold_stored(connection, position) {
                     stories.push((key, story));
                 }
             }
@@ -312,7 +333,7 @@ impl Selection {
             values.push(name(person));
         }
         if let Some(person) = &self.pending_or_decided_by {
-            parts.push("(status = 1 OR EXISTS (SELECT 1 FROM decider d WHERE d.person = ? AND d.request = request.id))".to_owned());
+            parts.push("(status = 1 OR EXISTS (SELECT 1 FROM decider d WHERE d.person = ? AND d.request = request.position))".to_owned());
             values.push(name(person));
         }
         if let Some(account) = &self.account {
@@ -323,6 +344,10 @@ impl Selection {
             parts.push("batch = ?".to_owned());
             values.push(Value::Blob(batch.as_bytes().to_vec()));
         }
+        if let Some(policy) = &self.raised_not_under {
+            parts.push("policy_event <> ?".to_owned());
+            values.push(Value::Blob(policy.as_uuid().as_bytes().to_vec()));
+        }
         if !self.statuses.is_empty() {
             let places = vec!["?"; self.statuses.len()].join(", ");
             parts.push(format!("status IN ({places})"));
@@ -332,20 +357,29 @@ impl Selection {
     }
 }
 
-fn load(connection: &Connection, id: &RequestId) -> Result<Option<Story>, StoryError> {
+/// The position that a request is known by in the tables.
+fn position_of(connection: &Connection, id: &RequestId) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT position FROM request WHERE id = ?1")?
+        .query_row(params![id.as_bytes()], |row| row.get(0))
+        .optional()
+}
+
+/// The story of the request that was raised at `position`.
+fn fold_stored(connection: &Connection, position: i64) -> Result<Option<Story>, StoryError> {
     let mut statement = connection
         .prepare_cached("SELECT body, position FROM request_event WHERE request = ?1 ORDER BY revision")?;
-    let mut rows = statement.query(params![id.as_bytes()])?;
+    let mut rows = statement.query([position])?;
     let mut events = Vec::new();
-    let mut position = Position::START;
+    let mut last = Position::START;
     while let Some(row) = rows.next()? {
         events.push(journal::decode(row.get_ref(0)?.as_blob().map_err(|_| StoryError::Damaged)?)?);
-        position = Position(row.get::<_, i64>(1)?.unsigned_abs());
+        last = Position(row.get::<_, i64>(1)?.unsigned_abs());
     }
     if events.is_empty() {
         return Ok(None);
     }
-    Story::fold(events, position).map(Some).ok_or(StoryError::Damaged)
+    Story::fold(events, last).map(Some).ok_or(StoryError::Damaged)
 }
 
 const fn status_number(status: Status) -> i64 {

@@ -1,7 +1,8 @@
 //! Fills the read model of requests from the log.
 
-use super::{load, sql, status_number};
+use super::{fold_stored, position_of, sql, status_number};
 use domain::{BatchId, Person, RequestId};
+use event_log::Revision;
 use journal::{Event, Fact};
 use lifecycle::state::Phase;
 use lifecycle::{Request, RequestEvent};
@@ -12,10 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many folded requests are kept while events are applied: what is worked on, not history.
 const FOLDED_MAX: usize = 20_000;
 
+/// A request is known by the position of its raising: rows and stories then grow at their ends, and only the way from an id to
+/// its request is written at random places.
 const SCHEMA: &str = "
 CREATE TABLE request (
-    id BLOB PRIMARY KEY,
-    position INTEGER NOT NULL,
+    position INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
     last_position INTEGER NOT NULL,
     requester TEXT NOT NULL,
     raiser TEXT NOT NULL,
@@ -23,6 +26,7 @@ CREATE TABLE request (
     entitlement TEXT NOT NULL,
     principal TEXT,
     batch BLOB,
+    policy_event BLOB NOT NULL,
     status INTEGER NOT NULL,
     decide_until INTEGER NOT NULL,
     by_rule INTEGER NOT NULL,
@@ -32,22 +36,21 @@ CREATE TABLE request (
 ) STRICT;
 CREATE TABLE request_event (
     position INTEGER PRIMARY KEY,
-    request BLOB NOT NULL,
+    request INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX request_story ON request_event (request, revision);
-CREATE TABLE decider (person TEXT NOT NULL, request BLOB NOT NULL, PRIMARY KEY (person, request)) STRICT, WITHOUT ROWID;
+CREATE TABLE decider (person TEXT NOT NULL, request INTEGER NOT NULL, PRIMARY KEY (person, request)) STRICT, WITHOUT ROWID;
 CREATE TABLE linked (person TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
     PRIMARY KEY (person, issuer, subject)) STRICT, WITHOUT ROWID;
 CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 const INDICES: &str = "
-CREATE INDEX IF NOT EXISTS request_newest ON request (position DESC);
-CREATE INDEX IF NOT EXISTS request_requester ON request (requester, position DESC);
-CREATE INDEX IF NOT EXISTS request_raiser ON request (raiser, position DESC);
-CREATE INDEX IF NOT EXISTS request_account ON request (account, position DESC);
+CREATE INDEX IF NOT EXISTS request_requester ON request (requester);
+CREATE INDEX IF NOT EXISTS request_raiser ON request (raiser);
+CREATE INDEX IF NOT EXISTS request_account ON request (account);
 CREATE INDEX IF NOT EXISTS request_batch ON request (batch) WHERE batch IS NOT NULL;
 CREATE INDEX IF NOT EXISTS request_pending ON request (decide_until, id) WHERE status = 1;
 CREATE INDEX IF NOT EXISTS request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
@@ -67,8 +70,9 @@ pub struct RequestsModel {
 /// A request as far as its events were applied.
 struct Folded {
     request: Request,
-    /// Where its latest event is; where its first one is, until its row is written.
-    first_position: i64,
+    /// Where its raising is.
+    position: i64,
+    /// Where its latest event is.
     last_position: i64,
 }
 
@@ -107,7 +111,9 @@ impl ReadModel for RequestsModel {
             Ok(event) => match &event.fact {
                 Fact::Request(fact) => self.apply_request(tx, item, event, fact),
                 Fact::Person(linked) => link(tx, &linked.person, &linked.same_as),
-                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => Ok(()),
+                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => {
+                    Ok(())
+                }
             },
             Err(why) => self.quarantine(tx, item, &why.to_string()),
         }
@@ -125,10 +131,13 @@ impl RequestsModel {
         let Some(id) = request_of(item) else {
             return self.quarantine(tx, item, "a request's event in another stream");
         };
-        let position = sql(item.recorded.position.0);
-        let (before, first_position) = match self.folded.remove(&id) {
-            Some(folded) => (Some(folded.request), folded.first_position),
-            None => (load(tx, &id).ok().flatten().map(|story| story.request), position),
+        let last_position = sql(item.recorded.position.0);
+        let (before, position) = match self.folded.remove(&id) {
+            Some(folded) => (Some(folded.request), folded.position),
+            None if item.recorded.revision == Revision(0) => (None, last_position),
+            None => {
+                known(tx, &id)?.map_or((None, last_position), |(request, position)| (Some(request), position))
+            }
         };
         let Some(request) = Request::evolve(before, fact, event.at) else {
             return self.quarantine(tx, item, "the story does not begin with its raising");
@@ -137,9 +146,9 @@ impl RequestsModel {
             "INSERT OR IGNORE INTO request_event (request, revision, position, body) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![
-            id.as_bytes(),
-            sql(item.recorded.revision.0),
             position,
+            sql(item.recorded.revision.0),
+            last_position,
             item.recorded.envelope.body.as_ref()
         ])?;
         if let (
@@ -148,9 +157,9 @@ impl RequestsModel {
         ) = (fact, &event.actor)
         {
             tx.prepare_cached("INSERT OR IGNORE INTO decider (person, request) VALUES (?1, ?2)")?
-                .execute(params![actor.person.id().as_str(), id.as_bytes()])?;
+                .execute(params![actor.person.id().as_str(), position])?;
         }
-        self.folded.insert(id, Folded { request, first_position, last_position: position });
+        self.folded.insert(id, Folded { request, position, last_position });
         self.unwritten.insert(id);
         Ok(())
     }
@@ -184,6 +193,12 @@ impl RequestsModel {
     }
 }
 
+/// A request as the tables have it, and where its raising is. Without a story that can be read, there is nothing to go on.
+fn known(tx: &Transaction<'_>, id: &RequestId) -> rusqlite::Result<Option<(Request, i64)>> {
+    let Some(position) = position_of(tx, id)? else { return Ok(None) };
+    Ok(fold_stored(tx, position).ok().flatten().map(|story| (story.request, position)))
+}
+
 fn request_of(item: &Item) -> Option<RequestId> {
     match item.recorded.stream.as_str().parse().ok()? {
         journal::Stream::Request(id) => Some(id),
@@ -197,7 +212,7 @@ fn request_of(item: &Item) -> Option<RequestId> {
 }
 
 fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite::Result<()> {
-    let Folded { request, first_position, last_position } = folded;
+    let Folded { request, position, last_position } = folded;
     let raised = &request.raised;
     let window_end = request.window().map(|window| window.end().as_millisecond());
     let unfinished = match &request.phase {
@@ -206,26 +221,27 @@ fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite:
         Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
     };
     tx.prepare_cached(
-        "INSERT INTO request (id, position, last_position, requester, raiser, account, entitlement, principal, batch,
-             status, decide_until, by_rule, window_end, unfinished)
-         VALUES (?1, ?2, ?14, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-         ON CONFLICT (id) DO UPDATE SET last_position = ?14, status = ?9, window_end = ?12, unfinished = ?13",
+        "INSERT INTO request (position, id, last_position, requester, raiser, account, entitlement, principal, batch,
+             policy_event, status, decide_until, by_rule, window_end, unfinished)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (position) DO UPDATE SET last_position = ?3, status = ?11, window_end = ?14, unfinished = ?15",
     )?
     .execute(params![
+        position,
         id.as_bytes(),
-        first_position,
+        last_position,
         raised.requester.id().as_str(),
         raised.raiser.person.id().as_str(),
         raised.target.account().as_str(),
         raised.target.entitlement().arn(),
         raised.grounds.principal.as_ref().map(domain::PrincipalId::as_str),
         raised.batch.as_ref().map(BatchId::as_bytes),
+        raised.grounds.policy_event.as_uuid().as_bytes(),
         status_number(request.status()),
         request.decide_until().as_millisecond(),
         raised.grounds.plan.is_none(),
         window_end,
         unfinished,
-        last_position,
     ])?;
     Ok(())
 }

@@ -6,9 +6,10 @@ use crate::current::{self, NoPlan};
 use crate::status::Refused;
 use domain::{EventId, RequestId, Timestamp};
 use event_log::Position;
+use lifecycle::state::Status;
 use lifecycle::{Request, RequestEvent, review};
 use views::policy_book::PolicyUnknown;
-use views::requests::StoryError;
+use views::requests::{Selection, StoryError};
 use views::{InForce, Story};
 
 /// How far pending requests were compared with the policy.
@@ -60,10 +61,18 @@ impl Swept {
     }
 
     async fn look_at_changes(&mut self, core: &Core, in_force: &InForce) -> Result<(), StoryError> {
+        // Whatever was raised under this very policy is allowed by it.
+        let others = Selection {
+            statuses: [Status::Requested].into(),
+            raised_not_under: Some(in_force.event),
+            ..Selection::default()
+        };
         loop {
-            let found = core.views.requests.changed_since(self.seen, CHUNK)?;
+            let applied = core.views.requests.projection().applied();
+            let found = core.views.requests.selected_since(&others, self.seen, CHUNK)?;
             let more = found.len() == CHUNK;
-            let seen = found.last().map_or(self.seen, |(cursor, _)| Position(cursor.0.unsigned_abs()));
+            let last = found.last().map_or(self.seen, |(cursor, _)| Position(cursor.0.unsigned_abs()));
+            let seen = if more { last } else { last.max(applied) };
             let looked = look_at(core, in_force, found.into_iter().map(|(_, story)| story)).await;
             self.unproved |= looked.unproved;
             self.failed |= looked.failed;
