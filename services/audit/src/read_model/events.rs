@@ -46,13 +46,16 @@ CREATE TABLE event (
     actor INTEGER,
     account INTEGER
 ) STRICT;
-CREATE INDEX event_stream ON event (stream);
-CREATE INDEX event_type ON event (type);
-CREATE INDEX event_actor ON event (actor) WHERE actor IS NOT NULL;
-CREATE INDEX event_account ON event (account) WHERE account IS NOT NULL;
 CREATE TABLE block (id INTEGER PRIMARY KEY, time_min INTEGER NOT NULL, time_max INTEGER NOT NULL) STRICT;
 CREATE TABLE held (stream INTEGER PRIMARY KEY, approved INTEGER NOT NULL, over INTEGER) STRICT;
 CREATE VIRTUAL TABLE held_span USING rtree (stream, first, last);
+";
+
+const INDICES: &str = "
+CREATE INDEX IF NOT EXISTS event_stream ON event (stream);
+CREATE INDEX IF NOT EXISTS event_type ON event (type);
+CREATE INDEX IF NOT EXISTS event_actor ON event (actor) WHERE actor IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_account ON event (account) WHERE account IS NOT NULL;
 ";
 
 /// A position after every other, for spans that are not over.
@@ -116,6 +119,10 @@ impl ReadModel for EventsModel {
 
     fn schema(&self) -> &'static str {
         SCHEMA
+    }
+
+    fn indices(&self) -> &'static str {
+        INDICES
     }
 
     fn code_revision(&self) -> u32 {
@@ -269,7 +276,12 @@ fn account(event: &Event) -> Option<i64> {
         ) => &key.target,
         Fact::Denial(DenialEvent::Attempted { account, .. }) => return Some(account_number(account)),
         Fact::Signal(signal) => signal.target.as_ref()?,
-        Fact::Request(_) | Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Person(_) => {
+        Fact::Request(_)
+        | Fact::Assignment(_)
+        | Fact::Denial(_)
+        | Fact::Policy(_)
+        | Fact::Duty(_)
+        | Fact::Person(_) => {
             return None;
         }
     };

@@ -282,6 +282,7 @@ mod tests {
     fn every_list_is_a_walk_down_one_index() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(super::super::SCHEMA).unwrap();
+        connection.execute_batch(super::super::INDICES).unwrap();
         let listing = Listing { from_ms: Some(1), to_ms: Some(2), limit: 10, ..Listing::default() };
         for columns in [
             vec![],
