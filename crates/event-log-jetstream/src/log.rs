@@ -13,6 +13,7 @@ use event_log::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
@@ -94,6 +95,25 @@ impl Inner {
         Ok(stream_info(&self.link).await?.map(|info| info.state.last_sequence))
     }
 
+    /// How many events a stream has, from the leader.
+    pub(crate) async fn count_of(&self, stream: &StreamName) -> Result<u64, LogError> {
+        #[derive(Deserialize)]
+        struct Counted {
+            state: State,
+        }
+        #[derive(Deserialize)]
+        struct State {
+            /// Events by subject; none are ever deleted.
+            subjects: Option<BTreeMap<String, u64>>,
+        }
+        let known = self.known().last(stream);
+        let which = json!({ "subjects_filter": any_writer(stream) });
+        let counted = self.link.api::<Counted>(&format!("STREAM.INFO.{STREAM}"), &which).await?;
+        let counted = counted.map_err(|error| unavailable(&error))?;
+        let count = counted.state.subjects.unwrap_or_default().values().sum();
+        refuse_the_past(count, known.map_or(0, |place| place.revision.next().0))
+    }
+
     /// The last event of a stream, from the leader.
     pub(crate) async fn last_of(&self, stream: &StreamName) -> Result<Option<Recorded>, LogError> {
         let known = self.known().last(stream);
@@ -109,7 +129,7 @@ impl Inner {
 fn refuse_the_past(told: u64, seen: u64) -> Result<u64, LogError> {
     if told < seen {
         return Err(LogError::Unavailable(format!(
-            "the server tells of sequence {told} as the last, but {seen} has been seen: an outdated leader, or events were lost"
+            "the server tells of {told} as the last, but {seen} has been seen: an outdated leader, or events were lost"
         )));
     }
     Ok(told)
