@@ -21,11 +21,14 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Who is told of new events.
+type Hear = Box<dyn Fn(&Event) + Send + Sync>;
+
 /// What fills a [`crate::Projection`].
 pub struct Follower<M> {
     shared: Arc<Shared>,
     model: M,
-    hear: Option<Box<dyn Fn(&Event) + Send + Sync>>,
+    hear: Option<Hear>,
 }
 
 #[derive(Debug, thiserror::Error)]
