@@ -98,7 +98,7 @@ impl Core {
         self.refresh()?;
         let needs = self.needs(key).await?;
         let wanted = match intended.operation {
-            Operation::Create => needs.any(),
+            Operation::Create => needs.by.iter().any(|needed| needed.since <= intended.at),
             Operation::Delete => !needs.any() && !needs.unsure,
         };
         // Who has lost the duty in between leaves it to who has it.

@@ -10,6 +10,7 @@ use journal::Stream;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::event::Bound;
+use std::collections::BTreeSet;
 
 /// The longest session that any role can be set to allow. Daypass does not read the roles of the accounts, so this is what it
 /// can honestly promise of the sessions of one.
@@ -25,6 +26,9 @@ pub(super) struct Needs {
     pub(super) by: Vec<Needed>,
     /// Whether there is a live request of which it cannot be told.
     pub(super) unsure: bool,
+    /// Those that were closing when this was looked at. Only they are closed by a ledger that is read after it: what ends
+    /// later may have left something there since.
+    pub(super) closing: BTreeSet<RequestId>,
 }
 
 /// One request that needs it.
@@ -32,6 +36,8 @@ pub(super) struct Needs {
 pub(super) struct Needed {
     /// Which.
     pub(super) id: RequestId,
+    /// Since when: an attempt made earlier was not made for it.
+    pub(super) since: Timestamp,
     /// What its user will be told when it becomes active; `None`: it is.
     pub(super) bound: Option<Bound>,
 }
@@ -47,20 +53,21 @@ impl Core {
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
         let mut needs = Needs::default();
         for request in self.agenda.requests_of(key) {
-            if !self.is_wanted(&request, self.now()) {
-                continue;
-            }
             let id = request.raised.id;
+            if request.is_closing() {
+                needs.closing.insert(id);
+            }
+            let Some(since) = self.wanted_since(&request, self.now()) else { continue };
             if request.approved().is_ok_and(|(_, active)| active.is_some()) {
-                needs.by.insert(0, Needed { id, bound: None });
+                needs.by.insert(0, Needed { id, since, bound: None });
                 continue;
             }
-            if !self.can_be_relied_on(id).await? {
+            if !self.is_wanted_by_the_log(id).await? {
                 continue;
             }
             match self.eligibility(&request).await? {
                 Eligibility::Eligible(found) => match bound(&request, &found.place) {
-                    Some(bound) => needs.by.push(Needed { id, bound: Some(bound) }),
+                    Some(bound) => needs.by.push(Needed { id, since, bound: Some(bound) }),
                     None => needs.unsure = true,
                 },
                 Eligibility::Lost(reason) => self.no_longer_eligible(&request, &reason).await?,
@@ -73,13 +80,17 @@ impl Core {
         Ok(needs)
     }
 
-    /// Whether a request asks for its assignment now: inside its window, or before it by as much as a queue would make it late,
-    /// where that is set.
-    fn is_wanted(&self, request: &Request, now: Timestamp) -> bool {
-        let Ok((grant, _)) = request.approved() else { return false };
+    /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
+    /// make it late, where that is set.
+    fn wanted_since(&self, request: &Request, now: Timestamp) -> Option<Timestamp> {
+        let (grant, active) = request.approved().ok()?;
         let window = grant.approved.window;
         let begins_at = later(window.start(), -self.start_lead(request, now));
-        begins_at <= now && now < window.end()
+        // What is active has begun, even where a clock that was set back says otherwise.
+        let begun = active.is_some() || begins_at <= now;
+        // How early a queue would make it is estimated anew each time: since when must not waver.
+        let earliest = later(window.start(), -self.settings.start_lead());
+        (begun && now < window.end()).then_some(earliest.max(grant.at))
     }
 
     /// How long before its start a request's assignment is made: what AWS is expected to need from now on, within the bound.
@@ -90,15 +101,24 @@ impl Core {
         }
         let Some(window) = request.window() else { return SignedDuration::ZERO };
         let usual = self.usual_operation();
-        let Some(estimate) = self.agenda.estimate(&request.raised.id, now, usual) else { return SignedDuration::ZERO };
+        let Some(estimate) = self.agenda.estimate(&request.raised.id, now, usual) else {
+            return SignedDuration::ZERO;
+        };
         let until_start = window.start().duration_since(now).max(SignedDuration::ZERO);
-        estimate.active_in.saturating_sub(until_start).clamp(SignedDuration::ZERO, longest)
+        let expected = estimate.active_in.saturating_sub(until_start);
+        // Some reserve: it is an estimate, and is made again only now and then.
+        let lead = expected.saturating_add(expected / 4).saturating_add(super::tend::LEAD_AGAIN);
+        lead.clamp(SignedDuration::ZERO, longest)
     }
 
-    /// Whether the history of a request can be read to its end: nothing is begun on one that cannot.
-    async fn can_be_relied_on(&self, id: RequestId) -> Result<bool, Fault> {
+    /// Whether the log itself says so: nothing is begun on a history that cannot be read to its end, and none is kept up by a
+    /// request that is over although the read model does not know it yet.
+    async fn is_wanted_by_the_log(&self, id: RequestId) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(id)).await {
-            Ok(_) => Ok(true),
+            Ok(loaded) => {
+                let now = self.now();
+                Ok(loaded.state.as_ref().is_some_and(|request| self.wanted_since(request, now).is_some()))
+            }
             Err(LoadError::Corrupt(_)) => {
                 self.agenda.note_obstacle(id, DAMAGED.to_owned());
                 Ok(false)

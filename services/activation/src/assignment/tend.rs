@@ -22,7 +22,7 @@ const ROUNDS_MAX: usize = 10;
 const LOOK_AGE_MAX: SignedDuration = SignedDuration::from_secs(3);
 
 /// When to look again whether a queue makes it time to begin before a start.
-const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+pub(super) const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// What one round came to.
 pub(super) enum Round {
@@ -125,11 +125,9 @@ impl Core {
         desired: bool,
         seen: bool,
     ) -> Option<Place<'_>> {
-        let operation = match assignment::attempt(ledger, key, desired, seen, Timestamp::MAX) {
-            Ok(AssignmentEvent::Attempted { operation, .. }) => operation,
-            Ok(_) | Err(_) => return None,
-        };
-        Some(self.traffic(key).operation(Urgency::of(operation)).await)
+        let decided = assignment::attempt(ledger, key, desired, seen, Timestamp::MAX);
+        let Ok(AssignmentEvent::Attempted { operation, .. }) = decided else { return None };
+        Some(self.traffic(key).operation(Urgency::of(operation), self.agenda.turn(key)).await)
     }
 
     /// Whether the assignment is there, as AWS says now.
@@ -238,7 +236,9 @@ impl Core {
         }
         // One that cannot be closed (its history cannot be read, say) holds up none of the others.
         let mut held_up = None;
-        for request in self.agenda.requests_of(key).iter().filter(|request| request.is_closing()) {
+        let requests = self.agenda.requests_of(key);
+        let closing = requests.iter().filter(|request| request.is_closing());
+        for request in closing.filter(|request| needs.closing.contains(&request.raised.id)) {
             let how = self.how_closed(key, request, needs, ledger).await?;
             if let Err(fault) = self.close(request, how).await {
                 held_up = held_up.or(Some(fault));
