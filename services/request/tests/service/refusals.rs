@@ -33,6 +33,19 @@ async fn without_a_rule_or_with_unknown_groups_nothing_is_allowed() {
     assert_eq!(no(unknown), is(Code::Unavailable, "UNPROVABLE"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_target_of_another_partition_is_refused() {
+    let world = World::ordinary().await;
+    for arn in [
+        format!("arn:aws-cn:iam::{WEB_DEV}:role/daypass/ReadOnly"),
+        "arn:aws-us-gov:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111".to_owned(),
+    ] {
+        let mut elsewhere = ask(WEB_DEV);
+        elsewhere.target.as_mut().unwrap().entitlement_arn = arn.clone();
+        assert_eq!(no(world.create("ada", &arn, elsewhere).await), precondition("ANOTHER_PARTITION"), "{arn}");
+    }
+}
+
 /// FACTS.md: Glide. An assignment to an account that does not exist failed silently.
 #[tokio::test(start_paused = true)]
 async fn glide_non_existent_account() {

@@ -143,7 +143,8 @@ impl World {
         let aws =
             Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), Behaviour::default(), ISSUER));
         let source: Arc<dyn DirectorySource> = aws.clone();
-        let directory = CachedDirectory::new(source, clock.clone(), entropy.clone(), RefreshPace::default());
+        let directory = CachedDirectory::new(source, clock.clone(), entropy.clone(), RefreshPace::default())
+            .in_partition(domain::Partition::Aws);
         directory.refresh().await.unwrap();
         let authorities = Authorities {
             administrators: [of_store(sample::ADMINS)].into(),
