@@ -180,7 +180,7 @@ pub async fn program(
         }
     };
     let ended = async {
-        let built = Built::from_settings(settings, shutdown::on_signal()).await?;
+        let built = Box::pin(Built::from_settings(settings, shutdown::on_signal())).await?;
         let work = work_of(&built).await?;
         built.run(work).await
     };
