@@ -99,7 +99,8 @@ impl SdkAccountAccess {
         .await?;
         let mut listed = Vec::new();
         for member in members {
-            let summary = member.entitlement.ok_or_else(|| incomplete(Effect::Reads, "an empty entitlement"))?;
+            let summary =
+                member.entitlement.ok_or_else(|| incomplete(Effect::Reads, "an empty entitlement"))?;
             let EntitlementSummary::PrincipalRole(granted) = summary else { continue };
             let holder = match granted.principal {
                 Some(Principal::IdentityCenter(IdentityCenterPrincipal::UserId(id))) => PrincipalId::new(id)?,
@@ -128,9 +129,10 @@ impl SdkAccountAccess {
 
 /// What is not found when entitlements are listed is the application. That says nothing about what the call was for.
 fn of_application(error: AwsError) -> AwsError {
-    match error.kind {
-        ErrorKind::NotFound => AwsError { kind: ErrorKind::Unavailable, ..error },
-        _other => error,
+    if error.kind == ErrorKind::NotFound {
+        AwsError { kind: ErrorKind::Unavailable, ..error }
+    } else {
+        error
     }
 }
 

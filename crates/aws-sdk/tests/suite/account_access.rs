@@ -7,9 +7,7 @@ use aws::conformance::{AssignmentsFixture, Capabilities, run_assignments};
 use aws::{AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, OperationStatus};
 use aws_sdk::{Application, AwsConfig, ConnectError, SdkAccountAccess, connect};
 use domain::ports::Clock;
-use domain::{
-    AccountId, Entitlement, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp,
-};
+use domain::{AccountId, Entitlement, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
 use double::{APPLICATION, Double, Fault};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,8 +74,7 @@ impl Bench {
     /// The methods and paths of the calls since the application was found.
     async fn calls(&self) -> Vec<String> {
         let requests = self.server.received_requests().await.unwrap();
-        let entitlements =
-            requests.iter().filter(|request| request.url.path().starts_with("/entitlements"));
+        let entitlements = requests.iter().filter(|request| request.url.path().starts_with("/entitlements"));
         entitlements.map(|request| format!("{} {}", request.method, request.url.path())).collect()
     }
 }

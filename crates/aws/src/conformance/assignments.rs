@@ -56,7 +56,9 @@ pub(super) async fn operations_are_seen_in_progress(fixture: &dyn AssignmentsFix
     found(fixture, &key, true).await
 }
 
-pub(super) async fn a_second_create_is_no_error_and_no_second_assignment(fixture: &dyn AssignmentsFixture) -> Outcome {
+pub(super) async fn a_second_create_is_no_error_and_no_second_assignment(
+    fixture: &dyn AssignmentsFixture,
+) -> Outcome {
     let key = fixture.new_key("second-create").await?;
     succeeded(&create(fixture, &key).await?)?;
     succeeded(&create(fixture, &key).await?)?;

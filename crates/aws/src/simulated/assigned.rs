@@ -237,4 +237,3 @@ pub(super) fn check_target(
     }
     Ok(None)
 }
-

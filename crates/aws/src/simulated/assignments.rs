@@ -5,8 +5,8 @@ use super::assigned::{Service, Verb, check_target};
 use super::behaviour::{Fault, refusal};
 use super::state::{Admitted, Call, State};
 use crate::{
-    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId,
-    OperationStatus, permission_set_of,
+    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId, OperationStatus,
+    permission_set_of,
 };
 use domain::{AccountId, Entitlement, PrincipalId, SignedDuration, Timestamp};
 use std::collections::BTreeSet;

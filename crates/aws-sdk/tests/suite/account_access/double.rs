@@ -139,7 +139,7 @@ impl State {
         let body: Value = if request.body.is_empty() { Value::Null } else { request.body_json().ok()? };
         let query: BTreeMap<_, _> = request.url.query_pairs().into_owned().collect();
         match (request.method.as_str(), path) {
-            ("POST", "/applications-list") => Some(self.list_applications(&body)),
+            ("POST", "/applications-list") => Some(Ok(self.list_applications(&body))),
             ("POST", "/entitlements-list") => self.list(&body),
             ("POST", "/entitlements") => self.create(&body),
             (method, path) if path.starts_with("/entitlements/") => {
@@ -183,14 +183,14 @@ impl State {
         }
     }
 
-    fn list_applications(&self, body: &Value) -> Answer {
+    fn list_applications(&self, body: &Value) -> (u16, Value) {
         let arns: Vec<&String> = self.applications.keys().collect();
         let (page, next) = page(&arns, body);
         let page: Vec<Value> = page
             .into_iter()
             .map(|arn| json!({"applicationArn": arn, "createdAt": CREATED_AT, "updatedAt": CREATED_AT}))
             .collect();
-        Ok((200, json!({"applications": page, "nextToken": next})))
+        (200, json!({"applications": page, "nextToken": next}))
     }
 
     fn get_application(&self, arn: &str) -> Answer {
@@ -201,12 +201,12 @@ impl State {
     }
 
     fn list(&mut self, body: &Value) -> Option<Answer> {
-        if let Err(error) = self.application(body["applicationArn"].as_str()?) {
+        if let Err(error) = self.application(text(body, "/applicationArn")?) {
             return Some(Err(error));
         }
-        let filter = &body["filter"]["principalRole"];
-        let (role, account) = (filter["roleArn"].as_str()?, filter["account"].as_str()?);
-        let user = filter["principal"]["identityCenter"]["userId"].as_str();
+        let role = text(body, "/filter/principalRole/roleArn")?;
+        let account = text(body, "/filter/principalRole/account")?;
+        let user = text(body, "/filter/principalRole/principal/identityCenter/userId");
         self.look();
         let found: Vec<(&String, &Entitlement)> = self
             .entitlements
@@ -217,18 +217,17 @@ impl State {
         let (page, next) = page(&found, body);
         let members: Vec<Value> = page
             .into_iter()
-            .map(|(id, entitlement)| member(id, entitlement, &json!({"createdAt": CREATED_AT})))
+            .map(|(id, entitlement)| member(id, entitlement))
             .collect();
         Some(Ok((200, json!({"entitlements": members, "nextToken": next}))))
     }
 
     fn create(&mut self, body: &Value) -> Option<Answer> {
-        if let Err(error) = self.application(body["applicationArn"].as_str()?) {
+        if let Err(error) = self.application(text(body, "/applicationArn")?) {
             return Some(Err(error));
         }
-        let granted = &body["entitlement"]["principalRole"];
-        let role = granted["roleArn"].as_str()?.to_owned();
-        let user = granted["principal"]["identityCenter"]["userId"].as_str()?.to_owned();
+        let role = text(body, "/entitlement/principalRole/roleArn")?.to_owned();
+        let user = text(body, "/entitlement/principalRole/principal/identityCenter/userId")?.to_owned();
         if !self.roles.contains(&role) || !self.users.contains(&user) {
             return Some(Err(NOT_FOUND));
         }
@@ -248,8 +247,7 @@ impl State {
     fn get(&mut self, id: &str) -> Answer {
         self.look();
         let entitlement = self.entitlements.get(id).ok_or(NOT_FOUND)?;
-        let rest = json!({"createdAt": CREATED_AT, "applicationArn": APPLICATION});
-        Ok((200, member(id, entitlement, &rest)))
+        Ok((200, member(id, entitlement)))
     }
 
     fn delete(&mut self, id: &str) -> (u16, Value) {
@@ -264,23 +262,30 @@ fn account_of(role: &str) -> &str {
     role.split(':').nth(4).unwrap_or_default()
 }
 
-fn member(id: &str, entitlement: &Entitlement, rest: &Value) -> Value {
+/// An entitlement as it is told, alone or in a list.
+fn member(id: &str, entitlement: &Entitlement) -> Value {
     let (kind, principal) = &entitlement.principal;
     let granted = json!({"principalRole": {
         "principal": {"identityCenter": {kind.as_str(): principal}},
         "roleArn": entitlement.role,
         "account": account_of(&entitlement.role),
     }});
-    let mut member = json!({"entitlementId": id, "entitlement": granted});
-    for (name, value) in rest.as_object().into_iter().flatten() {
-        member[name.as_str()] = value.clone();
-    }
-    member
+    json!({
+        "applicationArn": APPLICATION,
+        "entitlementId": id,
+        "entitlement": granted,
+        "createdAt": CREATED_AT,
+    })
+}
+
+/// The text at a place in a message.
+fn text<'a>(body: &'a Value, place: &str) -> Option<&'a str> {
+    body.pointer(place)?.as_str()
 }
 
 /// One at a time; the first page is empty.
 fn page<T: Clone>(all: &[T], body: &Value) -> (Vec<T>, Option<String>) {
-    match body["nextToken"].as_str().map(|token| token.parse::<usize>().unwrap_or_default()) {
+    match text(body, "/nextToken").map(|token| token.parse::<usize>().unwrap_or_default()) {
         None if all.is_empty() => (Vec::new(), None),
         None => (Vec::new(), Some("0".to_owned())),
         Some(at) => {
