@@ -28,14 +28,15 @@ impl Clock for Listening {
 impl Listening {
     /// By how much AWS was ahead, at least and at most, at each answer since the last time.
     fn heard(&self) -> Vec<(SignedDuration, SignedDuration)> {
-        let ahead = |sighting| match sighting {
-            Sighting::Answer { source: TimeSource::Aws, asked_at, heard_at, earliest, latest } => {
-                assert!(asked_at <= heard_at);
-                (earliest.duration_since(heard_at), latest.duration_since(asked_at))
-            }
-            other => panic!("{other:?}"),
+        let ahead = |sighting| {
+            let Sighting::Answer { source: TimeSource::Aws, asked_at, heard_at, earliest, latest } = sighting
+            else {
+                return None;
+            };
+            assert!(asked_at <= heard_at);
+            Some((earliest.duration_since(heard_at), latest.duration_since(asked_at)))
         };
-        self.0.lock().unwrap().drain(..).map(ahead).collect()
+        self.0.lock().unwrap().drain(..).filter_map(ahead).collect()
     }
 }
 
