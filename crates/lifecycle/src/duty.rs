@@ -104,8 +104,9 @@ mod tests {
 
     /// A duty after claims at these seconds.
     fn held(claims: &[(&str, i64)]) -> Duty {
-        let evolve =
-            |duty, (holder, second): &(&str, i64)| Duty::evolve(duty, &DutyClaimed { holder: (*holder).into() }, at(*second));
+        let evolve = |duty, (holder, second): &(&str, i64)| {
+            Duty::evolve(duty, &DutyClaimed { holder: (*holder).into() }, at(*second))
+        };
         claims.iter().fold(None, evolve).unwrap()
     }
 
@@ -122,7 +123,11 @@ mod tests {
         let duty = held(&[("a", 0), ("b", 15)]);
         assert_eq!(claim_at(Some(&duty), "a", Some(10), 24), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "a", Some(10), 25).unwrap().holder, "a");
-        assert_eq!(claim_at(Some(&duty), "a", Some(16), 21).unwrap().holder, "a", "what fell due after it is not its fault");
+        assert_eq!(
+            claim_at(Some(&duty), "a", Some(16), 21).unwrap().holder,
+            "a",
+            "what fell due after it is not its fault"
+        );
         let duty = held(&[("a", 0), ("b", 15), ("a", 25)]);
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 44), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 45).unwrap().holder, "b");

@@ -7,7 +7,7 @@ mod due;
 mod estimate;
 mod queue;
 
-use crate::traffic::Urgency;
+use crate::traffic::{Turn, Urgency};
 use domain::{RequestId, SignedDuration, Timestamp};
 pub(crate) use due::{key_of, never_begun};
 use estimate::Completions;
@@ -17,6 +17,7 @@ use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase, Status};
 pub(crate) use queue::Class;
 use queue::Queue;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -209,11 +210,20 @@ impl Agenda {
         self.lock().sign_of_life
     }
 
-    /// How urgent an assignment is.
+    /// Whose turn it is among equally urgent changes: see [`Turn`].
+    pub(crate) fn turn(&self, key: &AssignmentKey) -> Turn {
+        let state = self.lock();
+        let requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        let changes = requests.flat_map(due::waits).filter(|(class, _)| *class != Class::Story);
+        let since = changes.map(|(_, since)| since.as_second()).min().unwrap_or(i64::MAX);
+        (since, Reverse(state.queue.backlog_in(key.target.account())))
+    }
+
+    /// How urgent it is to look at an assignment.
     pub(crate) fn urgency(&self, key: &AssignmentKey) -> Urgency {
         match self.lock().class_of(&Errand::Tend(key.clone())) {
             Class::Removal => Urgency::Removal,
-            Class::Grant => Urgency::Grant,
+            Class::Grant => Urgency::Look,
             Class::Story | Class::Check => Urgency::Check,
         }
     }

@@ -1,6 +1,7 @@
 //! What Identity Center takes: calls a second, all together, and operations at a time. Whoever calls it asks here first.
 //!
-//! Removals go before grants, grants before looking how operations stand, and all of them before looking whether all is well.
+//! Removals go before grants, grants before looking how operations stand, and all of them before looking whether all is well; and
+//! of what a second has room for, the less urgent leave something to the more urgent, who may come at any moment.
 //! When AWS throttles, calls slow down by half and come back one a second. How often an operation's status is asked for follows
 //! from how long operations take and from what the other calls leave of the limit.
 //! INVARIANT: a dropped wait leaves nothing behind; nothing here changes AWS or the log.
@@ -9,7 +10,8 @@ mod pace;
 
 use aws::{AwsError, ErrorKind};
 use lifecycle::assignment::Operation;
-use pace::{Pace, Times};
+use pace::{Pace, STATUS_PERCENT, Times};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,6 +26,8 @@ pub(crate) enum Urgency {
     Removal,
     /// Something must come.
     Grant,
+    /// Whether what must come is there already.
+    Look,
     /// How an operation stands.
     Status,
     /// Whether all is well.
@@ -40,8 +44,25 @@ impl Urgency {
     }
 }
 
-/// A place in a line: the more urgent first, then who came first.
-type Ticket = (Urgency, u64);
+/// Who goes first among the equally urgent: since which second it waits, and how many others wait behind it in its account, who
+/// cannot go before it has.
+pub(crate) type Turn = (i64, Reverse<usize>);
+
+/// A place in a line: the more urgent first, then by turn, then who came first.
+type Ticket = (Urgency, Turn, u64);
+
+/// The same turn for all.
+const NO_TURN: Turn = (0, Reverse(0));
+
+/// How much of a second's calls there may be when one more of this urgency is made, in hundredths.
+const fn share_of(urgency: Urgency) -> usize {
+    match urgency {
+        Urgency::Removal | Urgency::Grant => 100,
+        Urgency::Look => 90,
+        Urgency::Status => STATUS_PERCENT,
+        Urgency::Check => 40,
+    }
+}
 
 #[derive(Default)]
 struct Lines {
@@ -76,7 +97,7 @@ pub(crate) struct Traffic {
 }
 
 /// Whether who is in line may go.
-enum Turn {
+enum May {
     Now,
     In(Duration),
     WhenMoved,
@@ -98,25 +119,25 @@ impl Traffic {
 
     /// Waits until one call may be made.
     pub(crate) async fn call(&self, urgency: Urgency) {
-        let waiting = InLine::enter(self, urgency, |lines| &mut lines.calls);
+        let waiting = InLine::enter(self, (urgency, NO_TURN), |lines| &mut lines.calls);
         waiting
-            .turn(|lines| match lines.pace.take(Instant::now(), self.calls_per_second) {
-                None => Turn::Now,
-                Some(wait) => Turn::In(wait),
+            .turn(|lines| match lines.pace.take(Instant::now(), self.calls_per_second, share_of(urgency)) {
+                None => May::Now,
+                Some(wait) => May::In(wait),
             })
             .await;
     }
 
     /// Waits until one more operation may be outstanding; it counts as such until the place is dropped.
-    pub(crate) async fn operation(&self, urgency: Urgency) -> Place<'_> {
-        let waiting = InLine::enter(self, urgency, |lines| &mut lines.operations);
+    pub(crate) async fn operation(&self, urgency: Urgency, turn: Turn) -> Place<'_> {
+        let waiting = InLine::enter(self, (urgency, turn), |lines| &mut lines.operations);
         waiting
             .turn(|lines| {
                 if lines.outstanding >= self.outstanding_max {
-                    return Turn::WhenMoved;
+                    return May::WhenMoved;
                 }
                 lines.outstanding += 1;
-                Turn::Now
+                May::Now
             })
             .await;
         Place { traffic: self }
@@ -152,16 +173,20 @@ struct InLine<'a> {
 }
 
 impl<'a> InLine<'a> {
-    fn enter(traffic: &'a Traffic, urgency: Urgency, line: fn(&mut Lines) -> &mut BTreeSet<Ticket>) -> Self {
+    fn enter(
+        traffic: &'a Traffic,
+        (urgency, turn): (Urgency, Turn),
+        line: fn(&mut Lines) -> &mut BTreeSet<Ticket>,
+    ) -> Self {
         let mut lines = traffic.lock();
         lines.tickets += 1;
-        let ticket = (urgency, lines.tickets);
+        let ticket = (urgency, turn, lines.tickets);
         line(&mut lines).insert(ticket);
         Self { traffic, line, ticket }
     }
 
     /// Returns once `may_go` lets the first in the line go, and that is us.
-    async fn turn(&self, may_go: impl Fn(&mut Lines) -> Turn) {
+    async fn turn(&self, may_go: impl Fn(&mut Lines) -> May) {
         loop {
             let mut moved = pin!(self.traffic.moved.notified());
             // From here on no move is missed.
@@ -171,13 +196,13 @@ impl<'a> InLine<'a> {
                 if (self.line)(&mut lines).first() == Some(&self.ticket) {
                     may_go(&mut lines)
                 } else {
-                    Turn::WhenMoved
+                    May::WhenMoved
                 }
             };
             match turn {
-                Turn::Now => return,
-                Turn::WhenMoved => moved.await,
-                Turn::In(wait) => {
+                May::Now => return,
+                May::WhenMoved => moved.await,
+                May::In(wait) => {
                     tokio::select! {
                         biased;
                         () = moved => {}
@@ -222,12 +247,7 @@ impl Watch<'_> {
     /// Waits until it is worth while to ask how the operation stands: not before operations of its kind end, and then as often
     /// as `shortest`, `longest` and the limit of calls allow.
     pub(crate) async fn pause(&mut self, shortest: Duration, longest: Duration) {
-        if !self.asked {
-            let soonest = self.traffic.lock().times(self.operation).soonest();
-            tokio::time::sleep_until(self.began + soonest).await;
-            self.asked = true;
-            self.traffic.lock().watched += 1;
-        } else {
+        if self.asked {
             let elapsed = self.began.elapsed();
             let pause = {
                 let mut lines = self.traffic.lock();
@@ -237,6 +257,11 @@ impl Watch<'_> {
                 share.max(if late { elapsed / 10 } else { Duration::ZERO }).clamp(shortest, longest)
             };
             tokio::time::sleep(pause).await;
+        } else {
+            let soonest = self.traffic.lock().times(self.operation).soonest();
+            tokio::time::sleep_until(self.began + soonest).await;
+            self.asked = true;
+            self.traffic.lock().watched += 1;
         }
         self.traffic.call(Urgency::Status).await;
     }
@@ -284,7 +309,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn removals_go_first_and_else_who_came_first() {
         let traffic = Traffic::new(1, 10);
-        traffic.call(Urgency::Check).await;
+        traffic.call(Urgency::Grant).await;
         let order = [Urgency::Check, Urgency::Grant, Urgency::Status, Urgency::Removal, Urgency::Grant];
         let mut waiting: FuturesUnordered<_> = order
             .into_iter()
@@ -306,11 +331,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_less_urgent_leave_room_for_the_more_urgent() {
+        let traffic = Traffic::new(20, 10);
+        let began = Instant::now();
+        for _ in 0..16 {
+            traffic.call(Urgency::Status).await;
+        }
+        assert!(traffic.call(Urgency::Status).now_or_never().is_none());
+        for _ in 0..4 {
+            traffic.call(Urgency::Removal).await;
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert!(traffic.call(Urgency::Removal).now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_goes_to_who_waits_longest_then_to_who_has_most_behind_them() {
+        let traffic = Traffic::new(20, 1);
+        let place = traffic.operation(Urgency::Grant, NO_TURN).await;
+        let turns = [(7, Reverse(1)), (7, Reverse(5)), (6, Reverse(0))];
+        let mut waiting: FuturesUnordered<_> = turns
+            .into_iter()
+            .enumerate()
+            .map(|(nth, turn)| traffic.operation(Urgency::Grant, turn).map(move |_place| nth))
+            .collect();
+        assert!(waiting.next().now_or_never().is_none());
+        drop(place);
+        let mut went = Vec::new();
+        while let Some(nth) = waiting.next().await {
+            went.push(nth);
+        }
+        assert_eq!(went, [2, 1, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_holds_up_nobody() {
         let traffic = Traffic::new(1, 1);
-        let place = traffic.operation(Urgency::Grant).await;
-        assert!(traffic.operation(Urgency::Removal).now_or_never().is_none());
-        let waiting = traffic.operation(Urgency::Grant);
+        let place = traffic.operation(Urgency::Grant, NO_TURN).await;
+        assert!(traffic.operation(Urgency::Removal, NO_TURN).now_or_never().is_none());
+        let waiting = traffic.operation(Urgency::Grant, NO_TURN);
         drop(place);
         let _place = waiting.await;
     }

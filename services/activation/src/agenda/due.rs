@@ -25,9 +25,9 @@ pub(crate) fn key_of(request: &Request) -> Option<AssignmentKey> {
 /// Whether nothing can have been done for an ended request: it was over before anybody could begin.
 pub(crate) fn never_begun(request: &Request) -> bool {
     match &request.phase {
-        Phase::Ended { active: None, at, .. } => request
-            .window()
-            .is_none_or(|window| *at < crate::core::later(window.start(), -crate::settings::START_LEAD_LIMIT)),
+        Phase::Ended { active: None, at, .. } => request.window().is_none_or(|window| {
+            *at < crate::core::later(window.start(), -crate::settings::START_LEAD_LIMIT)
+        }),
         Phase::Ended { active: Some(_), .. }
         | Phase::Pending
         | Phase::Approved { .. }
@@ -105,7 +105,11 @@ pub(super) fn sign_of_life(request: &Request) -> Option<Timestamp> {
             matches!(closure, Closure::Closed { .. })
                 || matches!(
                     because,
-                    EndReason::Ended(EndedBecause::Elapsed | EndedBecause::Failed { .. } | EndedBecause::NoLongerEligible { .. })
+                    EndReason::Ended(
+                        EndedBecause::Elapsed
+                            | EndedBecause::Failed { .. }
+                            | EndedBecause::NoLongerEligible { .. }
+                    )
                 )
         }
         Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
@@ -117,10 +121,12 @@ pub(super) fn sign_of_life(request: &Request) -> Option<Timestamp> {
 pub(super) fn changed_in_aws(request: &Request) -> Option<Timestamp> {
     key_of(request)?;
     match &request.phase {
-        Phase::Approved { active: Some(active), .. } => (!active.activated.standing).then_some(request.last_at),
-        Phase::Ended { closure: Closure::Closed { how: lifecycle::event::ClosedHow::Deleted, .. }, .. } => {
-            Some(request.last_at)
+        Phase::Approved { active: Some(active), .. } => {
+            (!active.activated.standing).then_some(request.last_at)
         }
+        Phase::Ended {
+            closure: Closure::Closed { how: lifecycle::event::ClosedHow::Deleted, .. }, ..
+        } => Some(request.last_at),
         Phase::Approved { active: None, .. }
         | Phase::Ended { .. }
         | Phase::Pending

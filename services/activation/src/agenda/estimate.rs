@@ -56,7 +56,12 @@ impl Completions {
 impl Agenda {
     /// How many changes in AWS go before a request's, and when it may be active; `None`: it does not wait for AWS.
     /// `usual` is how long an operation takes, where that is known.
-    pub(crate) fn estimate(&self, id: &RequestId, now: Timestamp, usual: Option<Duration>) -> Option<Estimate> {
+    pub(crate) fn estimate(
+        &self,
+        id: &RequestId,
+        now: Timestamp,
+        usual: Option<Duration>,
+    ) -> Option<Estimate> {
         let state = self.lock();
         let request = state.requests.get(id)?;
         let (grant, active) = request.approved().ok()?;
@@ -70,30 +75,38 @@ impl Agenda {
         let since = grant.approved.window.start().max(grant.at);
         let (ahead, in_account) = state.ahead(request, since, now);
         let usual = usual.unwrap_or(USUAL_OPERATION);
-        let places = u32::try_from(self.outstanding_max).unwrap_or(u32::MAX).max(1);
-        let each = state.completions.each().unwrap_or(usual / places);
-        let times = |one: Duration, count: usize| {
-            one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1))
-        };
+        let places = self.outstanding_max.max(1);
+        let each =
+            state.completions.each().unwrap_or_else(|| usual / u32::try_from(places).unwrap_or(u32::MAX));
+        let times =
+            |one: Duration, count: usize| one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        // A place is free when all but as many as there are places are done; then comes the operation itself.
+        let behind = times(each, ahead.saturating_add(1).saturating_sub(places));
         // Those in the same account go one after the other.
-        let queued = times(each, ahead).max(times(usual, in_account));
+        let queued = behind.max(times(usual, in_account)).saturating_add(usual);
         let queued = SignedDuration::try_from(queued).unwrap_or(SignedDuration::MAX);
         Some(Estimate { ahead, active_in: until_start.saturating_add(queued) })
     }
 }
 
 impl State {
-    /// How many changes go before a grant that waits since `since`: removals that wait now, and grants that wait longer. All of
-    /// them, and those in the same account.
+    /// How many changes go before a grant that waits since `since`: removals that wait now, and grants that are taken up earlier,
+    /// as the queue has it. All of them, and those in the same account.
     fn ahead(&self, request: &Request, since: Timestamp, now: Timestamp) -> (usize, usize) {
         let of = |class| self.waits.get(&class).into_iter().flatten();
+        let place = |since: Timestamp, request: &Request| (since.as_second(), key_of(request));
+        let own = place(since, request);
         let removals = of(Class::Removal).take_while(|(at, _)| *at <= now);
-        let grants = of(Class::Grant).take_while(|place| **place < (since, request.raised.id));
+        let grants = of(Class::Grant)
+            .take_while(|(at, _)| at.as_second() <= since.as_second())
+            .filter(|(at, id)| self.requests.get(id).is_some_and(|other| place(*at, other) < own));
         let account = request.raised.target.account();
         let in_account = |id: &RequestId| {
             self.requests.get(id).is_some_and(|other| other.raised.target.account() == account)
         };
-        removals.chain(grants).fold((0, 0), |(all, same), (_, id)| (all + 1, same + usize::from(in_account(id))))
+        removals
+            .chain(grants)
+            .fold((0, 0), |(all, same), (_, id)| (all + 1, same + usize::from(in_account(id))))
     }
 
     /// How many changes wait for AWS now, up to `most`.

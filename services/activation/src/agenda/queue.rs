@@ -114,7 +114,12 @@ impl Queue {
     }
 
     fn backlog_of(&self, errand: &Errand) -> usize {
-        account_of(errand).and_then(|account| self.backlog.get(account)).copied().unwrap_or_default()
+        account_of(errand).map(|account| self.backlog_in(account)).unwrap_or_default()
+    }
+
+    /// How many changes wait in an account.
+    pub(super) fn backlog_in(&self, account: &AccountId) -> usize {
+        self.backlog.get(account).copied().unwrap_or_default()
     }
 
     /// The next instant after `now` at which something falls due.

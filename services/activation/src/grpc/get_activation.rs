@@ -51,7 +51,8 @@ impl Core {
 
     /// What stands in the way of access that should be there, as codes.
     async fn obstacles(&self, request: &Request) -> Result<Vec<String>, Fault> {
-        let waits = request.is_live(self.now()) && request.approved().is_ok_and(|(_, active)| active.is_none());
+        let waits =
+            request.is_live(self.now()) && request.approved().is_ok_and(|(_, active)| active.is_none());
         if !waits {
             return Ok(Vec::new());
         }
@@ -78,7 +79,8 @@ struct Left {
 fn left_past_end(request: &Request, now: Timestamp) -> Option<(Left, bool)> {
     key_of(request)?;
     let Phase::Ended { at, closure, .. } = &request.phase else { return None };
-    let left = |until: &Timestamp| Left { at: *at, length: until.duration_since(*at).max(SignedDuration::ZERO) };
+    let left =
+        |until: &Timestamp| Left { at: *at, length: until.duration_since(*at).max(SignedDuration::ZERO) };
     match closure {
         Closure::Closing => (!never_begun(request)).then(|| (left(&now), false)),
         Closure::Closed { at: closed_at, how: ClosedHow::Deleted | ClosedHow::Abandoned } => {

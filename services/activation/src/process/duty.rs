@@ -15,10 +15,10 @@ use command::aggregate::{DutyAggregate, RequestAggregate};
 use command::{Command, CommandError, LoadError};
 use domain::{EventId, RequestId, SignedDuration, Timestamp, hex};
 use journal::{Fact, Stream};
+use lifecycle::Rejection;
 use lifecycle::Request;
 use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
 use lifecycle::duty::{Claim, Duty, claim};
-use lifecycle::Rejection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use views::Views;
@@ -204,7 +204,8 @@ impl Core {
         changes.extend(self.agenda.waiting(Class::Grant, now, most.saturating_sub(changes.len())));
         if changes.len() >= most {
             // AWS takes no more at a time, so much of this waits for AWS; but something must come of it now and then.
-            let oldest = changes.iter().filter(|(since, id)| is_over(*since) && !self.is_excused(id, now)).min();
+            let oldest =
+                changes.iter().filter(|(since, id)| is_over(*since) && !self.is_excused(id, now)).min();
             let silent = silent_for >= self.settings.operation_patience();
             return Ok(oldest.filter(|_| silent).map(|(since, id)| Unattended { id: *id, since: *since }));
         }
@@ -255,12 +256,17 @@ impl Core {
         if !self.can_be_recorded(&id, now).await? {
             return Ok(later(now, HOPELESS_FOR));
         }
-        let loaded = match self.commander.load::<command::aggregate::AssignmentAggregate>(&Stream::assignment(key)).await {
+        let loaded = match self
+            .commander
+            .load::<command::aggregate::AssignmentAggregate>(&Stream::assignment(key))
+            .await
+        {
             Ok(loaded) => loaded,
             Err(LoadError::Corrupt(_)) => return Ok(later(now, HOPELESS_FOR)),
             Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
         };
-        let by_ledger = loaded.state.as_ref().map(|ledger| self.ledger_attended_until(held, ledger, request, since));
+        let by_ledger =
+            loaded.state.as_ref().map(|ledger| self.ledger_attended_until(held, ledger, request, since));
         if let Some(until) = by_ledger.filter(|until| now < *until) {
             return Ok(until);
         }
@@ -274,7 +280,13 @@ impl Core {
         })
     }
 
-    fn ledger_attended_until(&self, held: &Duty, ledger: &Ledger, request: &Request, since: Timestamp) -> Timestamp {
+    fn ledger_attended_until(
+        &self,
+        held: &Duty,
+        ledger: &Ledger,
+        request: &Request,
+        since: Timestamp,
+    ) -> Timestamp {
         let patience = self.settings.duty_patience;
         if let Some((_, attempt)) = ledger.attempt() {
             // Whoever intended it is waiting for AWS, or does not exist any more.
@@ -289,7 +301,9 @@ impl Core {
         }
         let pause = match ledger.failures {
             0 => SignedDuration::ZERO,
-            failures => SignedDuration::try_from(self.settings.backoff(failures)).unwrap_or(SignedDuration::MAX),
+            failures => {
+                SignedDuration::try_from(self.settings.backoff(failures)).unwrap_or(SignedDuration::MAX)
+            }
         };
         later(ledger.last_at, pause.saturating_add(patience))
     }

@@ -36,7 +36,9 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
         let now = core.now();
         page_late_removals(core);
         match core.shift.is_ours(now) {
-            Some(true) => running.extend(core.agenda.take_due(now).into_iter().map(|errand| perform(core, errand))),
+            Some(true) => {
+                running.extend(core.agenda.take_due(now).into_iter().map(|errand| perform(core, errand)))
+            }
             // Somebody else does it; what they do not do will be looked at when this is not known any more.
             Some(false) => {}
             None if looking.is_empty() && core.should_look_at_duty(now) => looking.push(see_to_duty(core)),

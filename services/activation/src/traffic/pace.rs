@@ -7,8 +7,8 @@ use tokio::time::Instant;
 /// AWS counts seconds as calls arrive, we count them as calls leave: a twentieth is left for what the network adds.
 const SECOND: Duration = Duration::from_millis(1_050);
 
-/// What status calls may use of the limit: the rest is for looking, creating and removing.
-const STATUS_PERCENT: u32 = 80;
+/// What status calls may use of the limit, in hundredths: the rest is for looking, creating and removing.
+pub(super) const STATUS_PERCENT: usize = 80;
 
 /// How many durations are remembered.
 const TIMES_KEPT: usize = 32;
@@ -22,12 +22,13 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Counts a call; or says how long to wait before trying again.
-    pub(super) fn take(&mut self, now: Instant, limit: usize) -> Option<Duration> {
+    /// Counts a call, if with it there are no more in this second than `percent` of the limit, and one in any case; or says how long
+    /// to wait before trying again.
+    pub(super) fn take(&mut self, now: Instant, limit: usize, percent: usize) -> Option<Duration> {
         while self.calls.front().is_some_and(|at| now.duration_since(*at) >= SECOND) {
             self.calls.pop_front();
         }
-        let limit = self.limit(now, limit);
+        let limit = (self.limit(now, limit).saturating_mul(percent) / 100).max(1);
         if let Some(over) = self.calls.len().checked_sub(limit) {
             let leaves = self.calls.get(over).map_or(now, |at| *at + SECOND);
             return Some(leaves.saturating_duration_since(now).max(Duration::from_millis(1)));
@@ -57,9 +58,9 @@ impl Pace {
 
     /// The pause between two questions about one of `watched` operations.
     pub(super) fn share(&mut self, limit: usize, watched: usize) -> Duration {
-        let limit = u32::try_from(self.limit(Instant::now(), limit)).unwrap_or(u32::MAX);
+        let percent = self.limit(Instant::now(), limit).saturating_mul(STATUS_PERCENT).max(1);
+        let percent = u32::try_from(percent).unwrap_or(u32::MAX);
         let watched = u32::try_from(watched).unwrap_or(u32::MAX);
-        let percent = limit.saturating_mul(STATUS_PERCENT).max(1);
         Duration::from_secs(1).saturating_mul(watched.saturating_mul(100)) / percent
     }
 }
@@ -79,7 +80,7 @@ impl Times {
     /// When it is worth while to ask for the first time: a little before the shortest of late ended, so that it is noticed
     /// when operations become faster.
     pub(super) fn soonest(&self) -> Duration {
-        self.0.iter().min().map_or(Duration::ZERO, |shortest| *shortest * 9 / 10)
+        self.0.iter().min().map_or(Duration::ZERO, |shortest| *shortest * 19 / 20)
     }
 
     pub(super) fn longest(&self) -> Duration {

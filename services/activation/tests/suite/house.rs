@@ -4,14 +4,16 @@ use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedScps, sample};
 use aws::{
-    Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus, RefreshPace,
+    Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus,
+    RefreshPace,
 };
 use command::aggregate::{AssignmentAggregate, PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
 use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
 use domain::{
-    AccountId, Actor, ActorKind, AskedWindow, Endorsement, Entitlement, EventId, GroupRef, Groups, LogId, OuPath, Person, Plan,
-    PrincipalId, Provider, RequestId, Sighting, SignedDuration, Step, Target, TimeSource, Timestamp, Window,
+    AccountId, Actor, ActorKind, AskedWindow, Endorsement, Entitlement, EventId, GroupRef, Groups, LogId,
+    OuPath, Person, Plan, PrincipalId, Provider, RequestId, Sighting, SignedDuration, Step, Target,
+    TimeSource, Timestamp, Window,
 };
 use event_log::memory::MemoryLog;
 use event_log::{Envelope, EventLog, Expected, Writer};
@@ -320,15 +322,9 @@ impl House {
         } else {
             ports
         };
-        let ports = match &self.scps {
-            Some(scps) => ports.with_session_denials(scps.clone()),
-            None => ports,
-        };
-        let service = ActivationService::new(
-            views.clone(),
-            ports,
-            settings,
-        );
+        let scps = self.scps.clone().map(|scps| scps as Arc<dyn aws::SessionDenials>);
+        let ports = ports.with_session_denials(scps);
+        let service = ActivationService::new(views.clone(), ports, settings);
         let shutdown = CancellationToken::new();
         let running = service.clone();
         let until = shutdown.clone();

@@ -1,6 +1,6 @@
 //! AWS's limits: how well they are used, and that they are kept.
 
-use crate::house::{HOUR, House, instant};
+use crate::house::{HOUR, House, POLICY, instant};
 use aws::simulated::{Behaviour, CallRecord, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target, Timestamp};
 use lifecycle::event::ClosedHow;
@@ -30,7 +30,14 @@ async fn ask_for(house: &House, accounts: &[String], start: i64, end: i64) -> Ve
 }
 
 fn changed_until(house: &House, present: bool) -> Timestamp {
-    house.aws.changes().iter().filter(|change| change.present == present).map(|change| change.at).max().unwrap()
+    house
+        .aws
+        .changes()
+        .iter()
+        .filter(|change| change.present == present)
+        .map(|change| change.at)
+        .max()
+        .unwrap()
 }
 
 fn refused(calls: &[CallRecord]) -> usize {
@@ -68,6 +75,101 @@ async fn three_hundred_grants_and_as_many_removals_are_near_the_best_schedule() 
         assert_eq!(house.closed(*id).await, Some(ClosedHow::Deleted));
     }
     assert!(removed_in <= nearly, "{removed_in:?}, at best {best:?}");
-    let removing: Vec<CallRecord> = house.aws.take_calls().into_iter().filter(|call| call.at >= instant(end)).collect();
+    let removing: Vec<CallRecord> =
+        house.aws.take_calls().into_iter().filter(|call| call.at >= instant(end)).collect();
     assert_eq!(refused(&removing), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_goes_before_the_grants_that_wait() {
+    let house = house_like_aws().await;
+    let accounts = house.many_accounts(200);
+    let _process = house.start().await;
+    house.at(5).await;
+    let leaving = house.grant(&Target::parse(sample::WEB_PROD, sample::READ_ONLY).unwrap(), 10, 130).await;
+    ask_for(&house, &accounts, 100, 2 * HOUR).await;
+    house.at(145).await;
+    let calls = house.aws.calls();
+    let removal = calls.iter().find(|call| call.call.operation() == AwsOperation::Delete).unwrap();
+    let waited = removal.at.duration_since(instant(130));
+    assert!(waited <= SignedDuration::from_millis(5_100), "no longer than until a place is free: {waited:?}");
+    assert_eq!(house.closed(leaving).await, Some(ClosedHow::Deleted));
+    assert!(house.calls(AwsOperation::Create) < 120, "there was a queue");
+    assert_eq!(refused(&calls), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowded_account_is_begun_with_first() {
+    let house = house_like_aws().await;
+    let accounts = house.many_accounts(60);
+    let sets = house.many_permission_sets(12);
+    let listed: Vec<String> = sets.iter().map(|set| format!("\"{set}\"")).collect();
+    let read_only = format!("\"{}\"", sample::READ_ONLY);
+    house.apply(&POLICY.replace(&read_only, &format!("{read_only}, {}", listed.join(", ")))).await;
+    let _process = house.start().await;
+    house.at(5).await;
+    // Last in the order of keys, and one after the other: no schedule is shorter than these.
+    let mut ids = ask_for(&house, &accounts, 60, 2 * HOUR).await;
+    for set in &sets {
+        ids.push(house.grant(&Target::parse("799999999999", set).unwrap(), 60, 2 * HOUR).await);
+    }
+    let chain = SignedDuration::from_secs(5) * 12;
+    house.at(60 + (chain * 12 / 10).as_secs()).await;
+    for id in &ids {
+        assert!(house.is_active(*id).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_begins_before_its_window_unless_that_is_set() {
+    for (lead, early) in [(0, false), (60, true)] {
+        let mut house = house_like_aws().await;
+        house.settings.start_lead_max = SignedDuration::from_secs(lead);
+        let accounts = house.many_accounts(60);
+        let process = house.start().await;
+        house.at(5).await;
+        let ids = ask_for(&house, &accounts, 100, 2 * HOUR).await;
+        house.at(99).await;
+        let begun = house.calls(AwsOperation::Create);
+        assert_eq!(begun > 0, early, "{begun} begun");
+        let first = house.aws.calls().into_iter().find(|call| call.call.operation() == AwsOperation::Create);
+        assert!(first.is_none_or(|call| call.at >= instant(100 - lead)), "by no more than is set");
+        for id in &ids {
+            assert!(!house.is_active(*id).await, "active inside the window alone");
+        }
+        if early {
+            house.at(103).await;
+            for id in &ids {
+                assert!(house.is_active(*id).await, "all there when the window begins");
+            }
+            // Taken back before the start: what was made in the lead goes.
+            let other =
+                house.grant(&Target::parse(sample::WEB_PROD, sample::READ_ONLY).unwrap(), 200, HOUR).await;
+            house.at(198).await;
+            assert!(house.calls(AwsOperation::Create) > ids.len());
+            house.withdraw(other).await;
+            house.at(230).await;
+            assert_eq!(house.closed(other).await, Some(ClosedHow::Deleted));
+            assert_eq!(house.aws.assignments().len(), ids.len());
+        }
+        process.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_aws_throttles_everything_still_comes_about() {
+    let house = house_like_aws().await;
+    let accounts = house.many_accounts(40);
+    let _process = house.start().await;
+    house.at(5).await;
+    // Somebody else uses the limit as well.
+    house.aws.set_behaviour(Behaviour { calls_per_second: Some(5), ..house.aws.behaviour() });
+    let ids = ask_for(&house, &accounts, 10, 2 * HOUR).await;
+    house.at(10 * 60).await;
+    for id in &ids {
+        assert!(house.is_active(*id).await);
+    }
+    let calls = house.aws.calls();
+    let refused = refused(&calls);
+    assert!(refused > 0 && refused < calls.len() / 3, "{refused} of {} calls throttled", calls.len());
 }

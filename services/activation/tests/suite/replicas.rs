@@ -129,7 +129,10 @@ async fn zombie_create() {
         assert!(house.closed(id).await.is_some(), "step {step}");
         let accepted = || {
             let calls = house.aws.calls();
-            calls.iter().filter(|record| record.call.operation() == AwsOperation::Create && record.error.is_none()).count()
+            calls
+                .iter()
+                .filter(|record| record.call.operation() == AwsOperation::Create && record.error.is_none())
+                .count()
         };
         let creates = accepted();
         let changes = house.aws.changes().len();

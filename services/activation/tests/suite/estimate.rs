@@ -1,0 +1,98 @@
+//! What is told of access that is on its way, or of which something is left.
+
+use crate::house::{HOUR, House, Process, call, permission_set, role};
+use api::activation::v1 as wire;
+use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+use api::types::v1 as types;
+use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
+use domain::{RequestId, Target};
+use tonic::{Code, Status};
+
+async fn ask(process: &Process, name: &str, id: RequestId) -> Result<wire::Activation, Status> {
+    let asked =
+        wire::GetActivationRequest { request_id: id.to_string(), ..wire::GetActivationRequest::default() };
+    let answer = Rpcs::get_activation(&process.service, call(name, asked)).await?;
+    Ok(answer.into_inner().activation.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_how_many_go_before_and_about_how_long_it_takes() {
+    let house = House::with(Behaviour::like_aws()).await;
+    let accounts = house.many_accounts(101);
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    house.at(5).await;
+    let mut ids = Vec::new();
+    for account in &accounts {
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 10, 2 * HOUR).await);
+        // One after the other, so that the order is known.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    house.at(40).await;
+    let last = *ids.last().unwrap();
+    let mut told = Vec::new();
+    for process in [&one, &two] {
+        let shown = ask(process, "ada", last).await.unwrap();
+        assert_eq!(shown.access_phase(), types::AccessPhase::Activating);
+        assert!(shown.obstacles.is_empty() && shown.past_end.is_none());
+        let estimate = shown.estimate.unwrap();
+        told.push((estimate.ahead, estimate.active_in.unwrap().seconds));
+    }
+    let mut at = 40;
+    while !house.is_active(last).await {
+        at += 1;
+        house.at(at).await;
+    }
+    let took = at - 40;
+    for (ahead, seconds) in told {
+        assert!((30..=60).contains(&ahead), "{ahead} ahead");
+        assert!((took * 7 / 10..=took * 13 / 10).contains(&seconds), "{seconds} told, {took} it was");
+    }
+    assert!(ask(&one, "ada", last).await.unwrap().estimate.is_none(), "nothing to wait for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scheduled_says_when_and_what_is_in_the_way_by_its_code() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let scheduled = house.grant(&permission_set(), 600, HOUR).await;
+    let credentials = house.grant(&role(), 300, HOUR).await;
+    house.at(10).await;
+    let shown = ask(&process, "ada", scheduled).await.unwrap();
+    assert_eq!(shown.access_phase(), types::AccessPhase::Scheduled);
+    let seconds = shown.estimate.unwrap().active_in.unwrap().seconds;
+    assert!((590..=600).contains(&seconds), "{seconds}");
+    let shown = ask(&process, "ada", credentials).await.unwrap();
+    assert_eq!(shown.estimate.unwrap().active_in.unwrap().seconds, 290);
+    house.aws.throttle_next(AwsOperation::Create, 1_000);
+    house.at(660).await;
+    for name in ["ada", "bob", "carol", "eve"] {
+        assert_eq!(
+            ask(&process, name, scheduled).await.unwrap().obstacles,
+            ["ThrottlingException"],
+            "{name}"
+        );
+    }
+    assert_eq!(ask(&process, "mallory", scheduled).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_past_its_end_is_told_while_it_is_and_after() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 600).await;
+    house.at(599).await;
+    for _ in 0..8 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Conflict));
+    }
+    house.at(660).await;
+    let shown = ask(&process, "ada", id).await.unwrap();
+    assert_eq!(shown.closure_phase(), types::ClosurePhase::Closing);
+    assert!(shown.closing_since.is_some());
+    assert_eq!(shown.past_end.unwrap().seconds, 60);
+    assert!(shown.bound.is_some(), "for how long what was handed out may outlive it");
+    house.at(HOUR).await;
+    let shown = ask(&process, "ada", id).await.unwrap();
+    assert!(shown.closing_since.is_none());
+    assert!(shown.past_end.unwrap().seconds > 60);
+}
