@@ -133,6 +133,7 @@ async fn open_cloud(
             federation: aws.clone(),
             assignments: aws.clone(),
             account_access: Some(Arc::new(SimulatedAccountAccess::new(aws.clone()))),
+            session_denials: None,
             directory: aws,
             partition: domain::Partition::Aws,
         };
@@ -147,6 +148,7 @@ async fn open_cloud(
         account_access: false,
         account_access_application_arn: None,
         federation_url: None,
+        session_denials_role_arn: None,
         access_key_id: emulator.then(|| "daypass-dev".to_owned()),
         secret_access_key: None,
         directory_refresh_seconds: 30,

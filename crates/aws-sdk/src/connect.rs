@@ -1,16 +1,21 @@
 //! Makes the adapters: region, endpoint, credentials, time-outs, and the Identity Center instance.
 
+use crate::account_access::applications_of;
 use crate::date::DateReader;
 use crate::error::{Effect, incomplete, sorted};
-use crate::account_access::applications_of;
-use crate::{Application, SdkAccountAccess, SdkAssignments, SdkDirectory, SdkFederation, SdkSts, pages};
+use crate::{
+    Application, SdkAccountAccess, SdkAssignments, SdkDirectory, SdkFederation, SdkSessionDenials, SdkSts,
+    pages,
+};
 use aws::{AwsError, FederationEndpoint, Secret};
 use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use domain::Partition;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use domain::ports::SharedClock;
+use domain::{Partition, RoleArn};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -41,6 +46,8 @@ pub struct AwsConfig {
     pub account_access: Option<Application>,
     /// Another AWS Sign-In than the region's: an emulator. `endpoint_url` is none of it.
     pub federation_url: Option<Url>,
+    /// The role under which service control policies are written that end live sessions early; `None`: none are.
+    pub session_denials_role: Option<RoleArn>,
     /// How long one try of a call may take; afterwards the outcome of a change is unknown.
     pub call_timeout: Duration,
     /// How fast the directory is read. AWS allows 20 calls/s, to all callers together.
@@ -58,6 +65,7 @@ impl AwsConfig {
             identity_store_id: None,
             account_access: None,
             federation_url: None,
+            session_denials_role: None,
             call_timeout: CALL_TIMEOUT,
             directory_calls_per_second: 12,
         }
@@ -84,6 +92,8 @@ pub struct Adapters {
     pub assignments: Arc<SdkAssignments>,
     /// Roles given to users, where it is wanted.
     pub account_access: Option<Arc<SdkAccountAccess>>,
+    /// The end of live sessions, where a role for it is given.
+    pub session_denials: Option<Arc<SdkSessionDenials>>,
     /// The organisation.
     pub directory: Arc<SdkDirectory>,
     /// Which AWS this is.
@@ -187,6 +197,18 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
             }))
         }
     };
+    let session_denials = match &config.session_denials_role {
+        None => None,
+        Some(role) => {
+            let own = identity_of(role, &reading).await;
+            let under = |base: &SdkConfig| base.to_builder().credentials_provider(own.clone()).build();
+            Some(Arc::new(SdkSessionDenials {
+                reading: client!(aws_sdk_organizations, &under(&reading), dates),
+                changing: client!(aws_sdk_organizations, &under(&changing), dates),
+                clock: Arc::clone(&clock),
+            }))
+        }
+    };
     let assignments = SdkAssignments {
         reading: sso_reading.clone(),
         changing: client!(aws_sdk_ssoadmin, &changing, dates),
@@ -206,6 +228,7 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
         sts: Arc::new(SdkSts { client: client!(aws_sdk_sts, &changing, dates) }),
         assignments: Arc::new(assignments),
         account_access,
+        session_denials,
         directory: Arc::new(directory),
         partition,
         instance_arn,
@@ -217,6 +240,16 @@ fn federation_endpoint(config: &AwsConfig, partition: Partition) -> Result<Feder
         Some(url) => FederationEndpoint::at(url.clone(), partition),
         None => FederationEndpoint::of_region(&config.region, partition)?,
     })
+}
+
+/// Credentials of a role, taken and renewed with ours.
+async fn identity_of(role: &RoleArn, ours: &SdkConfig) -> SharedCredentialsProvider {
+    let provider = AssumeRoleProvider::builder(role.as_str())
+        .configure(ours)
+        .session_name("daypass-session-denials")
+        .build()
+        .await;
+    SharedCredentialsProvider::new(provider)
 }
 
 fn timeouts(call: Duration, tries: u32) -> TimeoutConfig {

@@ -18,6 +18,7 @@ mod directory;
 mod error;
 mod federation;
 mod pages;
+mod session_denials;
 mod sts;
 
 pub use account_access::{Application, SdkAccountAccess};
@@ -27,4 +28,5 @@ pub use connect::{
 };
 pub use directory::SdkDirectory;
 pub use federation::SdkFederation;
+pub use session_denials::SdkSessionDenials;
 pub use sts::SdkSts;

@@ -1,7 +1,7 @@
 //! Connects to the AWS that the configuration names.
 
 use crate::settings::AwsSection;
-use aws::{Assignments, DirectorySource, Federation, RefreshPace, Sts};
+use aws::{Assignments, DirectorySource, Federation, RefreshPace, SessionDenials, Sts};
 use aws_sdk::{Application, AwsConfig, ConnectError, StaticCredentials};
 use domain::Partition;
 use domain::ports::SharedClock;
@@ -20,6 +20,8 @@ pub struct Cloud {
     pub assignments: Arc<dyn Assignments>,
     /// Roles given to users, where Account Access Manager is used.
     pub account_access: Option<Arc<dyn Assignments>>,
+    /// The end of live sessions, where a role for it is configured.
+    pub session_denials: Option<Arc<dyn SessionDenials>>,
     /// The organisation.
     pub directory: Arc<dyn DirectorySource>,
     /// Which AWS it is.
@@ -44,6 +46,7 @@ pub async fn connect(
             section.account_access_application_arn.clone().map_or(Application::TheOnly, Application::Arn)
         }),
         federation_url: section.federation_url.clone(),
+        session_denials_role: section.session_denials_role_arn.clone(),
         ..AwsConfig::new(section.region.clone())
     };
     let adapters = aws_sdk::connect(config, clock).await?;
@@ -52,6 +55,7 @@ pub async fn connect(
         federation: adapters.federation,
         assignments: adapters.assignments,
         account_access: adapters.account_access.map(|port| port as Arc<dyn Assignments>),
+        session_denials: adapters.session_denials.map(|port| port as Arc<dyn SessionDenials>),
         directory: adapters.directory,
         partition: adapters.partition,
     })

@@ -2,7 +2,7 @@
 
 use crate::StartError;
 use aws::RoleExternalId;
-use domain::{Person, SignedDuration};
+use domain::{Person, RoleArn, SignedDuration};
 use identity::IssuerConfig;
 use serde::Deserialize;
 use service_runtime::config::{
@@ -92,6 +92,9 @@ pub struct AwsSection {
     /// Another AWS Sign-In than the region's: an emulator.
     #[serde(default)]
     pub federation_url: Option<url::Url>,
+    /// The role under which service control policies are written that end live sessions early. Left out: none are.
+    #[serde(default)]
+    pub session_denials_role_arn: Option<RoleArn>,
     /// A fixed access key, for emulators. Left out: the SDK's own chain, which is right for AWS.
     #[serde(default)]
     pub access_key_id: Option<String>,

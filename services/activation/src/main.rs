@@ -21,7 +21,9 @@ async fn main() -> ExitCode {
             ..activation::Settings::default()
         };
         let views = built.process.views.clone();
-        let ports = Ports::new(cloud.assignments, cloud.sts).with_federation(cloud.federation);
+        let ports = Ports::new(cloud.assignments, cloud.sts)
+            .with_federation(cloud.federation)
+            .with_session_denials(cloud.session_denials);
         let ports = match cloud.account_access {
             Some(account_access) => ports.with_account_access(account_access),
             None => ports,

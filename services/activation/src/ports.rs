@@ -36,8 +36,8 @@ impl Ports {
 
     /// And service control policies that end live sessions early, written under an identity of its own.
     #[must_use]
-    pub fn with_session_denials(mut self, session_denials: Arc<dyn SessionDenials>) -> Self {
-        self.session_denials = Some(session_denials);
+    pub fn with_session_denials(mut self, session_denials: Option<Arc<dyn SessionDenials>>) -> Self {
+        self.session_denials = session_denials;
         self
     }
 

@@ -7,4 +7,5 @@ mod answers;
 mod dates;
 mod federation;
 mod moto;
+mod session_denials;
 mod support;
