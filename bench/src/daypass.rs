@@ -3,6 +3,7 @@
 use crate::Failed;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -11,14 +12,22 @@ use tonic::transport::{Channel, Endpoint};
 /// A running `daypass dev`; ends with this value.
 pub(crate) struct Daypass {
     pub(crate) url: String,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
     child: Child,
 }
 
 impl Daypass {
     /// Starts it on a free port, with `policy` and more arguments.
     pub(crate) async fn start(policy: Option<&str>, more: &[String]) -> Result<Self, Failed> {
-        let folder = tempfile::tempdir()?;
+        Self::start_in(Arc::new(tempfile::tempdir()?), policy, more).await
+    }
+
+    /// Starts it on what an earlier one may have left in `folder`.
+    pub(crate) async fn start_in(
+        folder: Arc<TempDir>,
+        policy: Option<&str>,
+        more: &[String],
+    ) -> Result<Self, Failed> {
         let mut command = Command::new(binary()?);
         command.args(["dev", "--listen", "127.0.0.1:0", "--dev-folder"]).arg(folder.path()).args(more);
         if let Some(policy) = policy {
@@ -37,6 +46,11 @@ impl Daypass {
         // Keeps the pipe from filling up.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { url, folder, child })
+    }
+
+    /// Ends it without a word, and waits until it is gone.
+    pub(crate) async fn stop(mut self) -> Result<(), Failed> {
+        Ok(self.child.kill().await?)
     }
 
     /// The token of a person.

@@ -4,12 +4,16 @@
 //! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
 //! cargo run --release -p bench -- rebuild             read models from the log
 //! cargo run --release -p bench -- memory              idle memory of a process
+//! cargo run --release -p bench -- ready               from the start of a process until it serves
 //! ```
+
+#![expect(clippy::disallowed_methods, reason = "load comes from tasks of their own")]
 
 mod create;
 mod daypass;
 mod engine;
 mod memory;
+mod ready;
 mod rebuild;
 mod unary;
 
@@ -50,6 +54,12 @@ enum What {
     },
     /// Resident memory of an idle process with all services.
     Memory,
+    /// From the start of a process with all services until it serves.
+    Ready {
+        /// Starts on an empty folder; each is followed by one on the same folder.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
 }
 
 #[tokio::main]
@@ -60,6 +70,7 @@ async fn main() -> ExitCode {
         }
         What::Rebuild { events } => rebuild::run(events).await,
         What::Memory => memory::run().await,
+        What::Ready { runs } => ready::run(runs).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,10 @@ use std::process::Command;
 use wiring::Settings;
 
 const PAGE: &str = "docs/configuration.md";
+const GUIDE: &str = "docs/guides/administrator.md";
+
+/// Where configurations and policies are read from.
+pub(crate) const PAGES: [&str; 2] = [PAGE, GUIDE];
 
 /// Everything that must be there.
 const LEAST: &str = "\
@@ -18,7 +22,7 @@ const SQLITE: &str = "[log]\nengine = \"sqlite\"\npath = \"log.db\"\n";
 const JETSTREAM: &str = "[log]\nengine = \"jetstream\"\nservers = [\"nats://localhost\"]\n";
 
 /// Tables within a section; everything else is a value. With them, what the section cannot do without.
-const TABLES: [(&str, &str); 22] = [
+const TABLES: [(&str, &str); 23] = [
     ("server", "listen = \"127.0.0.1:0\""),
     ("server.tls", ""),
     ("server.web", ""),
@@ -75,11 +79,14 @@ fn every_example_can_be_used() {
 }
 
 #[test]
-fn the_policy_of_the_guide_can_be_used() {
-    let page = read("docs/guides/administrator.md");
+fn the_policies_of_the_guide_can_be_used() {
+    let page = read(GUIDE);
     let examples: Vec<Block> = blocks(&page).into_iter().filter(|block| block.info == "toml").collect();
-    assert_eq!(examples.len(), 1);
-    Policy::from_toml(&examples[0].text()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert!(!examples.is_empty());
+    for example in examples {
+        let text = example.text();
+        Policy::from_toml(&text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+    }
 }
 
 /// The fields of a table, as the program tells them when there is one that it does not know.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// In the order in which they are run.
-const PAGES: [&str; 6] = [
+pub(crate) const PAGES: [&str; 6] = [
     "README.md",
     "docs/guides/requester.md",
     "docs/guides/approver.md",

@@ -3,6 +3,8 @@
 
 mod configuration;
 mod console;
+mod fences;
+mod programs;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -54,7 +56,7 @@ fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     for line in page.lines() {
-        match (line.strip_prefix("```"), open.take()) {
+        match (line.trim_start().strip_prefix("```"), open.take()) {
             (Some(_), Some(block)) => blocks.push(block),
             (Some(info), None) => open = Some(Block { info: info.to_owned(), lines: Vec::new() }),
             (None, Some(mut block)) => {
