@@ -215,10 +215,7 @@ impl State {
             .filter(|(_, entitlement)| user.is_none_or(|user| entitlement.principal.1 == user))
             .collect();
         let (page, next) = page(&found, body);
-        let members: Vec<Value> = page
-            .into_iter()
-            .map(|(id, entitlement)| member(id, entitlement))
-            .collect();
+        let members: Vec<Value> = page.into_iter().map(|(id, entitlement)| member(id, entitlement)).collect();
         Some(Ok((200, json!({"entitlements": members, "nextToken": next}))))
     }
 
