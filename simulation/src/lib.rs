@@ -40,8 +40,8 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Steps of a simulation, unless told otherwise: some 20 minutes of Daypass's life.
-pub const STEPS: u32 = 40;
+/// Steps of a simulation, unless told otherwise: some 15 minutes of Daypass's life.
+pub const STEPS: u32 = 30;
 
 /// How to simulate.
 #[derive(Clone, Debug)]

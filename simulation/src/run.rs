@@ -308,13 +308,15 @@ impl Run {
             return Ok(());
         };
         let aws = &self.outside.cloud.aws;
-        match fact {
-            RequestEvent::CredentialsIssued(issued) => effect::credentials(issued, known, now, aws),
-            RequestEvent::Closed(closed) if clock_ahead.is_some_and(|ahead| ahead.is_zero()) => {
-                effect::closed(closed, known, now, &self.truth, &self.effects, aws)
-            }
-            _other => Ok(()),
+        if let RequestEvent::CredentialsIssued(issued) = fact {
+            effect::credentials(issued, known, now, aws)?;
         }
+        if let RequestEvent::Closed(closed) = fact
+            && clock_ahead.is_some_and(|ahead| ahead.is_zero())
+        {
+            effect::closed(closed, known, now, &self.truth, &self.effects, aws)?;
+        }
+        Ok(())
     }
 
     fn check_step(&mut self) -> Result<(), Violation> {

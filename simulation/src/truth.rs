@@ -7,7 +7,7 @@ use event_log::Recorded;
 use journal::{Event, Fact, Stream};
 use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::Bound;
-use lifecycle::state::Status;
+use lifecycle::state::{Phase, Status};
 use lifecycle::{Request, RequestEvent};
 use policy::{Policy, PolicyEvent};
 use std::collections::{BTreeMap, BTreeSet};
@@ -221,8 +221,10 @@ impl Truth {
             }
             let Some(window) = known.request.window().filter(|window| window.start() <= at) else { continue };
             let over = match &known.request.phase {
-                lifecycle::state::Phase::Ended { at, .. } => (*at).min(window.end()),
-                _open => window.end(),
+                Phase::Ended { at, .. } => (*at).min(window.end()),
+                Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Approved { .. } => {
+                    window.end()
+                }
             };
             until = until.max(over);
         }

@@ -84,7 +84,7 @@ impl Effects {
                 let Some(found) = found else {
                     return Err(Violation::new("S1", format!("{shown} is created without an attempt")));
                 };
-                if !found.wanted {
+                if !found.wanted && truth.needed_until(key, record.at).is_some() {
                     let what = format!("{shown} is created by an attempt for which no request was live");
                     return Err(Violation::new("S1", what));
                 }
@@ -107,7 +107,7 @@ impl Effects {
                 let Some(found) = found else {
                     return Err(Violation::new("S1", format!("{shown} is deleted without an attempt")));
                 };
-                if found.wanted {
+                if found.wanted && truth.needed_until(key, record.at).is_none() {
                     let what = format!("{shown} is deleted while a live request needs it");
                     return Err(Violation::new("S3", what));
                 }
@@ -225,7 +225,7 @@ pub(crate) fn closed(
                 Ok(())
             };
         }
-        _elsewhere => None,
+        ClosedHow::CarriedBy(_) | ClosedHow::Standing | ClosedHow::Abandoned => None,
     };
     match left {
         Some(key) => {

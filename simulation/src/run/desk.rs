@@ -45,13 +45,12 @@ impl Run {
             .filter(|index| self.machines.get(*index).is_some_and(|machine| machine.process.is_some()))
             .collect();
         let nth = self.workload.one_of_count(answering.len());
-        match answering.get(nth) {
-            Some(index) => self.give_to(*index, order),
-            None => {
-                let words = words::order(&order, &self.truth);
-                self.trace.note(order.who, &format!("{words} ({}): nobody answers", order.key));
-                self.remember(order);
-            }
+        if let Some(index) = answering.get(nth) {
+            self.give_to(*index, order);
+        } else {
+            let words = words::order(&order, &self.truth);
+            self.trace.note(order.who, &format!("{words} ({}): nobody answers", order.key));
+            self.remember(order);
         }
     }
 
