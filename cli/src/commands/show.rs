@@ -7,8 +7,11 @@ use crate::error::Error;
 use crate::lookup;
 use crate::output::text::{self, details, time, visible};
 use crate::output::{Format, json, print, request as requests, table};
+use api::activation::v1::activation_service_client::ActivationServiceClient;
+use api::activation::v1::{Activation, GetActivationRequest};
 use api::request::v1::request_service_client::RequestServiceClient;
 use api::request::v1::{GetRequestRequest, GetRequestResponse, TimelineEntry};
+use api::types::v1::{AccessPhase, ClosurePhase, Request};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,12 +47,62 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         .await?;
     match arguments.output {
         Format::Json => print(&json::text(&json::object("daypass.request.v1.GetRequestResponse", &answer)?)),
-        Format::Table => print(&words(&answer)),
+        Format::Table => {
+            let progress = progress(&client, &answer.request.clone().unwrap_or_default()).await;
+            print(&words(&answer, progress))
+        }
     }
 }
 
-fn words(answer: &GetRequestResponse) -> String {
-    let request = requests::sheet_of(&answer.request.clone().unwrap_or_default());
+/// How far the access is, where it is on its way or something of it is left. The story can be shown without it: what does not
+/// answer says nothing.
+async fn progress(client: &Client, request: &Request) -> Option<Activation> {
+    let comes = matches!(request.access_phase(), AccessPhase::Scheduled | AccessPhase::Activating);
+    if !comes && request.closure_phase() != ClosurePhase::Closing {
+        return None;
+    }
+    let message =
+        GetActivationRequest { request_id: request.request_id.clone(), ..GetActivationRequest::default() };
+    let answer = client
+        .call(Service::Activation, message, async |transport, request| {
+            ActivationServiceClient::new(transport).get_activation(request).await
+        })
+        .await;
+    answer.ok()?.activation
+}
+
+/// "Active in about 40s, 12 ahead of you".
+fn progress_words(progress: &Activation) -> String {
+    let seconds = |length: &prost_types::Duration| {
+        let seconds = length.seconds + i64::from(length.nanos > 0);
+        text::duration(Some(&prost_types::Duration { seconds: seconds.max(1), nanos: 0 }))
+    };
+    let mut lines = Vec::new();
+    if let Some(estimate) = &progress.estimate {
+        let queue = match estimate.ahead {
+            0 => String::new(),
+            ahead => format!(", {ahead} ahead of you"),
+        };
+        let active_in = estimate.active_in.as_ref().map(seconds).unwrap_or_default();
+        lines.push(format!("Active in about {active_in}{queue}"));
+    }
+    if !progress.obstacles.is_empty() {
+        let obstacles: Vec<String> = progress.obstacles.iter().map(|code| visible(code)).collect();
+        lines.push(format!("In its way: {}", obstacles.join(", ")));
+    }
+    if progress.closing_since.is_some() {
+        let past_end = progress.past_end.as_ref().map(seconds).unwrap_or_default();
+        lines.push(format!("Being removed: it is left {past_end} past its end"));
+    }
+    lines.join("\n")
+}
+
+fn words(answer: &GetRequestResponse, progress: Option<Activation>) -> String {
+    let mut request = requests::sheet_of(&answer.request.clone().unwrap_or_default());
+    if let Some(words) = progress.map(|progress| progress_words(&progress)).filter(|words| !words.is_empty())
+    {
+        request = format!("{request}\n\n{words}");
+    }
     let row = |entry: &TimelineEntry| {
         [
             time(entry.happened_at.as_ref()),
@@ -93,6 +146,19 @@ mod tests {
         ];
         let told = telling(lines.map(ToOwned::to_owned).to_vec());
         assert_eq!(told, ["basis: APPROVAL_BASIS_PEOPLE", "comment: see a.b: c", "window.end: x"]);
+    }
+
+    #[test]
+    fn progress_is_told_in_a_line() {
+        use api::activation::v1::ActivationEstimate;
+        let length = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
+        let estimate = Some(ActivationEstimate { active_in: length(39, 500_000_000), ahead: 12 });
+        let told = progress_words(&Activation { estimate, ..Activation::default() });
+        assert_eq!(told, "Active in about 40s, 12 ahead of you");
+        let estimate = Some(ActivationEstimate { active_in: length(0, 0), ahead: 0 });
+        let obstacles = vec!["Throttling\u{1b}".to_owned()];
+        let told = progress_words(&Activation { estimate, obstacles, ..Activation::default() });
+        assert_eq!(told, "Active in about 1s\nIn its way: Throttling\\u{1b}");
     }
 
     #[test]

@@ -24,9 +24,11 @@ const BEHIND: &[(&str, [Option<Code>; 8])] = &[
     // Of Ada's, which waits for an approver, or is active.          Ada  Bob  Fay  Eve  Dave Carol robot service
     ("/daypass.request.v1.RequestService/GetRequest",               [YES, YES, NIL, YES, YES, YES, NIL, NIL]),
     ("/daypass.request.v1.RequestService/WithdrawRequest",          [YES, NO,  NIL, NO,  NO,  NO,  NIL, NIL]),
+    ("/daypass.activation.v1.ActivationService/GetActivation",      [YES, YES, NIL, YES, YES, YES, NIL, NIL]),
     ("/daypass.approval.v1.ApprovalService/Approve",                [NO,  YES, NIL, NO,  NO,  NO,  OUT, OUT]),
     ("/daypass.approval.v1.ApprovalService/Reject",                 [NO,  YES, NIL, NO,  NO,  NO,  OUT, OUT]),
     ("/daypass.activation.v1.ActivationService/IssueCredentials",   [YES, NO,  NIL, NO,  NO,  NO,  NIL, NIL]),
+    ("/daypass.activation.v1.ActivationService/OpenConsole",        [YES, NO,  NIL, NO,  NO,  NO,  OUT, OUT]),
     ("/daypass.activation.v1.ActivationService/RevokeAccess",       [YES, YES, NIL, NO,  YES, YES, NIL, NIL]),
     // Only Ada has a rule; of a batch, each stands or falls by itself.
     ("/daypass.request.v1.RequestService/CreateRequest",            [YES, NO,  NO,  NO,  NO,  NO,  NO,  NO]),

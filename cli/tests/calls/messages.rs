@@ -97,6 +97,11 @@ fn of_activation(method: &str, given: &Given) -> Option<Vec<u8>> {
             }
             .encode_to_vec()
         }
+        "GetActivation" => activation::GetActivationRequest {
+            request_id: given.role.clone(),
+            ..activation::GetActivationRequest::default()
+        }
+        .encode_to_vec(),
         "GetAssignment" => {
             activation::GetAssignmentRequest { key: Some(assignment()), wait_for_position: String::new() }
                 .encode_to_vec()
