@@ -1,7 +1,8 @@
 //! The command line as a whole, and the values that several commands read from it.
 
 use crate::commands::{
-    approve, audit, credentials, entitlements, list, pending, policy, reject, request, revoke, show, withdraw,
+    approve, audit, console, credentials, entitlements, list, pending, policy, reject, request, revoke, show,
+    withdraw,
 };
 use crate::{config_check, dev, log, serve};
 use domain::{SignedDuration, Timestamp};
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Revoke(Box<revoke::Arguments>),
     /// Credentials for active access, as the AWS CLI and SDKs want them (credential_process)
     Credentials(Box<credentials::Arguments>),
+    /// A link into the AWS console, for active access
+    Console(Box<console::Arguments>),
     /// History: for auditors
     #[command(subcommand)]
     Audit(audit::Command),
@@ -89,6 +92,7 @@ impl Command {
             Self::Credentials(arguments) => {
                 finish(crate::output::Format::Table, credentials::run(*arguments)).await
             }
+            Self::Console(arguments) => finish(arguments.output, console::run(*arguments)).await,
             Self::Audit(command) => finish(command.output(), audit::run(command)).await,
             Self::Policy(command) => finish(command.output(), policy::run(command)).await,
             Self::Dev(arguments) => Box::pin(dev::run(*arguments)).await,

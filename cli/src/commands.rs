@@ -2,6 +2,7 @@
 
 pub(crate) mod approve;
 pub(crate) mod audit;
+pub(crate) mod console;
 pub(crate) mod credentials;
 pub(crate) mod entitlements;
 pub(crate) mod list;

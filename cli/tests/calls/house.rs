@@ -115,8 +115,11 @@ impl House {
         let request = RequestService::new(views.clone());
         let approval = ApprovalService::new(views.clone());
         let settings = activation::Settings::default();
-        let activation =
-            ActivationService::new(views.clone(), activation::Ports::new(aws.clone(), aws.clone()), settings);
+        let activation = ActivationService::new(
+            views.clone(),
+            activation::Ports::new(aws.clone(), aws.clone()).with_federation(aws.clone()),
+            settings,
+        );
         let (audit, events_follower) = AuditService::open(views.clone(), None).unwrap();
         approval.seed(POLICY, seeder()).await.unwrap();
         let mut routes = Routes::default();

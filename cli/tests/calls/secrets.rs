@@ -29,6 +29,7 @@ const WITHDRAW: &str = "/daypass.request.v1.RequestService/WithdrawRequest";
 const APPROVE: &str = "/daypass.approval.v1.ApprovalService/Approve";
 const REJECT: &str = "/daypass.approval.v1.ApprovalService/Reject";
 const ISSUE: &str = "/daypass.activation.v1.ActivationService/IssueCredentials";
+const CONSOLE: &str = "/daypass.activation.v1.ActivationService/OpenConsole";
 const REVOKE: &str = "/daypass.activation.v1.ActivationService/RevokeAccess";
 const EXPORT: &str = "/daypass.audit.v1.AuditService/Export";
 
@@ -109,6 +110,15 @@ impl House {
         self.tried(ISSUE, Kind::Requester, &message).await
     }
 
+    async fn console(&self, id: &str, key: &str) -> Result<activation::OpenConsoleResponse, Status> {
+        let message = activation::OpenConsoleRequest {
+            idempotency_key: key.to_owned(),
+            request_id: id.to_owned(),
+            destination: String::new(),
+        };
+        self.tried(CONSOLE, Kind::Requester, &message).await
+    }
+
     async fn stop(&self, kind: Kind, id: &str) -> Result<activation::RevokeAccessResponse, Status> {
         let message = activation::RevokeAccessRequest {
             idempotency_key: self.key(),
@@ -126,10 +136,14 @@ impl House {
     }
 }
 
-/// All there is to see and to be refused. Answers with every refusal, and the credentials that were handed out.
-async fn the_main_job_and_what_goes_wrong(
-    house: &House,
-) -> (Vec<Status>, Vec<activation::IssueCredentialsResponse>) {
+/// What was handed out.
+struct HandedOut {
+    credentials: Vec<activation::IssueCredentialsResponse>,
+    links: Vec<activation::OpenConsoleResponse>,
+}
+
+/// All there is to see and to be refused. Answers with every refusal, and what was handed out.
+async fn the_main_job_and_what_goes_wrong(house: &House) -> (Vec<Status>, HandedOut) {
     let requester = Kind::Requester;
     let mut refused = Vec::new();
 
@@ -141,6 +155,7 @@ async fn the_main_job_and_what_goes_wrong(
     tokio::time::sleep(Duration::from_mins(1)).await;
     let mut issued =
         vec![house.issue(&role, "first").await.unwrap(), house.issue(&role, "second").await.unwrap()];
+    let links = vec![house.console(&role, "console").await.unwrap()];
     house.stop(requester, &role).await.unwrap();
     let rejected = house.raised(messages::read_only(sample::PAYMENTS_PROD)).await;
     house.decline(Kind::Approver, &rejected).await.unwrap();
@@ -159,6 +174,7 @@ async fn the_main_job_and_what_goes_wrong(
     refused.push(house.agree(Kind::OtherApprover, &assigned).await.unwrap_err());
     refused.push(house.decline(Kind::Approver, &rejected).await.unwrap_err());
     refused.push(house.issue(&role, "first").await.unwrap_err());
+    refused.push(house.console(&role, "console").await.unwrap_err());
     refused.push(house.stop(Kind::OtherApprover, &assigned).await.unwrap_err());
     let withdraw = request::WithdrawRequestRequest { idempotency_key: house.key(), request_id: role.clone() };
     let withdrawn: Result<request::WithdrawRequestResponse, _> =
@@ -172,13 +188,14 @@ async fn the_main_job_and_what_goes_wrong(
     house.log.set_faults(Box::new(Down));
     refused.push(house.raise(requester, telling(messages::role(sample::WEB_PROD))).await.unwrap_err());
     refused.push(house.issue(&other, "unrecorded").await.unwrap_err());
+    refused.push(house.console(&other, "unrecorded console").await.unwrap_err());
     refused.push(house.stop(requester, &other).await.unwrap_err());
     house.log.clear_faults();
     issued.push(house.issue(&other, "third").await.unwrap());
     house.aws.throttle_next(Operation::Delete, 3);
     tokio::time::sleep(Duration::from_hours(2)).await;
     assert!(house.aws.assignments().is_empty(), "the windows are over");
-    (refused, issued)
+    (refused, HandedOut { credentials: issued, links })
 }
 
 /// The file that an auditor takes away.
@@ -213,13 +230,18 @@ fn contains(bytes: &[u8], canary: &str) -> bool {
 async fn canary_secrets_in_logs_events_traces_and_errors() {
     let (kept, _guard) = keep_everything();
     let house = House::new().await;
-    let (refused, issued) = the_main_job_and_what_goes_wrong(&house).await;
+    let (refused, HandedOut { credentials: issued, links }) = the_main_job_and_what_goes_wrong(&house).await;
     let file = exported(&house).await;
     let mut canaries = vec![JUSTIFICATION.to_owned(), COMMENT.to_owned(), TOKEN.to_owned()];
     for credentials in &issued {
         assert!(credentials.secret_access_key.len() > 8 && credentials.session_token.len() > 8);
         canaries.push(credentials.secret_access_key.clone());
         canaries.push(credentials.session_token.clone());
+    }
+    for link in &links {
+        let token = link.sign_in_url.split("SigninToken=").nth(1).unwrap();
+        assert!(token.len() > 8);
+        canaries.push(token.to_owned());
     }
     let logged = kept.text();
     let recorded = house.log.recorded();
@@ -245,7 +267,7 @@ async fn canary_secrets_in_logs_events_traces_and_errors() {
             assert!(silent, "{canary} is repeated: {told}");
         }
         assert!(!contains(&file, canary), "{canary} is exported");
-        let shown = format!("{issued:?} {:?}", telling(messages::role(sample::WEB_PROD)));
+        let shown = format!("{issued:?} {links:?} {:?}", telling(messages::role(sample::WEB_PROD)));
         assert!(!contains(shown.as_bytes(), canary), "{canary} is shown: {shown}");
         // The trap closes.
         tracing::trace!("{canary}");

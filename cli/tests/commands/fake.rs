@@ -129,7 +129,8 @@ service!(
 service!(
     activation::activation_service_server::ActivationService,
     activation:
-    issue_credentials(IssueCredentialsRequest) -> IssueCredentialsResponse
+    issue_credentials(IssueCredentialsRequest) -> IssueCredentialsResponse,
+    open_console(OpenConsoleRequest) -> OpenConsoleResponse
 );
 service!(
     audit::audit_service_server::AuditService,

@@ -2,7 +2,9 @@
 
 use crate::fake::Fake;
 use crate::{TOKEN, daypass, run};
-use api::activation::v1::{IssueCredentialsRequest, IssueCredentialsResponse};
+use api::activation::v1::{
+    IssueCredentialsRequest, IssueCredentialsResponse, OpenConsoleRequest, OpenConsoleResponse,
+};
 use api::approval::v1::{ApproveRequest, ApproveResponse, GetPolicyRequest, GetPolicyResponse, PolicyRecord};
 use api::approval::v1::{ProposePolicyRequest, ProposePolicyResponse};
 use api::request::v1::{
@@ -216,6 +218,47 @@ async fn refused_credentials_leave_standard_output_empty() {
     let ran = daypass(&fake, &["credentials", ID]).await;
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran}");
     assert!(ran.err.contains("the window is over"), "{ran}");
+}
+
+#[tokio::test]
+async fn a_console_link_is_all_that_standard_output_holds() {
+    let fake = Fake::start().await;
+    let opened = OpenConsoleResponse {
+        sign_in_url: "https://signin.aws.amazon.com/federation?Action=login&SigninToken=t".to_owned(),
+        link_expires_at: Some(prost_types::Timestamp { seconds: 1_795_226_400, nanos: 0 }),
+        session_expires_at: Some(prost_types::Timestamp { seconds: 1_795_230_000, nanos: 0 }),
+        ..OpenConsoleResponse::default()
+    };
+    let answer = opened.clone();
+    fake.on("open_console", move |_: &OpenConsoleRequest, _| Ok(answer.clone()));
+    let page = "https://console.aws.amazon.com/s3/";
+    let ran = daypass(&fake, &["console", ID, "--destination", page]).await;
+    assert_eq!((ran.code, ran.out.trim_end()), (0, opened.sign_in_url.as_str()), "{ran}");
+    assert!(ran.err.contains("2026-11-21T02:00:00Z") && ran.err.contains("2026-11-21T03:00:00Z"), "{ran}");
+    assert!(!ran.err.contains("SigninToken"), "{ran}");
+    let sent = fake.messages::<OpenConsoleRequest>("open_console");
+    assert_eq!((sent[0].request_id.as_str(), sent[0].destination.as_str()), (ID, page));
+    let ran = daypass(&fake, &["console", ID, "--output", "json"]).await;
+    assert_eq!(ran.json()["signInUrl"], opened.sign_in_url);
+}
+
+#[tokio::test]
+async fn a_console_link_whose_answer_was_lost_is_had_anew() {
+    let fake = Fake::start().await;
+    fake.on("open_console", |_: &OpenConsoleRequest, count| match count {
+        1 => {
+            let details = ErrorDetails::with_error_info("ISSUED_ALREADY", "daypass", []);
+            Err(Status::with_error_details(Code::FailedPrecondition, "issued already", details))
+        }
+        _ => Ok(OpenConsoleResponse {
+            sign_in_url: "https://x.example/\u{1b}[2J".to_owned(),
+            ..Default::default()
+        }),
+    });
+    let ran = daypass(&fake, &["console", ID]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "what could drive a terminal is not printed: {ran}");
+    let sent = fake.messages::<OpenConsoleRequest>("open_console");
+    assert_ne!(sent[0].idempotency_key, sent[1].idempotency_key);
 }
 
 #[tokio::test]
