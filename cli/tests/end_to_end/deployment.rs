@@ -57,6 +57,24 @@ impl Deployment {
 
     /// Four processes that meet only through gRPC and the log.
     pub(crate) async fn four_processes_on_jetstream(world: &World) -> Self {
+        Self::on_jetstream(world, &SERVICES).await
+    }
+
+    /// The same, and a second replica of activation.
+    pub(crate) async fn two_activations_on_jetstream(world: &World) -> Self {
+        let names: Vec<&'static str> = SERVICES.into_iter().chain(["daypass-activation"]).collect();
+        Self::on_jetstream(world, &names).await
+    }
+
+    /// The replicas of activation.
+    pub(crate) fn activations(&mut self) -> [&mut Program; 2] {
+        match self.programs.as_mut_slice() {
+            [_, _, one, _, other] => [one, other],
+            _ => panic!("there are not two"),
+        }
+    }
+
+    async fn on_jetstream(world: &World, names: &[&'static str]) -> Self {
         let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
         let log = format!(
             "[log]\nengine = \"jetstream\"\nservers = [{:?}]\nreplicas = 1\ndev = true\nmonitoring_urls = [{:?}]\n",
@@ -64,9 +82,10 @@ impl Deployment {
             nats.monitoring_url().unwrap(),
         );
         let mut programs: Vec<Program> = Vec::new();
-        for name in SERVICES {
+        for (place, &name) in names.iter().enumerate() {
             let (address, listen) = listen();
-            let mut config = vec![listen, log.clone(), data(world, name), common(world)];
+            let folder = format!("{place}-{name}");
+            let mut config = vec![listen, log.clone(), data(world, &folder), common(world)];
             match name {
                 "daypass-request" | "daypass-activation" => config.push(aws(world)),
                 "daypass-approval" => {
@@ -78,7 +97,7 @@ impl Deployment {
                 config.push(format!("[neighbours.request]\naddress = {:?}\n", request.address()));
                 config.push(client_credentials(world, name));
             }
-            let config = written(world, name, &config);
+            let config = written(world, &folder, &config);
             programs.push(Program::new(name, vec!["--config".into(), config], address));
         }
         let log = nats.url();
@@ -163,7 +182,7 @@ fn aws(world: &World) -> String {
     format!(
         "[aws]\nregion = {REGION:?}\nendpoint_url = {:?}\ninstance_arn = {:?}\nidentity_store_id = {:?}\n\
          access_key_id = \"AKIAEXAMPLE\"\nsecret_access_key = {{ file = {secret} }}\ndirectory_refresh_seconds = 5\n",
-        world.moto.endpoint(),
+        world.aws_endpoint(),
         world.organisation.instance_arn,
         world.organisation.identity_store_id,
     )

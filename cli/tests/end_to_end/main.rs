@@ -4,6 +4,7 @@
 //! - `world`: what there is besides Daypass, and everyone's token; `program`: one process of Daypass; `deployment`: which there
 //!   are, and their configuration.
 //! - `job`: ask, agree, get access, lose it, across `kill -9`; `endings`: the other ways that requests go.
+//! - `storm`: two replicas of activation, killed and paused at random, while AWS throttles, fails and leaves calls unanswered.
 //! - `history`: replay, export, copies of the log; `curl`: what others see of the API.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -14,6 +15,7 @@ mod endings;
 mod history;
 mod job;
 mod program;
+mod storm;
 mod world;
 
 use deployment::Deployment;
@@ -37,4 +39,9 @@ async fn four_processes_on_jetstream() {
     curl::the_api_is_what_it_says(&world, &apart).await;
     let exported = history::is_all_there(&world, &apart, &told).await;
     history::is_in_the_log(&world, &apart, &exported).await;
+}
+
+#[tokio::test]
+async fn two_replicas_in_a_storm() {
+    storm::blows_over().await;
 }

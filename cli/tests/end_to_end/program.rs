@@ -60,6 +60,13 @@ impl Program {
         self.process.take().unwrap().kill();
     }
 
+    /// SIGSTOP or SIGCONT: nothing happens in it for a while, and it knows nothing of that.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.process.as_ref().unwrap().pid();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {pid}")).status().unwrap();
+        assert!(sent.success(), "{signal} to {}", self.name);
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
     }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::aws_cli::AwsCli;
+use test_servers::faults::FaultyProxy;
 use test_servers::moto::Moto;
 use test_servers::oidc::{OidcOptions, OidcProvider};
 use test_servers::organisation::Organisation;
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) moto: Moto,
     pub(crate) organisation: Organisation,
     pub(crate) oidc: OidcProvider,
+    /// What stands between Daypass and AWS, if anything does.
+    pub(crate) faults: Option<FaultyProxy>,
     /// A client of AWS that knows nothing of Daypass.
     pub(crate) aws: AwsCli,
     tokens: BTreeMap<&'static str, String>,
@@ -56,9 +59,23 @@ impl World {
             std::fs::write(folder.path().join(format!("token-of-{name}")), &token).unwrap();
             tokens.insert(name, token);
         }
-        let world = Self { moto, organisation, oidc, aws, tokens, folder };
+        let world = Self { moto, organisation, oidc, faults: None, aws, tokens, folder };
         std::fs::write(world.policy_file(), policy(&world.organisation)).unwrap();
         world
+    }
+
+    /// The same, where calls about assignments meet faults, and people may have whatever they ask for.
+    pub(crate) async fn in_bad_weather(seed: u64) -> Self {
+        let mut world = Self::new().await;
+        let faults = FaultyProxy::start(world.moto.endpoint(), "AccountAssignment", seed).await.unwrap();
+        world.faults = Some(faults);
+        std::fs::write(world.policy_file(), generous_policy(&world.organisation)).unwrap();
+        world
+    }
+
+    /// Where Daypass finds AWS.
+    pub(crate) fn aws_endpoint(&self) -> String {
+        self.faults.as_ref().map_or_else(|| self.moto.endpoint().to_owned(), FaultyProxy::endpoint)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -217,5 +234,25 @@ steps = [{{ count = 1, groups = ["identity-store:{approvers}"] }}]
         playground = accounts.playground,
         read_only = permission_sets.read_only,
         administrator = permission_sets.administrator,
+    )
+}
+
+/// Everything to everyone, for an hour at most, without asking anybody.
+fn generous_policy(organisation: &Organisation) -> String {
+    let Organisation { permission_sets, groups, .. } = organisation;
+    format!(
+        r#"
+[settings]
+duration_min = "1s"
+
+[[rules]]
+id = "generous"
+requesters = {{ groups = ["identity-store:{}", "identity-store:{}"] }}
+targets = {{ all_accounts = true, permission_sets = [{:?}, {:?}] }}
+duration_max = "1h"
+provider = "identity_center"
+plan = "none"
+"#,
+        groups.developers, groups.approvers, permission_sets.read_only, permission_sets.administrator,
     )
 }

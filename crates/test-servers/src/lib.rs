@@ -4,6 +4,7 @@
 //! service and no library depends on this crate except in `[dev-dependencies]`.
 
 pub mod aws_cli;
+pub mod faults;
 pub mod moto;
 pub mod nats;
 pub mod oidc;

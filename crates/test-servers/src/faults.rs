@@ -1,0 +1,271 @@
+//! A reverse proxy before an AWS emulator that fails as AWS does: throttled, 500, slow, the connection lost before or after the
+//! call took effect. Which call fails how is chosen by a seed.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// The largest body of a call or an answer.
+const BODY_MAX: u64 = 4 << 20;
+
+/// How long a call is kept without an answer that it will not get: longer than its caller waits.
+const HELD_FOR: Duration = Duration::from_secs(12);
+
+/// Of a thousand calls to the operations named, so many meet each fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Refused with `ThrottlingException`.
+    pub throttled: u16,
+    /// Answered 500, without effect.
+    pub failed: u16,
+    /// The connection is closed before the call arrives.
+    pub lost: u16,
+    /// The call takes effect, and the connection is closed without an answer.
+    pub unanswered: u16,
+    /// The call takes effect, and no answer comes until the caller gives up.
+    pub held: u16,
+    /// The longest that any call is late.
+    pub delay_max: Duration,
+}
+
+/// How often each fault has struck.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Struck {
+    /// Calls of the operations named.
+    pub calls: u64,
+    /// Calls that did not get their answer.
+    pub faults: u64,
+}
+
+struct State {
+    rates: Rates,
+    chance: u64,
+    struck: Struck,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    Answered,
+    Throttled,
+    Failed,
+    Lost,
+    Unanswered,
+    Held,
+}
+
+/// The proxy. Stops when dropped.
+#[derive(Debug)]
+pub struct FaultyProxy {
+    address: SocketAddr,
+    state: Shared,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Mutex<State>>);
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl FaultyProxy {
+    /// Forwards to `target`, an `http://` URL. Calls whose `X-Amz-Target` contains `operations` meet faults, others do not.
+    #[expect(clippy::disallowed_methods, reason = "a server of its own, ended when it is dropped")]
+    pub async fn start(target: &str, operations: &'static str, seed: u64) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let state = State { rates: Rates::default(), chance: seed | 1, struck: Struck::default() };
+        let state = Shared(Arc::new(Mutex::new(state)));
+        let client = reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?;
+        let (target, shared) = (target.trim_end_matches('/').to_owned(), state.clone());
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (client, target, shared) = (client.clone(), target.clone(), shared.clone());
+                connections.spawn(async move {
+                    // A caller that goes away in the middle is what this is about.
+                    let _ = serve(stream, &client, &target, operations, &shared).await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { address, state, task })
+    }
+
+    /// Where it is reached.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on, faults strike so often.
+    pub fn set(&self, rates: Rates) {
+        self.state.lock().rates = rates;
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        self.set(Rates::default());
+    }
+
+    /// How often faults have struck.
+    pub fn struck(&self) -> Struck {
+        self.state.lock().struck
+    }
+}
+
+impl Drop for FaultyProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of the next call, and how late.
+    fn fate(&self) -> (Fate, Duration) {
+        let mut state = self.lock();
+        let rates = state.rates;
+        state.struck.calls += 1;
+        let mut left = u16::try_from(state.next() % 1_000).unwrap_or_default();
+        let fates = [
+            (rates.throttled, Fate::Throttled),
+            (rates.failed, Fate::Failed),
+            (rates.lost, Fate::Lost),
+            (rates.unanswered, Fate::Unanswered),
+            (rates.held, Fate::Held),
+        ];
+        let mut fate = Fate::Answered;
+        for (rate, of) in fates {
+            if left < rate {
+                fate = of;
+                state.struck.faults += 1;
+                break;
+            }
+            left -= rate;
+        }
+        let delay_max = u64::try_from(rates.delay_max.as_millis()).unwrap_or(u64::MAX);
+        let delay = if delay_max == 0 { 0 } else { state.next() % delay_max };
+        (fate, Duration::from_millis(delay))
+    }
+}
+
+impl State {
+    /// Marsaglia's xorshift: enough to choose faults by.
+    fn next(&mut self) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        self.chance
+    }
+}
+
+/// A call, as it came.
+struct Received {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Received {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.as_str())
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    client: &reqwest::Client,
+    target: &str,
+    operations: &str,
+    shared: &Shared,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(call) = receive(&mut stream).await? {
+        let concerned = call.header("x-amz-target").is_some_and(|operation| operation.contains(operations));
+        let (fate, delay) = if concerned { shared.fate() } else { (Fate::Answered, Duration::ZERO) };
+        tokio::time::sleep(delay).await;
+        let answer = match fate {
+            Fate::Lost => return Ok(()),
+            Fate::Throttled => refusal("400 Bad Request", "ThrottlingException"),
+            Fate::Failed => refusal("500 Internal Server Error", "InternalServerException"),
+            Fate::Answered | Fate::Unanswered | Fate::Held => forward(client, target, call).await?,
+        };
+        match fate {
+            Fate::Unanswered => return Ok(()),
+            Fate::Held => {
+                tokio::time::sleep(HELD_FOR).await;
+                return Ok(());
+            }
+            Fate::Answered | Fate::Throttled | Fate::Failed | Fate::Lost => {}
+        }
+        stream.get_mut().write_all(&answer).await?;
+    }
+    Ok(())
+}
+
+async fn receive(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received>> {
+    let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let mut line = String::new();
+    if stream.read_line(&mut line).await? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Err(invalid()) };
+    let mut call = Received { method, path, headers: Vec::new(), body: Vec::new() };
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(invalid)?;
+        call.headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    let length = call.header("content-length").map_or(Ok(0), str::parse::<u64>).map_err(|_| invalid())?;
+    if length > BODY_MAX {
+        return Err(invalid());
+    }
+    stream.take(length).read_to_end(&mut call.body).await?;
+    Ok(Some(call))
+}
+
+async fn forward(client: &reqwest::Client, target: &str, call: Received) -> std::io::Result<Vec<u8>> {
+    let method = call.method.parse::<reqwest::Method>().map_err(std::io::Error::other)?;
+    let mut request = client.request(method, format!("{target}{}", call.path));
+    for (name, value) in &call.headers {
+        let hop = ["host", "connection", "content-length", "transfer-encoding", "expect"];
+        if !hop.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+            request = request.header(name, value);
+        }
+    }
+    let answer = request.body(call.body).send().await.map_err(std::io::Error::other)?;
+    let mut head = format!("HTTP/1.1 {}\r\n", answer.status());
+    for (name, value) in answer.headers() {
+        if !["connection", "content-length", "transfer-encoding"].contains(&name.as_str()) {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+        }
+    }
+    let body = answer.bytes().await.map_err(std::io::Error::other)?;
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    Ok([head.as_bytes(), &body].concat())
+}
+
+fn refusal(status: &str, code: &str) -> Vec<u8> {
+    let body = format!("{{\"__type\":\"{code}\",\"message\":\"planted\"}}");
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
