@@ -1,7 +1,7 @@
 //! Durable CreateRequest through the whole stack, against what the machine can do at best.
 
 use crate::daypass::{Daypass, channels};
-use crate::{Failed, Measured, engine, hammer, say, unary};
+use crate::{Failed, Measured, engine, hammer, rules, say, unary};
 use api::request::v1::CreateRequestRequest;
 use api::request::v1::request_service_client::RequestServiceClient;
 use api::types::v1::{Ask, AskedWindow, Target};
@@ -48,7 +48,9 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
     let daypass = Daypass::start(Some(&policy(rules)), &more).await?;
     // The first calls read keys, compile the policy and open connections.
     create(&daypass, callers, Duration::from_secs(1), "warm").await?;
+    let before = daypass.processor_time()?;
     let many = create(&daypass, callers, within, "many").await?;
+    let used = (daypass.processor_time()? - before).as_secs_f64();
     many.say(&format!("CreateRequest, {callers} callers"));
     let one = create(&daypass, 1, within, "one").await?;
     one.say("CreateRequest, one caller");
@@ -59,6 +61,14 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
     let raw = (unary_one.p50 + append_one.p50).as_secs_f64();
     let times = one.p50.as_secs_f64() / raw;
     say(&format!("median of one caller: {times:.1} times raw; budget: at most {MEDIAN_BUDGET}"));
+    let each = used / (many.per_second * within.as_secs_f64());
+    let rules = rules::evaluation(&policy(rules))?.as_secs_f64();
+    say(&format!(
+        "processor time of daypass for one of {callers} callers: {:.0} µs, of which rules take {:.0} µs, {:.2} of it",
+        each * 1e6,
+        rules * 1e6,
+        rules / each
+    ));
     let (now, most) = daypass.memory()?;
     say(&format!("memory of the process: {now:.0} MiB, at most {most:.0} MiB"));
     Ok(())

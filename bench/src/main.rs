@@ -15,6 +15,7 @@ mod engine;
 mod memory;
 mod ready;
 mod rebuild;
+mod rules;
 mod unary;
 
 use clap::{Parser, Subcommand};
