@@ -84,8 +84,8 @@ impl Projection {
     /// or after [`applied`](Self::applied) as it was before the call. Keep it short: it runs on the calling task.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
         let answer = self.shared.with_reader(|connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            read(&snapshot)
+            let _snapshot = Snapshot::begin(connection)?;
+            read(connection)
         });
         if answer.as_ref().is_err_and(database::is_damage) {
             self.shared.damaged.notify_one();
@@ -177,6 +177,28 @@ impl Shared {
         *writer = self.place.open()?;
         *reader = self.place.open_reader()?;
         Ok(())
+    }
+}
+
+/// A reading transaction, by statements that are planned once.
+struct Snapshot<'a>(&'a Connection);
+
+impl<'a> Snapshot<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let over = self.0.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        // SQLite may have rolled back by itself, after an error.
+        if let Err(error) = over
+            && !self.0.is_autocommit()
+        {
+            tracing::warn!(%error, "a reading transaction could not be ended");
+        }
     }
 }
 

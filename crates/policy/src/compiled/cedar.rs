@@ -12,6 +12,7 @@ use cedar_policy::{
 };
 use domain::{AccountId, Entitlement, GroupRef, OuId, Person, Provider, SignedDuration, Target};
 use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
 /// The vocabulary of rules and guardrails.
 const SCHEMA: &str = r"
@@ -114,11 +115,17 @@ pub(super) struct Rules {
     permits: Vec<Policy>,
 }
 
+/// The schema, read once: that takes longer than compiling a small policy.
+static READ_SCHEMA: LazyLock<Result<Schema, String>> = LazyLock::new(|| {
+    let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    Ok(schema)
+});
+
 impl Rules {
     /// Compiles and validates (strictly) one `permit` for each rule.
     pub(super) fn new(rules: &[Rule]) -> Result<Self, String> {
         let types = Types::new()?;
-        let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+        let schema = READ_SCHEMA.as_ref().map_err(Clone::clone)?.clone();
         let mut permits = Vec::with_capacity(rules.len());
         for rule in rules {
             let text = permit(rule, &types);
