@@ -50,7 +50,7 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
     create(&daypass, callers, Duration::from_secs(1), "warm").await?;
     let before = daypass.processor_time()?;
     let many = create(&daypass, callers, within, "many").await?;
-    let used = (daypass.processor_time()? - before).as_secs_f64();
+    let used = daypass.processor_time()?.saturating_sub(before).as_secs_f64();
     many.say(&format!("CreateRequest, {callers} callers"));
     let one = create(&daypass, 1, within, "one").await?;
     one.say("CreateRequest, one caller");
