@@ -28,37 +28,38 @@ pub(crate) fn too_many_issues(max: usize) -> Status {
 /// STS did not give credentials. Nothing was issued that anybody knows of.
 pub(crate) fn sts(error: &AwsError) -> Status {
     tracing::warn!(%error, "STS gave no credentials");
-    let refused = |reason, why: String| refusal::with_reason(Code::FailedPrecondition, reason, why);
     let code = &error.code;
     match error.kind {
         ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unknown | ErrorKind::Unavailable => {
             refusal::unavailable("AWS_UNAVAILABLE", format!("AWS gives no credentials now ({code})"))
         }
-        ErrorKind::Denied | ErrorKind::NotFound => refused(
-            "ROLE_NOT_ASSUMABLE",
-            match needed(error) {
-                Some(action) => format!(
-                    "AWS does not let Daypass assume this role ({code}): its trust policy and Daypass's own policy must both \
-                     allow {action}"
-                ),
-                None => format!(
-                    "AWS does not let Daypass assume this role ({code}): its trust policy must be looked at"
-                ),
-            },
-        ),
-        ErrorKind::Invalid if code == TOO_LARGE => refused(
+        ErrorKind::Denied | ErrorKind::NotFound => {
+            let missing = match needed(error) {
+                Some(action) => format!("its trust policy and Daypass's own policy must both allow {action}"),
+                None => "its trust policy must be looked at".to_owned(),
+            };
+            refusal::with_reason(
+                Code::FailedPrecondition,
+                "ROLE_NOT_ASSUMABLE",
+                format!("AWS does not let Daypass assume this role ({code}): {missing}"),
+            )
+        }
+        ErrorKind::Invalid if code == TOO_LARGE => refusal::with_reason(
+            Code::FailedPrecondition,
             "SESSION_POLICY_TOO_LARGE",
             "AWS finds the rule's session policy too large, packed together with the session's tags: an administrator must \
-             shorten it, or put some of it into a managed policy"
-                .to_owned(),
+             shorten it, or put some of it into a managed policy",
         ),
-        ErrorKind::Invalid if code == MALFORMED => refused(
+        ErrorKind::Invalid if code == MALFORMED => refusal::with_reason(
+            Code::FailedPrecondition,
             "SESSION_POLICY_REFUSED",
-            "AWS does not take the rule's session policy: an administrator must correct it".to_owned(),
+            "AWS does not take the rule's session policy: an administrator must correct it",
         ),
-        ErrorKind::Invalid => {
-            refused("ROLE_REFUSES", format!("AWS does not accept this session for this role ({code})"))
-        }
+        ErrorKind::Invalid => refusal::with_reason(
+            Code::FailedPrecondition,
+            "ROLE_REFUSES",
+            format!("AWS does not accept this session for this role ({code})"),
+        ),
     }
 }
 
