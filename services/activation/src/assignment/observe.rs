@@ -34,7 +34,7 @@ impl Core {
             self.conclude(key, intended.id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }
-        let definite = is_final(intended.operation, looked_at, intended.deadline);
+        let definite = self.is_final(intended.operation, looked_at, intended.deadline);
         self.conclude(key, intended.id, Outcome::Failed { reason: error.code.clone(), definite }).await?;
         Err(error.into())
     }
@@ -64,16 +64,16 @@ impl Core {
             return Ok(Round::Over(Next::At(orphaned_at.min(later(now, LOOK_EVERY)))));
         }
         let reason = "NoOutcome".to_owned();
-        let definite = is_final(attempt.operation, now, attempt.deadline);
+        let definite = self.is_final(attempt.operation, now, attempt.deadline);
         self.conclude(key, id, Outcome::Failed { reason, definite }).await?;
         Ok(Round::Again)
     }
-}
 
-/// Whether an attempt that has had no effect by `looked_at` will have none.
-fn is_final(operation: Operation, looked_at: Timestamp, deadline: Timestamp) -> bool {
-    match operation {
-        Operation::Create => looked_at >= deadline,
-        Operation::Delete => true,
+    /// Whether an attempt that has had no effect by `looked_at` will have none. A clock that may be ahead says nothing of it.
+    fn is_final(&self, operation: Operation, looked_at: Timestamp, deadline: Timestamp) -> bool {
+        match operation {
+            Operation::Create => looked_at >= deadline && self.views.certain_of_time().is_ok(),
+            Operation::Delete => true,
+        }
     }
 }
