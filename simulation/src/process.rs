@@ -47,7 +47,7 @@ pub(crate) struct Outside {
 /// How old the directory may be by which anything is given; as in policy.toml.
 pub(crate) const DIRECTORY_AGE_MAX: SignedDuration = SignedDuration::from_mins(3);
 
-/// Whether Daypass looks for assignments that no ledger expects. Until it does, AWS keeps its promise of when effects come.
+/// Whether Daypass looks through the organisation for what its ledgers do not know.
 pub(crate) const SWEEPS: bool = false;
 
 /// From a request's end to the moment at which what is left of it counts as late.

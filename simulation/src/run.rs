@@ -350,7 +350,7 @@ impl Run {
                 break;
             }
         }
-        end::check(&self.truth, &self.effects, &self.outside.cloud)?;
+        end::check(&self.truth, &self.effects, &self.outside.cloud, self.clock.now())?;
         self.check_late_is_counted(self.clock.now())?;
         self.probe().await?;
         self.go_on(Duration::from_secs(2)).await?;

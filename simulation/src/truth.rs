@@ -81,6 +81,8 @@ pub(crate) struct Truth {
     pub(crate) issued: BTreeSet<String>,
     /// Assignments that people said are Daypass's.
     pub(crate) adopted: BTreeSet<AssignmentKey>,
+    /// Assignments that were found to be others'.
+    pub(crate) found: BTreeSet<AssignmentKey>,
     /// Assignments that two people gave up.
     pub(crate) abandoned: BTreeSet<AssignmentKey>,
     /// Identities of the same human.
@@ -171,7 +173,8 @@ impl Truth {
                 self.attempts.insert((key, *operation, event.at), KnownAttempt { wanted });
             }
             AssignmentEvent::StandingFound { key } => {
-                self.aws_key(event, key);
+                let key = self.aws_key(event, key);
+                self.found.insert(key);
             }
             AssignmentEvent::Adopted { key } => {
                 let key = self.aws_key(event, key);

@@ -275,13 +275,6 @@ impl Weather {
         }
     }
 
-    /// A creation will take effect when nobody expects it any more: an orphan.
-    pub(crate) fn strand(&mut self, aws: &SimulatedAws) {
-        self.tally.count("aws: effect after its fence");
-        let slow = SignedDuration::from_secs(self.chance.random_range(180..360));
-        self.plant(aws, Operation::Create, Fault::Slow(slow));
-    }
-
     fn fault(&mut self) -> (Operation, Fault) {
         let chance = &mut self.chance;
         let operation = match chance.random_range(0..12) {

@@ -18,9 +18,6 @@ const OURS_BEFORE: SignedDuration = SignedDuration::from_mins(2);
 /// How long after others have made an assignment Daypass may not have seen it.
 const OURS_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// From AWS's answer to the effect, and to lists that show it, at the longest.
-const ORPHAN_AFTER: SignedDuration = SignedDuration::from_mins(2);
-
 /// What is known of AWS's side.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -32,8 +29,6 @@ pub(crate) struct Effects {
     deleted: BTreeMap<AssignmentKey, u32>,
     /// Creates whose outcome has not been observed, and whether even AWS's answer did not come.
     unresolved: BTreeMap<AssignmentKey, bool>,
-    /// When what exists came into being.
-    appeared: BTreeMap<AssignmentKey, Timestamp>,
     changes_seen: usize,
 }
 
@@ -53,17 +48,9 @@ impl Effects {
         self.others.contains_key(key)
     }
 
-    /// Whether Daypass ever asked for it.
-    pub(crate) fn is_known_create(&self, key: &AssignmentKey) -> bool {
-        self.created.contains_key(key)
-    }
-
-    /// Whether it appeared long after Daypass last asked for it.
-    pub(crate) fn is_orphan(&self, key: &AssignmentKey) -> bool {
-        match (self.created.get(key), self.appeared.get(key)) {
-            (Some(asked), Some(appeared)) => *appeared > later(*asked, ORPHAN_AFTER),
-            _unknown => false,
-        }
+    /// When others made it.
+    pub(crate) fn since(&self, key: &AssignmentKey) -> Option<Timestamp> {
+        self.others.get(key).copied()
     }
 
     /// Whether it stands for itself: others made it, and nothing of ours came so close that nobody could tell.
@@ -138,9 +125,6 @@ impl Effects {
         let news = aws.changes().split_off(self.changes_seen);
         self.changes_seen += news.len();
         for change in &news {
-            if change.present {
-                self.appeared.insert(change.key.clone(), change.at);
-            }
             let called = if change.present {
                 self.created.contains_key(&change.key)
             } else {

@@ -1,12 +1,17 @@
 //! L1 to L4: in the end, once faults have healed and time has passed.
 
-use super::Violation;
 use super::effect::Effects;
+use super::{Violation, later};
 use crate::line::Cloud;
+use crate::process::SWEEPS;
 use crate::truth::{Known, Truth};
 use crate::words;
+use domain::{SignedDuration, Timestamp};
 use lifecycle::event::EndedBecause;
 use lifecycle::state::{EndReason, Phase};
+
+/// How long what others made may go unnoticed: a sweep's interval, the longest that it may be kept from working, and the sweep.
+const SWEPT_WITHIN: SignedDuration = SignedDuration::from_mins(20);
 
 /// Whether nothing is left to happen by itself.
 pub(crate) fn is_quiet(truth: &Truth) -> bool {
@@ -18,7 +23,12 @@ pub(crate) fn is_quiet(truth: &Truth) -> bool {
 }
 
 /// Checks the end.
-pub(crate) fn check(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Result<(), Violation> {
+pub(crate) fn check(
+    truth: &Truth,
+    effects: &Effects,
+    cloud: &Cloud,
+    now: Timestamp,
+) -> Result<(), Violation> {
     for known in truth.requests.values().filter(|known| known.damaged.is_none()) {
         if let Err(violation) = ended(known, cloud) {
             // L4: what cannot be read holds up nobody else.
@@ -26,21 +36,23 @@ pub(crate) fn check(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Result<(
             return Err(Violation { invariant, ..violation });
         }
     }
-    let left = cloud.aws.assignments().into_iter().find(|key| {
-        !effects.is_of_others(key)
-            && !cloud.is_lost(key.account())
-            && !truth.abandoned.contains(key)
-            && effects.is_known_create(key)
-    });
-    match left {
-        // L3: what nobody's ledger knows is found by a sweep.
-        Some(left) if effects.is_orphan(&left) => Err(Violation::new(
-            "L3",
-            format!("{} is left in AWS, long after it was removed", words::key(&left)),
-        )),
-        Some(left) => Err(Violation::new("L1", format!("{} is left in AWS", words::key(&left)))),
-        None => Ok(()),
+    for key in cloud.aws.assignments().into_iter().filter(|key| !cloud.is_lost(key.account())) {
+        let shown = words::key(&key);
+        match effects.since(&key) {
+            // L3: what others made is found by a sweep, and told of.
+            Some(since) if SWEEPS && now > later(since, SWEPT_WITHIN) && !truth.found.contains(&key) => {
+                return Err(Violation::new(
+                    "L3",
+                    format!("{shown} is of others since {since}, and was never found"),
+                ));
+            }
+            None if !truth.abandoned.contains(&key) => {
+                return Err(Violation::new("L1", format!("{shown} is left in AWS")));
+            }
+            Some(_) | None => {}
+        }
     }
+    Ok(())
 }
 
 fn ended(known: &Known, cloud: &Cloud) -> Result<(), Violation> {

@@ -4,7 +4,7 @@ use super::Run;
 use crate::invariant::Violation;
 use crate::machine::Machine;
 use crate::people;
-use crate::process::{Process, REMOVAL_LATE_AFTER, SWEEPS};
+use crate::process::{Process, REMOVAL_LATE_AFTER};
 use crate::schedule::WORLD;
 use crate::weather::Damage;
 use crate::words;
@@ -47,10 +47,6 @@ impl Run {
         if self.weather.does(0.02) {
             self.weather.hide_directory(&aws);
             self.trace.note("aws", "does not tell the directory any more");
-        }
-        if SWEEPS && self.weather.does(0.02) {
-            self.weather.strand(&aws);
-            self.trace.note("aws", "will take minutes to create an assignment");
         }
         self.drift();
         self.change_machines();
