@@ -90,12 +90,15 @@ fn inline(statements: &Value) -> SessionScope {
     SessionScope { inline: Some(document.parse::<InlinePolicy>().unwrap()), ..SessionScope::default() }
 }
 
-const NOON: (&str, &str) = ("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z");
+/// Start and end of a window.
+type Bounds = (&'static str, &'static str);
+
+const NOON: Bounds = ("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z");
 
 #[test]
 fn a_session_works_inside_its_window_and_at_no_other_time() {
     // A window, and moments with what is allowed then. Fractions of a second never favour the holder.
-    let table: [((&str, &str), &[(&str, bool)]); 5] = [
+    let table: [(Bounds, &[(&str, bool)]); 5] = [
         (
             NOON,
             &[

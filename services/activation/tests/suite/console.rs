@@ -77,9 +77,9 @@ async fn a_link_is_recorded_before_it_leaves_and_no_secret_is() {
     assert_eq!(session.call.session_name().as_str(), format!("daypass-{}", opened.issue_id));
     assert!(house.aws.session_may(&session.access_key_id, "s3:GetObject", instant(70)).unwrap());
     assert!(!house.aws.session_may(&session.access_key_id, "sts:AssumeRole", instant(70)).unwrap());
-    let recorded = house.events().into_iter().find_map(|event| match event.fact {
-        journal::Fact::Request(RequestEvent::ConsoleOpened(opened)) => Some(opened),
-        _ => None,
+    let recorded = house.events().into_iter().find_map(|event| {
+        let journal::Fact::Request(RequestEvent::ConsoleOpened(opened)) = event.fact else { return None };
+        Some(opened)
     });
     let recorded = recorded.unwrap();
     assert_eq!(recorded.access_key_id, session.access_key_id);

@@ -1,6 +1,7 @@
 //! What a rule says of sessions reaches STS: scope, chaining, length, partition.
 
 use crate::house::{HOUR, House, POLICY, instant, reason, role};
+use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::simulated::{Operation, SimulatedRole, sample};
 use domain::{Partition, SignedDuration};
 use tonic::Code;
@@ -42,7 +43,7 @@ async fn managed_policies_and_chaining_are_the_rules() {
     house.at(5).await;
     process.issue("ada", id, "one", None).await.unwrap();
     let call = house.aws.sessions().pop().unwrap().call;
-    let sent: Vec<&str> = call.managed_policies().iter().map(|arn| arn.as_str()).collect();
+    let sent: Vec<&str> = call.managed_policies().iter().map(AsRef::as_ref).collect();
     assert_eq!(sent, [own.as_str(), "arn:aws:iam::aws:policy/ReadOnlyAccess"]);
     let inline = call.policy().unwrap().as_str();
     assert!(!inline.contains("Allow"), "an Allow beside managed policies would undo them: {inline}");
@@ -99,7 +100,6 @@ async fn a_target_of_another_partition_gets_no_session() {
         request_id: id.to_string(),
         duration: None,
     };
-    use api::activation::v1::activation_service_server::ActivationService as Rpcs;
     let refused = Rpcs::issue_credentials(&service, crate::house::call("ada", asked)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "ANOTHER_PARTITION"));
     assert!(house.aws.sessions().is_empty());
