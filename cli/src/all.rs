@@ -27,10 +27,9 @@ pub(crate) async fn work(
         .with_account_access(cloud.account_access.is_some())
         .with_pending_max(pending_max);
     let approval = ApprovalService::new(views.clone());
-    let ports =
-        Ports::new(cloud.assignments.clone(), cloud.sts.clone())
-            .with_federation(cloud.federation.clone())
-            .with_session_denials(cloud.session_denials.clone());
+    let ports = Ports::new(cloud.assignments.clone(), cloud.sts.clone())
+        .with_federation(cloud.federation.clone())
+        .with_session_denials(cloud.session_denials.clone());
     let ports = match &cloud.account_access {
         Some(account_access) => ports.with_account_access(Arc::clone(account_access)),
         None => ports,

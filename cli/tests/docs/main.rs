@@ -82,14 +82,21 @@ fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The source files in a folder, without those of tests.
+/// The source files in a folder, without those of tests beside the code.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = every_rust_file(folder);
+    files.retain(|path| !path.ends_with("tests.rs"));
+    files
+}
+
+/// The source files in a folder.
+fn every_rust_file(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+            files.extend(every_rust_file(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
             files.push(path);
         }
     }

@@ -1,6 +1,6 @@
 //! Tables of the docs against the code: reasons, planned RPCs, words, error lines.
 
-use crate::{code, quoted, read, root, rows, rust_files};
+use crate::{code, every_rust_file, quoted, read, root, rows, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -194,7 +194,7 @@ fn operations_explains_every_error_line() {
 fn testing_names_variables_that_tests_read() {
     let sources: String = ["crates", "services", "cli", "simulation"]
         .iter()
-        .flat_map(|place| rust_files(&root().join(place)))
+        .flat_map(|place| every_rust_file(&root().join(place)))
         .filter(|file| !file.ends_with("docs/tables.rs"))
         .map(|file| std::fs::read_to_string(file).unwrap())
         .collect();

@@ -42,7 +42,11 @@ async fn a_target_of_another_partition_is_refused() {
     ] {
         let mut elsewhere = ask(WEB_DEV);
         elsewhere.target.as_mut().unwrap().entitlement_arn = arn.clone();
-        assert_eq!(no(world.create("ada", &arn, elsewhere).await), precondition("ANOTHER_PARTITION"), "{arn}");
+        assert_eq!(
+            no(world.create("ada", &arn, elsewhere).await),
+            precondition("ANOTHER_PARTITION"),
+            "{arn}"
+        );
     }
 }
 
