@@ -1,6 +1,7 @@
 //! `daypass serve`: all services in one process, with a real identity provider, a real AWS, SQLite or JetStream.
 
 use crate::all;
+use service_runtime::config::LogConfig;
 use service_runtime::{shutdown, telemetry};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,11 +49,28 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
         .map(|text| Ok::<_, StartError>((text, wiring::this_program("serve")?)))
         .transpose()?;
     let external_id = built.settings.role_external_id()?;
-    let issues_per_request_max = built.settings.activation.issues_per_request_max;
-    let activation =
-        activation::Settings { external_id, issues_per_request_max, ..activation::Settings::default() };
+    let section = built.settings.activation.clone();
+    // Nobody else can be on this log, so whoever starts again is who was here before.
+    let alone = matches!(built.settings.log, LogConfig::Sqlite { .. }).then(|| "serve".to_owned());
+    let activation = activation::Settings {
+        external_id,
+        console_issuer: section.console_issuer,
+        issues_per_request_max: section.issues_per_request_max,
+        replica: section.replica.or(alone),
+        calls_per_second: section.calls_per_second,
+        outstanding_max: section.outstanding_max,
+        start_lead_max: section.start_lead_max,
+        missing: match section.missing {
+            wiring::WhenMissing::Restore => activation::Missing::Restore,
+            wiring::WhenMissing::End => activation::Missing::End,
+        },
+        organisation_sweep_calls_per_second: section.organisation_sweep_calls_per_second,
+        ..activation::Settings::default()
+    };
     let pending_max = built.settings.requests.pending_per_person_max;
     let folder = built.settings.data.folder.clone();
-    let work = all::work(&built.process.views, &cloud, &folder, (pending_max, activation), seed, &built.shutdown).await?;
+    let work =
+        all::work(&built.process.views, &cloud, &folder, (pending_max, activation), seed, &built.shutdown)
+            .await?;
     built.run(work).await
 }

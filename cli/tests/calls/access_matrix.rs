@@ -13,6 +13,8 @@ use tonic_types::StatusExt as _;
 const YES: Option<Code> = Some(Code::Ok);
 /// No, to this caller.
 const NO: Option<Code> = Some(Code::PermissionDenied);
+/// Not as things stand.
+const NAY: Option<Code> = Some(Code::FailedPrecondition);
 /// They may not know that it is there.
 const NIL: Option<Code> = Some(Code::NotFound);
 /// Not let in by the gate; the descriptors say so, and the table agrees.
@@ -41,7 +43,11 @@ const BEHIND: &[(&str, [Option<Code>; 8])] = &[
     ("/daypass.request.v1.RequestService/ListRequests",             [NO,  NO,  NO,  YES, YES, YES, NO,  NO]),
     ("/daypass.request.v1.RequestService/WatchRequests",            [NO,  NO,  NO,  YES, YES, YES, NO,  NO]),
     ("/daypass.activation.v1.ActivationService/ListActive",         [NO,  NO,  NO,  YES, YES, YES, NO,  NO]),
+    ("/daypass.activation.v1.ActivationService/WatchActive",        [NO,  NO,  NO,  YES, YES, YES, NO,  NO]),
     ("/daypass.activation.v1.ActivationService/GetAssignment",      [OUT, OUT, OUT, YES, YES, YES, OUT, OUT]),
+    ("/daypass.activation.v1.ActivationService/Reconcile",          [OUT, OUT, OUT, OUT, YES, YES, OUT, OUT]),
+    // A request needs it.
+    ("/daypass.activation.v1.ActivationService/AbandonAssignment",  [OUT, OUT, OUT, OUT, NAY, NAY, OUT, OUT]),
     ("/daypass.request.v1.DirectoryService/GetDirectory",           [OUT, OUT, OUT, YES, YES, YES, OUT, YES]),
     ("/daypass.request.v1.DirectoryService/ListAccounts",           [OUT, OUT, OUT, YES, YES, YES, OUT, YES]),
     ("/daypass.request.v1.DirectoryService/ListGroups",             [OUT, OUT, OUT, YES, YES, YES, OUT, YES]),

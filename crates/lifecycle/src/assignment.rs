@@ -332,6 +332,18 @@ pub fn attempt(
     }
 }
 
+/// Records what a look at AWS, made since the ledger's last event, found although no request asked for it: ours after all, or
+/// someone else's, which is noted once and left alone.
+pub fn notice(ledger: Option<&Ledger>, key: &AssignmentKey) -> Result<AssignmentEvent, Rejection> {
+    let Some(ledger) = ledger else { return Ok(AssignmentEvent::StandingFound { key: key.clone() }) };
+    match ledger.presence {
+        _ if !ledger.open.is_empty() => Err(Rejection::AttemptOpen),
+        Presence::Absent if ledger.may_appear() => Ok(AssignmentEvent::DriftFound { present: true }),
+        Presence::Absent => Ok(AssignmentEvent::StandingFound { key: key.clone() }),
+        Presence::Ours | Presence::Standing => Err(Rejection::AsItShouldBe),
+    }
+}
+
 /// Someone says that what stands there is Daypass's. `seen` is what a look at AWS found.
 pub fn adopt(
     ledger: Option<&Ledger>,

@@ -1,4 +1,4 @@
-//! What a running process tells: log lines on standard error, and traces where they are wanted.
+//! What a running process tells: log lines on standard error, and traces and metrics where they are wanted.
 //!
 //! `error` means: page someone.
 //!
@@ -9,6 +9,7 @@ use crate::config::{LogFormat, TelemetryConfig};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::fmt::{self, Write as _};
 use tracing::Subscriber;
@@ -27,33 +28,38 @@ pub enum TelemetryError {
     /// The filter is not one.
     #[error("the log filter is wrong: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Traces cannot be exported.
-    #[error("traces cannot be exported: {0}")]
+    /// Traces and metrics cannot be exported.
+    #[error("traces and metrics cannot be exported: {0}")]
     Otlp(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The process has telemetry already.
     #[error("telemetry is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Keeps telemetry going; hand it to [`Telemetry::shutdown`] at the end, or the last traces are lost.
+/// Keeps telemetry going; hand it to [`Telemetry::shutdown`] at the end, or the last traces and metrics are lost.
 #[derive(Debug)]
 #[must_use]
 pub struct Telemetry {
-    traces: Option<SdkTracerProvider>,
+    exported: Option<(SdkTracerProvider, SdkMeterProvider)>,
 }
 
-/// Sets up telemetry for this process, which is called `service` in it. Needs a tokio runtime when traces are exported.
+/// Sets up telemetry for this process, which is called `service` in it. Needs a tokio runtime when something is exported. Meters
+/// are had of `opentelemetry::global` after it.
 pub fn init(config: &TelemetryConfig, service: &'static str) -> Result<Telemetry, TelemetryError> {
-    let traces = config.otlp_endpoint.as_deref().map(|endpoint| exporter(endpoint, service)).transpose()?;
-    let exported =
-        traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer(service)));
+    let exported = config.otlp_endpoint.as_deref().map(|endpoint| exporters(endpoint, service)).transpose()?;
+    let spans = exported
+        .as_ref()
+        .map(|(traces, _)| tracing_opentelemetry::layer().with_tracer(traces.tracer(service)));
+    if let Some((_, metrics)) = &exported {
+        opentelemetry::global::set_meter_provider(metrics.clone());
+    }
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::registry()
         .with(EnvFilter::try_new(&config.filter)?)
-        .with(exported)
+        .with(spans)
         .with(lines(config.format, colours, std::io::stderr))
         .try_init()?;
-    Ok(Telemetry { traces })
+    Ok(Telemetry { exported })
 }
 
 /// One line for each event.
@@ -94,20 +100,29 @@ impl fmt::Write for Visible<'_, '_> {
     }
 }
 
-fn exporter(endpoint: &str, service: &'static str) -> Result<SdkTracerProvider, TelemetryError> {
-    let exporter =
-        opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(Resource::builder().with_service_name(service).build())
-        .build())
+fn exporters(
+    endpoint: &str,
+    service: &'static str,
+) -> Result<(SdkTracerProvider, SdkMeterProvider), TelemetryError> {
+    let spans = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let metrics =
+        opentelemetry_otlp::MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let resource = Resource::builder().with_service_name(service).build();
+    Ok((
+        SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build(),
+        SdkMeterProvider::builder().with_periodic_exporter(metrics).with_resource(resource).build(),
+    ))
 }
 
 impl Telemetry {
     /// Sends what is left. Blocks for a few seconds at most.
     pub fn shutdown(self) {
-        if let Some(Err(error)) = self.traces.map(|traces| traces.shutdown()) {
+        let Some((traces, metrics)) = self.exported else { return };
+        if let Err(error) = traces.shutdown() {
             tracing::warn!(%error, "the last traces are lost");
+        }
+        if let Err(error) = metrics.shutdown() {
+            tracing::warn!(%error, "the last metrics are lost");
         }
     }
 }

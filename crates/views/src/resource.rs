@@ -4,7 +4,7 @@ use crate::requests::Story;
 use crate::wire;
 use api::types::v1 as api;
 use aws::Directory;
-use domain::{Entitlement, RequestId, Sealed, Timestamp};
+use domain::{Entitlement, RequestId, Sealed, SignedDuration, Timestamp};
 use journal::Fact;
 use journal::key_store::KeyStore;
 use lifecycle::event::{
@@ -189,7 +189,7 @@ fn show_phase(shown: &mut api::Request, phase: &Phase, now: Timestamp) {
             }
             shown.ended_at = Some(wire::time(*at));
             show_end(shown, because);
-            show_closure(shown, closure);
+            show_closure(shown, closure, *at);
         }
     }
 }
@@ -241,12 +241,21 @@ fn show_end(shown: &mut api::Request, because: &EndReason) {
     shown.end_reason = reason.into();
 }
 
-fn show_closure(shown: &mut api::Request, closure: &Closure) {
+fn show_closure(shown: &mut api::Request, closure: &Closure, ended_at: Timestamp) {
     match closure {
         Closure::Closing => shown.closure_phase = api::ClosurePhase::Closing.into(),
         Closure::Closed { at, how } => {
             shown.closure_phase = api::ClosurePhase::Closed.into();
             shown.closed_at = Some(wire::time(*at));
+            shown.past_end = match how {
+                ClosedHow::Deleted | ClosedHow::Abandoned => {
+                    Some(wire::duration(at.duration_since(ended_at).max(SignedDuration::ZERO)))
+                }
+                ClosedHow::CarriedBy(_)
+                | ClosedHow::Standing
+                | ClosedHow::NothingCreated
+                | ClosedHow::CredentialsExpired => None,
+            };
             shown.close_reason = match how {
                 ClosedHow::Deleted => api::CloseReason::Deleted,
                 ClosedHow::CarriedBy(other) => {

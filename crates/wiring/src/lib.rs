@@ -18,6 +18,6 @@ pub use process::{Parts, Process, StartError, Work};
 pub use program::{Built, program, seed_text, services_of, this_program};
 pub use settings::{
     ActivationSection, AwsSection, ClockSection, DataSection, Neighbours, PolicySection, RaisersSection,
-    Settings,
+    Settings, WhenMissing,
 };
 pub use time_watch::machine_clock;

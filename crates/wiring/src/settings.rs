@@ -212,6 +212,21 @@ pub struct ActivationSection {
     pub outstanding_max: usize,
     /// How long before a window's start access may be made where a queue would make it late.
     pub start_lead_max: SignedDuration,
+    /// What becomes of access that someone else removed while a request needs it.
+    pub missing: WhenMissing,
+    /// Calls a second that looking through the whole organisation may make; zero: it is not looked through.
+    pub organisation_sweep_calls_per_second: usize,
+}
+
+/// `activation.missing`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenMissing {
+    /// It is made again.
+    #[default]
+    Restore,
+    /// The request ends.
+    End,
 }
 
 /// The longest start lead that can be set: what is asked of the past goes by it.
@@ -227,6 +242,8 @@ impl Default for ActivationSection {
             calls_per_second: 20,
             outstanding_max: 10,
             start_lead_max: SignedDuration::ZERO,
+            missing: WhenMissing::Restore,
+            organisation_sweep_calls_per_second: 2,
         }
     }
 }

@@ -74,6 +74,8 @@ struct State {
     looked_at: BTreeMap<AssignmentKey, Timestamp>,
     /// Assignments of which nothing exists, as far as can be seen, although it is not final yet.
     fenced: BTreeSet<AssignmentKey>,
+    /// Assignments that no request is about, and that are seen to all the same.
+    orphans: BTreeSet<AssignmentKey>,
     paged: BTreeSet<RequestId>,
 }
 
@@ -164,6 +166,26 @@ impl Agenda {
         }
     }
 
+    /// The assignments that requests are about.
+    pub(crate) fn keys(&self) -> Vec<AssignmentKey> {
+        self.lock().keys.keys().cloned().collect()
+    }
+
+    /// Whether a request is about this assignment, or it is seen to although none is.
+    pub(crate) fn has(&self, key: &AssignmentKey) -> bool {
+        self.lock().is_known(&Errand::Tend(key.clone()))
+    }
+
+    /// Has an assignment looked at in AWS now, whether or not a request is about it.
+    pub(crate) fn look_at(&self, key: &AssignmentKey, now: Timestamp) {
+        let mut state = self.lock();
+        if !state.keys.contains_key(key) {
+            state.orphans.insert(key.clone());
+        }
+        state.looked_at.remove(key);
+        state.schedule(Errand::Tend(key.clone()), now);
+    }
+
     /// The approved requests that `wanted` picks, the first to end first, as (end, id).
     pub(crate) fn approved(&self, wanted: impl Fn(&Request) -> bool) -> BTreeSet<(Timestamp, RequestId)> {
         let state = self.lock();
@@ -179,6 +201,16 @@ impl Agenda {
             state.requests.get(id).is_some_and(|request| state.is_late(request, now, late_after))
         };
         state.closing.iter().filter(late).copied().collect()
+    }
+
+    /// Since when the oldest of what is closing is over.
+    pub(crate) fn oldest_end(&self, overdue: &[RequestId]) -> Option<Timestamp> {
+        let state = self.lock();
+        let ended = overdue.iter().filter_map(|id| match &state.requests.get(id)?.phase {
+            Phase::Ended { at, .. } => Some(*at),
+            Phase::Pending | Phase::Approved { .. } | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+        });
+        ended.min()
     }
 
     /// Those of the overdue that nobody has been told of.
@@ -245,6 +277,9 @@ impl Agenda {
     ) {
         let mut state = self.lock();
         state.queue.finish(errand);
+        if let (Errand::Tend(key), Next::Idle) = (errand, next) {
+            state.orphans.remove(key);
+        }
         if !state.is_known(errand) {
             return state.queue.drop(errand);
         }
@@ -377,6 +412,7 @@ impl State {
             !ids.is_empty()
         });
         if !rest {
+            self.orphans.remove(&key);
             self.queue.drop(&Errand::Tend(key.clone()));
             self.keys.remove(&key);
             self.failing_since.remove(&key);
@@ -388,7 +424,7 @@ impl State {
     fn is_known(&self, errand: &Errand) -> bool {
         match errand {
             Errand::Attend(id) => self.requests.contains_key(id),
-            Errand::Tend(key) => self.keys.contains_key(key),
+            Errand::Tend(key) => self.keys.contains_key(key) || self.orphans.contains(key),
         }
     }
 
@@ -401,7 +437,8 @@ impl State {
     fn class_of(&self, errand: &Errand) -> Class {
         let Errand::Tend(key) = errand else { return Class::Story };
         let requests = || self.keys.get(key).into_iter().flatten().filter_map(|id| self.requests.get(id));
-        if requests().any(Request::is_closing) {
+        let orphaned = self.orphans.contains(key) && !self.keys.contains_key(key);
+        if orphaned || requests().any(Request::is_closing) {
             Class::Removal
         } else if requests().any(|request| request.approved().is_ok_and(|(_, active)| active.is_none())) {
             Class::Grant

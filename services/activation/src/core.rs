@@ -4,6 +4,8 @@ use crate::agenda::Agenda;
 use crate::fault::Fault;
 use crate::process::duty::Shift;
 use crate::role_limits::RoleLimits;
+use crate::meters::Meters;
+use crate::sweep::Ledgers;
 use crate::traffic::Traffic;
 use crate::{Ports, Settings};
 use aws::Limits;
@@ -30,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) shift: Shift,
     identity_center: Traffic,
     account_access: Traffic,
+    pub(crate) ledgers: Ledgers,
+    pub(crate) meters: Meters,
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
     pub(crate) role_limits: RoleLimits,
@@ -51,6 +55,8 @@ impl Core {
             commander,
             ports,
             settings,
+            ledgers: Ledgers::default(),
+            meters: Meters::of_process(),
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),
         }
@@ -66,6 +72,11 @@ impl Core {
             Entitlement::PermissionSet(_) => &self.identity_center,
             Entitlement::Role(_) => &self.account_access,
         }
+    }
+
+    /// The limits of Identity Center.
+    pub(crate) fn identity_center_traffic(&self) -> &Traffic {
+        &self.identity_center
     }
 
     /// How long an operation in AWS takes, as far as this process has seen any.

@@ -1,12 +1,15 @@
-//! The RPCs: one verb each. What is planned answers `UNIMPLEMENTED` by the generated defaults.
+//! The RPCs: one verb each.
 
+mod abandon_assignment;
 mod get_activation;
 mod get_assignment;
 mod issue;
 mod issue_credentials;
 mod list_active;
 mod open_console;
+mod reconcile;
 mod revoke_access;
+mod watch_active;
 
 use crate::ActivationService;
 use crate::core::Core;
@@ -16,7 +19,8 @@ use domain::{Person, RequestId, SignedDuration};
 use lifecycle::Request;
 use policy::{AccountFacts, Settings};
 use service_runtime::Call;
-use tonic::{Response, Status};
+use tonic::codegen::BoxStream;
+use tonic::{Code, Response, Status};
 use views::policy_book::{InForce, PolicyUnknown};
 use views::{Story, Who, refusal};
 
@@ -68,6 +72,30 @@ impl Rpcs for ActivationService {
     ) -> Result<Response<wire::GetAssignmentResponse>, Status> {
         let call = service_runtime::call(&request)?.clone();
         self.core.get_assignment(&call, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn watch_active(
+        &self,
+        request: tonic::Request<wire::WatchActiveRequest>,
+    ) -> Result<Response<BoxStream<wire::WatchActiveResponse>>, Status> {
+        let call = service_runtime::call(&request)?.clone();
+        watch_active::watch_active(&self.core, call, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn reconcile(
+        &self,
+        request: tonic::Request<wire::ReconcileRequest>,
+    ) -> Result<Response<wire::ReconcileResponse>, Status> {
+        let call = service_runtime::call(&request)?.clone();
+        self.core.reconcile(&call, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn abandon_assignment(
+        &self,
+        request: tonic::Request<wire::AbandonAssignmentRequest>,
+    ) -> Result<Response<wire::AbandonAssignmentResponse>, Status> {
+        let call = service_runtime::call(&request)?.clone();
+        self.core.abandon_assignment(&call, request.into_inner()).await.map(Response::new)
     }
 }
 
@@ -134,6 +162,18 @@ impl Core {
     ) -> Result<command::Command, Status> {
         self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec())
     }
+}
+
+/// Refuses whoever is no administrator.
+fn administrator(who: &Who) -> Result<(), Status> {
+    if who.is_administrator {
+        return Ok(());
+    }
+    Err(refusal::with_reason(
+        Code::PermissionDenied,
+        "NOT_ENTITLED",
+        "only administrators may change what is kept of an assignment",
+    ))
 }
 
 fn request_id(text: &str) -> Result<RequestId, Status> {

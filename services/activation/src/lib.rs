@@ -6,7 +6,9 @@
 //! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
+//! - `sweep`: what no request asks for, found and, where it is ours, removed; `process/sweep`: the loop that looks.
 //! - `denial`: live sessions of requests that ended early, denied in their account; `process/deny`: the loop that does it.
+//! - `meters`: what is counted and measured for operators.
 //! - `session`: how credentials are named, tagged and bound; `role_limits`: for how long roles may be had; `grpc`: one verb each.
 //!
 //! INVARIANT: what is true is in the log; everything in memory can be lost at any await and is found again. No call that
@@ -21,16 +23,18 @@ mod eligibility;
 mod fault;
 mod grpc;
 mod lifetime;
+mod meters;
 mod ports;
 mod process;
 mod role_limits;
 mod session;
 mod settings;
 mod status;
+mod sweep;
 mod traffic;
 
 pub use ports::Ports;
-pub use settings::Settings;
+pub use settings::{Missing, Settings};
 
 use crate::core::Core;
 use api::activation::v1::activation_service_server::ActivationServiceServer;
@@ -67,7 +71,11 @@ impl ActivationService {
 
     /// Keeps AWS as the log says until `shutdown`. May be dropped anywhere: the next run goes on from the log.
     pub async fn run(&self, shutdown: CancellationToken) {
-        tokio::join!(process::reconcile::run(&self.core, &shutdown), process::deny::run(&self.core, &shutdown));
+        tokio::join!(
+            process::reconcile::run(&self.core, &shutdown),
+            process::deny::run(&self.core, &shutdown),
+            process::sweep::run(&self.core, &shutdown),
+        );
     }
 
     /// How many ended requests have something left in AWS for longer than [`Settings::removal_late_after`], as far as this

@@ -18,6 +18,11 @@ async fn main() -> ExitCode {
             calls_per_second: section.calls_per_second,
             outstanding_max: section.outstanding_max,
             start_lead_max: section.start_lead_max,
+            missing: match section.missing {
+                wiring::WhenMissing::Restore => activation::Missing::Restore,
+                wiring::WhenMissing::End => activation::Missing::End,
+            },
+            organisation_sweep_calls_per_second: section.organisation_sweep_calls_per_second,
             ..activation::Settings::default()
         };
         let views = built.process.views.clone();

@@ -46,6 +46,11 @@ impl Ports {
         self.session_denials.as_deref()
     }
 
+    /// Where permission sets are assigned.
+    pub(crate) fn identity_center(&self) -> &dyn Assignments {
+        self.identity_center.as_ref()
+    }
+
     /// Where this assignment is made. Without the service it cannot be, which may be a mistake of the configuration: what is
     /// waiting goes on waiting for a while, and what is to be removed pages.
     pub(crate) fn assignments_of(&self, key: &AssignmentKey) -> Result<&dyn Assignments, AwsError> {

@@ -3,3 +3,4 @@
 pub(crate) mod deny;
 pub(crate) mod duty;
 pub(crate) mod reconcile;
+pub(crate) mod sweep;

@@ -9,6 +9,16 @@ use url::Url;
 /// this, whatever is set now: settings change between two starts of a process.
 pub(crate) const START_LEAD_LIMIT: SignedDuration = SignedDuration::from_mins(5);
 
+/// What becomes of access that a live request needs and someone else removed in AWS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made again: the request says what should be.
+    #[default]
+    Restore,
+    /// The request ends: whoever removed it meant it.
+    End,
+}
+
 /// How long things may take, how often they are tried, how many at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -39,8 +49,15 @@ pub struct Settings {
     pub backoff_max: Duration,
     /// When to ask again after eligibility could not be told (policy or directory out of reach).
     pub eligibility_retry: SignedDuration,
-    /// How often an assignment that should exist is looked at.
+    /// How often an assignment that should exist is looked at, and the ledgers are looked through for what no request needs.
     pub sweep_interval: SignedDuration,
+    /// What becomes of access that someone else removed while a request needs it.
+    pub missing: Missing,
+    /// In how long the whole organisation is looked through, if the calls that may be made for it suffice.
+    pub organisation_sweep_interval: SignedDuration,
+    /// Calls a second that looking through the whole organisation may make, at most, for what is ours and not needed and what is
+    /// someone else's; zero: it is not looked through. Fewer where fewer suffice, and none while others wait to call.
+    pub organisation_sweep_calls_per_second: usize,
     /// From a request's end to the moment at which what is left of it in AWS pages someone.
     pub removal_late_after: SignedDuration,
     /// Operations that are outstanding at a time. AWS takes 10 (some pages: 15).
@@ -81,6 +98,9 @@ impl Default for Settings {
             backoff_max: Duration::from_mins(5),
             eligibility_retry: SignedDuration::from_secs(10),
             sweep_interval: SignedDuration::from_mins(5),
+            missing: Missing::Restore,
+            organisation_sweep_interval: SignedDuration::from_hours(24),
+            organisation_sweep_calls_per_second: 2,
             removal_late_after: SignedDuration::from_mins(5),
             outstanding_max: 10,
             calls_per_second: 20,

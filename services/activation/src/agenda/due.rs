@@ -109,6 +109,7 @@ pub(super) fn sign_of_life(request: &Request) -> Option<Timestamp> {
                         EndedBecause::Elapsed
                             | EndedBecause::Failed { .. }
                             | EndedBecause::NoLongerEligible { .. }
+                            | EndedBecause::RemovedOutside
                     )
                 )
         }

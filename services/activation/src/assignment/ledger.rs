@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// An event that was written.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// Its id.
     pub(super) id: EventId,
     /// Its time.
@@ -23,12 +23,12 @@ pub(super) struct Written {
     /// Its place in the log.
     pub(super) position: Position,
     /// What it says.
-    pub(super) event: AssignmentEvent,
+    pub(crate) event: AssignmentEvent,
 }
 
 /// Why nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotWritten {
+pub(crate) enum NotWritten {
     /// The ledger has moved on since it was looked at.
     #[error("the ledger has moved on")]
     Moved,
@@ -60,7 +60,7 @@ impl Core {
 
     /// Writes what `decide` says of a ledger that must still be at `seen`. The event's id is new by chance: two replicas that
     /// come to the same decision must not take each other's event for their own.
-    pub(super) async fn write(
+    pub(crate) async fn write(
         &self,
         key: &AssignmentKey,
         seen: Option<Revision>,
@@ -209,6 +209,12 @@ pub(crate) fn removed_at(events: &[Event], since: Timestamp) -> Option<Timestamp
             | AssignmentEvent::Abandoned { .. } => false,
         })
         .map(|(event, _)| event.at)
+}
+
+/// Whether it was given up at or after `since`.
+pub(super) fn abandoned_since(events: &[Event], since: Timestamp) -> bool {
+    facts(events)
+        .any(|(event, fact)| event.at >= since && matches!(fact, AssignmentEvent::Abandoned { .. }))
 }
 
 /// The events with what they say of the assignment.

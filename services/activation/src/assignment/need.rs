@@ -40,6 +40,15 @@ pub(super) struct Needed {
     pub(super) since: Timestamp,
     /// What its user will be told when it becomes active; `None`: it is.
     pub(super) bound: Option<Bound>,
+    /// Whether what it has stood there before.
+    pub(super) standing: bool,
+}
+
+impl Needed {
+    /// Whether it has an assignment that we made.
+    pub(super) fn has_ours(&self) -> bool {
+        self.bound.is_none() && !self.standing
+    }
 }
 
 impl Needs {
@@ -58,8 +67,9 @@ impl Core {
                 needs.closing.insert(id);
             }
             let Some(since) = self.wanted_since(&request, self.now()) else { continue };
-            if request.approved().is_ok_and(|(_, active)| active.is_some()) {
-                needs.by.insert(0, Needed { id, since, bound: None });
+            if let Ok((_, Some(active))) = request.approved() {
+                let standing = active.activated.standing;
+                needs.by.insert(0, Needed { id, since, bound: None, standing });
                 continue;
             }
             if !self.is_wanted_by_the_log(id).await? {
@@ -67,7 +77,7 @@ impl Core {
             }
             match self.eligibility(&request).await? {
                 Eligibility::Eligible(found) => match bound(&request, &found.place) {
-                    Some(bound) => needs.by.push(Needed { id, since, bound: Some(bound) }),
+                    Some(bound) => needs.by.push(Needed { id, since, bound: Some(bound), standing: false }),
                     None => needs.unsure = true,
                 },
                 Eligibility::Lost(reason) => self.no_longer_eligible(&request, &reason).await?,
@@ -85,8 +95,9 @@ impl Core {
     fn wanted_since(&self, request: &Request, now: Timestamp) -> Option<Timestamp> {
         let (grant, active) = request.approved().ok()?;
         let window = grant.approved.window;
+        // A clock that was set back takes nothing away: time has come at least as far as the story says.
+        let now = request.time_of_next(now);
         let begins_at = later(window.start(), -self.start_lead(request, now));
-        // What is active has begun, even where a clock that was set back says otherwise.
         let begun = active.is_some() || begins_at <= now;
         // How early a queue would make it is estimated anew each time: since when must not waver.
         let earliest = later(window.start(), -self.settings.start_lead());

@@ -6,7 +6,9 @@ use super::need::Needs;
 use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
-use crate::lifetime::ACTIVATE;
+use crate::Missing;
+use crate::lifetime::{ACTIVATE, END};
+use crate::meters::Drift;
 use crate::traffic::{Place, Urgency};
 use command::Loaded;
 use domain::{SignedDuration, Timestamp};
@@ -54,7 +56,7 @@ impl Core {
 
     async fn round(&self, key: &AssignmentKey) -> Result<Round, Fault> {
         self.refresh()?;
-        let needs = self.needs(key).await?;
+        let mut needs = self.needs(key).await?;
         let loaded = self.ledger(key).await?;
         let Some(ledger) = &loaded.state else {
             return if needs.any() {
@@ -65,6 +67,9 @@ impl Core {
         };
         if let Some((id, attempt)) = ledger.attempt() {
             return self.resolve(key, id, attempt).await;
+        }
+        if ledger.presence == Presence::Absent && self.settings.missing == Missing::End {
+            self.end_what_was_removed(key, &mut needs).await?;
         }
         if needs.any() {
             let fresh = later(self.now(), -self.settings.sweep_interval)
@@ -89,6 +94,16 @@ impl Core {
                 self.wait_out(key, &needs, &loaded, ledger, fence).await
             }
         }
+    }
+
+    /// Ends the requests whose assignment is gone although they have it: someone else removed it.
+    async fn end_what_was_removed(&self, key: &AssignmentKey, needs: &mut Needs) -> Result<(), Fault> {
+        let removed: Vec<_> = needs.by.extract_if(.., |needed| needed.has_ours()).collect();
+        for needed in removed {
+            tracing::warn!(request = %needed.id, target = %key.target, "someone else removed it in AWS: the request ends");
+            self.react(needed.id, END, |request, _| access::removed_outside(request)).await?;
+        }
+        Ok(())
     }
 
     /// Whether lists may not show yet what the ledger's latest event brought about.
@@ -131,7 +146,7 @@ impl Core {
     }
 
     /// Whether the assignment is there, as AWS says now.
-    pub(super) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+    pub(crate) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
         let traffic = self.traffic(key);
         traffic.call(self.agenda.urgency(key)).await;
         let key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
@@ -176,6 +191,7 @@ impl Core {
                 }
                 AssignmentEvent::DriftFound { present } => {
                     tracing::warn!(target = %key.target, present, "AWS is not as the ledger says");
+                    self.meters.drift(if present { Drift::Ours } else { Drift::Missing });
                     Ok(Round::Again)
                 }
                 AssignmentEvent::AttemptAbandoned { .. }
@@ -208,7 +224,8 @@ impl Core {
         if seen && !self.may_be_stale(ledger) {
             return self.intend(key, needs, loaded, true, None).await;
         }
-        if seen || looked_at < fence {
+        // By a clock that may be ahead, the fence may not have passed.
+        if seen || looked_at < fence || self.views.certain_of_time().is_err() {
             self.agenda.note_fenced(key, !seen);
             let next = later(looked_at, self.settings.sweep_interval.min(self.settings.removal_patience()));
             return Ok(Round::Over(self.wake(key, needs, Some(next))));
@@ -240,8 +257,10 @@ impl Core {
         let closing = requests.iter().filter(|request| request.is_closing());
         for request in closing.filter(|request| needs.closing.contains(&request.raised.id)) {
             let how = self.how_closed(key, request, needs, ledger).await?;
-            if let Err(fault) = self.close(request, how).await {
-                held_up = held_up.or(Some(fault));
+            match self.close(request, how.clone()).await {
+                Ok(()) if how == ClosedHow::Deleted => self.measure_past_end(key, request).await,
+                Ok(()) => {}
+                Err(fault) => held_up = held_up.or(Some(fault)),
             }
         }
         if let Some(fault) = held_up {
@@ -249,6 +268,14 @@ impl Core {
         }
         let sweep = needs.any().then(|| later(self.now(), self.settings.sweep_interval));
         Ok(Round::Over(self.wake(key, needs, sweep)))
+    }
+
+    /// For how long access was left past its end: until its removal was confirmed.
+    async fn measure_past_end(&self, key: &AssignmentKey, request: &Request) {
+        let lifecycle::state::Phase::Ended { at, .. } = &request.phase else { return };
+        let events = self.ledger_events(key).await.unwrap_or_default();
+        let Some(removed_at) = ledger::removed_at(&events, *at) else { return };
+        self.meters.past_end(request.raised.grounds.provider, removed_at.duration_since(*at));
     }
 
     async fn how_closed(
@@ -271,17 +298,27 @@ impl Core {
             | lifecycle::state::Phase::Expired { .. }
             | lifecycle::state::Phase::Rejected { .. } => (None, None),
         };
-        if ledger.presence == Presence::Standing || active.is_some_and(|active| active.activated.standing) {
+        if ledger.presence == Presence::Standing {
             return Ok(ClosedHow::Standing);
         }
         if let Some(carrier) = needs.by.first() {
             return Ok(ClosedHow::CarriedBy(carrier.id));
         }
-        let deleted = active.is_some()
-            || match since {
-                Some(since) => ledger::removed_since(&self.ledger_events(key).await?, since),
-                None => false,
-            };
+        let stood = active.is_some_and(|active| active.activated.standing);
+        if active.is_some() && !stood && !ledger.abandoned {
+            return Ok(ClosedHow::Deleted);
+        }
+        let Some(since) = since else { return Ok(ClosedHow::NothingCreated) };
+        let events = self.ledger_events(key).await?;
+        if ledger.abandoned && ledger::abandoned_since(&events, since) {
+            return Ok(ClosedHow::Abandoned);
+        }
+        let removed = ledger::removed_since(&events, since);
+        // What stood there is removed by us only once it was adopted.
+        if stood && !removed {
+            return Ok(ClosedHow::Standing);
+        }
+        let deleted = active.is_some() || removed;
         Ok(if deleted { ClosedHow::Deleted } else { ClosedHow::NothingCreated })
     }
 

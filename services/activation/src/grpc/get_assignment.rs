@@ -2,6 +2,7 @@
 
 use crate::assignment::ledger::facts;
 use crate::core::Core;
+use crate::fault::Fault;
 use api::activation::v1 as wire;
 use domain::{EventId, PrincipalId, Timestamp};
 use journal::Event;
@@ -31,32 +32,37 @@ impl Core {
         }
         let key = read_key(&asked.key.unwrap_or_default())?;
         self.wait_for(&asked.wait_for_position).await?;
-        let loaded = self.ledger(&key).await.map_err(|fault| crate::status::fault(&fault))?;
-        let needing = self.agenda.requests_of(&key);
+        let shown = self.show_assignment(&key).await.map_err(|fault| crate::status::fault(&fault))?;
+        let assignment = shown.ok_or_else(|| refusal::not_found("assignment"))?;
+        Ok(wire::GetAssignmentResponse { assignment: Some(assignment) })
+    }
+
+    /// An assignment as its ledger and the requests about it say; `None`: there are neither.
+    pub(super) async fn show_assignment(&self, key: &AssignmentKey) -> Result<Option<wire::Assignment>, Fault> {
+        let loaded = self.ledger(key).await?;
+        let needing = self.agenda.requests_of(key);
         if loaded.state.is_none() && needing.is_empty() {
-            return Err(refusal::not_found("assignment"));
+            return Ok(None);
         }
-        let events = self.ledger_events(&key).await.map_err(|fault| crate::status::fault(&fault))?;
+        let events = self.ledger_events(key).await?;
         let now = self.now();
         let live = needing.iter().filter(|request| request.approved().is_ok());
-        Ok(wire::GetAssignmentResponse {
-            assignment: Some(wire::Assignment {
-                key: Some(wire::AssignmentKey {
-                    principal_id: key.principal.to_string(),
-                    target: Some(values::target(&key.target)),
-                }),
-                revision: loaded.revision.map_or(0, |revision| revision.0),
-                state: state(loaded.state.as_ref()).into(),
-                wanted: needing.iter().any(|request| request.is_live(now)),
-                request_ids: live.map(|request| request.raised.id.to_string()).collect(),
-                attempts: attempts(&events),
-                drift_found_at: drift_found_at(&events).map(values::time),
+        Ok(Some(wire::Assignment {
+            key: Some(wire::AssignmentKey {
+                principal_id: key.principal.to_string(),
+                target: Some(values::target(&key.target)),
             }),
-        })
+            revision: loaded.revision.map_or(0, |revision| revision.0),
+            state: state(loaded.state.as_ref()).into(),
+            wanted: needing.iter().any(|request| request.is_live(now)),
+            request_ids: live.map(|request| request.raised.id.to_string()).collect(),
+            attempts: attempts(&events),
+            drift_found_at: drift_found_at(&events).map(values::time),
+        }))
     }
 }
 
-fn read_key(key: &wire::AssignmentKey) -> Result<AssignmentKey, Status> {
+pub(super) fn read_key(key: &wire::AssignmentKey) -> Result<AssignmentKey, Status> {
     let target = key.target.clone().unwrap_or_default();
     Ok(AssignmentKey {
         principal: PrincipalId::new(&key.principal_id).map_err(refusal::invalid("key.principal_id"))?,

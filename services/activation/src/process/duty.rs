@@ -111,6 +111,13 @@ impl Core {
         Ok(duty.is_some_and(|duty| duty.holder == self.shift.replica))
     }
 
+    /// Whether this replica looks for what nobody asks for: it has the duty, or nobody has it yet. What the reconciler knows of
+    /// the duty stays as it is: it looks for itself, and whether it ought to take over.
+    pub(crate) async fn sweeps(&self) -> Result<bool, Fault> {
+        let loaded = self.commander.load::<DutyAggregate>(&Stream::Duty(DUTY.to_owned())).await?;
+        Ok(loaded.state.as_ref().is_none_or(|duty| duty.holder == self.shift.replica))
+    }
+
     /// Whether it is worth while to ask the log who has the duty: there is something to do, or something that nobody does.
     pub(crate) fn should_look_at_duty(&self, now: Timestamp) -> bool {
         if self.shift.was_anothers() {

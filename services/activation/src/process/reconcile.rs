@@ -37,7 +37,7 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
         page_late_removals(core);
         match core.shift.is_ours(now) {
             Some(true) => {
-                running.extend(core.agenda.take_due(now).into_iter().map(|errand| perform(core, errand)))
+                running.extend(core.agenda.take_due(now).into_iter().map(|errand| perform(core, errand)));
             }
             // Somebody else does it; what they do not do will be looked at when this is not known any more.
             Some(false) => {}
@@ -79,7 +79,11 @@ async fn perform(core: &Core, errand: Errand) -> (Errand, Next) {
 
 /// Someone is told once of everything that is left in AWS past its time; the count stays in the service's health.
 fn page_late_removals(core: &Core) {
-    for request in core.agenda.newly_overdue(core.now(), core.settings.removal_late_after) {
+    let now = core.now();
+    let overdue = core.agenda.overdue(now, core.settings.removal_late_after);
+    let oldest = core.agenda.oldest_end(&overdue);
+    core.meters.overdue(overdue.len(), oldest.map_or(SignedDuration::ZERO, |at| now.duration_since(at)));
+    for request in core.agenda.newly_overdue(now, core.settings.removal_late_after) {
         tracing::error!(%request, "access is left in AWS past its end");
     }
 }

@@ -115,6 +115,9 @@ pub(crate) struct House {
 /// The task that fills the read model.
 const FOLLOWER: usize = 1;
 
+/// The task that reads the directory.
+const DIRECTORY_READER: usize = 2;
+
 /// A running process.
 pub(crate) struct Process {
     pub(crate) service: ActivationService,
@@ -160,6 +163,11 @@ impl Process {
     /// From now on the read model stands still.
     pub(crate) fn stop_following(&self) {
         self.tasks.get(FOLLOWER).unwrap().abort();
+    }
+
+    /// From now on the directory grows older.
+    pub(crate) fn stop_reading_the_directory(&self) {
+        self.tasks.get(DIRECTORY_READER).unwrap().abort();
     }
 
     pub(crate) async fn stop(self) {
@@ -502,11 +510,13 @@ impl House {
     pub(crate) fn claims(&self) -> Vec<String> {
         let recorded = self.log.recorded();
         let readable = recorded.iter().filter_map(|recorded| journal::decode(&recorded.envelope.body).ok());
-        let claims = readable.filter_map(|event| match event.fact {
-            Fact::Duty(claimed) => Some(claimed.holder),
-            _ => None,
-        });
-        claims.collect()
+        let mut claims = Vec::new();
+        for event in readable {
+            if let Fact::Duty(claimed) = event.fact {
+                claims.push(claimed.holder);
+            }
+        }
+        claims
     }
 
     /// Adds accounts to the organisation; says their ids.
@@ -588,6 +598,13 @@ pub(crate) fn aws_key(key: &AssignmentKey) -> aws::AssignmentKey {
     aws::AssignmentKey::of_target(key.principal.clone(), &key.target)
 }
 
+pub(crate) fn wire_key(key: &AssignmentKey) -> wire::AssignmentKey {
+    wire::AssignmentKey {
+        principal_id: key.principal.to_string(),
+        target: Some(views::wire::target(&key.target)),
+    }
+}
+
 /// A call by the person of this name, as the gate lets it through.
 pub(crate) fn call<T>(name: &str, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
@@ -618,6 +635,34 @@ impl Process {
             duration: seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 }),
         };
         Ok(Rpcs::issue_credentials(&self.service, call(name, asked)).await?.into_inner())
+    }
+
+    pub(crate) async fn abandon(
+        &self,
+        name: &str,
+        assignment: &AssignmentKey,
+        key: &str,
+    ) -> Result<wire::AbandonAssignmentResponse, tonic::Status> {
+        let asked = wire::AbandonAssignmentRequest {
+            idempotency_key: key.to_owned(),
+            key: Some(wire_key(assignment)),
+            comment: "the account is closed".to_owned(),
+        };
+        Ok(Rpcs::abandon_assignment(&self.service, call(name, asked)).await?.into_inner())
+    }
+
+    pub(crate) async fn reconcile(
+        &self,
+        name: &str,
+        assignment: Option<&AssignmentKey>,
+        adopt: bool,
+    ) -> Result<wire::ReconcileResponse, tonic::Status> {
+        let asked = wire::ReconcileRequest {
+            idempotency_key: "reconcile".to_owned(),
+            key: assignment.map(wire_key),
+            adopt,
+        };
+        Ok(Rpcs::reconcile(&self.service, call(name, asked)).await?.into_inner())
     }
 
     pub(crate) async fn revoke(

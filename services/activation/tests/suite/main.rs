@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
+mod abandon;
 mod account_access;
 mod assignments;
 mod clock;
@@ -18,3 +19,5 @@ mod replicas;
 mod restart;
 mod rpcs;
 mod sessions;
+mod sweeps;
+mod watch;

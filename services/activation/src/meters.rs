@@ -1,0 +1,151 @@
+//! What operators can watch: numbers that go out with the traces, where the process exports any.
+//!
+//! INVARIANT: nothing is decided by them, and no label says who.
+
+use domain::{Provider, SignedDuration};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+
+/// Upper bounds of the classes of `daypass.access.past_end`, in seconds: from what a healthy removal takes to a day.
+const PAST_END_CLASSES: [f64; 12] =
+    [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
+
+/// How AWS can differ from the ledgers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drift {
+    /// Ours is missing.
+    Missing,
+    /// Something is there that is ours after all.
+    Ours,
+    /// Someone else's is there.
+    Standing,
+    /// Ours is there, and no request is about it.
+    Orphan,
+}
+
+/// The instruments.
+pub(crate) struct Meters {
+    overdue: Gauge<u64>,
+    overdue_oldest: Gauge<f64>,
+    past_end: Histogram<f64>,
+    drift: Counter<u64>,
+}
+
+impl Meters {
+    /// Those of this process; without an exporter they cost nothing.
+    pub(crate) fn of_process() -> Self {
+        Self::new(&opentelemetry::global::meter("daypass"))
+    }
+
+    fn new(meter: &Meter) -> Self {
+        Self {
+            overdue: meter
+                .u64_gauge("daypass.removals.overdue")
+                .with_description(
+                    "Ended requests that have something left in AWS for too long. Above zero: page someone.",
+                )
+                .build(),
+            overdue_oldest: meter
+                .f64_gauge("daypass.removals.overdue.oldest")
+                .with_unit("s")
+                .with_description("Since when the oldest of them is over.")
+                .build(),
+            past_end: meter
+                .f64_histogram("daypass.access.past_end")
+                .with_unit("s")
+                .with_description("From the end of a request to the confirmed removal of its access.")
+                .with_boundaries(PAST_END_CLASSES.to_vec())
+                .build(),
+            drift: meter
+                .u64_counter("daypass.drift.found")
+                .with_description(
+                    "How often AWS was found to differ from the ledgers, or from what requests need.",
+                )
+                .build(),
+        }
+    }
+
+    /// How much is left in AWS for too long, and since when the oldest is over.
+    pub(crate) fn overdue(&self, count: usize, oldest: SignedDuration) {
+        self.overdue.record(u64::try_from(count).unwrap_or(u64::MAX), &[]);
+        self.overdue_oldest.record(oldest.as_secs_f64(), &[]);
+    }
+
+    /// Access was left for so long past its end.
+    pub(crate) fn past_end(&self, provider: Provider, length: SignedDuration) {
+        let provider = match provider {
+            Provider::IdentityCenter => "identity_center",
+            Provider::Sts => "sts",
+            Provider::AccountAccess => "account_access",
+        };
+        let seconds = length.max(SignedDuration::ZERO).as_secs_f64();
+        self.past_end.record(seconds, &[KeyValue::new("provider", provider)]);
+    }
+
+    /// AWS is not as it should be.
+    pub(crate) fn drift(&self, kind: Drift) {
+        let kind = match kind {
+            Drift::Missing => "missing",
+            Drift::Ours => "ours",
+            Drift::Standing => "standing",
+            Drift::Orphan => "orphan",
+        };
+        self.drift.add(1, &[KeyValue::new("kind", kind)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::metrics::data::ResourceMetrics;
+    use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    /// Keeps what was exported, as text.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<String>>);
+
+    impl PushMetricExporter for Kept {
+        async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+            *self.0.lock().unwrap() = format!("{metrics:?}");
+            Ok(())
+        }
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+        fn temporality(&self) -> Temporality {
+            Temporality::Cumulative
+        }
+    }
+
+    #[test]
+    fn what_is_overdue_past_its_end_or_adrift_is_exported() {
+        let kept = Kept::default();
+        let provider =
+            SdkMeterProvider::builder().with_reader(PeriodicReader::builder(kept.clone()).build()).build();
+        let meters = Meters::new(&provider.meter("daypass"));
+        meters.overdue(3, SignedDuration::from_mins(7));
+        meters.past_end(Provider::IdentityCenter, SignedDuration::from_secs(4));
+        meters.drift(Drift::Orphan);
+        provider.force_flush().unwrap();
+        let exported = kept.0.lock().unwrap().clone();
+        for told in [
+            "daypass.removals.overdue",
+            "daypass.removals.overdue.oldest",
+            "420.0",
+            "daypass.access.past_end",
+            "identity_center",
+            "daypass.drift.found",
+            "orphan",
+        ] {
+            assert!(exported.contains(told), "{told} is not in {exported}");
+        }
+    }
+}

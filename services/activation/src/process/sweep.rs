@@ -1,0 +1,105 @@
+//! As long as it runs, what is ours and nobody needs is found: in the ledgers every few minutes, in the organisation every day.
+
+use crate::core::Core;
+use crate::fault::Fault;
+use domain::{SignedDuration, Timestamp};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// When to ask again whether there is anything to look through, or whether it is for us to do.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
+
+/// Runs until `shutdown`.
+pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = sweep(core) => {}
+    }
+}
+
+async fn sweep(core: &Core) {
+    core.views.requests.projection().caught_up().await;
+    tokio::join!(ledgers(core), organisation(core));
+}
+
+async fn ledgers(core: &Core) {
+    let interval = Duration::try_from(core.settings.sweep_interval).unwrap_or(ASK_AGAIN);
+    loop {
+        if let Err(fault) = core.sweep_ledgers().await {
+            tracing::warn!(%fault, "the ledgers could not be looked through; tried again later");
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+async fn organisation(core: &Core) {
+    let most = core.settings.organisation_sweep_calls_per_second;
+    if most == 0 {
+        return;
+    }
+    let interval = core.settings.organisation_sweep_interval;
+    let mut next = None;
+    loop {
+        let places = core.places();
+        tokio::time::sleep(pause(places, interval, most)).await;
+        match step(core, &mut next, places).await {
+            Ok(()) => {}
+            Err(fault) => {
+                tracing::warn!(%fault, "a part of the organisation could not be looked at; the next one is")
+            }
+        }
+    }
+}
+
+/// From one place to the next: as long as the interval allows, and no shorter than the calls that there may be.
+fn pause(places: usize, interval: SignedDuration, calls_per_second: usize) -> Duration {
+    let interval = Duration::try_from(interval).unwrap_or_default();
+    let Some(share) = u32::try_from(places).ok().and_then(|places| interval.checked_div(places)) else {
+        return ASK_AGAIN;
+    };
+    let shortest = Duration::from_secs(1) / u32::try_from(calls_per_second).unwrap_or(u32::MAX).max(1);
+    share.max(shortest)
+}
+
+async fn step(core: &Core, next: &mut Option<usize>, places: usize) -> Result<(), Fault> {
+    if places == 0 || !core.sweeps().await? {
+        *next = None;
+        return Ok(());
+    }
+    let place =
+        next.unwrap_or_else(|| place_at(core.now(), places, core.settings.organisation_sweep_interval));
+    let place = place.checked_rem(places).unwrap_or(0);
+    *next = Some(place.saturating_add(1));
+    core.sweep_place(place).await
+}
+
+/// Where a sweep stands that keeps to the interval: whoever takes over, or starts again, goes on from there.
+fn place_at(now: Timestamp, places: usize, interval: SignedDuration) -> usize {
+    let seconds = interval.as_secs().max(1);
+    let passed = usize::try_from(now.as_second().rem_euclid(seconds)).unwrap_or(0);
+    let seconds = usize::try_from(seconds).unwrap_or(usize::MAX);
+    places.saturating_mul(passed).checked_div(seconds).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    #[test]
+    fn a_sweep_takes_a_day_or_as_long_as_its_calls_allow() {
+        assert_eq!(pause(24, DAY, 2), Duration::from_hours(1));
+        assert_eq!(pause(1_000_000, DAY, 2), Duration::from_millis(500));
+        assert_eq!(pause(0, DAY, 2), ASK_AGAIN, "nothing is known of the organisation yet");
+    }
+
+    #[test]
+    fn a_sweep_goes_on_where_the_time_of_day_says() {
+        let midnight: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(place_at(midnight, 48, DAY), 0);
+        assert_eq!(place_at(midnight + SignedDuration::from_hours(12), 48, DAY), 24);
+        assert_eq!(place_at(midnight + SignedDuration::from_secs(86_399), 48, DAY), 47);
+    }
+}

@@ -1,0 +1,173 @@
+//! What no request asks for, and what is missing although one does.
+
+use crate::house::{HOUR, House, aws_key, instant, key_of, permission_set, reason};
+use activation::{Missing, Settings};
+use aws::simulated::{Operation as AwsOperation, sample};
+use domain::{PrincipalId, SignedDuration, Target};
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
+use lifecycle::event::{ClosedHow, EndedBecause};
+use lifecycle::state::EndReason;
+use tonic::Code;
+
+/// The organisation is looked through every ten minutes.
+async fn house() -> House {
+    let mut house = House::new().await;
+    house.settings =
+        Settings { organisation_sweep_interval: SignedDuration::from_mins(10), ..Settings::default() };
+    house
+}
+
+/// Dave's assignment in an account of which no request ever was.
+fn someone_elses() -> AssignmentKey {
+    AssignmentKey {
+        principal: PrincipalId::new(sample::DAVE).unwrap(),
+        target: Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap(),
+    }
+}
+
+/// As a process left it that made an assignment, while the request that asked for it was lost.
+async fn orphan(house: &House, key: &AssignmentKey) {
+    let deadline = instant(60);
+    let attempted = AssignmentEvent::Attempted { key: key.clone(), operation: Operation::Create, deadline };
+    let attempt = house.write_ledger(key, attempted).await;
+    house.write_ledger(key, AssignmentEvent::Confirmed { attempt }).await;
+    house.aws.standing(aws_key(key));
+}
+
+fn standing_found(house: &House) -> usize {
+    let events = house.events();
+    let found = |event: &&journal::Event| {
+        matches!(event.fact, journal::Fact::Assignment(AssignmentEvent::StandingFound { .. }))
+    };
+    events.iter().filter(found).count()
+}
+
+/// A sweep revokes every assignment that it does not know.
+#[tokio::test(start_paused = true)]
+async fn elevator_108_a_sweep_notes_once_what_is_someone_elses_and_leaves_it_alone() {
+    let house = house().await;
+    let key = someone_elses();
+    house.aws.standing(aws_key(&key));
+    let _process = house.start().await;
+    house.at(25 * 60).await;
+    assert!(house.has(&key));
+    assert_eq!(
+        house.ledger(&key).await.unwrap().presence,
+        Presence::Standing,
+        "to be seen by administrators"
+    );
+    assert_eq!(standing_found(&house), 1, "once, in three sweeps");
+    assert_eq!(house.calls(AwsOperation::Create) + house.calls(AwsOperation::Delete), 0);
+}
+
+/// A sweep by the hour, the row deleted before the removal is known: what falls between is there for ever.
+#[tokio::test(start_paused = true)]
+async fn lambda_hourly_sweep_what_is_ours_and_no_request_is_about_goes_within_minutes() {
+    let house = house().await;
+    let key = key_of(&permission_set());
+    let _process = house.start().await;
+    house.at(60).await;
+    orphan(&house, &key).await;
+    house.at(60 + 330).await;
+    assert!(!house.has(&key));
+    assert!(house.ledger(&key).await.unwrap().is_settled_absent());
+    assert_eq!(house.calls(AwsOperation::Delete), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_is_found_again_by_a_process_that_starts() {
+    let house = house().await;
+    let key = key_of(&permission_set());
+    orphan(&house, &key).await;
+    house.aws.fail_next(AwsOperation::Delete, aws::simulated::Fault::Refused(aws::ErrorKind::Conflict));
+    let _process = house.start().await;
+    house.at(60).await;
+    assert!(!house.has(&key), "removed, and tried again when AWS would not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sweeps_touch_nothing_that_a_request_needs() {
+    let mut house = house().await;
+    house.settings.sweep_interval = SignedDuration::from_secs(1);
+    house.settings.organisation_sweep_interval = SignedDuration::from_secs(5);
+    let key = key_of(&permission_set());
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), 30, 600).await;
+    house.at(590).await;
+    assert!(house.has(&key) && house.is_active(id).await);
+    house.at(700).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!((house.calls(AwsOperation::Create), house.calls(AwsOperation::Delete)), (1, 1));
+    assert_eq!(standing_found(&house), 0, "a list that is behind makes nothing of ours someone else's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_set_so_the_request_ends_whose_access_someone_else_removed() {
+    let mut house = house().await;
+    house.settings.missing = Missing::End;
+    let key = key_of(&permission_set());
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    house.aws.remove(aws_key(&key));
+    house.at(60 + 660).await;
+    assert_eq!(house.over(id).await.unwrap().0, EndReason::Ended(EndedBecause::RemovedOutside));
+    assert_eq!(house.calls(AwsOperation::Create), 1, "not made again");
+    let again = house.grant(&permission_set(), 1200, 2 * HOUR).await;
+    house.at(1300).await;
+    assert!(house.is_active(again).await && house.has(&key), "who asks anew gets it anew");
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "seen to be gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_there_is_removed_once_an_administrator_says_that_it_is_ours() {
+    let house = house().await;
+    let process = house.start().await;
+    let key = someone_elses();
+    let refused = process.reconcile("carol", Some(&key), true).await.unwrap_err();
+    assert_eq!(reason(&refused), "NOT_THERE");
+    house.aws.standing(aws_key(&key));
+    let refused = process.reconcile("ada", Some(&key), true).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused)), (Code::PermissionDenied, "NOT_ENTITLED".to_owned()));
+    let looked = process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(looked.assignment.unwrap().state(), api::activation::v1::AssignmentState::Standing);
+    house.at(60).await;
+    assert!(house.has(&key), "a look changes nothing of someone else's");
+    let adopted = process.reconcile("carol", Some(&key), true).await.unwrap();
+    assert!(!adopted.position.is_empty());
+    house.at(120).await;
+    assert!(!house.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_adopted_stays_as_long_as_a_request_needs_it() {
+    let house = house().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.aws.standing(aws_key(&key));
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    process.reconcile("carol", Some(&key), true).await.unwrap();
+    house.at(HOUR - 60).await;
+    assert!(house.has(&key));
+    house.at(HOUR + 60).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_everything_finds_what_is_missing_at_once() {
+    let house = house().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    house.aws.remove(aws_key(&key));
+    let looked = process.reconcile("carol", None, false).await.unwrap();
+    assert_eq!(looked.assignments, 1);
+    house.at(80).await;
+    assert!(house.has(&key));
+    let refused = process.reconcile("carol", None, true).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "everything is never adopted");
+}
