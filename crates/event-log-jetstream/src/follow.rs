@@ -6,11 +6,11 @@
 
 use crate::link::unavailable;
 use crate::log::Inner;
-use crate::wire::{Delivery, STREAM, recorded};
+use crate::wire::{Delivery, STREAM, recorded_or_stray};
 use async_nats::header::NATS_LAST_CONSUMER;
 use async_nats::{Client, Message, StatusCode, Subscriber};
 use bytes::Bytes;
-use event_log::{EventStream, LogError, Position, Recorded};
+use event_log::{EventStream, LogError, Position, Recorded, Revision};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
@@ -135,7 +135,8 @@ impl Follower {
         self.last = found;
         self.pause = PAUSE_MIN;
         self.inner.saw(found);
-        if delivery.pending <= REMEMBER_PENDING_MAX {
+        // A message that is no event has no place to append after.
+        if delivery.pending <= REMEMBER_PENDING_MAX && event.revision != Revision(u64::MAX) {
             self.inner.known().note(event);
         }
         Ok(true)
@@ -255,7 +256,7 @@ impl Feed {
         }
         self.delivered = delivery.consumer_sequence;
         let headers = message.headers.as_ref();
-        let event = recorded(&message.subject, headers, delivery.stream_sequence, message.payload)?;
+        let event = recorded_or_stray(&message.subject, headers, delivery.stream_sequence, message.payload)?;
         Ok(Fed::Event(event, delivery))
     }
 

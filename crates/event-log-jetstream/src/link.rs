@@ -2,7 +2,7 @@
 
 use crate::config::JetStreamConfig;
 use crate::safety::refuse_old_server;
-use crate::wire::{STREAM, recorded, recorded_by_direct_get};
+use crate::wire::{STREAM, recorded, recorded_by_direct_get, recorded_or_stray};
 use async_nats::client::Request;
 use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
@@ -145,6 +145,17 @@ impl Link {
 
     /// One event, from the leader: the one that the request describes, if there is one.
     pub(crate) async fn get(&self, which: &Value) -> Result<Option<Recorded>, LogError> {
+        let Some((message, sequence)) = self.message(which).await? else { return Ok(None) };
+        recorded(&message.subject, Some(&message.headers), sequence, message.payload).map(Some)
+    }
+
+    /// The same, for those who read the whole log: also what is no event.
+    pub(crate) async fn get_whatever(&self, which: &Value) -> Result<Option<Recorded>, LogError> {
+        let Some((message, sequence)) = self.message(which).await? else { return Ok(None) };
+        recorded_or_stray(&message.subject, Some(&message.headers), sequence, message.payload).map(Some)
+    }
+
+    async fn message(&self, which: &Value) -> Result<Option<(StreamMessage, u64)>, LogError> {
         #[derive(Deserialize)]
         struct Found {
             message: RawMessage,
@@ -154,7 +165,7 @@ impl Link {
                 let sequence = message.sequence;
                 let message = StreamMessage::try_from(message)
                     .map_err(|error| LogError::Corrupt(format!("message {sequence}: {error}")))?;
-                recorded(&message.subject, Some(&message.headers), sequence, message.payload).map(Some)
+                Ok(Some((message, sequence)))
             }
             Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
             Err(error) => Err(unavailable(&error)),

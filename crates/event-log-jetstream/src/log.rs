@@ -180,6 +180,6 @@ impl EventLog for JetStreamLog {
         if position == Position::START {
             return Ok(None);
         }
-        self.inner.link.get(&json!({ "seq": position.0 })).await
+        self.inner.link.get_whatever(&json!({ "seq": position.0 })).await
     }
 }

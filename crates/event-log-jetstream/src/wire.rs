@@ -7,11 +7,15 @@ use async_nats::header::{
 use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use event_log::{Envelope, LogError, Position, Recorded, Revision, StreamName, Writer};
+use uuid::Uuid;
 
 /// The JetStream stream that holds the log.
 pub const STREAM: &str = "DAYPASS_LOG";
 /// The subjects of all events.
 pub const SUBJECTS: &str = "daypass.log.>";
+
+/// The kind of a stream, and the writer, that a message is given whose subject names none.
+const STRAY: &str = "stray";
 
 const PREFIX: &str = "daypass.log.";
 /// Over which subjects the expected last sequence counts (nats-server 2.11 and later).
@@ -62,6 +66,37 @@ pub(crate) fn recorded(
     Ok(Recorded {
         stream,
         revision: Revision(revision),
+        position: Position(sequence),
+        envelope: Envelope { event_id, writer, body },
+    })
+}
+
+/// What a message of the log says, for those who read the whole log: nobody is held up by a message that no engine of ours wrote
+/// (without headers, say, or on a subject that names no stream). It becomes an event that cannot be decoded, because the id in
+/// its place is none that a body could have: readers set its stream aside, and go on.
+pub(crate) fn recorded_or_stray(
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    sequence: u64,
+    body: Bytes,
+) -> Result<Recorded, LogError> {
+    let damaged = match recorded(subject, headers, sequence, body.clone()) {
+        Ok(recorded) => return Ok(recorded),
+        Err(damaged) => damaged,
+    };
+    tracing::error!(subject, %damaged, "a message in the log is no event");
+    let no_name = |error: &dyn std::fmt::Display| LogError::Corrupt(error.to_string());
+    let (writer, stream) = match parse_subject(subject) {
+        Some(named) => named,
+        None => (
+            Writer::new(STRAY).map_err(|error| no_name(&error))?,
+            StreamName::new(STRAY, &sequence.to_string()).map_err(|error| no_name(&error))?,
+        ),
+    };
+    let event_id = Uuid::from_u64_pair(u64::MAX, sequence);
+    Ok(Recorded {
+        stream,
+        revision: Revision(u64::MAX),
         position: Position(sequence),
         envelope: Envelope { event_id, writer, body },
     })

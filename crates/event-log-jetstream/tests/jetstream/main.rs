@@ -10,3 +10,4 @@ mod given;
 mod lossy;
 mod refusing;
 mod storm;
+mod strays;

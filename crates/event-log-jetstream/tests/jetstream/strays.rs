@@ -1,0 +1,55 @@
+//! Messages in the log that no engine of ours wrote: they hold up their own stream, and nobody else.
+
+use crate::given::{all, event, in_time, open, put, server, stream};
+use async_nats::HeaderMap;
+use event_log::{EventLog, Expected, LogError, Position};
+use futures::{StreamExt, TryStreamExt};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_no_event_holds_up_its_own_stream_alone() {
+    in_time(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        put(&log, &stream("request-good"), Expected::NoStream, &event(1)).await.unwrap();
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let jetstream = async_nats::jetstream::new(client);
+        let mut no_uuid = HeaderMap::new();
+        no_uuid.insert("Nats-Msg-Id", "poison");
+        no_uuid.insert("Daypass-Revision", "0");
+        for (subject, headers) in [
+            ("daypass.log.request.request.poison", HeaderMap::new()),
+            ("daypass.log.request.request.other", no_uuid),
+            ("daypass.log.request.request.too.long", HeaderMap::new()),
+            ("daypass.log.request.KIND.x", HeaderMap::new()),
+        ] {
+            let sent = jetstream.publish_with_headers(subject, headers, "x".into()).await.unwrap();
+            sent.await.unwrap();
+        }
+        put(&log, &stream("request-later"), Expected::NoStream, &event(2)).await.unwrap();
+
+        let read = all(&log).await;
+        let names: Vec<String> = read.iter().map(|event| event.stream.to_string()).collect();
+        assert_eq!(
+            names,
+            ["request-good", "request-poison", "request-other", "stray-4", "stray-5", "request-later"]
+        );
+        let positions: Vec<u64> = read.iter().map(|event| event.position.0).collect();
+        assert_eq!(positions, [1, 2, 3, 4, 5, 6], "nothing is skipped silently");
+        let followed: Vec<_> =
+            log.subscribe(Position::START).take(6).map(|event| event.unwrap()).collect().await;
+        assert_eq!(followed, read);
+        for event in &read {
+            assert_eq!(
+                log.event_at(event.position).await.unwrap().as_ref(),
+                Some(event),
+                "also as a checkpoint"
+            );
+        }
+        let poisoned: Result<Vec<_>, LogError> =
+            log.read_stream(&stream("request-poison"), None).try_collect().await;
+        assert!(matches!(poisoned, Err(LogError::Corrupt(_))), "{poisoned:?}");
+        let later: Vec<_> = log.read_stream(&stream("request-later"), None).try_collect().await.unwrap();
+        assert_eq!(later.len(), 1);
+    })
+    .await;
+}
