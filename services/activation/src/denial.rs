@@ -263,15 +263,12 @@ impl Core {
         attempt: Option<EventId>,
         decide: impl Fn(Option<&Denials>, Timestamp) -> Result<DenialEvent, Rejection>,
     ) -> Result<Option<(EventId, Timestamp)>, Fault> {
-        let event_id = match attempt {
-            Some(attempt) => {
-                EventId::from_parts([b"denial outcome".as_slice(), attempt.as_bytes().as_slice()])
-            }
-            None => {
-                let mut chance = [0_u8; 16];
-                self.views.entropy.fill(&mut chance);
-                EventId::from_parts([b"denial".as_slice(), chance.as_slice()])
-            }
+        let event_id = if let Some(attempt) = attempt {
+            EventId::from_parts([b"denial outcome".as_slice(), attempt.as_bytes().as_slice()])
+        } else {
+            let mut chance = [0_u8; 16];
+            self.views.entropy.fill(&mut chance);
+            EventId::from_parts([b"denial".as_slice(), chance.as_slice()])
         };
         let command = Command { event_id, actor: None, digest: None, trace: None };
         let outcome = self
