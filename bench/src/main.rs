@@ -3,20 +3,25 @@
 //! ```text
 //! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
 //! cargo run --release -p bench -- rebuild             read models from the log
+//! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
+//! cargo run --release -p bench -- changes             1,200 changes under AWS's limits
 //! cargo run --release -p bench -- memory              idle memory of a process
 //! cargo run --release -p bench -- ready               from the start of a process until it serves
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "load comes from tasks of their own")]
 
+mod changes;
 mod create;
 mod daypass;
 mod engine;
+mod house;
 mod memory;
 mod ready;
 mod rebuild;
 mod rules;
 mod unary;
+mod windows;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -53,6 +58,18 @@ enum What {
         #[arg(long, default_value_t = 500_000)]
         events: u64,
     },
+    /// How late ends and starts are with many windows open, and after a restart.
+    Windows {
+        /// Windows that are open.
+        #[arg(long, default_value_t = 100_000)]
+        open: u64,
+    },
+    /// Assignment changes under AWS's limits, in simulated time, beside the best schedule.
+    Changes {
+        /// Half of them creations, half removals.
+        #[arg(long, default_value_t = 1_200)]
+        changes: u64,
+    },
     /// Resident memory of an idle process with all services.
     Memory,
     /// From the start of a process with all services until it serves.
@@ -70,6 +87,10 @@ async fn main() -> ExitCode {
             create::run(callers, rules, Duration::from_secs(seconds), nats).await
         }
         What::Rebuild { events } => rebuild::run(events).await,
+        What::Windows { open } => windows::run(open).await,
+        What::Changes { changes } => tokio::task::spawn_blocking(move || changes::run(changes))
+            .await
+            .unwrap_or_else(|error| Err(error.into())),
         What::Memory => memory::run().await,
         What::Ready { runs } => ready::run(runs).await,
     };

@@ -1,0 +1,318 @@
+//! Activation in this process: a log, a simulated AWS, and requests that are written as history.
+
+use crate::Failed;
+use activation::{ActivationService, Ports, Settings};
+use aws::simulated::{Behaviour, SimulatedAws};
+use aws::{
+    Account, CachedDirectory, Contents, Group, GroupId, OrgUnit, PermissionSet, RefreshPace, User, UserName,
+};
+use domain::ports::{SharedClock, SharedEntropy};
+use domain::{
+    AccountId, Actor, ActorKind, AskedWindow, EventId, GroupRef, LogId, OuId, OuPath, PermissionSetArn,
+    Person, Plan, PrincipalId, Provider, RequestId, RuleId, SignedDuration, Target, Timestamp, Window,
+};
+use event_log::{Envelope, EventLog, Expected, Writer};
+use journal::key_store::MemoryKeyStore;
+use journal::seal::PersonKey;
+use journal::{Event, Fact, Service, Stream};
+use lifecycle::RequestEvent;
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
+use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound, Grounds, Requested};
+use policy::change::Applied;
+use policy::{Policy, PolicyEvent};
+use projection::Projection;
+use service_runtime::clock::SystemEntropy;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use views::{Authorities, PolicyBook, Requests, RequestsModel, Views};
+
+const SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
+const POLICY: &str = r#"
+[[rules]]
+id = "everything"
+duration_max = "24h"
+provider = "identity_center"
+plan = "none"
+requesters = { groups = ["identity-store:everyone"] }
+targets = { all_accounts = true, permission_sets = ["arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111"] }
+"#;
+
+/// What outlives a process.
+pub(crate) struct House {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) aws: Arc<SimulatedAws>,
+    pub(crate) clock: SharedClock,
+    entropy: SharedEntropy,
+    settings: Settings,
+    policy_event: EventId,
+}
+
+/// A process.
+pub(crate) struct Process {
+    pub(crate) views: Views,
+    shutdown: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+/// One request with one assignment of its own.
+#[derive(Clone)]
+pub(crate) struct Story {
+    pub(crate) id: RequestId,
+    pub(crate) key: AssignmentKey,
+    pub(crate) window: Window,
+    /// Whether the access exists already.
+    pub(crate) active: bool,
+}
+
+impl Story {
+    /// The `number`th: a user of its own in each account, an account of its own for each user.
+    pub(crate) fn new(number: u64, accounts: u64, window: Window, active: bool) -> Result<Self, Failed> {
+        let account = AccountId::new(format!("7{:011}", number % accounts))?;
+        let key = AssignmentKey {
+            principal: user(number / accounts)?,
+            target: Target::parse(account.as_str(), SET)?,
+        };
+        Ok(Self { id: RequestId::from_parts([number.to_be_bytes().as_slice()]), key, window, active })
+    }
+
+    pub(crate) fn aws_key(&self) -> aws::AssignmentKey {
+        aws::AssignmentKey::of_target(self.key.principal.clone(), &self.key.target)
+    }
+}
+
+fn user(number: u64) -> Result<PrincipalId, Failed> {
+    Ok(PrincipalId::new(format!("00000000-0000-4000-8000-{number:012x}"))?)
+}
+
+fn everyone() -> Result<GroupRef, Failed> {
+    Ok("identity-store:everyone".parse()?)
+}
+
+impl House {
+    /// A house with as many accounts and users, and a policy that lets everyone have everything.
+    pub(crate) async fn new(
+        log: Arc<dyn EventLog>,
+        clock: SharedClock,
+        behaviour: Behaviour,
+        settings: Settings,
+        (accounts, users): (u64, u64),
+    ) -> Result<Self, Failed> {
+        let aws = Arc::new(SimulatedAws::new(clock.clone(), behaviour));
+        aws.set_directory(organisation(accounts, users)?);
+        let applied = PolicyEvent::Applied(Applied {
+            author_principal: None,
+            base: None,
+            proposal: None,
+            policy: Policy::from_toml(POLICY).map_err(|problems| format!("{problems:?}"))?,
+            author: actor()?,
+            second: None,
+            source_digest: [0; 32],
+        });
+        let mut house = Self {
+            log,
+            aws,
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            settings,
+            policy_event: EventId::from_parts([b"none".as_slice()]),
+        };
+        let at = house.clock.now();
+        let ids = house.append(Stream::Policy, &[(Service::Approval, Fact::Policy(applied))], at).await?;
+        house.policy_event = ids.first().copied().ok_or("no event")?;
+        Ok(house)
+    }
+
+    /// Writes the history of a request, and makes its assignment if it has one.
+    pub(crate) async fn write(&self, story: &Story, at: Timestamp) -> Result<(), Failed> {
+        let mut facts = vec![
+            (Service::Request, Fact::Request(RequestEvent::Requested(Box::new(self.requested(story, at)?)))),
+            (Service::Approval, Fact::Request(RequestEvent::Approved(self.approved(story)))),
+        ];
+        if story.active {
+            let session = SignedDuration::from_hours(1);
+            let bound = Bound { at_end: story.window.end().checked_add(session)?, after_early_end: session };
+            let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
+            facts.push((Service::Activation, Fact::Request(RequestEvent::Activated(activated))));
+            let attempted = AssignmentEvent::Attempted {
+                key: story.key.clone(),
+                operation: Operation::Create,
+                deadline: at.checked_add(SignedDuration::from_mins(20))?,
+            };
+            let stream = Stream::assignment(&story.key);
+            let attempt = event_id(&stream, 0);
+            let ledger = [attempted, AssignmentEvent::Confirmed { attempt }];
+            let ledger = ledger.map(|fact| (Service::Activation, Fact::Assignment(fact)));
+            self.append(stream, &ledger, at).await?;
+            self.aws.standing(story.aws_key());
+        }
+        self.append(Stream::Request(story.id), &facts, at).await?;
+        Ok(())
+    }
+
+    async fn append(
+        &self,
+        stream: Stream,
+        facts: &[(Service, Fact)],
+        at: Timestamp,
+    ) -> Result<Vec<EventId>, Failed> {
+        let name = stream.to_string().parse()?;
+        let (mut expected, mut ids) = (Expected::NoStream, Vec::new());
+        for (place, (writer, fact)) in facts.iter().enumerate() {
+            let event = Event {
+                id: event_id(&stream, place),
+                stream: stream.clone(),
+                at,
+                writer: *writer,
+                actor: None,
+                previous: ids.last().copied(),
+                trace: None,
+                command_digest: None,
+                fact: fact.clone(),
+            };
+            let envelope = Envelope {
+                event_id: *event.id.as_uuid(),
+                writer: Writer::new(writer.as_str())?,
+                body: journal::encode(&event).into(),
+            };
+            expected = Expected::Exact(self.log.append(&name, expected, envelope).await?.revision);
+            ids.push(event.id);
+        }
+        Ok(ids)
+    }
+
+    fn requested(&self, story: &Story, at: Timestamp) -> Result<Requested, Failed> {
+        let person = Person::new("https://idp.example", story.key.principal.as_str())?;
+        let key = PersonKey::from_secret(person.id(), [7; 32]);
+        Ok(Requested {
+            id: story.id,
+            requester: person,
+            raiser: actor()?,
+            raiser_principal: None,
+            target: story.key.target.clone(),
+            asked: AskedWindow { start: Some(story.window.start()), duration: story.window.duration() },
+            ticket: None,
+            justification: key.seal("place", "a justification of ordinary length", &SystemEntropy)?,
+            emergency: false,
+            extends: None,
+            chain_duration: story.window.duration(),
+            batch: None,
+            decide_by: at.checked_add(SignedDuration::from_hours(24))?,
+            grounds: Grounds {
+                rule: RuleId::new("everything")?,
+                policy_event: self.policy_event,
+                determining: vec!["rule/everything".to_owned()],
+                provider: Provider::IdentityCenter,
+                groups: BTreeSet::from([everyone()?]),
+                ou_path: OuPath::default(),
+                plan: Plan::none(),
+                principal: Some(story.key.principal.clone()),
+            },
+        })
+    }
+
+    fn approved(&self, story: &Story) -> Approved {
+        Approved {
+            window: story.window,
+            basis: ApprovalBasis::Rule,
+            approvers: Vec::new(),
+            policy_event: self.policy_event,
+            comment: None,
+        }
+    }
+
+    /// Starts a process. `folder` is for its read model; `None`: in memory.
+    pub(crate) async fn start(&self, folder: Option<&Path>) -> Result<Process, Failed> {
+        let (projection, follower) =
+            Projection::open(folder, RequestsModel::default(), Arc::clone(&self.log))?;
+        let directory = Arc::new(CachedDirectory::new(
+            self.aws.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            RefreshPace::default(),
+        ));
+        directory.refresh().await?;
+        let views = Views {
+            policy: Arc::new(PolicyBook::new(Arc::clone(&self.log))?),
+            log_id: LogId::from_uuid(self.log.id().await?),
+            log: Arc::clone(&self.log),
+            requests: Requests::new(projection),
+            directory: Arc::clone(&directory),
+            keys: Arc::new(MemoryKeyStore::new(self.entropy.clone())),
+            authorities: Arc::new(Authorities {
+                administrators: BTreeSet::new(),
+                auditors: BTreeSet::new(),
+                raisers: BTreeSet::new(),
+            }),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        };
+        let ports = Ports::new(self.aws.clone(), self.aws.clone());
+        let service = ActivationService::new(views.clone(), ports, self.settings.clone());
+        let shutdown = CancellationToken::new();
+        let until = shutdown.clone();
+        let tasks = vec![
+            tokio::spawn(async move { service.run(until).await }),
+            tokio::spawn(follower.run(std::future::pending())),
+            tokio::spawn(async move { directory.run(|_| {}).await }),
+        ];
+        Ok(Process { views, shutdown, tasks })
+    }
+}
+
+fn event_id(stream: &Stream, place: usize) -> EventId {
+    EventId::from_parts([stream.to_string().as_bytes(), place.to_be_bytes().as_slice()])
+}
+
+fn actor() -> Result<Actor, Failed> {
+    let person = Person::new("https://idp.example", "bench")?;
+    Ok(Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None })
+}
+
+fn organisation(accounts: u64, users: u64) -> Result<Contents, Failed> {
+    let root = OuId::new("r-bench")?;
+    let account = Account {
+        name: "account".to_owned(),
+        ou_path: OuPath(vec![root.clone()]),
+        tags: BTreeMap::new(),
+        active: true,
+        management: false,
+    };
+    let mut contents = Contents::default();
+    contents.units.insert(root, OrgUnit { name: "root".to_owned(), parent: None });
+    for number in 0..accounts {
+        contents.accounts.insert(AccountId::new(format!("7{number:011}"))?, account.clone());
+    }
+    let session_duration = SignedDuration::from_hours(1);
+    contents.permission_sets.insert(
+        PermissionSetArn::new(SET)?,
+        PermissionSet { name: "Everything".to_owned(), session_duration },
+    );
+    let everyone = GroupId::new("everyone")?;
+    contents.groups.insert(everyone.clone(), Group { display_name: "everyone".to_owned() });
+    for number in 0..users {
+        let id = user(number)?;
+        let name = format!("user-{number}");
+        let of = User {
+            user_name: UserName::new(&name),
+            display_name: name,
+            external_ids: BTreeSet::new(),
+            enabled: true,
+        };
+        contents.users.insert(id.clone(), of);
+        contents.memberships.insert(id, BTreeSet::from([everyone.clone()]));
+    }
+    Ok(contents)
+}
