@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_no_event_holds_up_its_own_stream_alone() {
-    in_time(async {
+    in_time(Box::pin(async {
         let server = server().await;
         let log = open(&server.url()).await;
         put(&log, &stream("request-good"), Expected::NoStream, &event(1)).await.unwrap();
@@ -50,6 +50,6 @@ async fn a_message_that_is_no_event_holds_up_its_own_stream_alone() {
         assert!(matches!(poisoned, Err(LogError::Corrupt(_))), "{poisoned:?}");
         let later: Vec<_> = log.read_stream(&stream("request-later"), None).try_collect().await.unwrap();
         assert_eq!(later.len(), 1);
-    })
+    }))
     .await;
 }
