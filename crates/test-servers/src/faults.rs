@@ -250,15 +250,15 @@ async fn forward(client: &reqwest::Client, target: &str, call: Received) -> std:
         }
     }
     let answer = request.body(call.body).send().await.map_err(std::io::Error::other)?;
-    let mut head = format!("HTTP/1.1 {}\r\n", answer.status());
+    let mut head = vec![format!("HTTP/1.1 {}", answer.status())];
     for (name, value) in answer.headers() {
         if !["connection", "content-length", "transfer-encoding"].contains(&name.as_str()) {
-            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+            head.push(format!("{name}: {}", value.to_str().unwrap_or_default()));
         }
     }
     let body = answer.bytes().await.map_err(std::io::Error::other)?;
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-    Ok([head.as_bytes(), &body].concat())
+    head.push(format!("content-length: {}\r\n\r\n", body.len()));
+    Ok([head.join("\r\n").as_bytes(), &body].concat())
 }
 
 fn refusal(status: &str, code: &str) -> Vec<u8> {

@@ -33,7 +33,7 @@ fn store_denied((request, begun_before): (&RequestId, &Option<Timestamp>)) -> pr
     proto::DeniedRequest { request_id: request.to_string(), begun_before: begun_before.map(store_time) }
 }
 
-fn load_denied(denied: proto::DeniedRequest) -> Result<(RequestId, Option<Timestamp>), Malformed> {
+fn load_denied(denied: &proto::DeniedRequest) -> Result<(RequestId, Option<Timestamp>), Malformed> {
     let begun_before =
         denied.begun_before.map(|at| load_time(Some(at), "requests.begun_before")).transpose()?;
     Ok((read(&denied.request_id, "requests.request_id")?, begun_before))
@@ -46,7 +46,7 @@ pub(super) fn load(verb: &str, payload: &[u8]) -> Result<DenialEvent, DecodeErro
             let message: proto::DenialAttemptedV1 = parse(payload)?;
             DenialEvent::Attempted {
                 account: read(&message.account_id, "account_id")?,
-                requests: message.requests.into_iter().map(load_denied).collect::<Result<_, _>>()?,
+                requests: message.requests.iter().map(load_denied).collect::<Result<_, _>>()?,
                 deadline: load_time(message.deadline, "deadline")?,
             }
         }

@@ -2,8 +2,8 @@
 
 use domain::{
     AccountId, Actor, ActorKind, AskedWindow, BatchId, Endorsement, EventId, GroupRef, IssueId, OuId, OuPath,
-    PermissionSetArn, Person, Plan, PrincipalId, Provider, RequestId, RoleArn, RuleId, Sealed,
-    SessionScope, SignedDuration, Step, Target, Ticket, Timestamp, Window,
+    PermissionSetArn, Person, Plan, PrincipalId, Provider, RequestId, RoleArn, RuleId, Sealed, SessionScope,
+    SignedDuration, Step, Target, Ticket, Timestamp, Window,
 };
 use journal::seal::PersonKey;
 use journal::{Event, Fact, Service, Stream};
@@ -250,15 +250,15 @@ fn assignment_facts() -> Vec<AssignmentEvent> {
         AssignmentEvent::Adopted { key: key() },
         AssignmentEvent::AbandonAsked {
             by: actor("carol"),
-            principal: user(),
+            principal: Some(user()),
             comment: Some(sealed("comment")),
         },
         AssignmentEvent::Abandoned { by: actor("dave"), principal: None, comment: Some(sealed("comment")) },
     ]
 }
 
-fn user() -> Option<PrincipalId> {
-    Some(PrincipalId::new("9067e7a1-0000-4000-8000-000000000003").unwrap())
+fn user() -> PrincipalId {
+    PrincipalId::new("9067e7a1-0000-4000-8000-000000000003").unwrap()
 }
 
 fn denial_facts() -> Vec<DenialEvent> {
