@@ -10,7 +10,8 @@ use api::audit::v1 as audit;
 use api::audit::v1::audit_service_client::AuditServiceClient;
 use api::request::v1 as request;
 use api::request::v1::request_service_client::RequestServiceClient;
-use api::types::v1::Ask;
+use api::types::v1::{Ask, Target};
+use aws::AssignmentKey;
 use domain::{EventId, RequestId};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
@@ -28,10 +29,16 @@ pub(crate) enum Command {
     Reject(RequestId),
     Revoke(RequestId),
     Issue(RequestId),
-    Propose { policy: approval::Policy, base: Option<EventId>, what: &'static str },
+    Propose {
+        policy: approval::Policy,
+        base: Option<EventId>,
+        what: &'static str,
+    },
     Accept(EventId),
     Discard(EventId),
     GetPolicy,
+    /// What cannot be removed is given up.
+    Abandon(AssignmentKey),
     Get(RequestId),
     ListOwn,
     ListPending,
@@ -116,6 +123,7 @@ impl Order {
             Command::Reject(id) => self.reject(process, id).await,
             Command::Revoke(id) => self.revoke(process, id).await,
             Command::Issue(id) => self.issue(process, id).await,
+            Command::Abandon(key) => self.abandon(process, key).await,
             Command::Propose { policy, base, .. } => self.propose(process, policy, *base).await,
             Command::Accept(proposal) => self.accept(process, proposal).await,
             Command::Discard(proposal) => self.discard(process, proposal).await,
@@ -230,6 +238,25 @@ impl Order {
             credentials: Some((answer.access_key_id, vec![answer.secret_access_key, answer.session_token])),
             ..Answer::default()
         })
+    }
+
+    async fn abandon(&self, process: &Process, key: &AssignmentKey) -> Result<Answer, Status> {
+        let target = Target {
+            account_id: key.account().to_string(),
+            entitlement_arn: key.entitlement().arn().to_owned(),
+        };
+        let message = activation::AbandonAssignmentRequest {
+            idempotency_key: self.key.clone(),
+            key: Some(activation::AssignmentKey {
+                principal_id: key.principal().to_string(),
+                target: Some(target),
+            }),
+            comment: CANARY.to_owned(),
+        };
+        let mut client = ActivationServiceClient::new(process.activations.clone());
+        let answer = client.abandon_assignment(self.request(message)).await?.into_inner();
+        let words = if answer.second_person_needed { "a second person is needed" } else { "given up" };
+        Ok(Answer { words: words.to_owned(), ..Answer::default() })
     }
 
     async fn propose(

@@ -47,9 +47,6 @@ pub(crate) struct Outside {
 /// How old the directory may be by which anything is given; as in policy.toml.
 pub(crate) const DIRECTORY_AGE_MAX: SignedDuration = SignedDuration::from_mins(3);
 
-/// Whether Daypass looks through the organisation for what its ledgers do not know.
-pub(crate) const SWEEPS: bool = false;
-
 /// From a request's end to the moment at which what is left of it counts as late.
 pub(crate) const REMOVAL_LATE_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
@@ -77,6 +74,7 @@ fn settings(replica: &str) -> activation::Settings {
         backoff_max: Duration::from_mins(1),
         sweep_interval: SignedDuration::from_mins(2),
         removal_late_after: REMOVAL_LATE_AFTER,
+        organisation_sweep_interval: SignedDuration::from_mins(5),
         ..activation::Settings::default()
     }
 }
@@ -161,7 +159,7 @@ impl Process {
             }
         });
         scheduler.spawn(owner, async move { approval.run(CancellationToken::new()).await });
-        scheduler.spawn(owner, async move { activation.run(CancellationToken::new()).await });
+        scheduler.spawn(owner, async move { Box::pin(activation.run(CancellationToken::new())).await });
         Ok(process)
     }
 }

@@ -346,12 +346,15 @@ impl Run {
         for _ in 0..looks {
             self.go_on(END_LOOK).await?;
             self.check_step()?;
-            if end::is_quiet(&self.truth) && self.machines.iter().all(Machine::is_well) {
+            if end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
+                && self.machines.iter().all(Machine::is_well)
+            {
                 break;
             }
         }
         end::check(&self.truth, &self.effects, &self.outside.cloud, self.clock.now())?;
         self.check_late_is_counted(self.clock.now())?;
+        self.give_up().await?;
         self.probe().await?;
         self.go_on(Duration::from_secs(2)).await?;
         durable::grown(&self.truth, &self.log.recorded())?;

@@ -234,6 +234,19 @@ impl Truth {
         Some(until)
     }
 
+    /// When the log says that the last of the requests about `key` ended: later than it was, if a clock was ahead.
+    pub(crate) fn ended_at(&self, key: &AssignmentKey) -> Option<Timestamp> {
+        let about = self.requests.values().filter(|known| known.key().as_ref() == Some(key));
+        about
+            .filter_map(|known| match &known.request.phase {
+                Phase::Ended { at, .. } => Some(*at),
+                Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Approved { .. } => {
+                    None
+                }
+            })
+            .max()
+    }
+
     fn take_policy(&mut self, id: EventId, fact: &PolicyEvent) -> Result<(), Violation> {
         match fact {
             PolicyEvent::Proposed(_) => {

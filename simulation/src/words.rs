@@ -143,6 +143,7 @@ pub(crate) fn order(order: &Order, truth: &Truth) -> String {
         Command::Accept(_) => "accepts the policy".to_owned(),
         Command::Discard(_) => "discards the policy".to_owned(),
         Command::GetPolicy => "looks at the policy".to_owned(),
+        Command::Abandon(assignment) => format!("gives up {}", key(assignment)),
         Command::Get(id) => format!("looks at {}", truth.name(id)),
         Command::ListOwn => "lists own requests".to_owned(),
         Command::ListPending => "lists what is pending".to_owned(),

@@ -66,7 +66,7 @@ impl Workload {
         (0..count).map(|_| self.any(truth, now)).collect()
     }
 
-    fn order(&mut self, who: &'static str, command: Command) -> Order {
+    pub(crate) fn order(&mut self, who: &'static str, command: Command) -> Order {
         self.keys += 1;
         Order { who, key: format!("key-{}", self.keys), command }
     }

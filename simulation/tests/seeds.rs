@@ -2,7 +2,7 @@
 use simulation::{Config, Stats, sweep};
 
 /// What must have happened in a thousand seeds, or the simulation has become blind.
-const HAPPENS: [&str; 22] = [
+const HAPPENS: [&str; 24] = [
     "request.requested.v1",
     "request.endorsed.v1",
     "request.approved.v1",
@@ -20,6 +20,8 @@ const HAPPENS: [&str; 22] = [
     "assignment.failed.v1",
     "assignment.standing_found.v1",
     "assignment.drift_found.v1",
+    "assignment.abandon_asked.v1",
+    "assignment.abandoned.v1",
     "policy.proposed.v1",
     "policy.applied.v1",
     "policy.discarded.v1",

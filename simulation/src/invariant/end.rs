@@ -3,22 +3,33 @@
 use super::effect::Effects;
 use super::{Violation, later};
 use crate::line::Cloud;
-use crate::process::SWEEPS;
 use crate::truth::{Known, Truth};
 use crate::words;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::event::EndedBecause;
 use lifecycle::state::{EndReason, Phase};
 
+/// How long what is damaged may outlast its end when nothing is wrong.
+const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
 /// How long what others made may go unnoticed: a sweep's interval, the longest that it may be kept from working, and the sweep.
 const SWEPT_WITHIN: SignedDuration = SignedDuration::from_mins(20);
 
 /// Whether nothing is left to happen by itself.
-pub(crate) fn is_quiet(truth: &Truth) -> bool {
-    truth.requests.values().filter(|known| known.damaged.is_none()).all(|known| match known.request.phase {
-        Phase::Pending | Phase::Approved { .. } => false,
-        Phase::Expired { .. } | Phase::Rejected { .. } => true,
-        Phase::Ended { .. } => !known.request.is_closing(),
+pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, now: Timestamp) -> bool {
+    truth.requests.values().all(|known| {
+        if known.damaged.is_some() {
+            // It says no more; what it had goes at its end.
+            return known.request.window().is_none_or(|window| now > later(window.end(), GONE_WITHIN));
+        }
+        match known.request.phase {
+            Phase::Pending | Phase::Approved { .. } => false,
+            Phase::Expired { .. } | Phase::Rejected { .. } => true,
+            // What AWS refuses to remove is given up later.
+            Phase::Ended { .. } => {
+                !known.request.is_closing() || known.key().is_some_and(|key| cloud.is_lost(key.account()))
+            }
+        }
     })
 }
 
@@ -40,7 +51,7 @@ pub(crate) fn check(
         let shown = words::key(&key);
         match effects.since(&key) {
             // L3: what others made is found by a sweep, and told of.
-            Some(since) if SWEEPS && now > later(since, SWEPT_WITHIN) && !truth.found.contains(&key) => {
+            Some(since) if now > later(since, SWEPT_WITHIN) && !truth.found.contains(&key) => {
                 return Err(Violation::new(
                     "L3",
                     format!("{shown} is of others since {since}, and was never found"),

@@ -45,7 +45,11 @@ impl Lateness {
     /// What has been left for longest, of those that Daypass can know of, and since when.
     pub(crate) fn longest_left(&self, truth: &Truth) -> Option<(&AssignmentKey, Timestamp)> {
         let known = self.left.iter().filter(|(key, _)| {
-            truth.requests.values().all(|known| known.damaged.is_none() || known.key().as_ref() != Some(*key))
+            !truth.abandoned.contains(*key)
+                && truth
+                    .requests
+                    .values()
+                    .all(|known| known.damaged.is_none() || known.key().as_ref() != Some(*key))
         });
         known.min_by_key(|(_, since)| **since).map(|(key, since)| (key, *since))
     }

@@ -3,10 +3,12 @@
 use super::{Given, Run};
 use crate::invariant::Violation;
 use crate::order::{Answer, Command, Order};
-use crate::people;
+use crate::people::{self, ADMINISTRATORS};
 use crate::process::CALL_MAX;
 use crate::schedule::Owner;
+use crate::truth::Truth;
 use crate::words;
+use aws::AssignmentKey;
 use aws::simulated::sample;
 use domain::AccountId;
 use domain::ports::Clock as _;
@@ -152,11 +154,47 @@ impl Run {
             Command::Create(_) | Command::CreateBatch(_) | Command::ListOwn | Command::ListPending => {
                 self.truth.any_damage()
             }
-            Command::Propose { .. }
+            Command::Abandon(_)
+            | Command::Propose { .. }
             | Command::Accept(_)
             | Command::Discard(_)
             | Command::GetPolicy
             | Command::ListEvents => false,
+        }
+    }
+
+    /// L1, for what AWS refuses to remove: two people give it up, and its requests are closed.
+    pub(super) async fn give_up(&mut self) -> Result<(), Violation> {
+        let cloud = self.outside.cloud.clone();
+        let closing = |truth: &Truth, key: &AssignmentKey| {
+            truth.requests.values().any(|known| {
+                known.damaged.is_none() && known.request.is_closing() && known.key().as_ref() == Some(key)
+            })
+        };
+        let lost: Vec<AssignmentKey> = cloud
+            .aws
+            .assignments()
+            .into_iter()
+            .filter(|key| cloud.is_lost(key.account()) && closing(&self.truth, key))
+            .collect();
+        if lost.is_empty() || self.truth.policy_damaged.is_some() {
+            return Ok(());
+        }
+        self.go_on(DIRECTORY_READ_WITHIN).await?;
+        for key in &lost {
+            for who in ADMINISTRATORS {
+                let order = self.workload.order(who, Command::Abandon(key.clone()));
+                self.give_to(0, order);
+                self.hear().await?;
+            }
+        }
+        self.go_on(ACCESS_MAX).await?;
+        match lost.iter().find(|key| closing(&self.truth, key)) {
+            Some(key) => {
+                let what = format!("{} was given up by two, and is not closed", words::key(key));
+                Err(Violation::new("L1", what))
+            }
+            None => Ok(()),
         }
     }
 

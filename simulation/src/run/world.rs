@@ -218,9 +218,10 @@ impl Run {
     /// S2: who runs knows of what is left for long.
     pub(super) fn check_late_is_counted(&self, now: Timestamp) -> Result<(), Violation> {
         let Some((key, over)) = self.lateness.longest_left(&self.truth) else { return Ok(()) };
+        let told = self.truth.ended_at(key).unwrap_or(over);
         for machine in self.machines.iter().filter(|machine| machine.is_well()) {
             let Some(process) = &machine.process else { continue };
-            let since = over.max(machine.awake_since).max(self.lateness.calm_since());
+            let since = told.max(over).max(machine.awake_since).max(self.lateness.calm_since());
             let known_by = since + REMOVAL_LATE_AFTER + COUNTED_WITHIN;
             if now >= known_by && process.activation.overdue() == 0 {
                 let what = format!(
