@@ -1,8 +1,8 @@
 //! The command line as a whole, and the values that several commands read from it.
 
 use crate::commands::{
-    approve, audit, console, credentials, entitlements, list, pending, policy, reject, request, revoke, show,
-    withdraw,
+    approve, assignment, audit, console, credentials, entitlements, list, pending, policy, reject, request,
+    revoke, show, withdraw,
 };
 use crate::{config_check, dev, log, serve};
 use domain::{SignedDuration, Timestamp};
@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Who may do what: for administrators
     #[command(subcommand)]
     Policy(policy::Command),
+    /// What Daypass made in AWS, and what it found there: for administrators
+    #[command(subcommand)]
+    Assignment(assignment::Command),
     /// Run everything in one process on a simulated AWS, to try it
     Dev(Box<dev::Arguments>),
     /// Run everything in one process
@@ -95,6 +98,7 @@ impl Command {
             Self::Console(arguments) => finish(arguments.output, console::run(*arguments)).await,
             Self::Audit(command) => finish(command.output(), audit::run(command)).await,
             Self::Policy(command) => finish(command.output(), policy::run(command)).await,
+            Self::Assignment(command) => finish(command.output(), assignment::run(command)).await,
             Self::Dev(arguments) => Box::pin(dev::run(*arguments)).await,
             Self::Serve(arguments) => Box::pin(serve::run(arguments)).await,
             Self::Log(arguments) => Box::pin(log::run(arguments)).await,

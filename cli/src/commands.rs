@@ -1,6 +1,7 @@
 //! The verbs, one file each, and what they share.
 
 pub(crate) mod approve;
+pub(crate) mod assignment;
 pub(crate) mod audit;
 pub(crate) mod console;
 pub(crate) mod credentials;

@@ -87,7 +87,11 @@ fn bound(request: &Request) -> String {
 fn closed(request: &Request) -> String {
     let reason = word(request.close_reason().as_str_name(), "CLOSE_REASON_");
     let at = time(request.closed_at.as_ref());
-    if reason.is_empty() { at } else { format!("{at} ({reason})") }
+    let past = match duration(request.past_end.as_ref()) {
+        length if length.is_empty() => length,
+        length => format!(", {length} past its end"),
+    };
+    if reason.is_empty() { at } else { format!("{at} ({reason}{past})") }
 }
 
 fn both(name: &str, id: &str) -> String {

@@ -130,6 +130,9 @@ service!(
     activation::activation_service_server::ActivationService,
     activation:
     issue_credentials(IssueCredentialsRequest) -> IssueCredentialsResponse,
+    get_assignment(GetAssignmentRequest) -> GetAssignmentResponse,
+    reconcile(ReconcileRequest) -> ReconcileResponse,
+    abandon_assignment(AbandonAssignmentRequest) -> AbandonAssignmentResponse,
     open_console(OpenConsoleRequest) -> OpenConsoleResponse
 );
 service!(

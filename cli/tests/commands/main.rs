@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::unnecessary_wraps, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
+mod assignments;
 mod audit;
 mod fake;
 mod output;
