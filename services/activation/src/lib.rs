@@ -72,9 +72,9 @@ impl ActivationService {
     /// Keeps AWS as the log says until `shutdown`. May be dropped anywhere: the next run goes on from the log.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::join!(
-            process::reconcile::run(&self.core, &shutdown),
-            process::deny::run(&self.core, &shutdown),
-            process::sweep::run(&self.core, &shutdown),
+            Box::pin(process::reconcile::run(&self.core, &shutdown)),
+            Box::pin(process::deny::run(&self.core, &shutdown)),
+            Box::pin(process::sweep::run(&self.core, &shutdown)),
         );
     }
 

@@ -43,11 +43,8 @@ async fn organisation(core: &Core) {
     loop {
         let places = core.places();
         tokio::time::sleep(pause(places, interval, most)).await;
-        match step(core, &mut next, places).await {
-            Ok(()) => {}
-            Err(fault) => {
-                tracing::warn!(%fault, "a part of the organisation could not be looked at; the next one is")
-            }
+        if let Err(fault) = step(core, &mut next, places).await {
+            tracing::warn!(%fault, "a part of the organisation could not be looked at; the next one is");
         }
     }
 }

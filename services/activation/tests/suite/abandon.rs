@@ -55,11 +55,14 @@ async fn lost_account_is_given_up_by_two_people_and_what_comes_back_is_removed()
     house.at(HOUR + 1870).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
     assert_eq!(process.service.overdue(), 0);
-    let comments = house.events().into_iter().filter_map(|event| match event.fact {
-        journal::Fact::Assignment(
+    let comments = house.events().into_iter().filter_map(|event| {
+        let journal::Fact::Assignment(
             AssignmentEvent::AbandonAsked { comment, .. } | AssignmentEvent::Abandoned { comment, .. },
-        ) => comment,
-        _ => None,
+        ) = event.fact
+        else {
+            return None;
+        };
+        comment
     });
     assert_eq!(comments.count(), 2, "sealed, with both");
 
