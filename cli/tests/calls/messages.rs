@@ -123,8 +123,10 @@ fn of_activation(method: &str, given: &Given) -> Option<Vec<u8>> {
             destination: String::new(),
         }
         .encode_to_vec(),
-        "Reconcile" => activation::ReconcileRequest { idempotency_key: key(), ..activation::ReconcileRequest::default() }
-            .encode_to_vec(),
+        "Reconcile" => {
+            activation::ReconcileRequest { idempotency_key: key(), ..activation::ReconcileRequest::default() }
+                .encode_to_vec()
+        }
         "RevokeAccess" => activation::RevokeAccessRequest {
             idempotency_key: key(),
             request_id: given.role.clone(),

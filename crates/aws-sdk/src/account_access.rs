@@ -129,11 +129,7 @@ impl SdkAccountAccess {
 
 /// What is not found when entitlements are listed is the application. That says nothing about what the call was for.
 fn of_application(error: AwsError) -> AwsError {
-    if error.kind == ErrorKind::NotFound {
-        AwsError { kind: ErrorKind::Unavailable, ..error }
-    } else {
-        error
-    }
+    if error.kind == ErrorKind::NotFound { AwsError { kind: ErrorKind::Unavailable, ..error } } else { error }
 }
 
 /// The applications of `instance` that are active.

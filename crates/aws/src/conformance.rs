@@ -13,7 +13,9 @@ use crate::{
     AssignmentKey, Assignments, Attempt, AwsError, Directory, DirectorySource, ErrorKind, GroupId,
     OperationId, OperationStatus, Sts,
 };
-use domain::{AccountId, Entitlement, Invalid, OuId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
+use domain::{
+    AccountId, Entitlement, Invalid, OuId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp,
+};
 use std::collections::BTreeMap;
 
 /// What an implementation does beyond answering.

@@ -25,10 +25,10 @@ pub use directory::{
     Account, Contents, Directory, DirectorySource, ExternalId, Group, GroupId, LookupError, OrgUnit,
     PermissionSet, User, UserName,
 };
+pub use domain::Secret;
 pub use error::{AwsError, ErrorKind};
 pub use federation::{ConsoleUrl, Federation, FederationEndpoint};
 pub use session_denials::{DeniedSessions, SessionDenials};
-pub use domain::Secret;
 pub use sts::{
     AssumeRole, CallerIdentity, RoleExternalId, SessionCredentials, SessionName, SessionPolicy,
     SourceIdentity, Sts,

@@ -46,7 +46,8 @@ pub struct Telemetry {
 /// Sets up telemetry for this process, which is called `service` in it. Needs a tokio runtime when something is exported. Meters
 /// are had of `opentelemetry::global` after it.
 pub fn init(config: &TelemetryConfig, service: &'static str) -> Result<Telemetry, TelemetryError> {
-    let exported = config.otlp_endpoint.as_deref().map(|endpoint| exporters(endpoint, service)).transpose()?;
+    let exported =
+        config.otlp_endpoint.as_deref().map(|endpoint| exporters(endpoint, service)).transpose()?;
     let spans = exported
         .as_ref()
         .map(|(traces, _)| tracing_opentelemetry::layer().with_tracer(traces.tracer(service)));

@@ -2,9 +2,9 @@
 
 use crate::agenda::Agenda;
 use crate::fault::Fault;
+use crate::meters::Meters;
 use crate::process::duty::Shift;
 use crate::role_limits::RoleLimits;
-use crate::meters::Meters;
 use crate::sweep::Ledgers;
 use crate::traffic::Traffic;
 use crate::{Ports, Settings};

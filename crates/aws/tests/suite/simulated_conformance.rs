@@ -4,11 +4,13 @@ use crate::support::TokioClock;
 use aws::conformance::{AssignmentsFixture, Capabilities, Fixture, run, run_assignments};
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedRole, sample};
 use aws::{
-    Account, AssignmentKey, Assignments, AwsError, DirectorySource, ErrorKind, ExternalId, Group, GroupId, OrgUnit,
-    PermissionSet, Sts, User, UserName,
+    Account, AssignmentKey, Assignments, AwsError, DirectorySource, ErrorKind, ExternalId, Group, GroupId,
+    OrgUnit, PermissionSet, Sts, User, UserName,
 };
 use domain::ports::Clock;
-use domain::{AccountId, Entitlement, OuId, OuPath, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
+use domain::{
+    AccountId, Entitlement, OuId, OuPath, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

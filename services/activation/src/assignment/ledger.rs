@@ -213,8 +213,7 @@ pub(crate) fn removed_at(events: &[Event], since: Timestamp) -> Option<Timestamp
 
 /// Whether it was given up at or after `since`.
 pub(super) fn abandoned_since(events: &[Event], since: Timestamp) -> bool {
-    facts(events)
-        .any(|(event, fact)| event.at >= since && matches!(fact, AssignmentEvent::Abandoned { .. }))
+    facts(events).any(|(event, fact)| event.at >= since && matches!(fact, AssignmentEvent::Abandoned { .. }))
 }
 
 /// The events with what they say of the assignment.

@@ -3,10 +3,10 @@
 use super::attempt::Intended;
 use super::ledger::{self, NotWritten};
 use super::need::Needs;
+use crate::Missing;
 use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
-use crate::Missing;
 use crate::lifetime::{ACTIVATE, END};
 use crate::meters::Drift;
 use crate::traffic::{Place, Urgency};

@@ -38,7 +38,10 @@ impl Core {
     }
 
     /// An assignment as its ledger and the requests about it say; `None`: there are neither.
-    pub(super) async fn show_assignment(&self, key: &AssignmentKey) -> Result<Option<wire::Assignment>, Fault> {
+    pub(super) async fn show_assignment(
+        &self,
+        key: &AssignmentKey,
+    ) -> Result<Option<wire::Assignment>, Fault> {
         let loaded = self.ledger(key).await?;
         let needing = self.agenda.requests_of(key);
         if loaded.state.is_none() && needing.is_empty() {

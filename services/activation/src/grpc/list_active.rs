@@ -53,7 +53,13 @@ impl Core {
     }
 
     /// Whether a request is among those that the caller asks for.
-    pub(super) fn is_in(&self, scope: Scope, who: &Who, request: &Request, in_force: Option<&InForce>) -> bool {
+    pub(super) fn is_in(
+        &self,
+        scope: Scope,
+        who: &Who,
+        request: &Request,
+        in_force: Option<&InForce>,
+    ) -> bool {
         match scope {
             Scope::Own => {
                 let raised = &request.raised;

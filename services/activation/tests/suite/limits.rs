@@ -13,7 +13,9 @@ async fn house_like_aws() -> House {
 
 /// Times from three to eight seconds, in no order, the same each time.
 fn operation_times(count: usize) -> Vec<SignedDuration> {
-    (0..i64::try_from(count).unwrap()).map(|nth| SignedDuration::from_millis(3_000 + (nth * 7_919) % 5_001)).collect()
+    (0..i64::try_from(count).unwrap())
+        .map(|nth| SignedDuration::from_millis(3_000 + (nth * 7_919) % 5_001))
+        .collect()
 }
 
 /// No schedule is shorter: all of them one after the other in ten places.
