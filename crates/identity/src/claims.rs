@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 /// Claims that only access tokens carry, by issuer: RFC 9068, Entra (`scp`, `idtyp`), Okta (`scp`, `cid`).
 const ACCESS_TOKEN_CLAIMS: [&str; 5] = ["scope", "scp", "client_id", "cid", "idtyp"];
+/// Claims that name the client, by issuer: OIDC Core, RFC 9068, Okta, Entra v1.
+const CLIENT_CLAIMS: [&str; 4] = ["azp", "client_id", "cid", "appid"];
 /// As long as a subject may be (OIDC Core §2).
 const TEXT_BYTES_MAX: usize = 255;
 
@@ -149,9 +151,34 @@ impl Claims {
             return Ok(ActorKind::Workload);
         }
         match &config.humans {
-            Some(rule) if !self.satisfies(rule) => Err(AuthError::KindUnknown),
-            Some(_) | None => Ok(ActorKind::Human),
+            Some(rule) if self.satisfies(rule) => Ok(ActorKind::Human),
+            Some(_) => Err(AuthError::KindUnknown),
+            None if self.proves_a_sign_in(subject, client) => Ok(ActorKind::Human),
+            None => Ok(ActorKind::Workload),
         }
+    }
+
+    /// Whether the token says when or how a person signed in, and nothing in it says that a program did.
+    ///
+    /// `acr` and `sid` are no proof: Keycloak writes both for service accounts, too.
+    fn proves_a_sign_in(&self, subject: &Subject, client: Option<&str>) -> bool {
+        let says_when = self.get("auth_time").and_then(Value::as_i64).is_some();
+        let says_how = self.get("amr").and_then(Value::as_array).is_some_and(|methods| {
+            methods.iter().any(|method| method.as_str().is_some_and(|method| !method.is_empty()))
+        });
+        (says_when || says_how) && client != Some(subject.as_str()) && !self.is_marked_as_a_programs(subject)
+    }
+
+    /// What providers write into the tokens of programs: Entra (`idtyp`), Auth0 (`gty`, a subject `…@clients`), Keycloak (the
+    /// user names of service accounts), and any that name the subject as the client under a name that is not configured.
+    fn is_marked_as_a_programs(&self, subject: &Subject) -> bool {
+        let text = |name| self.get(name).and_then(Value::as_str);
+        let is_service_account = |name| text(name).is_some_and(|name| name.starts_with("service-account-"));
+        text("idtyp") == Some("app")
+            || matches!(text("gty"), Some("client-credentials" | "client_credentials"))
+            || subject.as_str().ends_with("@clients")
+            || ["preferred_username", "username"].into_iter().any(is_service_account)
+            || CLIENT_CLAIMS.into_iter().any(|name| text(name) == Some(subject.as_str()))
     }
 
     fn satisfies(&self, rule: &ClaimIs) -> bool {

@@ -49,6 +49,8 @@ pub struct IssuerConfig {
     #[serde(default)]
     pub workloads: Workloads,
     /// If set, a human's token must carry this claim, and a token of neither kind is refused. A token that is both is a workload's.
+    /// If not, a human's token must say when or how its holder signed in (`auth_time`, `amr`) and carry no mark of a program's;
+    /// every other is a workload's.
     #[serde(default)]
     pub humans: Option<ClaimIs>,
     /// Where a token's groups are; `None`: this issuer says nothing about groups.

@@ -86,10 +86,88 @@ async fn client_credentials_are_a_workloads() {
     for (changes, kind) in [
         (json!({ "sub": "cli" }), ActorKind::Workload),
         (json!({ "sub": "cli", "client_id": null, "azp": "cli" }), ActorKind::Workload),
-        (json!({ "sub": "ada" }), ActorKind::Human),
+        (json!({ "sub": "ada", "auth_time": NOW - 5 }), ActorKind::Human),
     ] {
         let caller = authenticator.authenticate(&issuer.token(&changes)).await.unwrap();
         assert_eq!(caller.actor.kind, kind, "{changes}");
+    }
+}
+
+async fn kind_of(changes: Value) -> ActorKind {
+    let (issuer, _, authenticator) = setup(|_| {}).await;
+    authenticator.authenticate(&issuer.token(&changes)).await.unwrap().actor.kind
+}
+
+#[tokio::test]
+async fn keycloak_service_account_is_a_workload() {
+    let token = json!({
+        "sub": "8f1c2a54-1b1e-4c1e-9f0a-3a7d2f6f5b10", "client_id": null, "azp": "ci", "acr": "1", "sid": "5e",
+        "typ": "Bearer", "scope": "profile email", "preferred_username": "service-account-ci",
+    });
+    assert_eq!(kind_of(token.clone()).await, ActorKind::Workload);
+    // Nor if its user name is left out, or a mapper adds the time.
+    assert_eq!(
+        kind_of(with(token.clone(), &json!({ "preferred_username": null }))).await,
+        ActorKind::Workload
+    );
+    assert_eq!(kind_of(with(token, &json!({ "auth_time": NOW - 5 }))).await, ActorKind::Workload);
+}
+
+#[tokio::test]
+async fn a_token_that_proves_a_sign_in_is_a_humans() {
+    for proof in [json!({ "auth_time": NOW - 5 }), json!({ "amr": ["pwd", "mfa"] })] {
+        assert_eq!(kind_of(proof.clone()).await, ActorKind::Human, "{proof}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_proves_no_sign_in_is_a_workloads() {
+    for none in [
+        json!({}),
+        json!({ "acr": "1" }),
+        json!({ "sid": "5e" }),
+        json!({ "azpacr": "1" }),
+        json!({ "amr": [] }),
+        json!({ "amr": [""] }),
+        json!({ "amr": [7] }),
+        json!({ "amr": "pwd" }),
+    ] {
+        let none = with(json!({ "auth_time": null }), &none);
+        assert_eq!(kind_of(none.clone()).await, ActorKind::Workload, "{none}");
+    }
+}
+
+#[tokio::test]
+async fn entra_app_token_is_a_workload() {
+    assert_eq!(kind_of(json!({ "auth_time": NOW - 5, "idtyp": "app" })).await, ActorKind::Workload);
+    assert_eq!(kind_of(json!({ "auth_time": NOW - 5, "idtyp": "user" })).await, ActorKind::Human);
+}
+
+#[tokio::test]
+async fn auth0_client_credentials_token_is_a_workload() {
+    for mark in [
+        json!({ "gty": "client-credentials" }),
+        json!({ "gty": "client_credentials" }),
+        json!({ "sub": "x@clients" }),
+    ] {
+        let token = with(json!({ "auth_time": NOW - 5 }), &mark);
+        assert_eq!(kind_of(token).await, ActorKind::Workload, "{mark}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_accounts_user_name_is_a_workloads() {
+    for name in ["preferred_username", "username"] {
+        let token = json!({ "auth_time": NOW - 5, name: "service-account-ci" });
+        assert_eq!(kind_of(token).await, ActorKind::Workload, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn okta_token_whose_subject_is_its_client_is_a_workload() {
+    for name in ["cid", "appid"] {
+        let token = json!({ "auth_time": NOW - 5, "sub": "0oa1", name: "0oa1" });
+        assert_eq!(kind_of(token).await, ActorKind::Workload, "{name}");
     }
 }
 
