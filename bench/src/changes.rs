@@ -61,8 +61,8 @@ async fn schedule(changes: u64) -> Result<(), Failed> {
     for (what, from, present) in [("creations", start, true), ("removals", end, false)] {
         tokio::time::sleep(Duration::try_from(from.duration_since(clock.now()))?).await;
         tokio::time::sleep(Duration::try_from(best * 2)?).await;
-        let changed = house.aws.changes();
-        let done = changed.iter().filter(|change| change.present == present && change.at >= from);
+        let all = house.aws.changes();
+        let done = all.iter().filter(|change| change.present == present && change.at >= from);
         let times: Vec<Timestamp> = done.map(|change| change.at).collect();
         let last = times.iter().max().ok_or("nothing was changed")?;
         let took = last.duration_since(from);

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return crate::error::complain(&error),
     };
-    let code = match start(arguments).await {
+    let code = match Box::pin(start(arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => crate::error::complain(&error),
     };

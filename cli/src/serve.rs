@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> Result<(), StartError> {
-    let built = Built::from_settings(settings, shutdown::on_signal()).await?;
+    let built = Box::pin(Built::from_settings(settings, shutdown::on_signal())).await?;
     let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
     let policy = wiring::seed_text(&built.settings)?;
     let seed = policy

@@ -10,6 +10,7 @@ use api::request::v1::CreateRequestRequest;
 use api::types::v1::{AccessPhase, EndReason, RequestStatus};
 use domain::SignedDuration;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Storm {
             let targets = self.targets();
             let target = self.chance.random_range(0..targets.len());
             let (account, set) = targets.get(target).unwrap().clone();
-            let who = PEOPLE[self.chance.random_range(0..PEOPLE.len())];
+            let who = PEOPLE.choose(&mut self.chance).copied().unwrap();
             let length = SignedDuration::from_secs(self.chance.random_range(2..15));
             self.raise(who, &account, &set, length).await;
         }

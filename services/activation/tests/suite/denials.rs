@@ -1,4 +1,5 @@
 //! Live sessions of what ended early: denied by a service control policy, until they must be dead.
+#![expect(clippy::indexing_slicing, reason = "tests look into documents")]
 
 use crate::house::{HOUR, House, instant, key_of, permission_set, role};
 use aws::session_denials::{POLICIES_MAX, policy_name};
