@@ -82,7 +82,7 @@ fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The source files in a folder, without those of tests beside the code.
+/// The source files in a folder, without `tests.rs` beside the code. To look for what tests read, take [`every_rust_file`].
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = every_rust_file(folder);
     files.retain(|path| !path.ends_with("tests.rs"));
