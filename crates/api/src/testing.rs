@@ -8,6 +8,9 @@ use prost_reflect::{
 };
 use std::error::Error;
 
+/// The kinds of rules about one value that wrong values are made for; another fails, so that none is passed over.
+const KINDS: [&str; 8] = ["string", "bytes", "enum", "int32", "uint32", "int64", "uint64", "duration"];
+
 /// An encoded request that must be refused.
 #[derive(Clone, Debug)]
 pub struct WrongValue {
@@ -25,7 +28,8 @@ pub fn descriptors() -> Result<DescriptorPool, Box<dyn Error>> {
 }
 
 /// For every field in what `method` takes, at any depth, and every constraint on it: a request that violates it. Other fields
-/// are left empty, and may be named as well.
+/// are left empty, and may be named as well. Fails if a constraint is of a kind that no wrong value is made for, or a constrained
+/// field got none.
 pub fn wrong_values(method: &crate::Method) -> Result<Vec<WrongValue>, Box<dyn Error>> {
     let pool = descriptors()?;
     let input = pool.get_message_by_name(method.input).ok_or("the descriptors lack the message")?;
@@ -58,8 +62,10 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Fails if the field has a constraint and no value violates it.
     fn field(&mut self, field: &FieldDescriptor, way: &[FieldDescriptor]) -> Result<(), Box<dyn Error>> {
         let rules = self.extension(&field.options(), "buf.validate.field");
+        let before = self.wrong.len();
         let repeated = field.cardinality() == Cardinality::Repeated;
         let mut items = rules.clone();
         if let Some(rules) = &rules {
@@ -78,6 +84,9 @@ impl Walk<'_> {
         for (wrong, value) in wrong_items(field, items.as_ref())? {
             let value = if repeated { Value::List(vec![value]) } else { value };
             self.put(way, &name, &wrong, |message| message.set_field(field, value));
+        }
+        if rules.is_some() && self.wrong.len() == before {
+            return Err(format!("{}: constrained, and no wrong value is made", field.full_name()).into());
         }
         if let Kind::Message(message) = field.kind()
             && message.package_name().starts_with("daypass.")
@@ -99,9 +108,19 @@ impl Walk<'_> {
             Kind::Message(message) => Value::Message(DynamicMessage::new(message)),
             kind => Value::default_value(&kind),
         };
-        for (rule, count) in rules.fields().filter_map(|(rule, value)| Some((rule, value.as_u64()?))) {
-            let count = usize::try_from(count)?;
-            let count = if rule.name() == "min_items" { count.saturating_sub(1) } else { count + 1 };
+        for (rule, value) in rules.fields().filter(|(rule, _)| rule.name() != "items") {
+            let count = usize::try_from(value.as_u64().unwrap_or_default())?;
+            let count = match rule.name() {
+                "min_items" => count.saturating_sub(1),
+                "max_items" => count + 1,
+                other => {
+                    return Err(format!(
+                        "{}: no wrong value is made for repeated.{other}",
+                        field.full_name()
+                    )
+                    .into());
+                }
+            };
             let value = Value::List(vec![item.clone(); count]);
             self.put(way, field.name(), &format!("{count} items"), |message| message.set_field(field, value));
         }
@@ -168,7 +187,13 @@ fn wrong_items(
     }
     let ignore_empty =
         rules.and_then(|rules| rules.get_field_by_name("ignore")?.as_enum_number()).unwrap_or_default() == 1;
-    for kind in ["string", "bytes", "enum", "int32", "uint32", "int64", "uint64", "duration"] {
+    let own = ["required", "ignore", "repeated"];
+    for (rule, _) in rules.into_iter().flat_map(DynamicMessage::fields) {
+        if !KINDS.contains(&rule.name()) && !own.contains(&rule.name()) {
+            return Err(format!("{}: no wrong value is made for {}", field.full_name(), rule.name()).into());
+        }
+    }
+    for kind in KINDS {
         let Some(typed) = rules.and_then(|rules| inner(rules, kind)) else { continue };
         for (rule, value) in typed.fields() {
             let what = format!("{kind}.{}", rule.name());
@@ -218,7 +243,7 @@ fn wrong_items(
                     let most = value.as_u64().unwrap_or_default();
                     wrong.extend([most + 1, u64::MAX].map(|beyond| (what.clone(), Value::U64(beyond))));
                 }
-                ("duration", bound) => {
+                ("duration", bound @ ("gte" | "lte")) => {
                     let Kind::Message(message) = field.kind() else { continue };
                     let limit = value
                         .as_message()
@@ -227,7 +252,8 @@ fn wrong_items(
                     let beyond = if bound == "gte" { limit - 1 } else { limit + 1 };
                     wrong.push((what, seconds(&message, beyond, 0)));
                 }
-                _ => {}
+                ("string", "min_len") if ignore_empty => {}
+                _ => return Err(format!("{}: no wrong value is made for {what}", field.full_name()).into()),
             }
         }
     }

@@ -169,8 +169,8 @@ fn refused(input: &str, bytes: &[u8]) -> Option<BTreeSet<String>> {
         approval: ListPendingRequest WatchPendingRequest ApproveRequest RejectRequest ReviewAfterTheFactRequest
             ProposePolicyRequest AcceptPolicyRequest DiscardPolicyRequest GetPolicyRequest ListPoliciesRequest
             PlanPolicyRequest CheckPolicyRequest BacktestPolicyRequest;
-        activation: ListActiveRequest WatchActiveRequest IssueCredentialsRequest OpenConsoleRequest RevokeAccessRequest
-            GetAssignmentRequest ReconcileRequest AbandonAssignmentRequest;
+        activation: GetActivationRequest ListActiveRequest WatchActiveRequest IssueCredentialsRequest OpenConsoleRequest
+            RevokeAccessRequest GetAssignmentRequest ReconcileRequest AbandonAssignmentRequest;
         audit: ListEventsRequest ReplayRequest GetAsOfRequest ExportRequest GetTreeHeadRequest ProveInclusionRequest
             ProveConsistencyRequest ListSessionActivityRequest ExplainDecisionRequest;
     }
