@@ -347,12 +347,13 @@ impl Run {
             self.go_on(END_LOOK).await?;
             self.check_step()?;
             if end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
+                && end::unfound(&self.truth, &self.effects, &self.outside.cloud).is_none()
                 && self.machines.iter().all(Machine::is_well)
             {
                 break;
             }
         }
-        end::check(&self.truth, &self.effects, &self.outside.cloud, self.clock.now())?;
+        end::check(&self.truth, &self.effects, &self.outside.cloud)?;
         self.check_late_is_counted(self.clock.now())?;
         self.give_up().await?;
         self.probe().await?;

@@ -48,11 +48,6 @@ impl Effects {
         self.others.contains_key(key)
     }
 
-    /// When others made it.
-    pub(crate) fn since(&self, key: &AssignmentKey) -> Option<Timestamp> {
-        self.others.get(key).copied()
-    }
-
     /// Whether it stands for itself: others made it, and nothing of ours came so close that nobody could tell.
     fn stands(&self, key: &AssignmentKey) -> bool {
         self.others.get(key).is_some_and(|made| {

@@ -5,15 +5,13 @@ use super::{Violation, later};
 use crate::line::Cloud;
 use crate::truth::{Known, Truth};
 use crate::words;
+use aws::AssignmentKey;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::event::EndedBecause;
 use lifecycle::state::{EndReason, Phase};
 
 /// How long what is damaged may outlast its end when nothing is wrong.
 const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(5);
-
-/// How long what others made may go unnoticed: a sweep's interval, the longest that it may be kept from working, and the sweep.
-const SWEPT_WITHIN: SignedDuration = SignedDuration::from_mins(20);
 
 /// Whether nothing is left to happen by itself.
 pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, now: Timestamp) -> bool {
@@ -34,12 +32,7 @@ pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, now: Timestamp) -> bool {
 }
 
 /// Checks the end.
-pub(crate) fn check(
-    truth: &Truth,
-    effects: &Effects,
-    cloud: &Cloud,
-    now: Timestamp,
-) -> Result<(), Violation> {
+pub(crate) fn check(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Result<(), Violation> {
     for known in truth.requests.values().filter(|known| known.damaged.is_none()) {
         if let Err(violation) = ended(known, cloud) {
             // L4: what cannot be read holds up nobody else.
@@ -47,23 +40,25 @@ pub(crate) fn check(
             return Err(Violation { invariant, ..violation });
         }
     }
-    for key in cloud.aws.assignments().into_iter().filter(|key| !cloud.is_lost(key.account())) {
-        let shown = words::key(&key);
-        match effects.since(&key) {
-            // L3: what others made is found by a sweep, and told of.
-            Some(since) if now > later(since, SWEPT_WITHIN) && !truth.found.contains(&key) => {
-                return Err(Violation::new(
-                    "L3",
-                    format!("{shown} is of others since {since}, and was never found"),
-                ));
-            }
-            None if !truth.abandoned.contains(&key) => {
-                return Err(Violation::new("L1", format!("{shown} is left in AWS")));
-            }
-            Some(_) | None => {}
-        }
+    if let Some(key) = unfound(truth, effects, cloud) {
+        return Err(Violation::new("L3", format!("{} is of others, and is never found", words::key(&key))));
     }
-    Ok(())
+    let left = cloud.aws.assignments().into_iter().find(|key| {
+        !effects.is_of_others(key) && !cloud.is_lost(key.account()) && !truth.abandoned.contains(key)
+    });
+    match left {
+        Some(key) => Err(Violation::new("L1", format!("{} is left in AWS", words::key(&key)))),
+        None => Ok(()),
+    }
+}
+
+/// L3: an assignment that others made, and no sweep has told of.
+pub(crate) fn unfound(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Option<AssignmentKey> {
+    cloud
+        .aws
+        .assignments()
+        .into_iter()
+        .find(|key| effects.is_of_others(key) && !cloud.is_lost(key.account()) && !truth.found.contains(key))
 }
 
 fn ended(known: &Known, cloud: &Cloud) -> Result<(), Violation> {
