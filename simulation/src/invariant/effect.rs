@@ -9,7 +9,7 @@ use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::Operation;
 use lifecycle::event::{Closed, ClosedHow, CredentialsIssued};
 use lifecycle::state::Phase;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long before others make an assignment a creation of ours on the same key makes it ours: signatures, effects and lists
 /// together take no longer.
@@ -23,7 +23,9 @@ const OURS_AFTER: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) struct Effects {
     /// Assignments that others made, and when.
     others: BTreeMap<AssignmentKey, Timestamp>,
-    /// Creates that came to AWS, by key: the last, and the last that came when others' could have been seen.
+    /// Those of them that may as well be ours.
+    ambiguous: BTreeSet<AssignmentKey>,
+    /// The last create that came to AWS, by key.
     created: BTreeMap<AssignmentKey, Timestamp>,
     /// Deletes that came to AWS, by key.
     deleted: BTreeMap<AssignmentKey, u32>,
@@ -35,12 +37,16 @@ pub(crate) struct Effects {
 impl Effects {
     /// Others make an assignment.
     pub(crate) fn made_by_others(&mut self, key: AssignmentKey, now: Timestamp) {
+        if self.created.get(&key).is_some_and(|created| now < later(*created, OURS_BEFORE)) {
+            self.ambiguous.insert(key.clone());
+        }
         self.others.insert(key, now);
     }
 
     /// Others remove an assignment.
     pub(crate) fn gone_by_others(&mut self, key: &AssignmentKey) {
         self.others.remove(key);
+        self.ambiguous.remove(key);
     }
 
     /// Whether others made it.
@@ -50,11 +56,7 @@ impl Effects {
 
     /// Whether it stands for itself: others made it, and nothing of ours came so close that nobody could tell.
     fn stands(&self, key: &AssignmentKey) -> bool {
-        self.others.get(key).is_some_and(|made| {
-            self.created.get(key).is_none_or(|created| {
-                *created < later(*made, -OURS_BEFORE) || *created > later(*made, OURS_AFTER)
-            })
-        })
+        self.others.contains_key(key) && !self.ambiguous.contains(key)
     }
 
     /// One call that came to AWS.
@@ -77,6 +79,9 @@ impl Effects {
                         return Err(Violation::new("S7", what));
                     }
                     self.unresolved.insert(key.clone(), unknown);
+                    if self.others.get(key).is_some_and(|made| record.at < later(*made, OURS_AFTER)) {
+                        self.ambiguous.insert(key.clone());
+                    }
                     self.created.insert(key.clone(), record.at);
                 }
             }
@@ -134,6 +139,7 @@ impl Effects {
                     let what = format!("{} changed, and was there before", words::key(&change.key));
                     return Err(Violation::new("S3", what));
                 }
+                ChangedBy::Daypass if !change.present => self.gone_by_others(&change.key),
                 ChangedBy::Daypass | ChangedBy::Others => {}
             }
         }
