@@ -4,8 +4,8 @@
 //! `Attempted` event, and its outcome is learnt by observing. INVARIANT: a standing assignment is never deleted.
 //!
 //! The fence: AWS has no fencing token, so a create whose outcome is not known may take effect until its deadline, even after
-//! a delete. While a ledger has a fence, what appears is ours, and absence is not final. The fence goes when nothing was there
-//! after it: a delete intended after the fence was confirmed, or a look after it found nothing ([`settle`]).
+//! a delete. While a ledger has a fence, what appears is ours, and absence is not final. The fence goes when a look after it
+//! found nothing ([`settle`]).
 
 use crate::Rejection;
 use crate::state::Identities;
@@ -214,7 +214,7 @@ impl Ledger {
                     Operation::Delete => {
                         self.presence = Presence::Absent;
                         self.abandon_asked = None;
-                        self.fence = self.fence.filter(|fence| confirmed.at < *fence);
+                        // The fence stays: the clock that this was intended by may have been ahead. A look settles it.
                     }
                 }
             }

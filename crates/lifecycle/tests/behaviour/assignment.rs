@@ -271,11 +271,18 @@ fn a_paused_process_creates_after_the_removal_was_confirmed() {
 }
 
 #[test]
-fn a_delete_intended_after_the_fence_settles_without_another_look() {
+fn a_delete_intended_after_the_fence_settles_nothing_for_its_clock_may_have_been_ahead() {
     let mut story = unknown();
     story.step(false, true, 100);
     let attempt = story.step(false, true, 900);
-    assert!(story.confirmed(attempt, 910).ledger().is_settled_absent());
+    let story = story.confirmed(attempt, 910);
+    assert!(!story.ledger().is_settled_absent());
+    assert_eq!(
+        story.next(false, true, 920),
+        Ok(AssignmentEvent::DriftFound { present: true }),
+        "what appears is ours"
+    );
+    assert!(story.settled(930).ledger().is_settled_absent());
 }
 
 #[test]

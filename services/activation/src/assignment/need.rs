@@ -61,18 +61,20 @@ impl Core {
     /// Who needs the assignment now, as the read model and the policy stand. Ends requests that lost their grounds.
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
         let mut needs = Needs::default();
+        // A clock that was set back takes nothing away: time has come at least as far as the ledger says.
+        let last_at = self.ledger(key).await?.state.as_ref().map_or(Timestamp::MIN, |ledger| ledger.last_at);
         for request in self.agenda.requests_of(key) {
             let id = request.raised.id;
             if request.is_closing() {
                 needs.closing.insert(id);
             }
-            let Some(since) = self.wanted_since(&request, self.now()) else { continue };
+            let Some(since) = self.wanted_since(&request, last_at) else { continue };
             if let Ok((_, Some(active))) = request.approved() {
                 let standing = active.activated.standing;
                 needs.by.insert(0, Needed { id, since, bound: None, standing });
                 continue;
             }
-            if !self.is_wanted_by_the_log(id).await? {
+            if !self.is_wanted_by_the_log(id, last_at).await? {
                 continue;
             }
             match self.eligibility(&request).await? {
@@ -92,13 +94,13 @@ impl Core {
 
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
     /// make it late, where that is set.
-    fn wanted_since(&self, request: &Request, now: Timestamp) -> Option<Timestamp> {
+    fn wanted_since(&self, request: &Request, last_at: Timestamp) -> Option<Timestamp> {
         let (grant, active) = request.approved().ok()?;
         let window = grant.approved.window;
         // A clock that was set back takes nothing away: time has come at least as far as the story says.
-        let now = request.time_of_next(now);
+        let now = request.time_of_next(self.now());
         let begins_at = later(window.start(), -self.start_lead(request, now));
-        let begun = active.is_some() || begins_at <= now;
+        let begun = active.is_some() || begins_at <= now.max(last_at);
         // How early a queue would make it is estimated anew each time: since when must not waver.
         let earliest = later(window.start(), -self.settings.start_lead());
         (begun && now < window.end()).then_some(earliest.max(grant.at))
@@ -124,11 +126,10 @@ impl Core {
 
     /// Whether the log itself says so: nothing is begun on a history that cannot be read to its end, and none is kept up by a
     /// request that is over although the read model does not know it yet.
-    async fn is_wanted_by_the_log(&self, id: RequestId) -> Result<bool, Fault> {
+    async fn is_wanted_by_the_log(&self, id: RequestId, last_at: Timestamp) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(id)).await {
             Ok(loaded) => {
-                let now = self.now();
-                Ok(loaded.state.as_ref().is_some_and(|request| self.wanted_since(request, now).is_some()))
+                Ok(loaded.state.as_ref().is_some_and(|request| self.wanted_since(request, last_at).is_some()))
             }
             Err(LoadError::Corrupt(_)) => {
                 self.agenda.note_obstacle(id, DAMAGED.to_owned());

@@ -67,6 +67,11 @@ pub(crate) async fn seed(core: &Core, toml: &str, author: Actor) -> Result<Seede
         Err(CommandError::Refused(PolicyRefused(Rejection::Invalid(problems)))) => {
             Err(SeedError::Invalid(problems))
         }
+        // There is one, so the file changes nothing. Nothing is granted; but the process starts, because removals go on.
+        Err(CommandError::Corrupt(damage)) => {
+            tracing::error!(%damage, "the history of the policy cannot be read");
+            Ok(Seeded::Ignored)
+        }
         Err(error) => Err(SeedError::Log(error.to_string())),
     }
 }

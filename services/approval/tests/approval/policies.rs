@@ -7,6 +7,7 @@ use api::approval::v1::{
 };
 use approval::Seeded;
 use domain::Person;
+use event_log::{Envelope, EventLog as _, Expected, Writer};
 use identity::Caller;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -211,4 +212,19 @@ async fn a_policy_is_seeded_on_an_empty_log_only() {
     assert_eq!(house.events(), 1);
     let record = get(&house, "").await.unwrap();
     assert_eq!((record.status(), record.proposal_event_id.as_str()), (PolicyStatus::Applied, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_beside_a_damaged_policy_keeps_no_process_from_starting() {
+    let outside = Outside::new();
+    let garbage = Envelope {
+        event_id: *domain::EventId::from_parts([b"garbage".as_slice()]).as_uuid(),
+        writer: Writer::new("approval").unwrap(),
+        body: b"garbage".as_slice().into(),
+    };
+    outside.log.append(&"policy-main".parse().unwrap(), Expected::NoStream, garbage).await.unwrap();
+    let house = outside.start().await;
+    // Nothing is granted by a policy that cannot be read; what removes access runs in the same process.
+    assert_eq!(house.service.seed(POLICY, human(person("root"))).await.unwrap(), Seeded::Ignored);
+    assert_eq!(house.events(), 1);
 }
