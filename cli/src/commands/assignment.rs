@@ -13,23 +13,36 @@ use api::activation::v1::{
 };
 use api::types::v1::Target;
 
-const EXAMPLES: &str = "\
-Examples:
+const SHOW: &str = "\
+Example:
   daypass assignment show --principal 00000000-0000-4000-8000-0000000000a1 --account 111122223333 \\
-    --arn arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111
+    --arn arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
+const ADOPT: &str = "\
+Example:
+  daypass assignment adopt --principal 00000000-0000-4000-8000-0000000000a1 --account 111122223333 \\
+    --arn arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
+const ABANDON: &str = "\
+Example:
+  daypass assignment abandon --principal 00000000-0000-4000-8000-0000000000a1 --account 111122223333 \\
+    --arn arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
+const RECONCILE: &str = "\
+Example:
   daypass assignment reconcile";
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = EXAMPLES)]
 pub(crate) enum Command {
     /// What the ledger of an assignment says, and what AWS answered
+    #[command(after_help = SHOW)]
     Show(Box<Show>),
     /// Look at AWS now: at one assignment, or at all that there are
+    #[command(after_help = RECONCILE)]
     Reconcile(Box<Reconcile>),
     /// Say that what stands there is Daypass's: it is removed when no request needs it
+    #[command(after_help = ADOPT)]
     Adopt(Box<Adopt>),
     /// Give up on removing it, because its account is gone; another administrator must say the same
+    #[command(after_help = ABANDON)]
     Abandon(Box<Abandon>),
 }
 
