@@ -51,6 +51,15 @@ fn signed_by(attempt: Attempt) -> ConfigBuilder {
     ConfigBuilder::new().time_source(StaticTimeSource::new(attempt.signed_at.into()))
 }
 
+/// Makes one change, signed with the attempt's time, unless it is too late to begin; gives its answer.
+macro_rules! changed {
+    ($self:ident, $attempt:ident, $call:expr) => {{
+        let call = $call.customize().config_override(signed_by($attempt));
+        $attempt.check($self.clock.now())?;
+        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?
+    }};
+}
+
 impl SdkSessionDenials {
     async fn find(&self, account: &AccountId) -> Result<Found, AwsError> {
         let name = policy_name(account);
@@ -103,59 +112,20 @@ impl SdkSessionDenials {
     }
 
     async fn create(&self, name: &str, document: &str, attempt: Attempt) -> Result<String, AwsError> {
-        let call = self
-            .changing
-            .create_policy()
-            .name(name)
-            .description(DESCRIPTION)
-            .r#type(KIND)
-            .content(document)
-            .customize()
-            .config_override(signed_by(attempt));
-        attempt.check(self.clock.now())?;
-        let answer = call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
+        let call = self.changing.create_policy().name(name).description(DESCRIPTION).r#type(KIND);
+        let answer = changed!(self, attempt, call.content(document));
         let id = answer.policy.and_then(|policy| policy.policy_summary).and_then(|summary| summary.id);
         id.ok_or_else(|| incomplete(Effect::Changes, "a policy without id"))
-    }
-
-    async fn update(&self, id: &str, document: &str, attempt: Attempt) -> Result<(), AwsError> {
-        let call = self.changing.update_policy().policy_id(id).content(document);
-        let call = call.customize().config_override(signed_by(attempt));
-        attempt.check(self.clock.now())?;
-        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
-        Ok(())
-    }
-
-    async fn attach(&self, id: &str, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
-        let call = self.changing.attach_policy().policy_id(id).target_id(account.as_str());
-        let call = call.customize().config_override(signed_by(attempt));
-        attempt.check(self.clock.now())?;
-        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
-        Ok(())
-    }
-
-    async fn detach(&self, id: &str, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
-        let call = self.changing.detach_policy().policy_id(id).target_id(account.as_str());
-        let call = call.customize().config_override(signed_by(attempt));
-        attempt.check(self.clock.now())?;
-        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
-        Ok(())
-    }
-
-    async fn delete(&self, id: &str, attempt: Attempt) -> Result<(), AwsError> {
-        let call = self.changing.delete_policy().policy_id(id);
-        let call = call.customize().config_override(signed_by(attempt));
-        attempt.check(self.clock.now())?;
-        call.send().await.map_err(|error| sorted(Effect::Changes, &error))?;
-        Ok(())
     }
 
     async fn remove(&self, found: &Found, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
         let Some(id) = &found.id else { return Ok(()) };
         if found.attached {
-            self.detach(id, account, attempt).await?;
+            let call = self.changing.detach_policy().policy_id(id).target_id(account.as_str());
+            changed!(self, attempt, call);
         }
-        self.delete(id, attempt).await
+        changed!(self, attempt, self.changing.delete_policy().policy_id(id));
+        Ok(())
     }
 
     async fn write(
@@ -171,12 +141,16 @@ impl SdkSessionDenials {
         }
         let id = match &found.id {
             Some(id) => {
-                self.update(id, document, attempt).await?;
+                changed!(self, attempt, self.changing.update_policy().policy_id(id).content(document));
                 id.clone()
             }
             None => self.create(&policy_name(account), document, attempt).await?,
         };
-        if found.attached { Ok(()) } else { self.attach(&id, account, attempt).await }
+        if !found.attached {
+            let call = self.changing.attach_policy().policy_id(id).target_id(account.as_str());
+            changed!(self, attempt, call);
+        }
+        Ok(())
     }
 }
 

@@ -183,7 +183,13 @@ impl Core {
             .await;
         match claimed {
             Ok(_) => {
-                tracing::warn!(replica, request = ?work, %since, "takes over: due work waits");
+                // Only work that another leaves undone is worth a warning; somebody has to be the first.
+                match work {
+                    Some(request) => {
+                        tracing::warn!(replica, %request, %since, "takes over: due work waits under another");
+                    }
+                    None => tracing::info!(replica, "takes the duty, which nobody has"),
+                }
                 self.look_at_duty().await.map(|_| ())
             }
             // Another was faster, or patience is not over.
