@@ -7,6 +7,8 @@ pub mod aws_cli;
 pub mod faults;
 pub mod moto;
 pub mod nats;
+pub mod nats_cluster;
+pub mod network;
 pub mod oidc;
 pub mod organisation;
 pub mod process;

@@ -1,10 +1,11 @@
 //! nats-server with JetStream: one real server, which can be killed and started again on the same store and ports.
 
-use crate::process::{Process, StartError};
+use crate::process::{Process, READY_WITHIN, StartError};
 use crate::tools::python_tool;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// How often a restart is tried when something else holds the old ports for a moment.
@@ -19,12 +20,14 @@ pub struct NatsOptions {
     pub monitoring: bool,
     /// More configuration in nats-server's own format; accounts, for example.
     pub extra: String,
+    /// How long a start may take: the server reads its store first.
+    pub ready_within: Duration,
 }
 
 impl Default for NatsOptions {
     /// As Daypass wants it: synced, with monitoring.
     fn default() -> Self {
-        Self { sync_always: true, monitoring: true, extra: String::new() }
+        Self { sync_always: true, monitoring: true, extra: String::new(), ready_within: READY_WITHIN }
     }
 }
 
@@ -89,6 +92,24 @@ impl NatsServer {
         }
     }
 
+    /// Stops the server as an operator does (SIGTERM): it writes down where it stands. Its store stays.
+    pub async fn stop(&mut self) -> Result<(), StartError> {
+        match self.process.take() {
+            Some(process) => process.end().await,
+            None => Ok(()),
+        }
+    }
+
+    /// From the next start on it runs with these options.
+    pub fn set_options(&mut self, options: NatsOptions) {
+        self.options = options;
+    }
+
+    /// The operating system's id of the server, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// What it has written lately, for the message of a failing test.
     pub fn log_tail(&self) -> String {
         self.process.as_ref().map(Process::log_tail).unwrap_or_default()
@@ -106,7 +127,7 @@ async fn run(
     std::fs::write(&config, config_text(options, store, folder.path(), ports))?;
     let mut command = Command::new(python_tool("nats-server")?);
     command.arg("-c").arg(&config);
-    let mut process = Process::spawn("nats-server", &mut command, folder)?;
+    let mut process = Process::spawn("nats-server", &mut command, folder)?.ready_within(options.ready_within);
     let ports_file = process.folder().join(format!("nats-server_{}.ports", process.pid()));
     // Written when all listeners are there, after JetStream has recovered its store.
     process
@@ -132,10 +153,15 @@ fn config_text(options: &NatsOptions, store: &Path, folder: &Path, ports: Option
     if options.monitoring {
         lines.push(format!("http: \"127.0.0.1:{monitoring}\""));
     }
-    let sync = if options.sync_always { "sync_interval: always" } else { "" };
-    lines.push(format!("jetstream {{ store_dir: {:?}\n {sync} }}", store.display()));
+    lines.push(jetstream_block(options, store));
     lines.push(options.extra.clone());
     lines.join("\n")
+}
+
+/// The part of the configuration that is about JetStream.
+pub(crate) fn jetstream_block(options: &NatsOptions, store: &Path) -> String {
+    let sync = if options.sync_always { "sync_interval: always" } else { "" };
+    format!("jetstream {{ store_dir: {:?}\n {sync} }}", store.display())
 }
 
 fn read_ports(file: &Path) -> Option<Ports> {

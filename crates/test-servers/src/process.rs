@@ -50,6 +50,7 @@ pub struct Process {
     name: &'static str,
     child: Child,
     folder: TempDir,
+    ready_within: Duration,
 }
 
 impl Process {
@@ -57,7 +58,14 @@ impl Process {
     pub fn spawn(name: &'static str, command: &mut Command, folder: TempDir) -> Result<Self, StartError> {
         let log = std::fs::File::create(folder.path().join("log"))?;
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        Ok(Self { name, child, folder })
+        Ok(Self { name, child, folder, ready_within: READY_WITHIN })
+    }
+
+    /// The same, but it may take so long until it is ready.
+    #[must_use]
+    pub fn ready_within(mut self, within: Duration) -> Self {
+        self.ready_within = within;
+        self
     }
 
     /// Waits until `address` accepts connections.
@@ -83,7 +91,7 @@ impl Process {
 
     /// Waits until `ready` says so, the child ends, or time is up.
     pub async fn until<F: Future<Output = bool>>(&mut self, ready: impl Fn() -> F) -> Result<(), StartError> {
-        let deadline = Instant::now() + READY_WITHIN;
+        let deadline = Instant::now() + self.ready_within;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Err(StartError::Ended { name: self.name, status, log: self.log_tail() });
@@ -103,6 +111,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Sends the child a signal by name, `STOP` or `CONT` mostly.
+    pub fn signal(&self, name: &str) -> std::io::Result<()> {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status()?;
+        if sent.success() { Ok(()) } else { Err(std::io::Error::other("the child is gone")) }
+    }
+
     /// The child's own folder; gone when this handle is.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
@@ -113,6 +127,19 @@ impl Process {
         // Either call fails only when the child has ended already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Asks the child to end (SIGTERM), and waits until it has.
+    pub async fn end(mut self) -> Result<(), StartError> {
+        self.signal("TERM")?;
+        let deadline = Instant::now() + self.ready_within;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() >= deadline {
+                return Err(StartError::Late { name: self.name, log: self.log_tail() });
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Ends the child and hands its folder back, so that another can be started on the same data.
