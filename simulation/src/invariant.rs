@@ -2,11 +2,15 @@
 //!
 //! - [`story`]: S4, S6, and the order of events, by each event alone against what was known before it;
 //! - [`effect`]: S1, S2, S3, S7, by each call that AWS got and each change that it made;
+//! - [`authority`]: S4, by each event against the policy and the organisation as they are;
+//! - [`denial`]: S2 and S3 of live sessions, by what the service control policies say;
 //! - [`lateness`]: S2, by what is in AWS past its end;
 //! - [`durable`]: S5, S8, S9, by the log against what was acknowledged, written in confidence, and shown;
 //! - [`provable`]: S10, by each event against what its writer could know;
 //! - [`end`]: L1 to L4, once faults have healed and time has passed.
 
+pub(crate) mod authority;
+pub(crate) mod denial;
 pub(crate) mod durable;
 pub(crate) mod effect;
 pub(crate) mod end;

@@ -4,7 +4,7 @@
 //! - [`run()`]: one seed to its [`Report`]; [`sweep()`]: many seeds on all cores.
 //! - `schedule`, `seams`, `weather`: which task runs next, time and chance, faults;
 //! - `machine`, `process`: where the services run, and they themselves, started anew after each crash; `witness`, `line`: the log
-//!   and AWS as one machine reaches them;
+//!   and AWS as one machine reaches them; `mirage`: the log as a bug shows it;
 //! - `people`, `workload`, `order`, `words`: who wants what, through the services' own APIs, and the trace of it;
 //! - `truth`: the fold of the log; `invariant`: what always holds; [`Plant`]: bugs, to see that it is noticed when it does not.
 //!
@@ -14,6 +14,7 @@
 mod invariant;
 mod line;
 mod machine;
+mod mirage;
 mod order;
 mod people;
 mod plant;

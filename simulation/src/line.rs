@@ -1,17 +1,22 @@
 //! AWS as one process calls it: by a clock of its own, over a line that tells it AWS's time, and with accounts that are lost.
+//!
+//! [`assigner`]: the services that assign, and the bugs at that seam.
 
-use crate::people;
+pub(crate) mod assigner;
+
 use crate::plant::{Plant, Planted};
 use crate::seams::{LocalClock, SimClock};
 use crate::tally::Tally;
-use aws::simulated::SimulatedAws;
+use aws::federation::FederationEndpoint;
+use aws::simulated::{SimulatedAws, SimulatedScps};
 use aws::{
-    AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, CallerIdentity, Contents, Deletion,
-    DirectorySource, ErrorKind, Limits, OperationId, OperationStatus, SessionCredentials, Sts,
+    AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, CallerIdentity, Contents, DeniedSessions,
+    DirectorySource, Federation, Secret, SessionCredentials, SessionDenials, Sts,
 };
 use domain::ports::Clock as _;
 use domain::ports::SharedClock;
-use domain::{AccountId, Entitlement, PrincipalId, Sighting, TimeSource, Timestamp};
+use domain::{AccountId, Sighting, TimeSource, Timestamp};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,11 +25,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone)]
 pub(crate) struct Cloud {
     pub(crate) aws: Arc<SimulatedAws>,
+    /// The service control policies, where the deployment lets Daypass write any.
+    pub(crate) scps: Option<Arc<SimulatedScps>>,
     pub(crate) planted: Planted,
     /// An assignment that was there before.
     pub(crate) standing: AssignmentKey,
     /// Accounts from which nothing can be removed.
     pub(crate) lost: Arc<Mutex<BTreeSet<AccountId>>>,
+    /// Calls of a bug.
+    pub(crate) zombies: Arc<Mutex<Vec<Zombie>>>,
     pub(crate) world: Arc<SimClock>,
     pub(crate) tally: Tally,
 }
@@ -34,6 +43,14 @@ impl Cloud {
     pub(crate) fn is_lost(&self, account: &AccountId) -> bool {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(account)
     }
+}
+
+/// A call that is still on its way although its caller has given it up.
+pub(crate) struct Zombie {
+    pub(crate) arrives_at: Timestamp,
+    pub(crate) service: Arc<dyn Assignments>,
+    pub(crate) key: AssignmentKey,
+    pub(crate) attempt: Attempt,
 }
 
 /// The line of one machine.
@@ -63,7 +80,9 @@ impl Line {
 
     /// The call is started by the caller's clock; AWS has only the signature to go by.
     fn started(&self, attempt: Attempt) -> Result<Attempt, AwsError> {
-        attempt.check(self.clock.now())?;
+        if !self.cloud.planted.is(Plant::ZombieCreate) {
+            attempt.check(self.clock.now())?;
+        }
         Ok(Attempt { start_before: Timestamp::MAX, ..attempt })
     }
 
@@ -74,51 +93,11 @@ impl Line {
 }
 
 #[async_trait::async_trait]
-impl Assignments for Line {
-    fn limits(&self) -> Limits {
-        self.cloud.aws.limits()
-    }
-
-    async fn create(&self, key: &AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
-        self.dated(self.cloud.aws.create(key, self.started(attempt)?)).await
-    }
-
-    async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.dated(self.cloud.aws.creation_status(operation)).await
-    }
-
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
-        let attempt = self.started(attempt)?;
-        if self.cloud.is_lost(key.account()) {
-            self.cloud.tally.count("aws: removal from a lost account");
-            return Err(AwsError::new(ErrorKind::Denied, "AccessDeniedException", "the account is closed"));
-        }
-        self.dated(self.cloud.aws.delete(key, attempt)).await
-    }
-
-    async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.dated(self.cloud.aws.deletion_status(operation)).await
-    }
-
-    async fn holders(
-        &self,
-        account: &AccountId,
-        entitlement: &Entitlement,
-    ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        if self.cloud.planted.strikes(Plant::CreateWithoutAttempt) {
-            let key = AssignmentKey::new(people::principal("eve"), account.clone(), entitlement.clone());
-            self.cloud.aws.create(&key, self.unfounded()).await?;
-        }
-        if self.cloud.planted.strikes(Plant::DeleteStanding) {
-            self.cloud.aws.delete(&self.cloud.standing, self.unfounded()).await?;
-        }
-        self.dated(self.cloud.aws.holders(account, entitlement)).await
-    }
-}
-
-#[async_trait::async_trait]
 impl Sts for Line {
     async fn assume_role(&self, call: &AssumeRole) -> Result<SessionCredentials, AwsError> {
+        if self.cloud.planted.is(Plant::UnboundCredentials) {
+            return self.dated(self.cloud.aws.assume_role(&unbound(call)?)).await;
+        }
         self.dated(self.cloud.aws.assume_role(call)).await
     }
 
@@ -130,6 +109,76 @@ impl Sts for Line {
 #[async_trait::async_trait]
 impl DirectorySource for Line {
     async fn fetch(&self) -> Result<Contents, AwsError> {
-        self.dated(self.cloud.aws.fetch()).await
+        self.dated(self.cloud.aws.fetch()).await.map(|contents| self.cloud.planted.believed(contents))
+    }
+}
+
+#[async_trait::async_trait]
+impl Federation for Line {
+    fn endpoint(&self) -> FederationEndpoint {
+        self.cloud.aws.endpoint()
+    }
+
+    async fn sign_in_token(&self, credentials: &SessionCredentials) -> Result<Secret, AwsError> {
+        self.dated(self.cloud.aws.sign_in_token(credentials)).await
+    }
+}
+
+/// The same credentials, bound to nothing.
+fn unbound(call: &AssumeRole) -> Result<AssumeRole, AwsError> {
+    let bare = AssumeRole::new(call.role().clone(), call.session_name().clone(), call.duration())?;
+    let tags = call.tags().iter();
+    Ok(tags.fold(Ok(bare), |call, (key, value)| call?.with_tag(key, value, true))?)
+}
+
+/// The service control policies, over a line.
+pub(crate) struct Denier {
+    pub(crate) line: Arc<Line>,
+    pub(crate) scps: Arc<SimulatedScps>,
+}
+
+impl Denier {
+    /// What is denied: exactly that, unless a bug takes every session of those people.
+    fn widened<'a>(&self, sessions: &'a BTreeSet<DeniedSessions>) -> Cow<'a, BTreeSet<DeniedSessions>> {
+        if !self.line.cloud.planted.is(Plant::DenyEverything) {
+            return Cow::Borrowed(sessions);
+        }
+        let all = sessions.iter().cloned().map(|denied| match denied {
+            DeniedSessions::OfPermissionSet { request, user, .. } => DeniedSessions::OfPermissionSet {
+                request,
+                user,
+                permission_set: "*".to_owned(),
+                begun_before: Timestamp::MAX,
+            },
+            of_request @ DeniedSessions::OfRequest(_) => of_request,
+        });
+        Cow::Owned(all.collect())
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionDenials for Denier {
+    async fn deny(
+        &self,
+        account: &AccountId,
+        sessions: &BTreeSet<DeniedSessions>,
+        attempt: Attempt,
+    ) -> Result<(), AwsError> {
+        if self.line.cloud.planted.is(Plant::DenyForEver) && sessions.is_empty() {
+            return Ok(());
+        }
+        let sessions = self.widened(sessions);
+        self.line.dated(self.scps.deny(account, &sessions, self.line.started(attempt)?)).await
+    }
+
+    async fn denies_exactly(
+        &self,
+        account: &AccountId,
+        sessions: &BTreeSet<DeniedSessions>,
+    ) -> Result<bool, AwsError> {
+        if self.line.cloud.planted.is(Plant::DenyForEver) && sessions.is_empty() {
+            return Ok(true);
+        }
+        self.line.dated(self.scps.denies_exactly(account, &self.widened(sessions))).await
     }
 }

@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Reject(RequestId),
     Revoke(RequestId),
     Issue(RequestId),
+    OpenConsole(RequestId),
     Propose {
         policy: approval::Policy,
         base: Option<EventId>,
@@ -49,6 +50,8 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) who: &'static str,
+    /// Whether they sign in with capital letters.
+    pub(crate) in_capitals: bool,
     pub(crate) key: String,
     pub(crate) command: Command,
 }
@@ -61,8 +64,8 @@ pub(crate) struct Answer {
     pub(crate) created: Option<RequestId>,
     /// The request that was shown, and its status.
     pub(crate) shown: Option<(RequestId, String)>,
-    /// Credentials that were handed out: the access key, and what must stay secret.
-    pub(crate) credentials: Option<(String, Vec<String>)>,
+    /// What was handed out: the access key of credentials or the issue of a console session, and what must stay secret.
+    pub(crate) handed_out: Option<(String, Vec<String>)>,
     /// The policy in force.
     pub(crate) policy: Option<approval::Policy>,
     /// The call failed in a way that no caller and no fault explains.
@@ -108,7 +111,8 @@ impl Order {
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        if let Ok(token) = format!("Bearer {}", self.who).parse() {
+        let name = if self.in_capitals { self.who.to_uppercase() } else { self.who.to_owned() };
+        if let Ok(token) = format!("Bearer {name}").parse() {
             request.metadata_mut().insert("authorization", token);
         }
         request
@@ -123,6 +127,7 @@ impl Order {
             Command::Reject(id) => self.reject(process, id).await,
             Command::Revoke(id) => self.revoke(process, id).await,
             Command::Issue(id) => self.issue(process, id).await,
+            Command::OpenConsole(id) => self.open_console(process, id).await,
             Command::Abandon(key) => self.abandon(process, key).await,
             Command::Propose { policy, base, .. } => self.propose(process, policy, *base).await,
             Command::Accept(proposal) => self.accept(process, proposal).await,
@@ -235,7 +240,23 @@ impl Order {
         let answer = client.issue_credentials(self.request(message)).await?.into_inner();
         Ok(Answer {
             words: format!("credentials {}", answer.access_key_id),
-            credentials: Some((answer.access_key_id, vec![answer.secret_access_key, answer.session_token])),
+            handed_out: Some((answer.access_key_id, vec![answer.secret_access_key, answer.session_token])),
+            ..Answer::default()
+        })
+    }
+
+    async fn open_console(&self, process: &Process, id: &RequestId) -> Result<Answer, Status> {
+        let message = activation::OpenConsoleRequest {
+            idempotency_key: self.key.clone(),
+            request_id: id.to_string(),
+            destination: String::new(),
+        };
+        let mut client = ActivationServiceClient::new(process.activations.clone());
+        let answer = client.open_console(self.request(message)).await?.into_inner();
+        let token = answer.sign_in_url.rsplit_once("SigninToken=").map(|(_, token)| token.to_owned());
+        Ok(Answer {
+            words: format!("console session {}", answer.issue_id),
+            handed_out: Some((answer.issue_id, token.into_iter().collect())),
             ..Answer::default()
         })
     }

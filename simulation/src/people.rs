@@ -5,7 +5,9 @@
 
 use aws::simulated::sample;
 use aws::{Contents, ExternalId, GroupId, User, UserName};
-use domain::{Actor, ActorKind, GroupRef, Invalid, Person, PrincipalId, Timestamp};
+use domain::{
+    Actor, ActorKind, GroupRef, Invalid, PermissionSetArn, Person, PrincipalId, SignedDuration, Timestamp,
+};
 use identity::{AuthError, Caller, DirectoryId};
 use std::collections::BTreeSet;
 
@@ -33,6 +35,9 @@ const MORE: [(&str, &str); 5] = [
     ("dave", sample::APPROVERS),
 ];
 
+/// How long a session of a permission set lives: less than AWS's hour, so that much happens in little time.
+const SESSION: SignedDuration = SignedDuration::from_mins(15);
+
 /// What is made of this crate's own constants.
 #[expect(clippy::expect_used, reason = "constants, and every run uses them all")]
 pub(crate) fn known<T>(made: Result<T, Invalid>) -> T {
@@ -51,10 +56,21 @@ pub(crate) fn organisation() -> Contents {
         };
         contents.users.insert(known(PrincipalId::new(id)), user);
     }
+    contents.permission_sets.values_mut().for_each(|set| set.session_duration = SESSION);
     for (name, group) in MORE {
         set_member(&mut contents, name, group, true);
     }
     contents
+}
+
+/// Every permission set.
+pub(crate) fn permission_sets() -> [PermissionSetArn; 2] {
+    [sample::READ_ONLY, sample::ADMINISTRATOR_ACCESS].map(|arn| known(PermissionSetArn::new(arn)))
+}
+
+/// The name of a permission set, as its roles have it.
+pub(crate) fn permission_set_name(set: &PermissionSetArn) -> &'static str {
+    if set.as_str() == sample::READ_ONLY { "ReadOnly" } else { "AdministratorAccess" }
 }
 
 /// Puts someone into a group, or takes them out.
@@ -70,7 +86,7 @@ pub(crate) fn set_member(contents: &mut Contents, name: &str, group: &str, membe
 
 /// Someone's user in Identity Center.
 pub(crate) fn principal(name: &str) -> PrincipalId {
-    known(PrincipalId::new(match name {
+    known(PrincipalId::new(match name.to_lowercase().as_str() {
         "ada" => sample::ADA,
         "bob" => sample::BOB,
         "carol" => sample::CAROL,
@@ -102,20 +118,24 @@ pub(crate) fn group(name: &str) -> GroupRef {
     known(GroupRef::new(views::who::IDENTITY_STORE, name))
 }
 
-/// Recognises people: the token is the name.
+/// Recognises people: the token is the name, in whatever letter case; the identity provider knows them by one.
 #[derive(Debug)]
-pub(crate) struct ByName;
+pub(crate) struct ByName {
+    /// A bug: each spelling is someone else.
+    pub(crate) by_spelling: bool,
+}
 
 #[async_trait::async_trait]
 impl service_runtime::Authenticate for ByName {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
-        if !IDENTITIES.contains(&bearer) {
+        let name = bearer.to_lowercase();
+        if !IDENTITIES.contains(&name.as_str()) {
             return Err(AuthError::Malformed);
         }
         Ok(Caller {
-            actor: actor(bearer),
+            actor: actor(if self.by_spelling { bearer } else { &name }),
             groups: None,
-            directory_id: Some(DirectoryId::External(bearer.to_owned())),
+            directory_id: Some(DirectoryId::External(name)),
             expires_at: Timestamp::MAX,
         })
     }

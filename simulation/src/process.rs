@@ -1,21 +1,26 @@
 //! One incarnation of a process: all services over views of its own, rebuilt from the log. What survives it is the world's, or
 //! its machine's.
 
-use crate::line::{Cloud, Line};
+use crate::line::assigner::Assigner;
+use crate::line::{Cloud, Denier, Line};
 use crate::machine::Machine;
+use crate::mirage::Mirage;
 use crate::people::{self, ByName};
+use crate::plant::{Plant, Planted};
 use crate::schedule::{Owner, Scheduler};
 use crate::weather::{EFFECT_WITHIN, LIST_LAG_MAX, SIGNATURE_AGE_MAX};
 use activation::ActivationService;
 use approval::ApprovalService;
 use audit::{AuditService, Events};
-use aws::{CachedDirectory, RefreshPace};
+use aws::simulated::SimulatedAccountAccess;
+use aws::{Assignments, CachedDirectory, RefreshPace, SessionDenials};
 use domain::ports::{SharedClock, SharedEntropy};
 use domain::{Groups, LogId, Sighting, SignedDuration};
 use event_log::EventLog;
 use identity::Caller;
+use journal::Service;
 use journal::key_store::KeyStore;
-use projection::Projection;
+use projection::{Follower, Projection};
 use request::RequestService;
 use service_runtime::{DirectoryGroups, Gate, Guarded, Roles};
 use std::sync::Arc;
@@ -64,8 +69,8 @@ pub(crate) struct Process {
 }
 
 /// The bounds of the activation service, cut to an AWS whose signatures age fast.
-fn settings(replica: &str) -> activation::Settings {
-    activation::Settings {
+fn settings(replica: &str, planted: &Planted) -> activation::Settings {
+    let settings = activation::Settings {
         replica: Some(replica.to_owned()),
         signature_lifetime: SIGNATURE_AGE_MAX.saturating_add(SignedDuration::from_secs(30)),
         effect_within: EFFECT_WITHIN,
@@ -76,7 +81,34 @@ fn settings(replica: &str) -> activation::Settings {
         removal_late_after: REMOVAL_LATE_AFTER,
         organisation_sweep_interval: SignedDuration::from_mins(5),
         ..activation::Settings::default()
+    };
+    if planted.is(Plant::LostTakeOver) {
+        let duty_patience = SignedDuration::from_hours(24);
+        return activation::Settings { replica: None, duty_patience, ..settings };
     }
+    settings
+}
+
+/// The views of a service that sees another log.
+fn over(log: Arc<dyn EventLog>, views: &Views) -> Result<(Views, Follower<RequestsModel>), String> {
+    let opened = Projection::open(None, RequestsModel::default(), Arc::clone(&log));
+    let (projection, follower) = opened.map_err(|error| format!("the read model of requests: {error}"))?;
+    let policy = PolicyBook::new(Arc::clone(&log)).map_err(|error| format!("the policy: {error}"))?;
+    let views = Views { log, requests: Requests::new(projection), policy: Arc::new(policy), ..views.clone() };
+    Ok((views, follower))
+}
+
+/// AWS over the line of a machine.
+fn ports(line: &Arc<Line>) -> activation::Ports {
+    let cloud = &line.cloud;
+    let assigner = |service: Arc<dyn Assignments>| Arc::new(Assigner { line: Arc::clone(line), service });
+    let denier = cloud.scps.as_ref().map(|scps| {
+        Arc::new(Denier { line: Arc::clone(line), scps: Arc::clone(scps) }) as Arc<dyn SessionDenials>
+    });
+    activation::Ports::new(assigner(cloud.aws.clone()), line.clone())
+        .with_account_access(assigner(Arc::new(SimulatedAccountAccess::new(Arc::clone(&cloud.aws)))))
+        .with_federation(line.clone())
+        .with_session_denials(denier)
 }
 
 impl Process {
@@ -88,7 +120,14 @@ impl Process {
         scheduler: &mut Scheduler,
     ) -> Result<Self, String> {
         let told = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        let log: Arc<dyn EventLog> = machine.log.clone();
+        let planted = &outside.cloud.planted;
+        let mirage = |log: &Arc<dyn EventLog>| {
+            Arc::new(Mirage::new(Arc::clone(log), planted.clone())) as Arc<dyn EventLog>
+        };
+        let mut log: Arc<dyn EventLog> = machine.log.clone();
+        if planted.misleads(None) {
+            log = mirage(&log);
+        }
         let clock: SharedClock = Arc::new(WatchedClock::new(machine.clock.clone(), SKEW_MAX));
         let line = Arc::new(Line {
             cloud: outside.cloud.clone(),
@@ -127,15 +166,25 @@ impl Process {
         };
         let roles = Roles { administrators, auditors, services: Vec::new() };
         let groups = GroupsOfDirectory { directory: Arc::clone(&directory), clock: clock.clone() };
-        let gate = Gate::new(Arc::new(ByName), roles, clock).with_directory(Arc::new(groups));
+        let by_name = ByName { by_spelling: planted.is(Plant::LetterCase) };
+        let gate = Gate::new(Arc::new(by_name), roles, clock).with_directory(Arc::new(groups));
 
-        let request = RequestService::new(views.clone());
-        let approval = ApprovalService::new(views.clone());
-        let activation = ActivationService::new(
-            views.clone(),
-            activation::Ports::new(line.clone(), line),
-            settings(machine.name),
-        );
+        let mut misled = None;
+        if [Service::Request, Service::Approval, Service::Activation]
+            .into_iter()
+            .any(|s| planted.misleads(Some(s)))
+        {
+            let (views, follower) = over(mirage(&views.log), &views)?;
+            scheduler.spawn(owner, follower.run(std::future::pending()));
+            misled = Some(views);
+        }
+        let of = |service: Service| {
+            misled.as_ref().filter(|_| planted.misleads(Some(service))).unwrap_or(&views).clone()
+        };
+        let request = RequestService::new(of(Service::Request)).with_account_access(true);
+        let approval = ApprovalService::new(of(Service::Approval));
+        let settings = settings(machine.name, planted);
+        let activation = ActivationService::new(of(Service::Activation), ports(&line), settings);
         let (audit, index) =
             AuditService::open(views.clone(), None).map_err(|error| told("the index of events", &error))?;
         let process = Self {

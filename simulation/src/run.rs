@@ -4,9 +4,11 @@
 mod desk;
 mod world;
 
+use crate::invariant::authority::Memberships;
+use crate::invariant::denial::Denying;
 use crate::invariant::effect::Effects;
 use crate::invariant::lateness::Lateness;
-use crate::invariant::{Violation, durable, effect, end, provable};
+use crate::invariant::{Violation, authority, denial, durable, effect, end, provable};
 use crate::line::Cloud;
 use crate::machine::{self, Machine};
 use crate::order::{Answer, Order};
@@ -18,15 +20,15 @@ use crate::seams::{LocalClock, SimClock, SimEntropy, chance_of};
 use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::truth::Truth;
-use crate::weather::{self, Season, Weather};
+use crate::weather::{self, Damage, Season, Weather};
 use crate::witness::WitnessedLog;
 use crate::words;
 use crate::workload::Workload;
 use crate::{Config, Stats};
 use aws::AssignmentKey;
-use aws::simulated::{SimulatedAws, sample};
+use aws::simulated::{Behaviour, SimulatedAws, SimulatedScps, sample};
 use domain::ports::{Clock as _, SharedClock, SharedEntropy};
-use domain::{AccountId, LogId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
+use domain::{AccountId, Entitlement, LogId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
 use event_log::Position;
 use event_log::memory::MemoryLog;
 use journal::key_store::MemoryKeyStore;
@@ -73,6 +75,8 @@ pub(crate) struct Run {
     truth: Truth,
     effects: Effects,
     lateness: Lateness,
+    denying: Denying,
+    memberships: Memberships,
     trace: Trace,
     tally: Tally,
     given: Vec<Given>,
@@ -83,13 +87,28 @@ pub(crate) struct Run {
     stats: Stats,
 }
 
+/// What a bug needs to show.
+fn provide_for(plant: Option<Plant>, climate: &mut Behaviour, season: &mut Season) {
+    match plant {
+        Some(Plant::ZombieCreate) => climate.signature_age_max = SignedDuration::from_hours(1),
+        Some(Plant::SkipUnreadable) => {
+            season.fair = false;
+            season.damage = Some((0, Damage::Policy));
+        }
+        Some(Plant::FiveTries) => season.account_losses = 200,
+        Some(Plant::DenyEverything | Plant::DenyForEver) => season.denials = true,
+        _other => {}
+    }
+}
+
 impl Run {
     pub(crate) fn new(seed: u64, config: &Config, clock: Arc<SimClock>, trace: Trace) -> Self {
         let shared_clock: SharedClock = clock.clone();
         let entropy: SharedEntropy = Arc::new(SimEntropy::new(chance_of(seed, "entropy")));
         let mut weather_chance = chance_of(seed, "weather");
-        let climate = weather::climate(&mut weather_chance);
-        let season = weather::season(&mut weather_chance, config.steps);
+        let mut climate = weather::climate(&mut weather_chance);
+        let mut season = weather::season(&mut weather_chance, config.steps);
+        provide_for(config.plant, &mut climate, &mut season);
         let aws = Arc::new(SimulatedAws::new(shared_clock, climate.clone()));
         aws.set_directory(people::organisation());
         for (arn, role) in sample::roles() {
@@ -111,11 +130,14 @@ impl Run {
             aws.standing(standing.clone());
             effects.made_by_others(standing.clone(), clock.now());
         }
+        let scps = SimulatedScps::new(clock.clone(), climate.signature_age_max);
         let cloud = Cloud {
             aws,
+            scps: season.denials.then(|| Arc::new(scps)),
             planted: planted.clone(),
             standing,
             lost: Arc::default(),
+            zombies: Arc::default(),
             world: Arc::clone(&clock),
             tally: tally.clone(),
         };
@@ -145,6 +167,8 @@ impl Run {
             truth: Truth::default(),
             effects,
             lateness: Lateness::default(),
+            denying: Denying::default(),
+            memberships: Memberships::default(),
             trace,
             tally,
             given: Vec::new(),
@@ -158,6 +182,7 @@ impl Run {
     /// Goes on for `steps` steps, then to the end.
     pub(crate) async fn steps(&mut self, steps: u32) -> Result<(), Violation> {
         self.trace.note("world", &words::season(&self.season));
+        self.note_memberships();
         self.link_identities().await;
         self.go_on(Duration::from_secs(2)).await?;
         for step in 0..steps {
@@ -269,6 +294,7 @@ impl Run {
             durable::confidential(&recorded, &self.secrets)?;
             let position = self.truth.seen.len() + 1;
             let stream = recorded.stream.clone();
+            self.planted.note(&recorded);
             let Some(event) = self.truth.take(recorded, now)? else {
                 self.trace.note(
                     "log",
@@ -281,6 +307,10 @@ impl Run {
             self.trace.note("log", &format!("{} [{writer}]", words::event(&event, position, &self.truth)));
             if let Some(machine) = by {
                 provable::check(&event, machine, &self.truth, now)?;
+                authority::check(&event, machine, &self.memberships, &self.truth, now)?;
+            }
+            if let Fact::Denial(fact) = &event.fact {
+                denial::attempted(fact, &self.truth)?;
             }
             let ahead = by.map(|machine| machine.clock.ahead());
             if let Stream::Request(id) = &event.stream {
@@ -309,12 +339,18 @@ impl Run {
         };
         let aws = &self.outside.cloud.aws;
         if let RequestEvent::CredentialsIssued(issued) = fact {
-            effect::credentials(issued, known, now, aws)?;
+            effect::credentials((&issued.access_key_id, issued.expires_at), known, now, aws)?;
+        }
+        if let RequestEvent::ConsoleOpened(opened) = fact {
+            effect::credentials((&opened.access_key_id, opened.expires_at), known, now, aws)?;
         }
         if let RequestEvent::Closed(closed) = fact
-            && clock_ahead.is_some_and(|ahead| ahead.is_zero())
+            && clock_ahead.is_none_or(|ahead| ahead.is_zero())
         {
             effect::closed(closed, known, now, &self.truth, &self.effects, aws)?;
+            if self.season.denials {
+                denial::closed(closed, known, now, &self.truth)?;
+            }
         }
         Ok(())
     }
@@ -326,6 +362,9 @@ impl Run {
         for change in self.effects.changes(&self.outside.cloud.aws, &self.truth)? {
             self.trace.note("aws", &words::change(&change));
             self.stats.changes += 1;
+            if matches!(change.key.entitlement(), Entitlement::Role(_)) {
+                self.tally.count(if change.present { "role assigned" } else { "role no longer assigned" });
+            }
         }
         let head = self.truth.seen.len() as u64;
         for machine in &mut self.machines {
@@ -346,7 +385,10 @@ impl Run {
         for _ in 0..looks {
             self.go_on(END_LOOK).await?;
             self.check_step()?;
-            if end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
+            let nothing_denied =
+                self.outside.cloud.scps.as_ref().is_none_or(|scps| denial::left(&self.truth, scps).is_ok());
+            if nothing_denied
+                && end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
                 && end::unfound(&self.truth, &self.effects, &self.outside.cloud).is_none()
                 && self.machines.iter().all(Machine::is_well)
             {

@@ -2,10 +2,11 @@
 
 use crate::invariant::{Violation, story};
 use aws::AssignmentKey;
-use domain::{EventId, Person, Provider, RequestId, Timestamp};
+use domain::{AccountId, EventId, Person, Provider, RequestId, Timestamp};
 use event_log::Recorded;
 use journal::{Event, Fact, Stream};
 use lifecycle::assignment::{AssignmentEvent, Operation};
+use lifecycle::denial::{DenialEvent, Denials};
 use lifecycle::event::Bound;
 use lifecycle::state::{Phase, Status};
 use lifecycle::{Request, RequestEvent};
@@ -70,14 +71,18 @@ pub(crate) struct Truth {
     /// Whose ledger a stream is.
     keys: BTreeMap<Stream, AssignmentKey>,
     pub(crate) policy: Option<(EventId, Policy)>,
+    /// Every policy that ever applied, by its event.
+    pub(crate) policies: BTreeMap<EventId, Policy>,
     pub(crate) proposals: BTreeSet<EventId>,
+    /// What is denied, by account.
+    pub(crate) denials: BTreeMap<AccountId, Denials>,
     /// Requests that changed since the read models were last compared.
     pub(crate) changed: BTreeSet<RequestId>,
     /// How often each stored type occurred.
     pub(crate) types: BTreeMap<&'static str, u32>,
     /// Assignments whose attempt was concluded since the last time.
     pub(crate) concluded: Vec<AssignmentKey>,
-    /// The access keys of all credentials that are recorded.
+    /// What is recorded as handed out: access keys of credentials, issues of console sessions.
     pub(crate) issued: BTreeSet<String>,
     /// Assignments that people said are Daypass's.
     pub(crate) adopted: BTreeSet<AssignmentKey>,
@@ -89,6 +94,10 @@ pub(crate) struct Truth {
     pub(crate) linked: Vec<(Person, Person)>,
     /// Events that cannot be read, because the simulation made them so.
     pub(crate) damage: BTreeSet<Uuid>,
+    /// Assignments whose ledger cannot be read to its end.
+    pub(crate) unreadable: BTreeSet<AssignmentKey>,
+    /// Whether it cannot be read who has the duty.
+    pub(crate) duty_damaged: bool,
     /// Since when the policy cannot be read, by the world's clock.
     pub(crate) policy_damaged: Option<Timestamp>,
 }
@@ -120,7 +129,8 @@ impl Truth {
             Fact::Assignment(fact) => self.take_assignment(&event, fact),
             Fact::Policy(fact) => self.take_policy(event.id, fact)?,
             Fact::Person(linked) => self.linked.push((linked.person.clone(), linked.same_as.clone())),
-            Fact::Denial(_) | Fact::Duty(_) | Fact::Signal(_) => {}
+            Fact::Denial(fact) => self.take_denial(&event, fact),
+            Fact::Duty(_) | Fact::Signal(_) => {}
         }
         Ok(Some(event))
     }
@@ -135,6 +145,8 @@ impl Truth {
             Ok(Stream::Policy) => {
                 self.policy_damaged.get_or_insert(now);
             }
+            Ok(stream @ Stream::Assignment(_)) => self.unreadable.extend(self.keys.get(&stream).cloned()),
+            Ok(Stream::Duty(_)) => self.duty_damaged = true,
             _other => {}
         }
         self.seen.push(recorded);
@@ -159,6 +171,9 @@ impl Truth {
         }
         if let RequestEvent::CredentialsIssued(issued) = fact {
             self.issued.insert(issued.access_key_id.clone());
+        }
+        if let RequestEvent::ConsoleOpened(opened) = fact {
+            self.issued.extend([opened.issue.to_string(), opened.access_key_id.clone()]);
         }
         self.requests.insert(id, Known { number, request, last: event.id, bound, reached, damaged });
         self.changed.insert(id);
@@ -189,6 +204,14 @@ impl Truth {
                 self.abandoned.extend(self.keys.get(&event.stream).cloned());
             }
             AssignmentEvent::DriftFound { .. } | AssignmentEvent::AbandonAsked { .. } => {}
+        }
+    }
+
+    fn take_denial(&mut self, event: &Event, fact: &DenialEvent) {
+        let Stream::Denial(account) = &event.stream else { return };
+        let before = self.denials.remove(account);
+        if let Some(denials) = Denials::evolve(before, fact, event.id, event.at) {
+            self.denials.insert(account.clone(), denials);
         }
     }
 
@@ -254,6 +277,7 @@ impl Truth {
             }
             PolicyEvent::Applied(applied) => {
                 story::check_policy(self.policy.as_ref(), applied)?;
+                self.policies.insert(id, applied.policy.clone());
                 self.policy = Some((id, applied.policy.clone()));
                 if let Some(proposal) = &applied.proposal {
                     self.proposals.remove(proposal);
@@ -276,6 +300,16 @@ impl Truth {
         self.keys.get(stream)
     }
 
+    /// The ledger of an assignment.
+    pub(crate) fn ledger_of(&self, key: &AssignmentKey) -> Option<&Stream> {
+        self.keys.iter().find(|(_, known)| *known == key).map(|(stream, _)| stream)
+    }
+
+    /// Whether the story of a request, or the ledger of its assignment, cannot be read: nothing can follow.
+    pub(crate) fn is_stuck(&self, known: &Known) -> bool {
+        known.damaged.is_some() || known.key().is_some_and(|key| self.unreadable.contains(&key))
+    }
+
     /// Whether a stream holds something that cannot be read.
     pub(crate) fn is_damaged(&self, id: &RequestId) -> bool {
         self.requests.get(id).is_some_and(|known| known.damaged.is_some())
@@ -283,6 +317,9 @@ impl Truth {
 
     /// Whether anything cannot be read.
     pub(crate) fn any_damage(&self) -> bool {
-        self.policy_damaged.is_some() || self.requests.values().any(|known| known.damaged.is_some())
+        self.policy_damaged.is_some()
+            || self.duty_damaged
+            || !self.unreadable.is_empty()
+            || self.requests.values().any(|known| known.damaged.is_some())
     }
 }

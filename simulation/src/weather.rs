@@ -3,7 +3,7 @@
 
 use crate::tally::Tally;
 use aws::ErrorKind;
-use aws::simulated::{Behaviour, Fault, Operation, SimulatedAws};
+use aws::simulated::{Behaviour, DenialFault, Fault, Operation, SimulatedAws, SimulatedScps};
 use domain::SignedDuration;
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
 use event_log::{Envelope, StreamName};
@@ -33,6 +33,10 @@ pub(crate) struct Season {
     pub(crate) machines: usize,
     /// Nothing goes wrong.
     pub(crate) fair: bool,
+    /// Whether Daypass may deny live sessions.
+    pub(crate) denials: bool,
+    /// How likely it is, in each step and in thousandths, that an account is closed with what is assigned in it.
+    pub(crate) account_losses: u32,
     /// At which step something that cannot be read is written, and what.
     pub(crate) damage: Option<(u32, Damage)>,
 }
@@ -46,6 +50,10 @@ pub(crate) enum Damage {
     Forged,
     /// Bytes that are no event, in the policy.
     Policy,
+    /// Bytes that are no event, in the ledger of an assignment.
+    Ledger,
+    /// Bytes that are no event, among the claims of the duty.
+    Duty,
 }
 
 /// The season of a seed.
@@ -62,9 +70,12 @@ pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32) -> Season {
         0..=9 => Some((step, Damage::Request)),
         10..=14 => Some((step, Damage::Forged)),
         15..=18 => Some((step, Damage::Policy)),
+        19..=24 => Some((step, Damage::Ledger)),
+        25..=27 => Some((step, Damage::Duty)),
         _none => None,
     };
-    Season { machines, fair, damage }
+    let denials = chance.random_bool(0.6);
+    Season { machines, fair, denials, account_losses: 10, damage }
 }
 
 /// How AWS behaves on a day chosen by `chance`.
@@ -216,6 +227,19 @@ impl Weather {
         Some(planted.join("; "))
     }
 
+    /// A fault for the next change of a service control policy.
+    pub(crate) fn change_scps(&mut self, scps: &SimulatedScps) -> &'static str {
+        let (words, fault) = match self.chance.random_range(0..4) {
+            0 => ("throttles", DenialFault::Refused(ErrorKind::Throttled)),
+            1 => ("refuses", DenialFault::Refused(ErrorKind::Denied)),
+            2 => ("cannot be reached for", DenialFault::Refused(ErrorKind::Unavailable)),
+            _lost => ("loses the answer of", DenialFault::AnswerLost),
+        };
+        self.tally.count("aws: change of a control policy fails");
+        scps.fail_next(fault);
+        words
+    }
+
     fn plant(&mut self, aws: &SimulatedAws, operation: Operation, fault: Fault) {
         *self.pending.entry(operation).or_default() += 1;
         aws.fail_next(operation, fault);
@@ -236,7 +260,10 @@ impl Weather {
         self.pending.keys().any(|operation| {
             !matches!(
                 operation,
-                Operation::FetchDirectory | Operation::AssumeRole | Operation::CallerIdentity
+                Operation::FetchDirectory
+                    | Operation::AssumeRole
+                    | Operation::CallerIdentity
+                    | Operation::SignIn
             )
         })
     }
@@ -275,14 +302,20 @@ impl Weather {
         }
     }
 
+    /// Whether it cannot be read now.
+    pub(crate) fn hides_directory(&self) -> bool {
+        self.pending.contains_key(&Operation::FetchDirectory)
+    }
+
     fn fault(&mut self) -> (Operation, Fault) {
         let chance = &mut self.chance;
-        let operation = match chance.random_range(0..12) {
+        let operation = match chance.random_range(0..13) {
             0..=4 => Operation::Create,
             5..=7 => Operation::Delete,
             8 => Operation::AssumeRole,
             9 => Operation::Holders,
             10 => Operation::CallerIdentity,
+            11 => Operation::SignIn,
             _status => {
                 if chance.random_bool(0.5) {
                     Operation::CreationStatus

@@ -11,6 +11,7 @@ use event_log::StreamName;
 use journal::{Event, Fact, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, Operation};
+use lifecycle::denial::DenialEvent;
 use lifecycle::event::{EndedBecause, RejectedBecause};
 
 /// An assignment: `ReadOnly@111111111111 for ada`.
@@ -32,7 +33,8 @@ fn entitlement(arn: &str, account: &str) -> String {
 pub(crate) fn season(season: &Season) -> String {
     let fair = if season.fair { ", nothing goes wrong" } else { "" };
     let damage = season.damage.map(|(step, damage)| format!(", {damage:?} damaged from step {step} on"));
-    format!("{} machines{fair}{}", season.machines, damage.unwrap_or_default())
+    let denials = if season.denials { ", live sessions are denied" } else { "" };
+    format!("{} machines{fair}{denials}{}", season.machines, damage.unwrap_or_default())
 }
 
 /// A stream.
@@ -49,7 +51,8 @@ pub(crate) fn about(event: &Event, truth: &Truth) -> String {
         Stream::Request(id) => truth.name(id),
         stream @ Stream::Assignment(_) => truth.key_of(stream).map(key).unwrap_or_default(),
         Stream::Duty(name) => name.clone(),
-        Stream::Denial(_) | Stream::Policy | Stream::Signal(_) | Stream::Person(_) => String::new(),
+        Stream::Denial(account) => account.to_string(),
+        Stream::Policy | Stream::Signal(_) | Stream::Person(_) => String::new(),
     }
 }
 
@@ -62,7 +65,8 @@ pub(crate) fn event(event: &Event, position: usize, truth: &Truth) -> String {
         Fact::Request(fact) => request(fact),
         Fact::Assignment(fact) => assignment(fact),
         Fact::Duty(claimed) => format!(" by {}", claimed.holder),
-        Fact::Denial(_) | Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
+        Fact::Denial(fact) => denial(fact, truth),
+        Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
     };
     format!("#{position} {name} {about}{more}{by}")
 }
@@ -91,6 +95,9 @@ fn request(fact: &RequestEvent) -> String {
         RequestEvent::CredentialsIssued(issued) => {
             format!(" {} until {}", issued.access_key_id, issued.expires_at)
         }
+        RequestEvent::ConsoleOpened(opened) => {
+            format!(" {} until {}", opened.access_key_id, opened.expires_at)
+        }
         RequestEvent::Revoked(revoked) => format!(" as {:?}", revoked.capacity),
         RequestEvent::Ended(ended) => match &ended.because {
             EndedBecause::Elapsed => " elapsed".to_owned(),
@@ -102,7 +109,6 @@ fn request(fact: &RequestEvent) -> String {
         RequestEvent::Withdrawn
         | RequestEvent::Endorsed(_)
         | RequestEvent::Activated(_)
-        | RequestEvent::ConsoleOpened(_)
         | RequestEvent::ReviewedAfter(_) => String::new(),
     }
 }
@@ -126,6 +132,23 @@ fn assignment(fact: &AssignmentEvent) -> String {
     }
 }
 
+fn denial(fact: &DenialEvent, truth: &Truth) -> String {
+    match fact {
+        DenialEvent::Attempted { requests, .. } if requests.is_empty() => " none".to_owned(),
+        DenialEvent::Attempted { requests, .. } => {
+            let sessions = requests.iter().map(|(id, begun_before)| match begun_before {
+                Some(before) => format!("{} begun before {before}", truth.name(id)),
+                None => truth.name(id),
+            });
+            format!(" sessions of {}", sessions.collect::<Vec<_>>().join(", "))
+        }
+        DenialEvent::Failed { reason, .. } => format!(" {reason}"),
+        DenialEvent::AttemptAbandoned { .. } | DenialEvent::Confirmed { .. } | DenialEvent::DriftFound => {
+            String::new()
+        }
+    }
+}
+
 /// What someone orders.
 pub(crate) fn order(order: &Order, truth: &Truth) -> String {
     match &order.command {
@@ -139,6 +162,7 @@ pub(crate) fn order(order: &Order, truth: &Truth) -> String {
         Command::Reject(id) => format!("rejects {}", truth.name(id)),
         Command::Revoke(id) => format!("revokes {}", truth.name(id)),
         Command::Issue(id) => format!("wants credentials of {}", truth.name(id)),
+        Command::OpenConsole(id) => format!("wants a console of {}", truth.name(id)),
         Command::Propose { what, .. } => format!("proposes a policy: {what}"),
         Command::Accept(_) => "accepts the policy".to_owned(),
         Command::Discard(_) => "discards the policy".to_owned(),
@@ -172,7 +196,8 @@ pub(crate) fn call(record: &CallRecord) -> Option<String> {
         | Call::CreationStatus(_)
         | Call::DeletionStatus(_)
         | Call::Holders(..)
-        | Call::FetchDirectory => return None,
+        | Call::FetchDirectory
+        | Call::SignIn => return None,
     };
     let answer = record.error.as_ref().map_or_else(|| "taken".to_owned(), |error| error.code.clone());
     Some(format!("{what}: {answer}"))

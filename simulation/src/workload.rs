@@ -18,6 +18,9 @@ const REQUESTERS: [&str; 6] = ["ada", "ada", "ada", "mallory", "carol", "bob"];
 /// Those who decide, whether they may or not.
 const DECIDERS: [&str; 8] = ["bob", "bob", "dave", "carol", "mallory", "mal", "ada", "eve"];
 
+/// Where a role is asked for that is assigned, by Account Access Manager.
+const ASSIGNABLE_ROLES: [&str; 2] = [sample::WEB_PROD, sample::WEB_DEV];
+
 /// Where permission sets are asked for.
 const ASSIGNABLE: [(&str, &str); 4] = [
     (sample::WEB_PROD, sample::READ_ONLY),
@@ -68,7 +71,8 @@ impl Workload {
 
     pub(crate) fn order(&mut self, who: &'static str, command: Command) -> Order {
         self.keys += 1;
-        Order { who, key: format!("key-{}", self.keys), command }
+        let in_capitals = self.chance.random_bool(0.1);
+        Order { who, in_capitals, key: format!("key-{}", self.keys), command }
     }
 
     fn one_of<T: Copy>(&mut self, items: &[T], otherwise: T) -> T {
@@ -132,7 +136,8 @@ impl Workload {
     fn use_of(&mut self, id: RequestId, truth: &Truth) -> Order {
         let own = self.requester_of(id, truth);
         match self.chance.random_range(0..10) {
-            0..=6 => self.order(own, Command::Issue(id)),
+            0..=3 => self.order(own, Command::Issue(id)),
+            4..=6 => self.order(own, Command::OpenConsole(id)),
             7 => self.order(own, Command::Withdraw(id)),
             8 => self.order(own, Command::Revoke(id)),
             _revoked => {
@@ -186,12 +191,19 @@ impl Workload {
     }
 
     fn some_ask(&mut self, now: Timestamp) -> Ask {
-        let (account, arn) = if self.chance.random_bool(0.7) {
-            let (account, set) = self.one_of(&ASSIGNABLE, (sample::WEB_PROD, sample::READ_ONLY));
-            (account, set.to_owned())
-        } else {
-            let account = self.one_of(&ASSUMABLE, sample::WEB_DEV);
-            (account, format!("arn:aws:iam::{account}:role/daypass/ReadOnly"))
+        let (account, arn) = match self.chance.random_range(0..20) {
+            0..=11 => {
+                let (account, set) = self.one_of(&ASSIGNABLE, (sample::WEB_PROD, sample::READ_ONLY));
+                (account, set.to_owned())
+            }
+            12..=14 => {
+                let account = self.one_of(&ASSIGNABLE_ROLES, sample::WEB_DEV);
+                (account, format!("arn:aws:iam::{account}:role/daypass/Administrator"))
+            }
+            _assumed => {
+                let account = self.one_of(&ASSUMABLE, sample::WEB_DEV);
+                (account, format!("arn:aws:iam::{account}:role/daypass/ReadOnly"))
+            }
         };
         let seconds = if self.chance.random_bool(0.05) { 3_600 } else { self.chance.random_range(60..420) };
         let start = self.chance.random_bool(0.25).then(|| {
@@ -295,7 +307,7 @@ impl Workload {
 
     /// Someone joins or leaves a group, or is locked out; at times.
     pub(crate) fn change_organisation(&mut self, contents: &mut Contents) -> Option<String> {
-        if self.chance.random_bool(0.9) {
+        if self.chance.random_bool(0.85) {
             return None;
         }
         if self.chance.random_bool(0.1) {

@@ -2,7 +2,7 @@
 use simulation::{Config, Stats, sweep};
 
 /// What must have happened in a thousand seeds, or the simulation has become blind.
-const HAPPENS: [&str; 24] = [
+const HAPPENS: [&str; 29] = [
     "request.requested.v1",
     "request.endorsed.v1",
     "request.approved.v1",
@@ -11,6 +11,7 @@ const HAPPENS: [&str; 24] = [
     "request.withdrawn.v1",
     "request.activated.v1",
     "request.credentials_issued.v1",
+    "request.console_opened.v1",
     "request.revoked.v1",
     "request.ended.v1",
     "request.closed.v1",
@@ -22,6 +23,10 @@ const HAPPENS: [&str; 24] = [
     "assignment.drift_found.v1",
     "assignment.abandon_asked.v1",
     "assignment.abandoned.v1",
+    "denial.attempted.v1",
+    "denial.confirmed.v1",
+    "denial.failed.v1",
+    "denial.drift_found.v1",
     "policy.proposed.v1",
     "policy.applied.v1",
     "policy.discarded.v1",
@@ -29,8 +34,8 @@ const HAPPENS: [&str; 24] = [
     "duty.claimed.v1",
 ];
 
-/// What must have gone wrong.
-const STRIKES: [&str; 35] = [
+/// What must have struck, or happened beside the log.
+const STRIKES: [&str; 42] = [
     "crash",
     "crash right after an append",
     "pause",
@@ -44,6 +49,7 @@ const STRIKES: [&str; 35] = [
     "log: read fails",
     "people: answer lost",
     "aws: FAILED",
+    "aws: change of a control policy fails",
     "aws: answer lost, effect later or never",
     "aws: answer lost, effect now",
     "aws: conflict",
@@ -60,12 +66,18 @@ const STRIKES: [&str; 35] = [
     "aws says ThrottlingException",
     "aws says Timeout",
     "company: account closed while assigned",
+    "company: no room for control policies",
     "damage: a forged approval",
+    "damage: a ledger",
     "damage: a request",
+    "damage: the duty",
     "damage: the policy",
     "drift: others' appears",
     "drift: others' vanishes",
+    "drift: others write over a control policy",
     "drift: ours vanishes",
+    "role assigned",
+    "role no longer assigned",
 ];
 
 /// From how many seeds on all of that is expected.

@@ -12,10 +12,11 @@ use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use aws::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
-use command::aggregate::DenialAggregate;
-use command::{Command, CommandError, Loaded};
+use command::aggregate::{AssignmentAggregate, DenialAggregate};
+use command::{Command, CommandError, LoadError, Loaded};
 use domain::{AccountId, Entitlement, EventId, Provider, RequestId, Timestamp};
 use journal::{Fact, Stream};
+use lifecycle::assignment::AssignmentKey;
 use lifecycle::denial::{self, DenialEvent, Denials, Denied};
 use lifecycle::state::Phase;
 use lifecycle::{Rejection, Request};
@@ -74,13 +75,23 @@ impl Core {
                     return Ok(None);
                 }
                 // Until the assignment is gone, new sessions can begin.
-                let removed_at = ledger::removed_at(&self.ledger_events(&key).await?, *ended_at);
+                let removed_at = self.removed_at(&key, *ended_at).await?;
                 let begun_before = removed_at.unwrap_or(*ended_at);
                 let dead_at = later(begun_before, active.activated.bound.after_early_end);
                 Ok(alive(dead_at).then_some((Some(begun_before), dead_at)))
             }
             // Its sessions carry nothing that tells them from others of the same role.
             Provider::AccountAccess => Ok(None),
+        }
+    }
+
+    /// When an assignment was removed first after `since`; `None`: not yet. Where its ledger cannot be read, that is never known:
+    /// then what began before the end is denied, and nobody else's sessions wait for it.
+    async fn removed_at(&self, key: &AssignmentKey, since: Timestamp) -> Result<Option<Timestamp>, Fault> {
+        match self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await {
+            Ok(_) => Ok(ledger::removed_at(&self.ledger_events(key).await?, since)),
+            Err(LoadError::Corrupt(_)) => Ok(None),
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
         }
     }
 

@@ -7,7 +7,7 @@ use aws::simulated::{Call, CallRecord, Change, ChangedBy, SimulatedAws};
 use aws::{AssignmentKey, ErrorKind};
 use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::Operation;
-use lifecycle::event::{Closed, ClosedHow, CredentialsIssued};
+use lifecycle::event::{Closed, ClosedHow};
 use lifecycle::state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,8 @@ impl Effects {
             | Call::CallerIdentity
             | Call::CreationStatus(_)
             | Call::DeletionStatus(_)
-            | Call::FetchDirectory => {}
+            | Call::FetchDirectory
+            | Call::SignIn => {}
         }
         Ok(())
     }
@@ -147,10 +148,10 @@ impl Effects {
     }
 }
 
-/// S2: credentials work inside the window, and nowhere else; and after an early end no longer than the user was told. IAM compares
+/// S2: credentials, and the console sessions that rest on them, work inside the window, and nowhere else; and after an early end no longer than the user was told. IAM compares
 /// whole seconds, and the session policy rounds against its holder: within a second of either end nothing is promised.
 pub(crate) fn credentials(
-    issued: &CredentialsIssued,
+    (access_key_id, expires_at): (&str, Timestamp),
     known: &Known,
     now: Timestamp,
     aws: &SimulatedAws,
@@ -163,7 +164,7 @@ pub(crate) fn credentials(
         ("when the window ends", window.end(), false),
         ("after the window", later(window.end(), second), false),
     ];
-    if well_inside && now < issued.expires_at {
+    if well_inside && now < expires_at {
         moments.push(("inside the window", now, true));
     }
     if let Some(bound) = known.bound {
@@ -175,11 +176,12 @@ pub(crate) fn credentials(
         ));
     }
     for (when, at, usable) in moments {
-        let may = aws.session_may(&issued.access_key_id, "ec2:DescribeInstances", at);
+        let may = aws.session_may(access_key_id, "ec2:DescribeInstances", at);
         if may != Ok(usable) {
-            let key = &issued.access_key_id;
-            let what =
-                format!("credentials {key} of r{} are {may:?} {when}, should be {usable}", known.number);
+            let what = format!(
+                "credentials {access_key_id} of r{} are {may:?} {when}, should be {usable}",
+                known.number
+            );
             return Err(Violation::new("S2", what));
         }
     }

@@ -1,7 +1,7 @@
 //! L1 to L4: in the end, once faults have healed and time has passed.
 
 use super::effect::Effects;
-use super::{Violation, later};
+use super::{Violation, denial, later};
 use crate::line::Cloud;
 use crate::truth::{Known, Truth};
 use crate::words;
@@ -16,7 +16,7 @@ const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// Whether nothing is left to happen by itself.
 pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, now: Timestamp) -> bool {
     truth.requests.values().all(|known| {
-        if known.damaged.is_some() {
+        if truth.is_stuck(known) {
             // It says no more; what it had goes at its end.
             return known.request.window().is_none_or(|window| now > later(window.end(), GONE_WITHIN));
         }
@@ -33,7 +33,7 @@ pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, now: Timestamp) -> bool {
 
 /// Checks the end.
 pub(crate) fn check(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Result<(), Violation> {
-    for known in truth.requests.values().filter(|known| known.damaged.is_none()) {
+    for known in truth.requests.values().filter(|known| !truth.is_stuck(known)) {
         if let Err(violation) = ended(known, cloud) {
             // L4: what cannot be read holds up nobody else.
             let invariant = if truth.any_damage() { "L4" } else { violation.invariant };
@@ -44,21 +44,25 @@ pub(crate) fn check(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Result<(
         return Err(Violation::new("L3", format!("{} is of others, and is never found", words::key(&key))));
     }
     let left = cloud.aws.assignments().into_iter().find(|key| {
-        !effects.is_of_others(key) && !cloud.is_lost(key.account()) && !truth.abandoned.contains(key)
+        !effects.is_of_others(key)
+            && !cloud.is_lost(key.account())
+            && !truth.abandoned.contains(key)
+            && !truth.unreadable.contains(key)
     });
-    match left {
-        Some(key) => Err(Violation::new("L1", format!("{} is left in AWS", words::key(&key)))),
-        None => Ok(()),
+    if let Some(key) = left {
+        return Err(Violation::new("L1", format!("{} is left in AWS", words::key(&key))));
     }
+    cloud.scps.as_ref().map_or(Ok(()), |scps| denial::left(truth, scps))
 }
 
 /// L3: an assignment that others made, and no sweep has told of.
 pub(crate) fn unfound(truth: &Truth, effects: &Effects, cloud: &Cloud) -> Option<AssignmentKey> {
-    cloud
-        .aws
-        .assignments()
-        .into_iter()
-        .find(|key| effects.is_of_others(key) && !cloud.is_lost(key.account()) && !truth.found.contains(key))
+    cloud.aws.assignments().into_iter().find(|key| {
+        effects.is_of_others(key)
+            && !cloud.is_lost(key.account())
+            && !truth.found.contains(key)
+            && !truth.unreadable.contains(key)
+    })
 }
 
 fn ended(known: &Known, cloud: &Cloud) -> Result<(), Violation> {

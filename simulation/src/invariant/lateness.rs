@@ -46,6 +46,7 @@ impl Lateness {
     pub(crate) fn longest_left(&self, truth: &Truth) -> Option<(&AssignmentKey, Timestamp)> {
         let known = self.left.iter().filter(|(key, _)| {
             !truth.abandoned.contains(*key)
+                && !truth.unreadable.contains(*key)
                 && truth
                     .requests
                     .values()
@@ -69,7 +70,7 @@ impl Lateness {
         }
         let mut left = BTreeMap::new();
         for key in cloud.aws.assignments() {
-            if effects.is_of_others(&key) {
+            if effects.is_of_others(&key) || truth.unreadable.contains(&key) {
                 continue;
             }
             let Some(over) = truth.needed_until(&key, now) else { continue };

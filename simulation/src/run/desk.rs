@@ -70,9 +70,11 @@ impl Run {
         self.given.push(given);
     }
 
+    /// An order is given again later, perhaps by who has signed in anew.
     fn remember(&mut self, order: Order) {
         if self.unheard.len() < REPEATS_MAX {
-            self.unheard.push(order);
+            let in_capitals = order.in_capitals ^ self.workload.does(0.2);
+            self.unheard.push(Order { in_capitals, ..order });
         }
     }
 
@@ -96,7 +98,13 @@ impl Run {
                     self.trace.note(given.order.who, &format!("{key}: the answer is lost"));
                     self.remember(given.order);
                 }
-                Some(answer) => self.take_answer(&given.order, answer)?,
+                Some(answer) => {
+                    self.take_answer(&given.order, answer)?;
+                    // A double click.
+                    if self.workload.does(0.05) {
+                        self.remember(given.order);
+                    }
+                }
             }
         }
         Ok(())
@@ -116,9 +124,9 @@ impl Run {
         if let Some(policy) = answer.policy {
             self.workload.policy.get_or_insert(policy);
         }
-        if let Some((access_key, secrets)) = answer.credentials {
-            if !self.truth.issued.contains(&access_key) {
-                return Err(Violation::new("S1", format!("credentials {access_key} left without an event")));
+        if let Some((issue, secrets)) = answer.handed_out {
+            if !self.truth.issued.contains(&issue) {
+                return Err(Violation::new("S1", format!("{issue} was handed out without an event")));
             }
             self.secrets.extend(secrets);
         }
@@ -149,6 +157,7 @@ impl Run {
             | Command::Reject(id)
             | Command::Revoke(id)
             | Command::Issue(id)
+            | Command::OpenConsole(id)
             | Command::Get(id) => self.truth.is_damaged(id),
             // An extension is decided on what it extends.
             Command::Create(_) | Command::CreateBatch(_) | Command::ListOwn | Command::ListPending => {
@@ -168,7 +177,7 @@ impl Run {
         let cloud = self.outside.cloud.clone();
         let closing = |truth: &Truth, key: &AssignmentKey| {
             truth.requests.values().any(|known| {
-                known.damaged.is_none() && known.request.is_closing() && known.key().as_ref() == Some(key)
+                !truth.is_stuck(known) && known.request.is_closing() && known.key().as_ref() == Some(key)
             })
         };
         let lost: Vec<AssignmentKey> = cloud

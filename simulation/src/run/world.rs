@@ -8,15 +8,16 @@ use crate::process::{Process, REMOVAL_LATE_AFTER};
 use crate::schedule::WORLD;
 use crate::weather::Damage;
 use crate::words;
+use aws::session_denials::policy_name;
 use bytes::Bytes;
 use domain::ports::Clock as _;
-use domain::{EventId, RequestId, SignedDuration, Timestamp};
+use domain::{AccountId, EventId, RequestId, SignedDuration, Timestamp};
 use event_log::{Envelope, EventLog as _, Expected, Revision, Writer};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::signal::PersonLinked;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 /// What is no event.
 const RUBBISH: &[u8] = b"\xff\xffrubbish";
@@ -49,6 +50,7 @@ impl Run {
             self.trace.note("aws", "does not tell the directory any more");
         }
         self.drift();
+        self.change_scps();
         self.change_machines();
     }
 
@@ -58,10 +60,16 @@ impl Run {
         self.outside.cloud.aws.change_directory(|contents| change = workload.change_organisation(contents));
         if let Some(change) = change {
             self.trace.note("company", &change);
+            self.note_memberships();
         }
-        if !self.season.fair && self.weather.does(0.01) {
+        if !self.season.fair && self.weather.does(f64::from(self.season.account_losses) / 1_000.0) {
             self.lose_account();
         }
+    }
+
+    pub(super) fn note_memberships(&mut self) {
+        let (memberships, now) = (&mut self.memberships, self.clock.now());
+        self.outside.cloud.aws.change_directory(|contents| memberships.note(now, contents));
     }
 
     /// An account is closed, with whatever is assigned in it: nothing can be removed from it any more.
@@ -102,6 +110,29 @@ impl Run {
                 self.effects.made_by_others(key.clone(), self.clock.now());
                 aws.standing(key);
             }
+        }
+    }
+
+    /// Service control policies fail, and others change them.
+    fn change_scps(&mut self) {
+        let Some(scps) = self.outside.cloud.scps.clone() else { return };
+        if self.weather.does(0.15) {
+            let words = self.weather.change_scps(&scps);
+            self.trace.note("aws", &format!("{words} the next change of a control policy"));
+        }
+        let accounts: Vec<AccountId> = self.truth.denials.keys().cloned().collect();
+        let Some(account) = accounts.get(self.weather.one_of(accounts.len())) else { return };
+        if self.weather.does(0.1) {
+            self.tally.count("drift: others write over a control policy");
+            self.trace.note("company", &format!("someone writes over the control policy of {account}"));
+            let theirs = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Theirs","Effect":"Deny","Action":"ec2:*","Resource":"*"}]}"#;
+            scps.write(account, &policy_name(account), theirs);
+            self.denying.others_write(account.clone(), self.clock.now());
+        }
+        if self.weather.does(0.02) {
+            self.tally.count("company: no room for control policies");
+            self.trace.note("company", &format!("account {account} has as many control policies as it can"));
+            self.denying.others_fill(&scps, account);
         }
     }
 
@@ -182,8 +213,20 @@ impl Run {
         });
     }
 
+    /// Calls of a bug arrive that nobody waits for any more.
+    fn let_zombies_arrive(&mut self, now: Timestamp) {
+        let zombies = Arc::clone(&self.outside.cloud.zombies);
+        let mut zombies = zombies.lock().unwrap_or_else(PoisonError::into_inner);
+        for zombie in zombies.extract_if(.., |zombie| zombie.arrives_at <= now) {
+            self.scheduler.spawn(WORLD, async move {
+                drop(zombie.service.create(&zombie.key, zombie.attempt).await);
+            });
+        }
+    }
+
     /// Starts and wakes what is to be started and woken now.
     pub(super) fn begin_again(&mut self, now: Timestamp) -> Result<(), Violation> {
+        self.let_zombies_arrive(now);
         for machine in &mut self.machines {
             if machine.start.take() && machine.process.is_none() {
                 self.last_owner += 1;
@@ -211,7 +254,15 @@ impl Run {
             && !self.weather.aws_may_fail()
             && !self.weather.is_throttled(aws)
             && self.machines.iter().all(Machine::is_well);
-        self.lateness.look(now, calm, &self.truth, &self.effects, &self.outside.cloud)?;
+        let cloud = &self.outside.cloud;
+        self.lateness.look(now, calm, &self.truth, &self.effects, cloud)?;
+        if let Some(scps) = &cloud.scps {
+            let calm_since = self.lateness.calm_since();
+            if self.weather.hides_directory() {
+                self.denying.directory_is_hidden(now);
+            }
+            self.denying.look(now, calm_since, &self.truth, &self.effects, (&cloud.aws, scps))?;
+        }
         self.check_late_is_counted(now)
     }
 
@@ -240,6 +291,7 @@ impl Run {
         self.trace.note("world", "faults heal, people go home");
         let cloud = &self.outside.cloud;
         self.weather.heal(&self.log, &cloud.aws);
+        cloud.scps.iter().for_each(|scps| scps.heal());
         let mut organisation = people::organisation();
         // Some accounts stay closed.
         if self.weather.does(0.5) {
@@ -250,6 +302,7 @@ impl Run {
             }
         }
         cloud.aws.set_directory(organisation);
+        self.note_memberships();
         let now = self.clock.now();
         for machine in &mut self.machines {
             machine.crash_in = None;
@@ -300,6 +353,17 @@ impl Run {
                 let Some(id) = self.some_open_request() else { return };
                 (Stream::Request(id), "approval", Bytes::from_static(RUBBISH))
             }
+            Damage::Ledger => {
+                let Some(stream) = self.some_ledger() else { return };
+                (stream, "activation", Bytes::from_static(RUBBISH))
+            }
+            Damage::Duty => {
+                let duty = Stream::Duty("activation".to_owned());
+                if !self.truth.types.contains_key("duty.claimed.v1") {
+                    return;
+                }
+                (duty, "activation", Bytes::from_static(RUBBISH))
+            }
             Damage::Forged => {
                 let Some(target) = self.some_open_request() else { return };
                 let Some(event) = self.forged_approval(target, EventId::from_parts([b"damage".as_slice()]))
@@ -314,6 +378,8 @@ impl Run {
             Damage::Policy => "damage: the policy",
             Damage::Request => "damage: a request",
             Damage::Forged => "damage: a forged approval",
+            Damage::Ledger => "damage: a ledger",
+            Damage::Duty => "damage: the duty",
         });
         self.truth.damage.insert(id);
         self.write(&stream, id, writer, body).await;
@@ -327,6 +393,13 @@ impl Run {
             .iter()
             .filter(|(_, known)| known.request.pending().is_ok() || known.request.approved().is_ok());
         open.max_by_key(|(_, known)| known.number).map(|(id, _)| *id)
+    }
+
+    /// The ledger of the youngest unfinished request that has one.
+    fn some_ledger(&self) -> Option<Stream> {
+        let id = self.some_open_request()?;
+        let key = self.truth.requests.get(&id)?.key()?;
+        self.truth.ledger_of(&key).cloned()
     }
 
     /// An approval by the requester, under a service's name that may not write it.
@@ -349,11 +422,12 @@ impl Run {
     /// A planted bug writes an event, past every decider.
     pub(super) async fn write_what_was_planted(&mut self) {
         let now = self.clock.now();
-        let event = self
-            .truth
-            .requests
-            .values()
-            .find_map(|known| self.planted.event(&known.request, known.last, now));
+        let event = self.truth.requests.values().find_map(|known| {
+            let is_in_aws = known.key().is_some_and(|key| {
+                self.outside.cloud.aws.has(&key) && self.truth.needed_until(&key, now).is_some()
+            });
+            self.planted.event(&known.request, known.last, is_in_aws, now)
+        });
         let Some(event) = event else { return };
         self.write(&event.stream, *event.id.as_uuid(), event.writer.as_str(), journal::encode(&event).into())
             .await;

@@ -78,6 +78,8 @@ pub enum Operation {
     Holders,
     /// `DirectorySource::fetch`.
     FetchDirectory,
+    /// `Federation::sign_in_token`.
+    SignIn,
 }
 
 impl Operation {
@@ -89,7 +91,8 @@ impl Operation {
             | Self::CreationStatus
             | Self::DeletionStatus
             | Self::Holders
-            | Self::FetchDirectory => false,
+            | Self::FetchDirectory
+            | Self::SignIn => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The simulated AWS Sign-In. Its links lead nowhere: there is no simulated console.
 
 use super::SimulatedAws;
+use super::state::Call;
 use crate::federation::FederationEndpoint;
 use crate::{AwsError, ErrorKind, Federation, Secret, SessionCredentials};
 use domain::{Partition, canonical_digest, hex};
@@ -20,19 +21,14 @@ impl Federation for SimulatedAws {
     }
 
     async fn sign_in_token(&self, credentials: &SessionCredentials) -> Result<Secret, AwsError> {
-        self.travel().await;
-        let now = self.clock.now();
-        let known = self
-            .lock()
-            .sts
-            .sessions
-            .get(&credentials.access_key_id)
-            .is_some_and(|session| (session.issued_at..session.expires_at).contains(&now));
-        self.travel().await;
-        if !known {
-            return Err(AwsError::new(ErrorKind::Denied, "FederationRefused", "no such credentials"));
-        }
-        let secret = credentials.secret_access_key.expose();
-        Ok(Secret::new(hex(&canonical_digest([b"simulated sign-in".as_slice(), secret.as_bytes()]))))
+        self.call(None, Call::SignIn, |state, now, _| {
+            let session = state.sts.sessions.get(&credentials.access_key_id);
+            if !session.is_some_and(|session| (session.issued_at..session.expires_at).contains(&now)) {
+                return Err(AwsError::new(ErrorKind::Denied, "FederationRefused", "no such credentials"));
+            }
+            let secret = credentials.secret_access_key.expose();
+            Ok(Secret::new(hex(&canonical_digest([b"simulated sign-in".as_slice(), secret.as_bytes()]))))
+        })
+        .await
     }
 }

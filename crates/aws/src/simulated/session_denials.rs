@@ -49,6 +49,11 @@ impl SimulatedScps {
         self.lock().faults.push_back(fault);
     }
 
+    /// Removes all faults that have not struck yet.
+    pub fn heal(&self) {
+        self.lock().faults.clear();
+    }
+
     /// Others write a policy of an account, of whatever name.
     pub fn write(&self, account: &AccountId, name: &str, document: &str) {
         let mut state = self.lock();

@@ -30,6 +30,8 @@ pub enum Call {
     Holders(AccountId, Entitlement),
     /// `DirectorySource::fetch`.
     FetchDirectory,
+    /// `Federation::sign_in_token`.
+    SignIn,
 }
 
 impl Call {
@@ -44,6 +46,7 @@ impl Call {
             Self::DeletionStatus(_) => Operation::DeletionStatus,
             Self::Holders(..) => Operation::Holders,
             Self::FetchDirectory => Operation::FetchDirectory,
+            Self::SignIn => Operation::SignIn,
         }
     }
 }

@@ -114,8 +114,8 @@ impl Core {
     /// Whether this replica looks for what nobody asks for: it has the duty, or nobody has it yet. What the reconciler knows of
     /// the duty stays as it is: it looks for itself, and whether it ought to take over.
     pub(crate) async fn sweeps(&self) -> Result<bool, Fault> {
-        let loaded = self.commander.load::<DutyAggregate>(&Stream::Duty(DUTY.to_owned())).await?;
-        Ok(loaded.state.as_ref().is_none_or(|duty| duty.holder == self.shift.replica))
+        let duty = self.duty().await?;
+        Ok(duty.is_none_or(|duty| duty.holder == self.shift.replica))
     }
 
     /// Whether it is worth while to ask the log who has the duty: there is something to do, or something that nobody does.
@@ -129,9 +129,23 @@ impl Core {
 
     async fn look_at_duty(&self) -> Result<Option<Duty>, Fault> {
         let looked_at = self.now();
-        let loaded = self.commander.load::<DutyAggregate>(&Stream::Duty(DUTY.to_owned())).await?;
-        self.shift.learn(loaded.state.clone(), looked_at);
-        Ok(loaded.state.clone())
+        let duty = self.duty().await?;
+        self.shift.learn(duty.clone(), looked_at);
+        Ok(duty)
+    }
+
+    /// Who has the duty, as the log says. Where it cannot be read any more, everybody has it: if nobody did, access would stay past
+    /// its end for ever, while two who do the same meet compare-and-set, and fences.
+    async fn duty(&self) -> Result<Option<Duty>, Fault> {
+        match self.commander.load::<DutyAggregate>(&Stream::Duty(DUTY.to_owned())).await {
+            Ok(loaded) => Ok(loaded.state.clone()),
+            Err(LoadError::Corrupt(corrupt)) => {
+                tracing::error!(%corrupt, "who has the duty cannot be read: every replica does the work");
+                let holder = self.shift.replica.clone();
+                Ok(Some(Duty { holder, claimed_at: self.now(), claims: Vec::new() }))
+            }
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
     }
 
     /// Looks who has the duty, and takes over if what is due waits for nobody.
