@@ -196,6 +196,7 @@ pub(crate) fn call(record: &CallRecord) -> Option<String> {
         | Call::CreationStatus(_)
         | Call::DeletionStatus(_)
         | Call::Holders(..)
+        | Call::HeldIn(_)
         | Call::FetchDirectory
         | Call::SignIn => return None,
     };

@@ -63,15 +63,16 @@ fn malformed(error: &aws_sdk_accountaccess::error::BuildError) -> AwsError {
 /// One entitlement of a user.
 struct Listed {
     id: String,
+    role: RoleArn,
     user: PrincipalId,
 }
 
 impl SdkAccountAccess {
-    /// Who may assume `role`, directly: all users, or `user` alone.
+    /// Who may assume roles of `account`, directly: every role, or `role` alone; all users, or `user` alone.
     async fn list(
         &self,
         account: &AccountId,
-        role: &RoleArn,
+        role: Option<&RoleArn>,
         user: Option<&PrincipalId>,
     ) -> Result<Vec<Listed>, AwsError> {
         let user_filter = user.map(|user| {
@@ -79,7 +80,7 @@ impl SdkAccountAccess {
         });
         let by_role = PrincipalRoleEntitlementFilter::builder()
             .set_principal(user_filter)
-            .role_arn(role.as_str())
+            .set_role_arn(role.map(ToString::to_string))
             .account(account.as_str())
             .build();
         let filter = EntitlementFilter::builder().principal_role(by_role).build();
@@ -107,9 +108,11 @@ impl SdkAccountAccess {
                 Some(_group_or_other) => continue,
                 None => return Err(incomplete(Effect::Reads, "an entitlement without principal")),
             };
-            let of_this = granted.role_arn == role.as_str() && granted.account == account.as_str();
+            let granted_role = RoleArn::new(granted.role_arn)?;
+            let of_this =
+                role.is_none_or(|role| *role == granted_role) && granted.account == account.as_str();
             if of_this && user.is_none_or(|user| *user == holder) {
-                listed.push(Listed { id: member.entitlement_id, user: holder });
+                listed.push(Listed { id: member.entitlement_id, role: granted_role, user: holder });
             }
         }
         Ok(listed)
@@ -207,7 +210,7 @@ impl Assignments for SdkAccountAccess {
         attempt.check(self.clock.now())?;
         let mut begun = Deletion::NotListed;
         // AWS keeps one for a user and a role. Should it ever list more, all of them give the access that is to go.
-        for entitlement in self.list(key.account(), role, Some(key.principal())).await? {
+        for entitlement in self.list(key.account(), Some(role), Some(key.principal())).await? {
             let id = OperationId::new(entitlement.id)
                 .map_err(|_| incomplete(Effect::Reads, "an entitlement with a malformed id"))?;
             let call = self
@@ -242,11 +245,16 @@ impl Assignments for SdkAccountAccess {
         entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         let role = role_of(account, entitlement)?;
-        Ok(self.list(account, role, None).await?.into_iter().map(|listed| listed.user).collect())
+        Ok(self.list(account, Some(role), None).await?.into_iter().map(|listed| listed.user).collect())
+    }
+
+    async fn held_in(&self, account: &AccountId) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
+        let listed = self.list(account, None, None).await?.into_iter();
+        Ok(Some(listed.map(|held| AssignmentKey::new(held.user, account.clone(), held.role)).collect()))
     }
 
     async fn find(&self, key: &AssignmentKey) -> Result<bool, AwsError> {
         let role = role_of(key.account(), key.entitlement())?;
-        Ok(!self.list(key.account(), role, Some(key.principal())).await?.is_empty())
+        Ok(!self.list(key.account(), Some(role), Some(key.principal())).await?.is_empty())
     }
 }

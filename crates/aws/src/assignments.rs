@@ -186,6 +186,12 @@ pub trait Assignments: Send + Sync + 'static {
         entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError>;
 
+    /// What users hold in `account` directly, of everything that this service gives there; `None`: AWS has no such list, and
+    /// entitlements are asked for one by one ([`holders`](Self::holders)).
+    async fn held_in(&self, _account: &AccountId) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
+        Ok(None)
+    }
+
     /// Whether the assignment is there now: the same principal, exactly.
     async fn find(&self, key: &AssignmentKey) -> Result<bool, AwsError> {
         Ok(self.holders(key.account(), key.entitlement()).await?.contains(key.principal()))

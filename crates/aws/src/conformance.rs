@@ -243,6 +243,7 @@ async fn ran_assignments(fixture: &dyn AssignmentsFixture, ran: &mut Ran) {
     case!(ran, fixture, assignments::a_second_create_is_no_error_and_no_second_assignment if able.idempotent_create);
     case!(ran, fixture, assignments::deleting_what_is_not_there_begins_nothing);
     case!(ran, fixture, assignments::finding_is_exact);
+    case!(ran, fixture, assignments::what_users_hold_in_an_account_is_listed_where_there_is_such_a_list);
     case!(ran, fixture, assignments::an_attempt_past_its_deadline_does_nothing);
     case!(ran, fixture, assignments::an_unknown_entitlement_is_refused if able.rejects_unknown_targets);
     case!(ran, fixture, assignments::an_unknown_account_or_user_gets_nothing if able.rejects_unknown_targets);

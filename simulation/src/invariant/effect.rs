@@ -104,6 +104,7 @@ impl Effects {
                 self.unresolved.retain(|key, _| key.account() != account || key.entitlement() != entitlement);
             }
             Call::Holders(..)
+            | Call::HeldIn(_)
             | Call::AssumeRole(_)
             | Call::CallerIdentity
             | Call::CreationStatus(_)

@@ -129,7 +129,7 @@ impl AssignmentsFixture for Bench {
 #[tokio::test]
 async fn the_adapter_of_account_access_manager_conforms() {
     let passed = run_assignments(&bench().await).await.unwrap();
-    assert_eq!(passed.len(), 10, "{passed:?}");
+    assert_eq!(passed.len(), 11, "{passed:?}");
 }
 
 #[tokio::test]
@@ -221,6 +221,26 @@ async fn another_users_entitlement_and_a_groups_are_left_alone() {
     assert!(matches!(bench.port.delete(&key(ADA), attempt()).await.unwrap(), Deletion::Started(_)));
     while bench.port.find(&key(ADA)).await.unwrap() {}
     assert!(bench.port.find(&key(BOB)).await.unwrap());
+}
+
+#[tokio::test]
+async fn all_roles_of_an_account_that_users_hold_are_listed_and_no_other_accounts() {
+    let bench = bench().await;
+    let second = ROLE.replace("ReadOnly", "Deployer");
+    bench.double.standing(&second, "userId", BOB);
+    bench.double.standing(&second, "groupId", BOB);
+    bench.double.standing(&ROLE.replace("111111111111", "222222222222"), "userId", BOB);
+    bench.create(&key(ADA)).await;
+    let held = bench.port.held_in(key(ADA).account()).await.unwrap().unwrap();
+    let bobs = AssignmentKey::new(
+        key(BOB).principal().clone(),
+        key(BOB).account().clone(),
+        RoleArn::new(&second).unwrap(),
+    );
+    assert_eq!(held, [key(ADA), bobs].into());
+    bench.double.with(|state| state.applications.clear());
+    let error = bench.port.held_in(key(ADA).account()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "no proof of absence");
 }
 
 #[tokio::test]

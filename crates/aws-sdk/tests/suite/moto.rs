@@ -173,7 +173,7 @@ impl Fixture for OnMoto {
 async fn the_adapters_conform_on_moto() {
     let moto = Moto::start().await.unwrap();
     let passed = run(&OnMoto::new(&moto).await).await.unwrap();
-    assert_eq!(passed.len(), 18, "{passed:?}");
+    assert_eq!(passed.len(), 19, "{passed:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{AssignmentsFixture, Of, Outcome, Why, attempt, ensure, final_status, refused};
 use crate::{AssignmentKey, Attempt, Deletion, ErrorKind, OperationId, OperationStatus};
-use domain::{AccountId, PrincipalId};
+use domain::{AccountId, Entitlement, PrincipalId};
 use std::collections::BTreeSet;
 
 async fn create(fixture: &dyn AssignmentsFixture, key: &AssignmentKey) -> Result<OperationStatus, Why> {
@@ -92,6 +92,24 @@ pub(super) async fn finding_is_exact(fixture: &dyn AssignmentsFixture) -> Outcom
         }
     }
     found(fixture, &key, true).await
+}
+
+pub(super) async fn what_users_hold_in_an_account_is_listed_where_there_is_such_a_list(
+    fixture: &dyn AssignmentsFixture,
+) -> Outcome {
+    let key = fixture.new_key("held-in").await?;
+    let other = fixture.new_key("held-in-other").await?;
+    let port = fixture.assignments();
+    succeeded(&create(fixture, &key).await?)?;
+    let Some(held) = port.held_in(key.account()).await? else {
+        return ensure(matches!(key.entitlement(), Entitlement::PermissionSet(_)), || {
+            "roles are not listed".to_owned()
+        });
+    };
+    ensure(held.contains(&key) && !held.contains(&other), || format!("{held:?}"))?;
+    succeeded(&delete(fixture, &key).await?)?;
+    let held = port.held_in(key.account()).await?.unwrap_or_default();
+    ensure(!held.contains(&key), || format!("{held:?}"))
 }
 
 pub(super) async fn an_attempt_past_its_deadline_does_nothing(fixture: &dyn AssignmentsFixture) -> Outcome {

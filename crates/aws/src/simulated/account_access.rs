@@ -5,7 +5,7 @@
 
 use super::SimulatedAws;
 use super::assigned::{Service, Verb};
-use super::assignments::{begin, listed_as_of};
+use super::assignments::{begin, check_list, listed_as_of};
 use super::state::Call;
 use crate::{
     AssignmentKey, Assignments, Attempt, AwsError, Deletion, Limits, OperationId, OperationStatus, role_of,
@@ -94,5 +94,14 @@ impl Assignments for SimulatedAccountAccess {
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         role_of(account, entitlement)?;
         self.0.list(account, entitlement).await
+    }
+
+    async fn held_in(&self, account: &AccountId) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
+        self.0
+            .call(ACCOUNT_ACCESS, Call::HeldIn(account.clone()), |state, now, _| {
+                check_list(state, account)?;
+                Ok(Some(state.assigned.roles_held_at(account, listed_as_of(state, now))))
+            })
+            .await
     }
 }

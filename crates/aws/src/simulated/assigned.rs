@@ -97,6 +97,24 @@ impl Assigned {
         holders
     }
 
+    /// Every role that users held in `account` at `at`.
+    pub(super) fn roles_held_at(&self, account: &AccountId, at: Timestamp) -> BTreeSet<AssignmentKey> {
+        let now = self.assignments.keys();
+        let since = self.changes.iter().rev().take_while(|change| change.at > at);
+        let since = since.map(|change| (change.key.account(), change.key.entitlement()));
+        let roles: BTreeSet<&Entitlement> = now
+            .map(|(account, entitlement)| (account, entitlement))
+            .chain(since)
+            .filter(|(of, entitlement)| *of == account && Service::of(entitlement) == Service::AccountAccess)
+            .map(|(_, role)| role)
+            .collect();
+        let held = |role: &Entitlement| {
+            let holders = self.holders_at(account, role, at).into_iter();
+            holders.map(|user| AssignmentKey::new(user, account.clone(), role.clone())).collect::<Vec<_>>()
+        };
+        roles.into_iter().flat_map(held).collect()
+    }
+
     /// Makes an assignment exist, or not.
     pub(super) fn change(&mut self, at: Timestamp, key: AssignmentKey, present: bool, by: ChangedBy) {
         let place = (key.account().clone(), key.entitlement().clone());

@@ -65,10 +65,20 @@ impl SimulatedAws {
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         let service = Some(Service::of(entitlement));
         self.call(service, Call::Holders(account.clone(), entitlement.clone()), |state, now, _| {
+            check_list(state, account)?;
             Ok(state.assigned.holders_at(account, entitlement, listed_as_of(state, now)))
         })
         .await
     }
+}
+
+/// Refuses lists of the management account to a delegated administrator.
+pub(super) fn check_list(state: &State, account: &AccountId) -> Result<(), AwsError> {
+    let management = state.directory.accounts.get(account).is_some_and(|account| account.management);
+    if management && state.behaviour.delegated_administrator {
+        return Err(refusal(ErrorKind::Denied));
+    }
+    Ok(())
 }
 
 /// What lists show now was so then.

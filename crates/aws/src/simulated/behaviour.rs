@@ -21,7 +21,8 @@ pub struct Behaviour {
     pub conflict_in_account: bool,
     /// How old a signature may be.
     pub signature_age_max: SignedDuration,
-    /// Whether Identity Center is administered from a member account, which cannot assign in the management account.
+    /// Whether Identity Center is administered from a member account, which cannot assign in the management account, nor list
+    /// what is assigned there. (AWS's pages do not say the latter; the stricter answer is made here.)
     pub delegated_administrator: bool,
     /// Whether Daypass itself runs on role credentials, so that every role it assumes is chained.
     pub caller_is_role_session: bool,
@@ -74,7 +75,7 @@ pub enum Operation {
     Delete,
     /// `Assignments::deletion_status`.
     DeletionStatus,
-    /// `Assignments::holders` and `find`.
+    /// `Assignments::holders`, `find` and `held_in`.
     Holders,
     /// `DirectorySource::fetch`.
     FetchDirectory,

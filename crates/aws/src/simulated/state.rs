@@ -28,6 +28,8 @@ pub enum Call {
     DeletionStatus(OperationId),
     /// `Assignments::holders` and `find`.
     Holders(AccountId, Entitlement),
+    /// `Assignments::held_in`.
+    HeldIn(AccountId),
     /// `DirectorySource::fetch`.
     FetchDirectory,
     /// `Federation::sign_in_token`.
@@ -44,7 +46,7 @@ impl Call {
             Self::CreationStatus(_) => Operation::CreationStatus,
             Self::Delete(..) => Operation::Delete,
             Self::DeletionStatus(_) => Operation::DeletionStatus,
-            Self::Holders(..) => Operation::Holders,
+            Self::Holders(..) | Self::HeldIn(_) => Operation::Holders,
             Self::FetchDirectory => Operation::FetchDirectory,
             Self::SignIn => Operation::SignIn,
         }

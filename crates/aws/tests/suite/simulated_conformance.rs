@@ -241,13 +241,13 @@ impl AssignmentsFixture for Roles {
 #[tokio::test(start_paused = true)]
 async fn the_simulated_account_access_manager_conforms() {
     let passed = run_assignments(&Roles::new(Behaviour::default())).await.unwrap();
-    assert_eq!(passed.len(), 10, "{passed:?}");
+    assert_eq!(passed.len(), 11, "{passed:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_simulated_aws_conforms() {
     let passed = run(&Simulated::new(Behaviour::default())).await.unwrap();
-    assert_eq!(passed.len(), 25, "{passed:?}");
+    assert_eq!(passed.len(), 26, "{passed:?}");
 }
 
 #[tokio::test(start_paused = true)]

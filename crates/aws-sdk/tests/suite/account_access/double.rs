@@ -204,14 +204,15 @@ impl State {
         if let Err(error) = self.application(text(body, "/applicationArn")?) {
             return Some(Err(error));
         }
-        let role = text(body, "/filter/principalRole/roleArn")?;
+        let role = text(body, "/filter/principalRole/roleArn");
         let account = text(body, "/filter/principalRole/account")?;
         let user = text(body, "/filter/principalRole/principal/identityCenter/userId");
         self.look();
         let found: Vec<(&String, &Entitlement)> = self
             .entitlements
             .iter()
-            .filter(|(_, entitlement)| entitlement.role == role && account_of(&entitlement.role) == account)
+            .filter(|(_, entitlement)| account_of(&entitlement.role) == account)
+            .filter(|(_, entitlement)| role.is_none_or(|role| entitlement.role == role))
             .filter(|(_, entitlement)| user.is_none_or(|user| entitlement.principal.1 == user))
             .collect();
         let (page, next) = page(&found, body);
