@@ -77,6 +77,7 @@ async fn assignment(world: &World, deployment: &mut Deployment, told: &mut Told)
     assert_eq!(over.status(), RequestStatus::Ended);
     assert_eq!(over.end_reason(), EndReason::Elapsed);
     assert_eq!(over.close_reason(), CloseReason::Deleted);
+    assert!(over.past_end.is_some(), "for how long it was left past its end");
     assert!(over.activated_at.is_some());
     assert_eq!(holders(world).await, Vec::<String>::new(), "nothing is left after the end");
     told.add(

@@ -72,6 +72,8 @@ struct State {
     obstacles: BTreeMap<RequestId, String>,
     /// When an assignment was last seen to be as it should.
     looked_at: BTreeMap<AssignmentKey, Timestamp>,
+    /// Looks that were made ahead of a start: when, and whether the assignment was there.
+    looked_ahead: BTreeMap<AssignmentKey, (Timestamp, bool)>,
     /// Assignments of which nothing exists, as far as can be seen, although it is not final yet.
     fenced: BTreeSet<AssignmentKey>,
     /// Assignments that no request is about, and that are seen to all the same.
@@ -82,13 +84,14 @@ struct State {
 /// The agenda. Interior locks are held for moments.
 pub(crate) struct Agenda {
     outstanding_max: usize,
-    start_lead_max: SignedDuration,
+    /// How long before a start its assignment is seen to.
+    ahead_of_start: SignedDuration,
     state: Mutex<State>,
 }
 
 impl Agenda {
-    pub(crate) fn new(outstanding_max: usize, start_lead_max: SignedDuration) -> Self {
-        Self { outstanding_max, start_lead_max, state: Mutex::default() }
+    pub(crate) fn new(outstanding_max: usize, ahead_of_start: SignedDuration) -> Self {
+        Self { outstanding_max, ahead_of_start, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -113,7 +116,7 @@ impl Agenda {
                 state.forget(id);
             }
             for story in stories {
-                state.take_up(story.request, now, self.start_lead_max);
+                state.take_up(story.request, now, self.ahead_of_start);
             }
             state.cursor = Some(applied);
             return Ok(());
@@ -127,7 +130,7 @@ impl Agenda {
             for (_, story) in changed {
                 cursor = cursor.max(story.position);
                 state.note_change(&story.request, now, self.outstanding_max);
-                state.take_up(story.request, now, self.start_lead_max);
+                state.take_up(story.request, now, self.ahead_of_start);
             }
             if !more {
                 cursor = cursor.max(applied);
@@ -174,6 +177,11 @@ impl Agenda {
     /// Whether a request is about this assignment, or it is seen to although none is.
     pub(crate) fn has(&self, key: &AssignmentKey) -> bool {
         self.lock().is_known(&Errand::Tend(key.clone()))
+    }
+
+    /// Whether a request is about this assignment.
+    pub(crate) fn is_asked_for(&self, key: &AssignmentKey) -> bool {
+        self.lock().keys.contains_key(key)
     }
 
     /// Has an assignment looked at in AWS now, whether or not a request is about it.
@@ -316,6 +324,35 @@ impl Agenda {
         state.failing_since.remove(key);
     }
 
+    /// Whether a request about this assignment, which has no access yet, begins after `now` and by `until`, and AWS has a place for
+    /// everything that waits then.
+    pub(crate) fn starts_unqueued(&self, key: &AssignmentKey, now: Timestamp, until: Timestamp) -> bool {
+        let state = self.lock();
+        let requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        let starts = requests.filter_map(|request| match request.approved() {
+            Ok((grant, None)) => Some(grant.approved.window.start()),
+            Ok((_, Some(_))) | Err(_) => None,
+        });
+        let first = starts.filter(|start| now < *start && *start <= until).min();
+        let places = self.outstanding_max;
+        first.is_some_and(|start| state.changes_waiting(start, places.saturating_add(1)) <= places)
+    }
+
+    /// Notes what a look ahead of a start found.
+    pub(crate) fn note_looked_ahead(&self, key: &AssignmentKey, at: Timestamp, found: bool) {
+        self.lock().looked_ahead.insert(key.clone(), (at, found));
+    }
+
+    /// When the latest look ahead of a start was made.
+    pub(crate) fn looked_ahead_at(&self, key: &AssignmentKey) -> Option<Timestamp> {
+        self.lock().looked_ahead.get(key).map(|(at, _)| *at)
+    }
+
+    /// What a look ahead of a start found, and when; each is used once.
+    pub(crate) fn take_look_ahead(&self, key: &AssignmentKey) -> Option<(Timestamp, bool)> {
+        self.lock().looked_ahead.remove(key)
+    }
+
     /// Notes whether nothing can be seen of an assignment, although it is not final yet.
     pub(crate) fn note_fenced(&self, key: &AssignmentKey, fenced: bool) {
         let mut state = self.lock();
@@ -368,7 +405,7 @@ impl State {
         }
     }
 
-    fn take_up(&mut self, request: Request, now: Timestamp, lead: SignedDuration) {
+    fn take_up(&mut self, request: Request, now: Timestamp, ahead: SignedDuration) {
         let id = request.raised.id;
         let closing = request.is_closing();
         if !closing && request.approved().is_err() {
@@ -377,8 +414,12 @@ impl State {
         if closing {
             self.closing.insert(id);
         }
+        if request.approved().is_ok_and(|(_, active)| active.is_some()) {
+            // Whatever it was, it stands in the way no more.
+            self.obstacles.remove(&id);
+        }
         let attend_at = due::attend_at(&request, now);
-        let tend_at = due::tend_at(&request, now, lead);
+        let tend_at = due::tend_at(&request, now, ahead);
         let key = key_of(&request);
         self.no_longer_waits(&id);
         for (class, since) in due::waits(&request) {
@@ -417,6 +458,7 @@ impl State {
             self.keys.remove(&key);
             self.failing_since.remove(&key);
             self.looked_at.remove(&key);
+            self.looked_ahead.remove(&key);
             self.fenced.remove(&key);
         }
     }

@@ -12,3 +12,5 @@ pub(crate) mod ledger;
 mod need;
 mod observe;
 mod tend;
+
+pub(crate) use tend::LOOK_AHEAD;

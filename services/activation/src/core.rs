@@ -1,6 +1,7 @@
 //! What every part of the service shares, and the writing of events about requests.
 
 use crate::agenda::Agenda;
+use crate::assignment::LOOK_AHEAD;
 use crate::fault::Fault;
 use crate::meters::Meters;
 use crate::process::duty::Shift;
@@ -44,7 +45,7 @@ impl Core {
         let commander = Commander::new(Arc::clone(&views.log), Service::Activation, Arc::clone(&views.clock))
             .with_source(Arc::new(CachedSource::new(REMEMBERED_STREAMS_MAX)));
         Self {
-            agenda: Agenda::new(settings.outstanding_max, settings.start_lead()),
+            agenda: Agenda::new(settings.outstanding_max, settings.start_lead().max(LOOK_AHEAD)),
             shift: Shift::new(settings.replica.clone().unwrap_or_else(|| crate::process::duty::name(&views))),
             identity_center: Traffic::new(settings.calls_per_second, settings.outstanding_max),
             account_access: Traffic::new(
@@ -77,6 +78,11 @@ impl Core {
     /// The limits of Identity Center.
     pub(crate) fn identity_center_traffic(&self) -> &Traffic {
         &self.identity_center
+    }
+
+    /// The limits of Account Access Manager.
+    pub(crate) fn account_access_traffic(&self) -> &Traffic {
+        &self.account_access
     }
 
     /// How long an operation in AWS takes, as far as this process has seen any.

@@ -104,7 +104,7 @@ impl Core {
 
     /// Notes that it cannot be told whether access may be given: it is not.
     pub(crate) fn not_provable(&self, request: &Request, why: &str) {
-        tracing::warn!(request = %request.raised.id, why, "not activated: eligibility cannot be told now");
+        tracing::warn!(request = %request.raised.id, why, "no access is given: eligibility cannot be told now");
         self.agenda.note_obstacle(request.raised.id, format!("Unprovable: {why}"));
     }
 
@@ -137,22 +137,32 @@ impl Core {
             if now < expires_at {
                 return Ok(Next::At(expires_at));
             }
-            self.close(request, ClosedHow::CredentialsExpired).await?;
+            if self.close(request, ClosedHow::CredentialsExpired).await? {
+                self.measure_credentials(request, expires_at);
+            }
         } else if never_begun(request) || key_of(request).is_none() {
             self.close(request, ClosedHow::NothingCreated).await?;
         }
         Ok(Next::Idle)
     }
 
-    /// Records that nothing of a request is left; not before its sessions are dead, where they are denied.
-    pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<(), Fault> {
+    /// For how long credentials worked past an early end: until they expired, or their session policy denied everything.
+    fn measure_credentials(&self, request: &Request, expires_at: Timestamp) {
+        let Phase::Ended { at, .. } = &request.phase else { return };
+        let worked_until = request.window().map_or(expires_at, |window| expires_at.min(window.end()));
+        self.meters.past_end(request.raised.grounds.provider, worked_until.duration_since(*at));
+    }
+
+    /// Records that nothing of a request is left; not before its sessions are dead, where they are denied. Says whether it did.
+    pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<bool, Fault> {
         if self.sessions_hold_open(request).await? {
             if let Some(key) = key_of(request) {
                 self.agenda.note_fenced(&key, true);
             }
-            return Ok(());
+            return Ok(false);
         }
         let now = self.now();
-        self.react(request.raised.id, CLOSE, |request, _| access::close(request, how.clone(), now)).await
+        self.react(request.raised.id, CLOSE, |request, _| access::close(request, how.clone(), now)).await?;
+        Ok(true)
     }
 }

@@ -53,7 +53,9 @@ impl Meters {
             past_end: meter
                 .f64_histogram("daypass.access.past_end")
                 .with_unit("s")
-                .with_description("From the end of a request to the confirmed removal of its access.")
+                .with_description(
+                    "From the end of a request to the confirmed removal of its access, or until its credentials were worthless.",
+                )
                 .with_boundaries(PAST_END_CLASSES.to_vec())
                 .build(),
             drift: meter
@@ -133,6 +135,7 @@ mod tests {
         let meters = Meters::new(&provider.meter("daypass"));
         meters.overdue(3, SignedDuration::from_mins(7));
         meters.past_end(Provider::IdentityCenter, SignedDuration::from_secs(4));
+        meters.past_end(Provider::Sts, SignedDuration::from_mins(20));
         meters.drift(Drift::Orphan);
         provider.force_flush().unwrap();
         let exported = kept.0.lock().unwrap().clone();
@@ -142,6 +145,7 @@ mod tests {
             "420.0",
             "daypass.access.past_end",
             "identity_center",
+            "\"sts\"",
             "daypass.drift.found",
             "orphan",
         ] {

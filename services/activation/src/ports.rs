@@ -51,12 +51,17 @@ impl Ports {
         self.identity_center.as_ref()
     }
 
+    /// Where roles are given to users, if that is configured.
+    pub(crate) fn account_access(&self) -> Option<&dyn Assignments> {
+        self.account_access.as_deref()
+    }
+
     /// Where this assignment is made. Without the service it cannot be, which may be a mistake of the configuration: what is
     /// waiting goes on waiting for a while, and what is to be removed pages.
     pub(crate) fn assignments_of(&self, key: &AssignmentKey) -> Result<&dyn Assignments, AwsError> {
         match key.entitlement() {
             Entitlement::PermissionSet(_) => Ok(self.identity_center.as_ref()),
-            Entitlement::Role(_) => self.account_access.as_deref().ok_or_else(|| {
+            Entitlement::Role(_) => self.account_access().ok_or_else(|| {
                 let why = "Account Access Manager is not configured";
                 AwsError::new(ErrorKind::Unavailable, "ProviderNotServed", why)
             }),

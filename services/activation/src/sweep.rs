@@ -9,6 +9,7 @@ use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::meters::Drift;
 use crate::traffic::Urgency;
+use aws::{AwsError, ErrorKind};
 use command::Aggregate as _;
 use command::aggregate::AssignmentAggregate;
 use domain::{AccountId, Entitlement, PermissionSetArn, Target, Timestamp};
@@ -93,9 +94,6 @@ impl Core {
 
     /// Sees to every open ledger that no unfinished request is about.
     pub(crate) async fn sweep_ledgers(&self) -> Result<(), Fault> {
-        if !self.sweeps().await? {
-            return Ok(());
-        }
         for ledger in self.open_ledgers().await? {
             self.refresh()?;
             if self.agenda.has(&ledger.key) {
@@ -135,8 +133,7 @@ impl Core {
     /// Notes that AWS, looked at since `looked_at`, has an assignment.
     async fn note(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<Found, Fault> {
         let loaded = self.ledger(key).await?;
-        let is_stale = |ledger: &Ledger| looked_at < later(ledger.last_at, self.settings.list_lag_max);
-        if loaded.state.as_ref().is_some_and(is_stale) {
+        if loaded.state.as_ref().is_some_and(|ledger| self.list_is_stale(ledger, looked_at)) {
             // A list proves nothing so soon after a change of ours.
             return Ok(Found::Known);
         }
@@ -165,50 +162,135 @@ impl Core {
         }
     }
 
-    /// How many places the organisation has to look at: a permission set in an account each.
+    /// Notes what was found at a place of the organisation, and has it seen to where it is ours.
+    pub(crate) async fn note_found(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
+        self.note(key, looked_at).await?;
+        let loaded = self.ledger(key).await?;
+        let Some(ledger) = &loaded.state else { return Ok(()) };
+        self.refresh()?;
+        if !ledger.is_settled_absent() && !self.agenda.has(key) {
+            self.see_to_orphan(key, ledger.presence);
+        }
+        Ok(())
+    }
+
+    /// How many places the organisation has to look at.
     pub(crate) fn places(&self) -> usize {
         let Some(directory) = self.views.directory.snapshot() else { return 0 };
-        let contents = directory.contents();
-        contents.permission_sets.len().saturating_mul(swept_accounts(&directory).count())
+        swept_accounts(&directory).count().saturating_mul(self.places_of_account(&directory))
+    }
+
+    /// Every permission set, and all roles together.
+    fn places_of_account(&self, directory: &aws::Directory) -> usize {
+        let roles = usize::from(self.ports.account_access().is_some());
+        directory.contents().permission_sets.len().saturating_add(roles)
     }
 
     /// Looks who holds what at one place of the organisation.
     pub(crate) async fn sweep_place(&self, place: usize) -> Result<(), Fault> {
-        let Some((account, set)) = self.place_of(place) else { return Ok(()) };
-        let entitlement = Entitlement::PermissionSet(set);
-        let traffic = self.identity_center_traffic();
-        traffic.call(Urgency::Check).await;
-        let looked_at = self.now();
-        let look = self.ports.identity_center().holders(&account, &entitlement);
-        let holders = tokio::time::timeout(self.settings.call_within, look).await.unwrap_or_else(|_| {
-            Err(aws::AwsError::new(aws::ErrorKind::Unavailable, "Timeout", "no answer came"))
-        });
-        traffic.heard(&holders);
-        for principal in holders? {
-            let Ok(target) = Target::new(account.clone(), entitlement.clone()) else { continue };
-            let key = AssignmentKey { principal, target };
-            self.note(&key, looked_at).await?;
-            let loaded = self.ledger(&key).await?;
-            let Some(ledger) = &loaded.state else { continue };
-            self.refresh()?;
-            if !ledger.is_settled_absent() && !self.agenda.has(&key) {
-                self.see_to_orphan(&key, ledger.presence);
+        let (held, looked_at) = self.held_at(place).await?;
+        for key in held {
+            if let Err(fault) = self.note_found(&key, looked_at).await {
+                tracing::warn!(target = %key.target, principal = %key.principal, %fault, "what is there cannot be noted");
             }
         }
         Ok(())
     }
 
-    fn place_of(&self, place: usize) -> Option<(AccountId, PermissionSetArn)> {
-        let directory = self.views.directory.snapshot()?;
+    /// What users hold at one place of the organisation, and when that was asked for.
+    pub(crate) async fn held_at(&self, place: usize) -> Result<(Vec<AssignmentKey>, Timestamp), Fault> {
+        let found = self.views.directory.snapshot().and_then(|directory| {
+            let place = self.place_of(&directory, place)?;
+            let management = directory.account(place.account()).is_some_and(|account| account.management);
+            Some((place, management))
+        });
+        let Some((place, management)) = found else { return Ok((Vec::new(), self.now())) };
+        let traffic = match place {
+            Place::Set(..) => self.identity_center_traffic(),
+            Place::Roles(_) => self.account_access_traffic(),
+        };
+        traffic.call(Urgency::Check).await;
+        let looked_at = self.now();
+        let held = tokio::time::timeout(self.settings.call_within, self.held(&place)).await;
+        let held =
+            held.unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unavailable, "Timeout", "no answer came")));
+        traffic.heard(&held);
+        match held {
+            Ok(held) => Ok((held, looked_at)),
+            // So it is for a delegated administrator, who could not have made anything there either.
+            Err(error) if management && error.kind == ErrorKind::Denied => {
+                tracing::info!(%place, %error, "the management account is not looked through: AWS does not let us");
+                Ok((Vec::new(), looked_at))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn held(&self, place: &Place) -> Result<Vec<AssignmentKey>, AwsError> {
+        match place {
+            Place::Set(account, set) => {
+                let entitlement = Entitlement::PermissionSet(set.clone());
+                let holders = self.ports.identity_center().holders(account, &entitlement).await?;
+                let Ok(target) = Target::new(account.clone(), entitlement) else { return Ok(Vec::new()) };
+                let key = |principal| AssignmentKey { principal, target: target.clone() };
+                Ok(holders.into_iter().map(key).collect())
+            }
+            Place::Roles(account) => {
+                let Some(port) = self.ports.account_access() else { return Ok(Vec::new()) };
+                let held = port.held_in(account).await?.unwrap_or_default();
+                let key = |held: aws::AssignmentKey| {
+                    let target = Target::new(held.account().clone(), held.entitlement().clone()).ok()?;
+                    Some(AssignmentKey { principal: held.principal().clone(), target })
+                };
+                Ok(held.into_iter().filter_map(key).collect())
+            }
+        }
+    }
+
+    fn place_of(&self, directory: &aws::Directory, place: usize) -> Option<Place> {
+        let of_account = self.places_of_account(directory);
+        let account = swept_accounts(directory).nth(place.checked_div(of_account)?)?.clone();
         let sets = &directory.contents().permission_sets;
-        let account = swept_accounts(&directory).nth(place.checked_div(sets.len())?)?;
-        let set = sets.keys().nth(place.checked_rem(sets.len())?)?;
-        Some((account.clone(), set.clone()))
+        Some(match sets.keys().nth(place.checked_rem(of_account)?) {
+            Some(set) => Place::Set(account, set.clone()),
+            None => Place::Roles(account),
+        })
+    }
+
+    /// Whether a list of `looked_at` may not show yet what the ledger's latest event brought about.
+    pub(crate) fn list_is_stale(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
+        looked_at < later(ledger.last_at, self.settings.list_lag_max)
     }
 }
 
-/// The accounts in which Daypass could have assigned anything.
+/// What one call can look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// Who holds a permission set in an account.
+    Set(AccountId, PermissionSetArn),
+    /// Who may assume roles in an account, by Account Access Manager.
+    Roles(AccountId),
+}
+
+impl Place {
+    const fn account(&self) -> &AccountId {
+        match self {
+            Self::Set(account, _) | Self::Roles(account) => account,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Set(account, set) => write!(f, "{set} in {account}"),
+            Self::Roles(account) => write!(f, "roles in {account}"),
+        }
+    }
+}
+
+/// The accounts that can be used (ADR 10): in one that is suspended nobody can do anything, and it is looked through as soon as it
+/// is active again.
 fn swept_accounts(directory: &aws::Directory) -> impl Iterator<Item = &AccountId> {
-    let accounts = directory.contents().accounts.iter();
-    accounts.filter(|(_, account)| account.active && !account.management).map(|(id, _)| id)
+    directory.contents().accounts.iter().filter(|(_, account)| account.active).map(|(id, _)| id)
 }

@@ -55,11 +55,11 @@ pub(super) fn attend_at(request: &Request, now: Timestamp) -> Option<Timestamp> 
     }
 }
 
-/// When the assignment of a request must be seen to, at most `lead` before the window's start.
-pub(super) fn tend_at(request: &Request, now: Timestamp, lead: SignedDuration) -> Option<Timestamp> {
+/// When the assignment of a request must be seen to, from `ahead` of the window's start on.
+pub(super) fn tend_at(request: &Request, now: Timestamp, ahead: SignedDuration) -> Option<Timestamp> {
     match &request.phase {
         Phase::Approved { grant, active: None } => {
-            Some(crate::core::later(grant.approved.window.start(), -lead))
+            Some(crate::core::later(grant.approved.window.start(), -ahead))
         }
         Phase::Approved { active: Some(_), .. } => Some(now),
         Phase::Ended { closure: Closure::Closing, .. } => (!never_begun(request)).then_some(now),

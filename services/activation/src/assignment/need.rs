@@ -1,5 +1,6 @@
 //! Which live requests need an assignment now. This is what "desired" means.
 
+use crate::Missing;
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
@@ -8,8 +9,9 @@ use command::aggregate::RequestAggregate;
 use domain::{Entitlement, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
-use lifecycle::assignment::AssignmentKey;
+use lifecycle::assignment::{AssignmentKey, Presence};
 use lifecycle::event::Bound;
+use lifecycle::state::Active;
 use std::collections::BTreeSet;
 
 /// The longest session that any role can be set to allow. Daypass does not read the roles of the accounts, so this is what it
@@ -22,7 +24,10 @@ const DAMAGED: &str = "HistoryDamaged";
 /// The requests that need an assignment.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Live and active, or live and eligible; the active ones first.
+    /// When this was looked at: what began or ended since is not in it.
+    pub(super) at: Timestamp,
+    /// Live and active, or live and eligible; the active ones first. Where others removed what an active one has, it must be
+    /// eligible as well.
     pub(super) by: Vec<Needed>,
     /// Whether there is a live request of which it cannot be told.
     pub(super) unsure: bool,
@@ -60,27 +65,37 @@ impl Needs {
 impl Core {
     /// Who needs the assignment now, as the read model and the policy stand. Ends requests that lost their grounds.
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
-        let mut needs = Needs::default();
+        let mut needs = Needs { at: self.now(), ..Needs::default() };
+        let loaded = self.ledger(key).await?;
         // A clock that was set back takes nothing away: time has come at least as far as the ledger says.
-        let last_at = self.ledger(key).await?.state.as_ref().map_or(Timestamp::MIN, |ledger| ledger.last_at);
+        let last_at = loaded.state.as_ref().map_or(Timestamp::MIN, |ledger| ledger.last_at);
+        let gone = loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Absent);
         for request in self.agenda.requests_of(key) {
             let id = request.raised.id;
             if request.is_closing() {
                 needs.closing.insert(id);
             }
             let Some(since) = self.wanted_since(&request, last_at) else { continue };
-            if let Ok((_, Some(active))) = request.approved() {
-                let standing = active.activated.standing;
-                needs.by.insert(0, Needed { id, since, bound: None, standing });
+            let active = request.approved().ok().and_then(|(_, active)| active.copied());
+            if let Some(active) = active
+                && !(gone && self.makes_again(active))
+            {
+                needs.by.insert(0, Needed { id, since, bound: None, standing: active.activated.standing });
                 continue;
             }
             if !self.is_wanted_by_the_log(id, last_at).await? {
                 continue;
             }
             match self.eligibility(&request).await? {
-                Eligibility::Eligible(found) => match bound(&request, &found.place) {
-                    Some(bound) => needs.by.push(Needed { id, since, bound: Some(bound), standing: false }),
-                    None => needs.unsure = true,
+                Eligibility::Eligible(found) => match (active, bound(&request, &found.place)) {
+                    (Some(active), _) => {
+                        let standing = active.activated.standing;
+                        needs.by.insert(0, Needed { id, since, bound: None, standing });
+                    }
+                    (None, Some(bound)) => {
+                        needs.by.push(Needed { id, since, bound: Some(bound), standing: false });
+                    }
+                    (None, None) => needs.unsure = true,
                 },
                 Eligibility::Lost(reason) => self.no_longer_eligible(&request, &reason).await?,
                 Eligibility::Unknown(why) => {
@@ -90,6 +105,16 @@ impl Core {
             }
         }
         Ok(needs)
+    }
+
+    /// Whether what others removed of an active request would be made again. That gives access anew, so it takes what the
+    /// first time took: requester, approvers and policy are looked at again.
+    fn makes_again(&self, active: Active) -> bool {
+        match self.settings.missing {
+            Missing::Restore => true,
+            // The request ends; but what stood there before and was taken away is made for who still needs it.
+            Missing::End => active.activated.standing,
+        }
     }
 
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
@@ -112,13 +137,10 @@ impl Core {
         if longest.is_zero() {
             return longest;
         }
-        let Some(window) = request.window() else { return SignedDuration::ZERO };
         let usual = self.usual_operation();
-        let Some(estimate) = self.agenda.estimate(&request.raised.id, now, usual) else {
+        let Some(expected) = self.agenda.lead_needed(&request.raised.id, now, usual) else {
             return SignedDuration::ZERO;
         };
-        let until_start = window.start().duration_since(now).max(SignedDuration::ZERO);
-        let expected = estimate.active_in.saturating_sub(until_start);
         // Some reserve: it is an estimate, and is made again only now and then.
         let lead = expected.saturating_add(expected / 4).saturating_add(super::tend::LEAD_AGAIN);
         lead.clamp(SignedDuration::ZERO, longest)

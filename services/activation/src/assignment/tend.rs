@@ -23,6 +23,10 @@ const ROUNDS_MAX: usize = 10;
 /// which then is theirs.
 const LOOK_AGE_MAX: SignedDuration = SignedDuration::from_secs(3);
 
+/// How long before a start it is looked whether someone else has made the assignment, so that the call is made at the start: less
+/// than such a look may be old.
+pub(crate) const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(2);
+
 /// When to look again whether a queue makes it time to begin before a start.
 pub(super) const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
@@ -58,6 +62,9 @@ impl Core {
         self.refresh()?;
         let mut needs = self.needs(key).await?;
         let loaded = self.ledger(key).await?;
+        if !needs.any() {
+            self.look_ahead(key, loaded.state.as_ref()).await;
+        }
         let Some(ledger) = &loaded.state else {
             return if needs.any() {
                 self.look_and_decide(key, &needs, &loaded).await
@@ -107,7 +114,7 @@ impl Core {
     }
 
     /// Whether lists may not show yet what the ledger's latest event brought about.
-    fn may_be_stale(&self, ledger: &Ledger) -> bool {
+    pub(crate) fn may_be_stale(&self, ledger: &Ledger) -> bool {
         self.now().duration_since(ledger.last_at) < self.settings.list_lag_max
     }
 
@@ -117,8 +124,10 @@ impl Core {
         needs: &Needs,
         loaded: &Loaded<Ledger>,
     ) -> Result<Round, Fault> {
-        let mut looked_at = self.now();
-        let mut found = self.look(key).await?;
+        let (mut looked_at, mut found) = match self.recent_look(key, loaded.state.as_ref()) {
+            Some(look) => look,
+            None => (self.now(), self.look(key).await?),
+        };
         let place = self.place(key, loaded.state.as_ref(), needs.any(), found).await;
         if place.is_some() && self.now().duration_since(looked_at) > LOOK_AGE_MAX {
             looked_at = self.now();
@@ -130,6 +139,31 @@ impl Core {
                 && looked_at.duration_since(ledger.last_at) < self.settings.list_lag_max
         });
         self.intend(key, needs, loaded, found && !stale, place).await
+    }
+
+    /// Looks shortly before a start whether the assignment is there, if nobody knows of any. In a queue that is left to its turn,
+    /// when the operations of others hide it, and it is not old by the time of the call. A failure is no matter: without a
+    /// recent look, one is made at the start.
+    async fn look_ahead(&self, key: &AssignmentKey, ledger: Option<&Ledger>) {
+        let now = self.now();
+        let absent =
+            ledger.is_none_or(|ledger| ledger.presence == Presence::Absent && ledger.is_settled_absent());
+        let looked = self.agenda.looked_ahead_at(key).is_some_and(|at| later(at, LOOK_AHEAD) >= now);
+        if !absent || looked || !self.agenda.starts_unqueued(key, now, later(now, LOOK_AHEAD)) {
+            return;
+        }
+        match self.look(key).await {
+            Ok(found) => self.agenda.note_looked_ahead(key, now, found),
+            Err(fault) => tracing::debug!(target = %key.target, %fault, "not looked at ahead of its start"),
+        }
+    }
+
+    /// What the look ahead of the start found, if that counts still: nothing of ours has happened since, and not much time.
+    fn recent_look(&self, key: &AssignmentKey, ledger: Option<&Ledger>) -> Option<(Timestamp, bool)> {
+        let (at, found) = self.agenda.take_look_ahead(key)?;
+        let age = self.now().duration_since(at);
+        let recent = !age.is_negative() && age <= LOOK_AGE_MAX;
+        (recent && ledger.is_none_or(|ledger| ledger.last_at < at)).then_some((at, found))
     }
 
     /// Waits for a place among the operations that AWS takes at a time, if one is going to begin.
@@ -258,8 +292,8 @@ impl Core {
         for request in closing.filter(|request| needs.closing.contains(&request.raised.id)) {
             let how = self.how_closed(key, request, needs, ledger).await?;
             match self.close(request, how.clone()).await {
-                Ok(()) if how == ClosedHow::Deleted => self.measure_past_end(key, request).await,
-                Ok(()) => {}
+                Ok(true) if how == ClosedHow::Deleted => self.measure_past_end(key, request).await,
+                Ok(_) => {}
                 Err(fault) => held_up = held_up.or(Some(fault)),
             }
         }
@@ -337,10 +371,12 @@ impl Core {
                 let may_begin_at = later(window.start(), -lead);
                 // By how much the start is led depends on the queue.
                 let in_lead = (may_begin_at <= now && now < window.start()).then(|| later(now, LEAD_AGAIN));
-                [Some(may_begin_at), in_lead, Some(window.start()), Some(window.end())]
+                let look_at = later(window.start(), -LOOK_AHEAD);
+                [Some(look_at), Some(may_begin_at), in_lead, Some(window.start()), Some(window.end())]
             })
             .flatten()
-            .filter(|at| *at > now)
+            // What came to pass while this was looked at is due now.
+            .filter(|at| *at > needs.at)
             .min();
         [other, unsure, turns].into_iter().flatten().min().map_or(Next::Idle, Next::At)
     }

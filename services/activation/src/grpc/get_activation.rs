@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use api::activation::v1 as wire;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::Request;
+use lifecycle::assignment::Presence;
 use lifecycle::event::ClosedHow;
 use lifecycle::state::{Closure, Phase};
 use service_runtime::Call;
@@ -51,9 +52,7 @@ impl Core {
 
     /// What stands in the way of access that should be there, as codes.
     async fn obstacles(&self, request: &Request) -> Result<Vec<String>, Fault> {
-        let waits =
-            request.is_live(self.now()) && request.approved().is_ok_and(|(_, active)| active.is_none());
-        if !waits {
+        if !self.waits(request).await? {
             return Ok(Vec::new());
         }
         if let Some(obstacle) = self.obstacle(request).await? {
@@ -65,6 +64,18 @@ impl Core {
             Eligibility::Unknown(_) => vec![UNPROVABLE.to_owned()],
             Eligibility::Eligible(_) | Eligibility::Lost(_) => Vec::new(),
         })
+    }
+
+    /// Whether a live request has no access: not yet, or because others removed it in AWS.
+    async fn waits(&self, request: &Request) -> Result<bool, Fault> {
+        let Ok((_, active)) = request.approved() else { return Ok(false) };
+        let live = request.is_live(self.now());
+        if !live || active.is_none() {
+            return Ok(live);
+        }
+        let Some(key) = key_of(request) else { return Ok(false) };
+        let loaded = self.ledger(&key).await?;
+        Ok(loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Absent))
     }
 }
 

@@ -26,11 +26,16 @@ async fn sweep(core: &Core) {
 async fn ledgers(core: &Core) {
     let interval = Duration::try_from(core.settings.sweep_interval).unwrap_or(ASK_AGAIN);
     loop {
-        if let Err(fault) = core.sweep_ledgers().await {
+        if let Err(fault) = look_through_ledgers(core).await {
             tracing::warn!(%fault, "the ledgers could not be looked through; tried again later");
         }
         tokio::time::sleep(interval).await;
     }
+}
+
+/// What is found undone is seen to by whoever has the duty; the others see to it that somebody has it who does.
+async fn look_through_ledgers(core: &Core) -> Result<(), Fault> {
+    if core.sweeps().await? { core.sweep_ledgers().await } else { core.look_for_undone().await }
 }
 
 async fn organisation(core: &Core) {
@@ -40,10 +45,13 @@ async fn organisation(core: &Core) {
     }
     let interval = core.settings.organisation_sweep_interval;
     let mut next = None;
+    let mut ours = false;
     loop {
         let places = core.places();
-        tokio::time::sleep(pause(places, interval, most)).await;
-        if let Err(fault) = step(core, &mut next, places).await {
+        let pause = pause(places, interval, most);
+        // The others look half as fast: so many replicas there may be, so many calls more it is.
+        tokio::time::sleep(if ours || places == 0 { pause } else { pause * 2 }).await;
+        if let Err(fault) = step(core, &mut next, &mut ours, places, pause).await {
             tracing::warn!(%fault, "a part of the organisation could not be looked at; the next one is");
         }
     }
@@ -59,16 +67,31 @@ fn pause(places: usize, interval: SignedDuration, calls_per_second: usize) -> Du
     share.max(shortest)
 }
 
-async fn step(core: &Core, next: &mut Option<usize>, places: usize) -> Result<(), Fault> {
-    if places == 0 || !core.sweeps().await? {
+/// Looks at the next place; `pause` is that of whoever has the duty.
+async fn step(
+    core: &Core,
+    next: &mut Option<usize>,
+    ours: &mut bool,
+    places: usize,
+    pause: Duration,
+) -> Result<(), Fault> {
+    let before = std::mem::replace(ours, core.sweeps().await?);
+    if before != *ours {
+        *next = None;
+    }
+    let interval = core.settings.organisation_sweep_interval;
+    let interval = if *ours { interval } else { interval.saturating_mul(2) };
+    let place = next.unwrap_or_else(|| place_at(core.now(), places, interval));
+    let Some(place) = place.checked_rem(places) else {
         *next = None;
         return Ok(());
-    }
-    let place =
-        next.unwrap_or_else(|| place_at(core.now(), places, core.settings.organisation_sweep_interval));
-    let place = place.checked_rem(places).unwrap_or(0);
+    };
     *next = Some(place.saturating_add(1));
-    core.sweep_place(place).await
+    if *ours {
+        return core.sweep_place(place).await;
+    }
+    let round = pause.saturating_mul(u32::try_from(places).unwrap_or(u32::MAX));
+    core.look_for_unnoted(place, SignedDuration::try_from(round).unwrap_or(SignedDuration::MAX)).await
 }
 
 /// Where a sweep stands that keeps to the interval: whoever takes over, or starts again, goes on from there.

@@ -1,6 +1,6 @@
 //! AWS's limits: how well they are used, and that they are kept.
 
-use crate::house::{HOUR, House, POLICY, instant};
+use crate::house::{HOUR, House, POLICY, aws_key, instant, key_of, permission_set};
 use aws::simulated::{Behaviour, CallRecord, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target, Timestamp};
 use lifecycle::event::ClosedHow;
@@ -144,6 +144,7 @@ async fn nothing_begins_before_its_window_unless_that_is_set() {
             for id in &ids {
                 assert!(house.is_active(*id).await, "all there when the window begins");
             }
+            assert!(changed_until(&house, true) <= instant(100), "however long the queue was");
             // Taken back before the start: what was made in the lead goes.
             let other =
                 house.grant(&Target::parse(sample::WEB_PROD, sample::READ_ONLY).unwrap(), 200, HOUR).await;
@@ -174,4 +175,39 @@ async fn when_aws_throttles_everything_still_comes_about() {
     let calls = house.aws.calls();
     let refused = refused(&calls);
     assert!(refused > 0 && refused < calls.len() / 3, "{refused} of {} calls throttled", calls.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_call_that_creates_is_made_at_the_start_for_the_look_was_made_ahead_of_it() {
+    let house = house_like_aws().await;
+    let _process = house.start().await;
+    house.at(5).await;
+    let id = house.grant(&permission_set(), 60, HOUR).await;
+    house.at(59).await;
+    assert_eq!(house.calls(AwsOperation::Holders), 1);
+    house.at(70).await;
+    assert!(house.is_active(id).await);
+    let calls = house.aws.calls();
+    let create = calls.iter().find(|call| call.call.operation() == AwsOperation::Create).unwrap();
+    let late = create.at.duration_since(instant(60));
+    assert!(!late.is_negative() && late <= SignedDuration::from_millis(50), "half a round trip: {late:?}");
+    assert_eq!(house.calls(AwsOperation::Holders), 1, "and no other look");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_old_when_the_call_is_due_is_made_again() {
+    let house = house_like_aws().await;
+    let process = house.start().await;
+    house.at(5).await;
+    let id = house.grant(&permission_set(), 60, HOUR).await;
+    house.at(59).await;
+    assert_eq!(house.calls(AwsOperation::Holders), 1);
+    process.pause();
+    let key = key_of(&permission_set());
+    house.aws.standing(aws_key(&key));
+    house.at(65).await;
+    process.resume();
+    house.at(HOUR + 60).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Standing));
+    assert!(house.has(&key) && house.calls(AwsOperation::Create) == 0);
 }

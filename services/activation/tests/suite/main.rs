@@ -20,4 +20,5 @@ mod restart;
 mod rpcs;
 mod sessions;
 mod sweeps;
+mod undone;
 mod watch;

@@ -5,6 +5,10 @@ use aws::ErrorKind;
 use aws::simulated::{ChangedBy, Fault, Operation as AwsOperation};
 use lifecycle::assignment::Presence;
 use lifecycle::event::ClosedHow;
+use std::sync::{Arc, Mutex};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 /// The first of two overlapping requests ends, and takes the second's access away.
 #[tokio::test(start_paused = true)]
@@ -31,13 +35,15 @@ async fn team_104_279_overlapping() {
 #[tokio::test(start_paused = true)]
 async fn team_standing() {
     let house = House::new().await;
-    let _process = house.start().await;
+    let process = house.start().await;
     let key = key_of(&permission_set());
     house.aws.standing(aws_key(&key));
     let id = house.grant(&permission_set(), 0, HOUR).await;
     house.at(30).await;
     let request = house.request(id).await;
     assert!(request.approved().unwrap().1.unwrap().activated.standing);
+    let story = process.views.requests.get(&id).unwrap().unwrap();
+    assert!(process.views.show(&story).standing, "as GetRequest and `daypass show` tell it");
     house.at(2 * HOUR).await;
     assert!(house.has(&key));
     assert_eq!(house.closed(id).await, Some(ClosedHow::Standing));
@@ -64,9 +70,33 @@ async fn team_status_never_read() {
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
 }
 
+/// The messages of what is logged as an error: what pages.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::ERROR {
+            event.record(&mut Message(&self.0));
+        }
+    }
+}
+
+struct Message<'a>(&'a Mutex<Vec<String>>);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0.lock().unwrap().push(format!("{value:?}"));
+        }
+    }
+}
+
 /// ConflictException or five failed tries: status "error", access stays.
 #[tokio::test(start_paused = true)]
 async fn team_255_513_five_tries() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
     let house = House::new().await;
     let process = house.start().await;
     let key = key_of(&permission_set());
@@ -78,6 +108,7 @@ async fn team_255_513_five_tries() {
     house.at(HOUR + 10 * 60).await;
     assert!(house.has(&key));
     assert_eq!(process.service.overdue(), 1, "somebody is told");
+    assert_eq!(*errors.0.lock().unwrap(), ["access is left in AWS past its end"], "paged, once");
     house.at(3 * HOUR).await;
     assert!(!house.has(&key));
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));

@@ -1,8 +1,10 @@
 //! What no request asks for, and what is missing although one does.
 
-use crate::house::{HOUR, House, aws_key, instant, key_of, permission_set, reason};
+use crate::house::{HOUR, House, aws_key, call, instant, key_of, permission_set, reason, role_for_users};
 use activation::{Missing, Settings};
-use aws::simulated::{Operation as AwsOperation, sample};
+use api::activation::v1::GetActivationRequest;
+use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+use aws::simulated::{Behaviour, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
 use lifecycle::event::{ClosedHow, EndedBecause};
@@ -170,4 +172,124 @@ async fn a_look_at_everything_finds_what_is_missing_at_once() {
     assert!(house.has(&key));
     let refused = process.reconcile("carol", None, true).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "everything is never adopted");
+}
+
+/// An active request.
+async fn active(house: &House) -> domain::RequestId {
+    let id = house.grant(&permission_set(), 0, 4 * HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await);
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_removed_is_not_made_again_for_who_lost_the_grounds() {
+    let house = house().await;
+    let _process = house.start().await;
+    let id = active(&house).await;
+    house.aws.change_directory(|contents| {
+        contents.memberships.remove(&PrincipalId::new(sample::BOB).unwrap());
+    });
+    house.at(600).await;
+    assert!(house.is_active(id).await, "losing them takes nothing from who has it");
+    house.aws.remove(aws_key(&key_of(&permission_set())));
+    house.at(600 + 330).await;
+    let (because, _) = house.over(id).await.unwrap();
+    assert!(matches!(because, EndReason::Ended(EndedBecause::NoLongerEligible { .. })), "{because:?}");
+    house.at(HOUR).await;
+    assert_eq!(house.calls(AwsOperation::Create), 1, "never made again");
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "seen to be gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_removed_is_not_made_again_while_nobody_can_tell_and_says_why() {
+    let house = house().await;
+    let process = house.start().await;
+    let id = active(&house).await;
+    for _ in 0..10_000 {
+        house.aws.fail_next(
+            AwsOperation::FetchDirectory,
+            aws::simulated::Fault::Refused(aws::ErrorKind::Unavailable),
+        );
+    }
+    let key = key_of(&permission_set());
+    house.at(30 * 60).await;
+    assert!(house.has(&key), "what is there stays, however old the directory is");
+    house.aws.remove(aws_key(&key));
+    house.at(50 * 60).await;
+    assert!(!house.has(&key) && house.is_active(id).await);
+    assert_eq!(house.calls(AwsOperation::Create), 1);
+    let asked = GetActivationRequest { request_id: id.to_string(), ..GetActivationRequest::default() };
+    let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
+    assert_eq!(told.activation.unwrap().obstacles, ["Unprovable"]);
+    house.aws.heal();
+    house.at(70 * 60).await;
+    assert!(house.has(&key), "made again as soon as that can be told");
+    house.at(4 * HOUR + 60).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert!(!house.has(&key));
+}
+
+/// Dave's, of a kind and in an account of which no request ever was.
+fn of_dave(target: Target) -> AssignmentKey {
+    AssignmentKey { principal: PrincipalId::new(sample::DAVE).unwrap(), target }
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_that_others_gave_are_noted_and_ours_that_come_late_are_removed() {
+    let house = house().await;
+    let (theirs, ours) = (of_dave(role_for_users()), key_of(&role_for_users()));
+    house.aws.standing(aws_key(&theirs));
+    let _process = house.start().await;
+    house.at(15 * 60).await;
+    assert_eq!(house.ledger(&theirs).await.unwrap().presence, Presence::Standing);
+    // A creation of which nothing was ever heard takes effect between two looks.
+    let deadline = instant(HOUR);
+    let attempted = AssignmentEvent::Attempted { key: ours.clone(), operation: Operation::Create, deadline };
+    let attempt = house.write_ledger(&ours, attempted).await;
+    let reason = "Timeout".to_owned();
+    house.write_ledger(&ours, AssignmentEvent::Failed { attempt, reason, definite: false }).await;
+    house.aws.standing(aws_key(&ours));
+    house.at(30 * 60).await;
+    assert!(!house.has(&ours) && house.has(&theirs));
+    assert_eq!(standing_found(&house), 1, "once, in three sweeps");
+}
+
+/// What AWS lets a delegated administrator see of the management account is not documented: either answer is fine.
+#[tokio::test(start_paused = true)]
+async fn the_management_account_is_looked_through_where_aws_lets_us_and_else_the_rest_is() {
+    for delegated_administrator in [false, true] {
+        let behaviour = Behaviour { delegated_administrator, ..Behaviour::default() };
+        let settings = house().await.settings;
+        let mut house = House::with(behaviour).await;
+        house.settings = settings;
+        let there = of_dave(Target::parse(sample::MANAGEMENT, sample::ADMINISTRATOR_ACCESS).unwrap());
+        let keys = [there.clone(), someone_elses()];
+        for key in &keys {
+            house.aws.standing(aws_key(key));
+        }
+        let _process = house.start().await;
+        house.at(15 * 60).await;
+        assert_eq!(house.ledger(&there).await.is_some(), !delegated_administrator);
+        assert!(house.ledger(&someone_elses()).await.is_some());
+        assert!(keys.iter().all(|key| house.has(key)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_account_is_looked_through_when_it_is_active_again() {
+    let house = house().await;
+    let key = someone_elses();
+    let set_active = |active| {
+        let account = key.target.account().clone();
+        house.aws.change_directory(|contents| contents.accounts.get_mut(&account).unwrap().active = active);
+    };
+    set_active(false);
+    house.aws.standing(aws_key(&key));
+    let _process = house.start().await;
+    house.at(25 * 60).await;
+    assert!(house.ledger(&key).await.is_none(), "nobody can use anything there");
+    set_active(true);
+    house.at(60 * 60).await;
+    assert_eq!(house.ledger(&key).await.unwrap().presence, Presence::Standing);
 }

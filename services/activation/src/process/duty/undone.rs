@@ -1,0 +1,163 @@
+//! What replicas without the duty find undone when they look through ledgers and organisation themselves.
+//!
+//! Nothing shows that somebody looks through everything and finds all well, so the others look too: in the ledgers as often, in
+//! the organisation half as fast. What they find, and find again when whoever has the duty must have come by, is due work that
+//! waits. INVARIANT: a look changes nothing; only who has taken the duty over writes or removes.
+
+use super::{Unattended, What};
+use crate::core::{Core, later};
+use crate::fault::Fault;
+use domain::{SignedDuration, Timestamp};
+use lifecycle::assignment::{AssignmentKey, Ledger, Presence, notice};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// So much of the organisation is remembered as not noted by anybody.
+const UNNOTED_MAX: usize = 1_000;
+
+/// What was found, and since when it is known.
+#[derive(Default)]
+pub(super) struct Undone {
+    /// Ours, and no request is about it.
+    orphans: Mutex<BTreeMap<AssignmentKey, Timestamp>>,
+    /// In AWS, and no ledger says so; with the time in which whoever has the duty comes by.
+    unnoted: Mutex<BTreeMap<AssignmentKey, (Timestamp, SignedDuration)>>,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    /// Looks for what whoever has the duty leaves undone, and takes over when that waits for longer than they need to come by.
+    pub(crate) async fn look_for_undone(&self) -> Result<(), Fault> {
+        self.refresh()?;
+        let orphans = self.orphans().await?;
+        lock(&self.shift.undone.orphans).clone_from(&orphans);
+        let patience = self.sweep_patience();
+        for (key, since) in orphans {
+            if self.take_over(&key, since, patience).await? {
+                return self.sweep_ledgers().await;
+            }
+        }
+        let unnoted = lock(&self.shift.undone.unnoted).clone();
+        for (key, (since, patience)) in unnoted {
+            if self.now() < later(since, patience) {
+                continue;
+            }
+            if let Err(fault) = self.look_again(&key, since, patience).await {
+                tracing::debug!(target = %key.target, %fault, "what nobody noted cannot be looked at; tried again later");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at what no ledger noted, and notes it if nobody else does.
+    async fn look_again(
+        &self,
+        key: &AssignmentKey,
+        since: Timestamp,
+        patience: SignedDuration,
+    ) -> Result<(), Fault> {
+        let looked_at = self.now();
+        let still = self.look(key).await? && self.is_unnoted(key, looked_at).await?;
+        if still && !self.take_over(key, since, patience).await? {
+            return Ok(());
+        }
+        lock(&self.shift.undone.unnoted).remove(key);
+        if still { self.note_found(key, looked_at).await } else { Ok(()) }
+    }
+
+    /// In how long whoever has the duty has gone through the ledgers, and through them once more.
+    fn sweep_patience(&self) -> SignedDuration {
+        self.settings.sweep_interval.saturating_mul(2).max(self.settings.operation_patience())
+    }
+
+    /// What the ledgers call ours and no request is about, and since when it is known to be left like that.
+    async fn orphans(&self) -> Result<BTreeMap<AssignmentKey, Timestamp>, Fault> {
+        let known = lock(&self.shift.undone.orphans).clone();
+        // Who is alive comes by.
+        let alive = self.agenda.sign_of_life();
+        let mut found = BTreeMap::new();
+        for ledger in self.open_ledgers().await? {
+            if self.agenda.is_asked_for(&ledger.key) || !self.is_undone(&ledger).await {
+                continue;
+            }
+            let first = known.get(&ledger.key).copied().unwrap_or_else(|| self.now());
+            let pause = match ledger.failures {
+                0 => SignedDuration::ZERO,
+                failures => self.settings.backoff(failures).try_into().unwrap_or(SignedDuration::MAX),
+            };
+            let since = first.max(later(ledger.last_at, pause)).max(alive.unwrap_or(Timestamp::MIN));
+            found.insert(ledger.key, since);
+        }
+        Ok(found)
+    }
+
+    /// Whether something is to be done about an assignment that no request is about, and we could do it.
+    async fn is_undone(&self, ledger: &Ledger) -> bool {
+        if self.ledger(&ledger.key).await.is_err() {
+            // It cannot be read to its end: nobody can write it.
+            return false;
+        }
+        if ledger.presence == Presence::Ours || ledger.attempt().is_some() {
+            return true;
+        }
+        let looked_at = self.now();
+        match self.look(&ledger.key).await {
+            Ok(true) => ledger.presence == Presence::Absent && !self.may_be_stale(ledger),
+            Ok(false) => {
+                let over = ledger.fence.is_some_and(|fence| looked_at >= fence);
+                over && self.views.certain_of_time().is_ok()
+            }
+            // Nor could we.
+            Err(_) => false,
+        }
+    }
+
+    /// Remembers what is in AWS at one place, where no ledger says so. `round` is how long whoever has the duty needs to come by.
+    pub(crate) async fn look_for_unnoted(&self, place: usize, round: SignedDuration) -> Result<(), Fault> {
+        let (held, looked_at) = self.held_at(place).await?;
+        for key in held {
+            // What cannot be read cannot be noted either.
+            if self.is_unnoted(&key, looked_at).await.unwrap_or(false) {
+                let mut unnoted = lock(&self.shift.undone.unnoted);
+                if unnoted.len() < UNNOTED_MAX {
+                    unnoted.entry(key).or_insert((looked_at, round));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the ledgers do not know yet of something that AWS has.
+    async fn is_unnoted(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<bool, Fault> {
+        let loaded = self.ledger(key).await?;
+        let stale = loaded.state.as_ref().is_some_and(|ledger| self.list_is_stale(ledger, looked_at));
+        Ok(!stale && notice(loaded.state.as_ref(), key).is_ok())
+    }
+
+    /// Takes the duty over for the sake of an assignment that has waited since `since`; says whether it is ours now.
+    async fn take_over(
+        &self,
+        key: &AssignmentKey,
+        since: Timestamp,
+        patience: SignedDuration,
+    ) -> Result<bool, Fault> {
+        let Some(held) = self.duty().await? else { return Ok(true) };
+        if held.holder == self.shift.replica {
+            return Ok(true);
+        }
+        if self.now() < held.attended_until(since, patience) {
+            return Ok(false);
+        }
+        // What seems undone may be long done, or asked for: so it seems to who was paused.
+        self.catch_up().await?;
+        let moved = self.ledger(key).await?.state.as_ref().is_some_and(|ledger| ledger.last_at > since);
+        if moved || self.agenda.is_asked_for(key) {
+            return Ok(false);
+        }
+        self.claim(Some(Unattended { what: What::Assignment(key.clone()), since, patience })).await?;
+        self.sweeps().await
+    }
+}

@@ -1,0 +1,171 @@
+//! Due work that nobody has begun: of requests and their assignments, as far as the log tells.
+//!
+//! What AWS is at work on, what is tried again later, and what cannot be told here either is no reason to take over.
+
+use super::{Unattended, What};
+use crate::agenda::Class;
+use crate::core::{Core, later};
+use crate::eligibility::Eligibility;
+use crate::fault::Fault;
+use command::LoadError;
+use command::aggregate::{AssignmentAggregate, RequestAggregate};
+use domain::{RequestId, SignedDuration, Timestamp};
+use journal::Stream;
+use lifecycle::Request;
+use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
+use lifecycle::duty::Duty;
+use std::collections::BTreeSet;
+
+/// Of what waits for an event alone, so much is looked at.
+const STORIES_MAX: usize = 64;
+
+/// When to look again at what cannot be done by anybody: history that cannot be read.
+const HOPELESS_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+impl Core {
+    /// Due work that whoever has the duty ought to have done by now.
+    pub(super) async fn unattended(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
+        let is_over = |since: Timestamp| now >= held.attended_until(since, self.settings.duty_patience);
+        let alive = self.agenda.sign_of_life().map_or(held.claimed_at, |sign| sign.max(held.claimed_at));
+        let silent_for = now.duration_since(alive);
+        if silent_for < self.settings.duty_patience {
+            return Ok(None);
+        }
+        // Nothing but the log is needed for these.
+        for (since, id) in self.agenda.waiting(Class::Story, now, STORIES_MAX) {
+            if is_over(since) && !self.is_excused(&id, now) && self.can_be_recorded(&id, now).await? {
+                return Ok(Some(self.of_request(id, since)));
+            }
+        }
+        let most = self.settings.outstanding_max.saturating_add(1);
+        let mut changes = self.agenda.waiting(Class::Removal, now, most);
+        changes.extend(self.agenda.waiting(Class::Grant, now, most.saturating_sub(changes.len())));
+        if changes.len() >= most {
+            // AWS takes no more at a time, so much of this waits for AWS; but something must come of it now and then.
+            let oldest =
+                changes.iter().filter(|(since, id)| is_over(*since) && !self.is_excused(id, now)).min();
+            let silent = silent_for >= self.settings.operation_patience();
+            return Ok(oldest.filter(|_| silent).map(|(since, id)| self.of_request(*id, *since)));
+        }
+        self.unattended_change(held, &changes, now).await
+    }
+
+    fn of_request(&self, id: RequestId, since: Timestamp) -> Unattended {
+        Unattended { what: What::Request(id), since, patience: self.settings.duty_patience }
+    }
+
+    /// The first of a few changes in AWS that nobody has begun, although nothing keeps them from it.
+    async fn unattended_change(
+        &self,
+        held: &Duty,
+        changes: &[(Timestamp, RequestId)],
+        now: Timestamp,
+    ) -> Result<Option<Unattended>, Fault> {
+        let mut found = Vec::new();
+        let mut busy = BTreeSet::new();
+        for (since, id) in changes {
+            let Some(request) = self.agenda.request(id) else { continue };
+            let Some(key) = crate::agenda::key_of(&request) else { continue };
+            let attended_until = self.change_attended_until(held, &request, &key, *since, now).await?;
+            if now < attended_until {
+                self.excuse(*id, attended_until);
+                busy.insert(key.target.account().clone());
+            } else {
+                found.push((*since, *id, key));
+            }
+        }
+        let first = found.into_iter().find(|(_, _, key)| !busy.contains(key.target.account()));
+        Ok(first.map(|(since, id, _)| self.of_request(id, since)))
+    }
+
+    /// Until when a change in AWS that is due since `since` is in hands, as far as the log tells.
+    async fn change_attended_until(
+        &self,
+        held: &Duty,
+        request: &Request,
+        key: &AssignmentKey,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Timestamp, Fault> {
+        let until = held.attended_until(since, self.settings.duty_patience);
+        let id = request.raised.id;
+        if now < until {
+            return Ok(until);
+        }
+        if let Some(until) = self.shift.lock().excused.get(&id).filter(|until| now < **until) {
+            return Ok(*until);
+        }
+        if !self.can_be_recorded(&id, now).await? {
+            return Ok(later(now, HOPELESS_FOR));
+        }
+        let loaded = match self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await {
+            Ok(loaded) => loaded,
+            Err(LoadError::Corrupt(_)) => return Ok(later(now, HOPELESS_FOR)),
+            Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
+        };
+        let by_ledger =
+            loaded.state.as_ref().map(|ledger| self.ledger_attended_until(held, ledger, request, since));
+        if let Some(until) = by_ledger.filter(|until| now < *until) {
+            return Ok(until);
+        }
+        if request.is_closing() {
+            return Ok(until);
+        }
+        Ok(match self.eligibility(request).await? {
+            Eligibility::Eligible(_) | Eligibility::Lost(_) => until,
+            // Nor could we.
+            Eligibility::Unknown(_) => later(now, self.settings.eligibility_retry),
+        })
+    }
+
+    fn ledger_attended_until(
+        &self,
+        held: &Duty,
+        ledger: &Ledger,
+        request: &Request,
+        since: Timestamp,
+    ) -> Timestamp {
+        let patience = self.settings.duty_patience;
+        if let Some((_, attempt)) = ledger.attempt() {
+            // Whoever intended it is waiting for AWS, or does not exist any more.
+            return later(attempt.at.max(held.claimed_at), self.settings.operation_patience());
+        }
+        let fenced = ledger.fence.filter(|_| request.is_closing() && ledger.presence != Presence::Ours);
+        if let Some(fence) = fenced {
+            return later(fence, self.settings.operation_patience().saturating_add(patience));
+        }
+        if ledger.last_at < since {
+            return since;
+        }
+        let pause = match ledger.failures {
+            0 => SignedDuration::ZERO,
+            failures => {
+                SignedDuration::try_from(self.settings.backoff(failures)).unwrap_or(SignedDuration::MAX)
+            }
+        };
+        later(ledger.last_at, pause.saturating_add(patience))
+    }
+
+    /// Whether the story of a request can be read to its end, so that something can follow.
+    async fn can_be_recorded(&self, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+        match self.commander.load::<RequestAggregate>(&Stream::Request(*id)).await {
+            Ok(_) => Ok(true),
+            Err(LoadError::Corrupt(_)) => {
+                self.excuse(*id, later(now, HOPELESS_FOR));
+                Ok(false)
+            }
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
+    }
+
+    fn is_excused(&self, id: &RequestId, now: Timestamp) -> bool {
+        self.shift.lock().excused.get(id).is_some_and(|until| now < *until)
+    }
+
+    fn excuse(&self, id: RequestId, until: Timestamp) {
+        let mut known = self.shift.lock();
+        let now = self.now();
+        known.excused.retain(|_, until| now < *until);
+        known.excused.insert(id, until);
+    }
+}

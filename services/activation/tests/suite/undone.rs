@@ -1,0 +1,138 @@
+//! Sweeps change hands as well: what a killed replica would have found, another finds, and takes over to see to it.
+
+use crate::house::{HOUR, House, Process, aws_key, human, instant, key_of, permission_set, role_for_users};
+use activation::Settings;
+use aws::simulated::{Fault, Operation as AwsOperation, sample};
+use domain::{PrincipalId, SignedDuration, Target};
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
+
+/// Ledgers are looked through every five minutes, the organisation every ten.
+const SWEEP: i64 = 300;
+const ORGANISATION: i64 = 600;
+
+/// When the only request has long been over, and the next thing due is a sweep.
+const QUIET: i64 = 1_200;
+
+/// Two replicas of which the first has the duty, and nothing to do but sweeps.
+async fn quiet() -> (House, Process, Process) {
+    let mut house = House::new().await;
+    house.settings = Settings {
+        organisation_sweep_interval: SignedDuration::from_secs(ORGANISATION),
+        ..Settings::default()
+    };
+    let one = house.start_as("one").await;
+    house.grant(&Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap(), 0, 600).await;
+    house.at(60).await;
+    let two = house.start_as("two").await;
+    house.at(QUIET).await;
+    assert_eq!(house.claims(), ["one"]);
+    (house, one, two)
+}
+
+fn of_dave(target: Target) -> AssignmentKey {
+    AssignmentKey { principal: PrincipalId::new(sample::DAVE).unwrap(), target }
+}
+
+/// Made by a process that is gone, for a request that is not there.
+async fn orphan(house: &House, key: &AssignmentKey) {
+    let attempted = AssignmentEvent::Attempted {
+        key: key.clone(),
+        operation: Operation::Create,
+        deadline: instant(QUIET + 60),
+    };
+    let attempt = house.write_ledger(key, attempted).await;
+    house.write_ledger(key, AssignmentEvent::Confirmed { attempt }).await;
+    house.aws.standing(aws_key(key));
+}
+
+async fn presence(house: &House, key: &AssignmentKey) -> Option<Presence> {
+    house.ledger(key).await.map(|ledger| ledger.presence)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_ours_goes_within_three_sweeps_although_who_has_the_duty_is_dead() {
+    for target in [permission_set(), role_for_users()] {
+        let (house, one, _two) = quiet().await;
+        one.kill().await;
+        let key = key_of(&target);
+        orphan(&house, &key).await;
+        house.at(QUIET + 2 * SWEEP - 30).await;
+        assert!(house.has(&key), "whoever has the duty is given the time to come by");
+        house.at(QUIET + 3 * SWEEP + 30).await;
+        assert!(!house.has(&key), "{target}");
+        assert!(house.ledger(&key).await.unwrap().is_settled_absent());
+        assert_eq!(house.claims(), ["one", "two"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_with_an_account_goes_although_who_has_the_duty_is_dead() {
+    let (house, one, _two) = quiet().await;
+    let key = key_of(&permission_set());
+    orphan(&house, &key).await;
+    house.aws.remove(aws_key(&key));
+    for name in ["carol", "dave"] {
+        let (by, principal, comment) = (human(name), None, None);
+        let given_up = if name == "carol" {
+            AssignmentEvent::AbandonAsked { by, principal, comment }
+        } else {
+            AssignmentEvent::Abandoned { by, principal, comment }
+        };
+        house.write_ledger(&key, given_up).await;
+    }
+    house.at(QUIET + 2 * SWEEP).await;
+    one.kill().await;
+    house.aws.standing(aws_key(&key));
+    house.at(QUIET + 5 * SWEEP + 30).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_someone_elses_is_noted_within_three_rounds_although_who_has_the_duty_is_dead() {
+    let (house, one, _two) = quiet().await;
+    one.kill().await;
+    let keys = [
+        of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap()),
+        of_dave(role_for_users()),
+    ];
+    for key in &keys {
+        house.aws.standing(aws_key(key));
+    }
+    house.at(QUIET + 3 * ORGANISATION + SWEEP + 30).await;
+    for key in &keys {
+        assert_eq!(presence(&house, key).await, Some(Presence::Standing), "{}", key.target);
+        assert!(house.has(key));
+    }
+    assert_eq!(house.claims(), ["one", "two"]);
+    assert_eq!(house.calls(AwsOperation::Delete), 1, "that of the request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sweeps_is_not_taken_over_from() {
+    let (house, one, two) = quiet().await;
+    // What is removed only after hours of refusals, what is someone else's, and what may appear but does not.
+    let key = key_of(&permission_set());
+    orphan(&house, &key).await;
+    for _ in 0..20 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Conflict));
+    }
+    let theirs = of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap());
+    house.aws.standing(aws_key(&theirs));
+    let lost = of_dave(permission_set());
+    let attempted = AssignmentEvent::Attempted {
+        key: lost.clone(),
+        operation: Operation::Create,
+        deadline: instant(QUIET + 20 * 60),
+    };
+    let attempt = house.write_ledger(&lost, attempted).await;
+    let reason = "Timeout".to_owned();
+    house.write_ledger(&lost, AssignmentEvent::Failed { attempt, reason, definite: false }).await;
+    let before = two.aws_calls();
+    house.at(QUIET + 4 * HOUR).await;
+    assert!(!house.has(&key) && house.has(&theirs));
+    assert_eq!(presence(&house, &theirs).await, Some(Presence::Standing));
+    assert!(house.ledger(&lost).await.unwrap().is_settled_absent());
+    assert_eq!(house.claims(), ["one"]);
+    assert!(two.aws_calls() > before && one.aws_calls() > two.aws_calls(), "it looks, half as fast");
+}
