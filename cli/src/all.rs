@@ -19,13 +19,14 @@ pub(crate) async fn work(
     views: &Views,
     cloud: &Cloud,
     folder: &Path,
-    (pending_max, activation): (usize, activation::Settings),
+    (pending_max, sources, activation): (usize, request::Sources, activation::Settings),
     seed: Option<(&str, Actor)>,
     shutdown: &CancellationToken,
 ) -> Result<Work, StartError> {
     let request = RequestService::new(views.clone())
         .with_account_access(cloud.account_access.is_some())
-        .with_pending_max(pending_max);
+        .with_pending_max(pending_max)
+        .with_sources(sources);
     let approval = ApprovalService::new(views.clone());
     let ports = Ports::new(cloud.assignments.clone(), cloud.sts.clone())
         .with_federation(cloud.federation.clone())
@@ -44,11 +45,13 @@ pub(crate) async fn work(
     approval.add_to(&mut routes);
     activation.add_to(&mut routes);
     audit.add_to(&mut routes);
-    let (decide, activate, index) = (shutdown.clone(), shutdown.clone(), shutdown.clone());
+    let (raise, decide, activate, index) =
+        (shutdown.clone(), shutdown.clone(), shutdown.clone(), shutdown.clone());
     Ok(Work {
         routes,
         services: wiring::services_of("daypass"),
         background: vec![
+            Box::pin(async move { request.run(raise).await }),
             Box::pin(async move { approval.run(decide).await }),
             Box::pin(async move { activation.run(activate).await }),
             Box::pin(follower.run(index.cancelled_owned())),

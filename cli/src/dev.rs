@@ -104,8 +104,8 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let seed = Some((policy.as_str(), wiring::this_program("dev")?));
     let alone = arguments.nats.is_none().then(|| "dev".to_owned());
     let settings = activation::Settings { replica: alone, ..activation::Settings::default() };
-    let work = all::work(&process.views, &cloud, &folder, (arguments.pending_max, settings), seed, &shutdown)
-        .await?;
+    let chosen = (arguments.pending_max, request::Sources::default(), settings);
+    let work = all::work(&process.views, &cloud, &folder, chosen, seed, &shutdown).await?;
     let simulated = arguments.aws_endpoint.is_none();
     let server = server(arguments.listen);
     process.run(server, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await

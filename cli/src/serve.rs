@@ -68,9 +68,10 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
         ..activation::Settings::default()
     };
     let pending_max = built.settings.requests.pending_per_person_max;
+    let sources = request::Sources::new(&built.settings.signals)
+        .map_err(|error| StartError::Other(error.to_string()))?;
     let folder = built.settings.data.folder.clone();
-    let work =
-        all::work(&built.process.views, &cloud, &folder, (pending_max, activation), seed, &built.shutdown)
-            .await?;
+    let chosen = (pending_max, sources, activation);
+    let work = all::work(&built.process.views, &cloud, &folder, chosen, seed, &built.shutdown).await?;
     built.run(work).await
 }

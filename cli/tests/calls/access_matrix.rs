@@ -35,6 +35,8 @@ const BEHIND: &[(&str, [Option<Code>; 8])] = &[
     // Only Ada has a rule; of a batch, each stands or falls by itself.
     ("/daypass.request.v1.RequestService/CreateRequest",            [YES, NO,  NO,  NO,  NO,  NO,  NO,  NO]),
     ("/daypass.request.v1.RequestService/CreateRequests",           [YES, YES, YES, YES, YES, YES, YES, YES]),
+    // The robot is a source of signals.
+    ("/daypass.request.v1.SignalService/IngestSignal",              [OUT, OUT, OUT, OUT, OUT, OUT, YES, NO ]),
     // What there is for them.
     ("/daypass.request.v1.RequestService/ListEntitlements",         [YES, YES, YES, YES, YES, YES, YES, YES]),
     ("/daypass.approval.v1.ApprovalService/ListPending",            [YES, YES, YES, YES, YES, YES, OUT, OUT]),

@@ -19,7 +19,8 @@ use identity::Caller;
 use journal::key_store::MemoryKeyStore;
 use projection::Projection;
 use prost::Message;
-use request::RequestService;
+use request::{RequestService, Sources};
+use service_runtime::config::{ServiceIdentity, SignalSource, SignalsConfig, Tells};
 use service_runtime::{DirectoryGroups, Gate, Guarded};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -112,7 +113,7 @@ impl House {
             entropy,
             log,
         };
-        let request = RequestService::new(views.clone());
+        let request = RequestService::new(views.clone()).with_sources(sources());
         let approval = ApprovalService::new(views.clone());
         let settings = activation::Settings::default();
         let activation = ActivationService::new(
@@ -240,6 +241,24 @@ impl House {
             self.done(path, Kind::OtherAdministrator, &message).await;
         answer.record.unwrap().proposal_event_id
     }
+}
+
+/// The program tells who leaves.
+fn sources() -> Sources {
+    let source = SignalSource {
+        name: "hr".to_owned(),
+        kinds: [Tells::PersonLeft].into(),
+        may: BTreeSet::new(),
+        age_max: SignedDuration::from_hours(24),
+        token: Some(ServiceIdentity {
+            issuer: ISSUER.parse().unwrap(),
+            subject: Some("robot".parse().unwrap()),
+            client_id: None,
+        }),
+        nats_account: None,
+        signature: None,
+    };
+    Sources::new(&SignalsConfig { sources: vec![source] }).unwrap()
 }
 
 fn seeder() -> Actor {

@@ -288,9 +288,13 @@ fn of_signal(method: &str, given: &Given) -> Option<Vec<u8>> {
     Some(match method {
         "IngestSignal" => request::IngestSignalRequest {
             idempotency_key: key(),
-            source: "tickets".to_owned(),
-            source_id: "OPS-1".to_owned(),
-            kind: request::SignalKind::TicketApproved.into(),
+            source: "hr".to_owned(),
+            source_id: given.key.clone(),
+            kind: request::SignalKind::PersonLeft.into(),
+            about: Some(wire::Person {
+                issuer: crate::callers::ISSUER.to_owned(),
+                subject: "nobody-else".to_owned(),
+            }),
             occurred_at: Some(Timestamp { seconds: 1_800_000_000, nanos: 0 }),
             ..request::IngestSignalRequest::default()
         }

@@ -22,7 +22,7 @@ const SQLITE: &str = "[log]\nengine = \"sqlite\"\npath = \"log.db\"\n";
 const JETSTREAM: &str = "[log]\nengine = \"jetstream\"\nservers = [\"nats://localhost\"]\n";
 
 /// Tables within a section; everything else is a value. With them, what the section cannot do without.
-const TABLES: [(&str, &str); 23] = [
+const TABLES: [(&str, &str); 27] = [
     ("server", "listen = \"127.0.0.1:0\""),
     ("server.tls", ""),
     ("server.web", ""),
@@ -42,6 +42,10 @@ const TABLES: [(&str, &str); 23] = [
     ("policy", ""),
     ("requests", ""),
     ("raisers", ""),
+    ("signals", ""),
+    ("signals.sources", ""),
+    ("signals.sources.token", ""),
+    ("signals.sources.signature", ""),
     ("activation", ""),
     ("neighbours", ""),
     ("neighbours.request", ""),
@@ -98,6 +102,10 @@ fn fields(table: &str, given: &str) -> Vec<String> {
             LEAST.replace(&format!("[{table}]\n"), &format!("[{table}]\n{unknown}")) + SQLITE
         }
         "issuers" => format!("{LEAST}{unknown}{SQLITE}"),
+        "signals.sources" => format!("{LEAST}{SQLITE}[[{table}]]\n{unknown}"),
+        _ if table.starts_with("signals.sources.") => {
+            format!("{LEAST}{SQLITE}[[signals.sources]]\n[{table}]\n{unknown}")
+        }
         _ if table.starts_with("issuers.") => format!("{LEAST}[{table}]\n{unknown}{SQLITE}"),
         _ => format!("{LEAST}{JETSTREAM}[{table}]\n{unknown}"),
     };

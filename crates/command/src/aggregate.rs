@@ -5,6 +5,7 @@ use lifecycle::Request;
 use lifecycle::assignment::Ledger;
 use lifecycle::denial::Denials;
 use lifecycle::duty::Duty;
+use lifecycle::signal::Signal;
 use policy::PolicyState;
 
 /// The fold of one kind of stream. Events come decoded, of the stream's own kind, in order.
@@ -31,6 +32,10 @@ pub struct DenialAggregate;
 /// The policy.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyAggregate;
+
+/// A signal from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct SignalAggregate;
 
 /// Who does a duty.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +111,21 @@ impl Aggregate for DutyAggregate {
             | Fact::Denial(_)
             | Fact::Policy(_)
             | Fact::Signal(_)
+            | Fact::Person(_) => state,
+        }
+    }
+}
+
+impl Aggregate for SignalAggregate {
+    type State = Signal;
+    fn evolve(state: Option<Signal>, event: &Event) -> Option<Signal> {
+        match &event.fact {
+            Fact::Signal(fact) => Signal::evolve(state, fact, event.at),
+            Fact::Request(_)
+            | Fact::Assignment(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
             | Fact::Person(_) => state,
         }
     }

@@ -20,6 +20,7 @@ mod error;
 pub mod fetch;
 mod key_set;
 mod keys;
+mod message_keys;
 mod token;
 mod verified;
 
@@ -31,3 +32,4 @@ pub use config::{
     Workloads, problems_of,
 };
 pub use error::AuthError;
+pub use message_keys::{MessageKeys, SignatureError, UnusableKeys};

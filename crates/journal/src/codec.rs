@@ -127,7 +127,7 @@ fn store_fact(fact: &Fact) -> Vec<u8> {
         Fact::Denial(event) => denial::store(event),
         Fact::Policy(event) => policy::store(event),
         Fact::Duty(claimed) => proto::DutyClaimedV1 { holder: claimed.holder.clone() }.encode_to_vec(),
-        Fact::Signal(received) => received.store().encode_to_vec(),
+        Fact::Signal(event) => signal::store(event),
         Fact::Person(linked) => linked.store().encode_to_vec(),
     }
 }
@@ -143,7 +143,7 @@ fn load_fact(type_name: &str, payload: &[u8]) -> Result<Fact, DecodeError> {
             let message: proto::DutyClaimedV1 = parse(payload)?;
             Fact::Duty(DutyClaimed { holder: message.holder })
         }
-        ("signal", "received.v1") => Fact::Signal(Stored::load(parse::<proto::SignalReceivedV1>(payload)?)?),
+        ("signal", verb) => Fact::Signal(signal::load(verb, payload)?),
         ("person", "linked.v1") => Fact::Person(Stored::load(parse::<proto::PersonLinkedV1>(payload)?)?),
         _ => return Err(DecodeError::UnknownType(type_name.to_owned())),
     })

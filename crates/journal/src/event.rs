@@ -6,7 +6,7 @@ use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use lifecycle::denial::DenialEvent;
 use lifecycle::duty::DutyClaimed;
-use lifecycle::signal::{PersonLinked, SignalReceived};
+use lifecycle::signal::{PersonLinked, SignalEvent};
 use policy::PolicyEvent;
 
 /// One event with everything that its envelope says.
@@ -46,8 +46,8 @@ pub enum Fact {
     Policy(PolicyEvent),
     /// To a duty.
     Duty(DutyClaimed),
-    /// A signal came in.
-    Signal(SignalReceived),
+    /// To a signal from outside.
+    Signal(SignalEvent),
     /// Two identities are one human.
     Person(PersonLinked),
 }

@@ -6,6 +6,7 @@ use crate::Fact;
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use lifecycle::denial::DenialEvent;
+use lifecycle::signal::SignalEvent;
 use policy::PolicyEvent;
 
 /// A service that writes events.
@@ -85,6 +86,7 @@ pub const TYPES: &[(&str, Option<Service>)] = &[
     ("policy.discarded.v1", Some(Service::Approval)),
     ("duty.claimed.v1", None),
     ("signal.received.v1", Some(Service::Request)),
+    ("signal.refused.v1", Some(Service::Request)),
     ("person.linked.v1", Some(Service::Request)),
 ];
 
@@ -130,7 +132,10 @@ pub fn type_name(fact: &Fact) -> &'static str {
             PolicyEvent::Discarded(_) => "policy.discarded.v1",
         },
         Fact::Duty(_) => "duty.claimed.v1",
-        Fact::Signal(_) => "signal.received.v1",
+        Fact::Signal(event) => match event {
+            SignalEvent::Received(_) => "signal.received.v1",
+            SignalEvent::Refused(_) => "signal.refused.v1",
+        },
         Fact::Person(_) => "person.linked.v1",
     }
 }

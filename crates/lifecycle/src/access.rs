@@ -72,7 +72,9 @@ pub fn revoke(
     comment: Option<Sealed>,
 ) -> Result<RequestEvent, Rejection> {
     match request.phase {
-        Phase::Pending | Phase::Approved { .. } => Ok(RequestEvent::Revoked(Revoked { capacity, comment })),
+        Phase::Pending | Phase::Approved { .. } => {
+            Ok(RequestEvent::Revoked(Revoked { capacity, comment, signal: None }))
+        }
         Phase::Expired { .. } | Phase::Rejected { .. } | Phase::Ended { .. } => Err(Rejection::Over),
     }
 }

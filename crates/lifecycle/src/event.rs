@@ -237,6 +237,8 @@ pub struct Revoked {
     pub capacity: RevokedAs,
     /// Why, in their words.
     pub comment: Option<Sealed>,
+    /// The signal that it follows from.
+    pub signal: Option<EventId>,
 }
 
 /// Why it ended by itself.

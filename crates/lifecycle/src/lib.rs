@@ -5,7 +5,7 @@
 //! arms: a new state or event breaks the build until every decision has considered it.
 //!
 //! Reading order: [`event`] (the facts), [`state`] (evolve), [`raise`] (what the request service decides), [`review`]
-//! (approval), [`access`] (activation), [`assignment`] (the ledger of what was done in AWS), [`denial`] (of what is denied there), [`duty`].
+//! (approval), [`access`] (activation), [`assignment`] (the ledger of what was done in AWS), [`denial`] (of what is denied there), [`duty`], [`signal`].
 
 pub mod access;
 pub mod assignment;

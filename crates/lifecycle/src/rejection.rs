@@ -152,6 +152,33 @@ pub enum Rejection {
     /// A second person is needed.
     #[error("another person must ask for the same")]
     SecondPersonNeeded,
+    /// The person has left, as a signal says, and has not come back.
+    #[error("this person has left")]
+    HasLeft,
+    /// The source may not tell this.
+    #[error("the source may not tell this")]
+    SignalNotAllowed,
+    /// It happened too long ago.
+    #[error("it happened more than {age_max:#} before it was told")]
+    SignalStale {
+        /// How long ago it may have happened.
+        age_max: SignedDuration,
+    },
+    /// It has not happened.
+    #[error("it lies in the future: tell it when it has happened")]
+    SignalAhead,
+    /// Something is missing that a signal of its kind must say.
+    #[error("a signal of this kind must have {missing}")]
+    SignalIncomplete {
+        /// What.
+        missing: &'static str,
+    },
+    /// What follows from the signal was recorded before.
+    #[error("what follows from the signal is recorded already")]
+    SignalSettled,
+    /// The signal is not about this request.
+    #[error("the signal is not about this request")]
+    SignalConcernsAnother,
     /// Someone else does it, and it is attended to.
     #[error("the duty is attended to")]
     Attended,

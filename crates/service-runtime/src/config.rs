@@ -7,6 +7,7 @@
 
 mod secret;
 mod sections;
+mod signals;
 
 pub use domain::Secret;
 pub use secret::SecretRef;
@@ -14,6 +15,8 @@ pub use sections::{
     ClientCredentials, Limits, LogConfig, LogFormat, NeighbourConfig, RolesConfig, ServerConfig,
     ServiceIdentity, TelemetryConfig, TlsConfig, WebConfig,
 };
+
+pub use signals::{SignalSource, SignalsConfig, SourceSignature, Tells, WhatFollows};
 
 use figment::Figment;
 use figment::providers::{Format as _, Toml};

@@ -84,7 +84,8 @@ impl Roles {
 }
 
 impl ServiceIdentity {
-    fn is(&self, caller: &Caller) -> bool {
+    /// Whether this is the caller.
+    pub fn is(&self, caller: &Caller) -> bool {
         let actor = &caller.actor;
         actor.kind == ActorKind::Workload
             && actor.person.issuer == self.issuer

@@ -10,7 +10,7 @@ use journal::seal::PersonKey;
 use tonic::Status;
 
 impl Views {
-    /// The caller's command: the same operation under the same key is the same event. `content` is what they sent, without the
+    /// The caller's command, unless they have left: the same operation under the same key is the same event. `content` is what they sent, without the
     /// key, in its canonical form; `trace` is the W3C traceparent of the call.
     pub fn command(
         &self,
@@ -20,6 +20,7 @@ impl Views {
         key: &str,
         content: &[u8],
     ) -> Result<Command, Status> {
+        self.still_here(caller).map_err(|error| refusal::status(&error))?;
         let person = &caller.actor.person;
         Ok(Command {
             event_id: EventId::derive(person, operation, key),

@@ -125,6 +125,13 @@ impl Refusal for Rejection {
             Self::NotThere => (FailedPrecondition, "NOT_THERE"),
             Self::AccountNotGone => (FailedPrecondition, "ACCOUNT_NOT_GONE"),
             Self::SecondPersonNeeded => (PermissionDenied, "SECOND_PERSON_NEEDED"),
+            Self::HasLeft => (PermissionDenied, "HAS_LEFT"),
+            Self::SignalNotAllowed => (PermissionDenied, "SIGNAL_NOT_ALLOWED"),
+            Self::SignalStale { .. } => (FailedPrecondition, "SIGNAL_STALE"),
+            Self::SignalAhead => (FailedPrecondition, "SIGNAL_AHEAD"),
+            Self::SignalIncomplete { .. } => (FailedPrecondition, "SIGNAL_INCOMPLETE"),
+            Self::SignalSettled => (FailedPrecondition, "SIGNAL_SETTLED"),
+            Self::SignalConcernsAnother => (FailedPrecondition, "SIGNAL_CONCERNS_ANOTHER"),
             Self::Standing => (FailedPrecondition, "STANDING"),
             Self::Attended => (FailedPrecondition, "ATTENDED"),
         }

@@ -4,8 +4,10 @@
 //! `request_event`, so there is no second form of a request's state that could differ from the log.
 
 mod model;
+mod signals;
 
 pub use model::RequestsModel;
+pub use signals::{Received, raised_by};
 
 use domain::{BatchId, EventId, Person, PersonId, RequestId, Timestamp};
 use event_log::{Position, Revision};
@@ -235,26 +237,7 @@ impl Requests {
 
     /// The other identities of the human behind `person`, found by following every link.
     pub fn linked(&self, person: &Person) -> Result<BTreeSet<Person>, StoryError> {
-        self.ask(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT issuer, subject FROM linked WHERE person = ?1")?;
-            let mut found = BTreeSet::from([person.clone()]);
-            let mut unasked = vec![person.clone()];
-            while let Some(next) = unasked.pop() {
-                let rows = statement.query_map([next.id().as_str()], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-                })?;
-                for row in rows {
-                    let (issuer, subject) = row?;
-                    let other = Person::new(&issuer, &subject).map_err(|_| StoryError::Damaged)?;
-                    if found.insert(other.clone()) {
-                        unasked.push(other);
-                    }
-                }
-            }
-            found.remove(person);
-            Ok(found)
-        })
+        self.ask(|connection| Ok(linked_of(connection, person)?))
     }
 
     /// Whether this person has decided, or helped to decide, a request.
@@ -355,6 +338,28 @@ impl Selection {
         }
         (parts.join(" AND "), values)
     }
+}
+
+/// The other identities of the human behind `person`, found by following every link.
+fn linked_of(connection: &Connection, person: &Person) -> rusqlite::Result<BTreeSet<Person>> {
+    let mut statement = connection.prepare_cached("SELECT issuer, subject FROM linked WHERE person = ?1")?;
+    let mut found = BTreeSet::from([person.clone()]);
+    let mut unasked = vec![person.clone()];
+    while let Some(next) = unasked.pop() {
+        let rows = statement.query_map([next.id().as_str()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        for row in rows {
+            let (issuer, subject) = row?;
+            // Only what is well formed was ever linked.
+            let Ok(other) = Person::new(&issuer, &subject) else { continue };
+            if found.insert(other.clone()) {
+                unasked.push(other);
+            }
+        }
+    }
+    found.remove(person);
+    Ok(found)
 }
 
 /// The position that a request is known by in the tables.

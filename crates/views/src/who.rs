@@ -2,13 +2,15 @@
 
 use crate::Views;
 use crate::place;
-use crate::refusal;
+use crate::refusal::{self, Refusal};
 use crate::requests::StoryError;
 use aws::{CachedDirectory, LookupError};
 use domain::{GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
 use identity::{Caller, DirectoryId};
+use lifecycle::Rejection;
 use lifecycle::state::{Acting, Identities};
 use std::collections::BTreeSet;
+use tonic::Code;
 
 /// The source of groups that the directory tells.
 pub const IDENTITY_STORE: &str = "identity-store";
@@ -78,19 +80,65 @@ impl Who {
     }
 }
 
+/// Why it is not said who a caller is.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrecognised {
+    /// It cannot be told.
+    #[error(transparent)]
+    Story(#[from] StoryError),
+    /// They are nobody here.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl Refusal for Unrecognised {
+    fn reason(&self) -> (Code, &'static str) {
+        match self {
+            Self::Story(error) => error.reason(),
+            Self::Rejected(rejection) => rejection.reason(),
+        }
+    }
+}
+
 impl Views {
     /// Who `caller` is to the decisions of this system. `group_age_max` is the policy's.
     pub fn who(&self, caller: &Caller, group_age_max: SignedDuration) -> Result<Who, tonic::Status> {
         self.recognise(caller, group_age_max).map_err(|error| refusal::status(&error))
     }
 
-    /// [`who`](Self::who), for those who say no in words of their own.
-    pub fn recognise(&self, caller: &Caller, group_age_max: SignedDuration) -> Result<Who, StoryError> {
-        let linked = self.requests.linked(&caller.actor.person)?;
-        let principal = principal_of_caller(&self.directory, caller).unwrap_or_default();
+    /// [`who`](Self::who), for those who say no in words of their own. Someone who has left is nobody, however long their token
+    /// goes on.
+    pub fn recognise(&self, caller: &Caller, group_age_max: SignedDuration) -> Result<Who, Unrecognised> {
+        let Identities { people, principal } = self.still_here(caller)?;
         let groups = groups_of_caller(&self.directory, caller, self.clock.now(), group_age_max);
         let merged = Caller { groups: Some(groups), ..caller.clone() };
-        Ok(Who::new(&merged, principal, linked, &self.authorities))
+        Ok(Who::new(&merged, principal, people, &self.authorities))
+    }
+
+    /// Everyone whom `caller` is known to be, unless they have left.
+    pub fn still_here(&self, caller: &Caller) -> Result<Identities, Unrecognised> {
+        let mut people = self.requests.linked(&caller.actor.person)?;
+        people.insert(caller.actor.person.clone());
+        let principal = principal_of_caller(&self.directory, caller).unwrap_or_default();
+        let everyone = Identities { people, principal };
+        if self.requests.has_left(&everyone)? { Err(Rejection::HasLeft.into()) } else { Ok(everyone) }
+    }
+
+    /// Everyone whom `person` is known to be, as the log and the directory say now.
+    pub fn everyone(
+        &self,
+        person: &Person,
+        principal: Option<&PrincipalId>,
+    ) -> Result<Identities, StoryError> {
+        let mut people = self.requests.linked(person)?;
+        people.insert(person.clone());
+        let directory = self.directory.snapshot();
+        let user_of = |person: &Person| {
+            let directory = directory.as_deref()?;
+            directory.user_by_external_id(person.issuer.as_str(), person.subject.as_str()).ok().cloned()
+        };
+        let principal = principal.cloned().or_else(|| people.iter().find_map(user_of));
+        Ok(Identities { people, principal })
     }
 }
 

@@ -7,7 +7,7 @@ use identity::IssuerConfig;
 use serde::Deserialize;
 use service_runtime::config::{
     ClientCredentials, Loader, LogConfig, NeighbourConfig, Problem, Problems, RolesConfig, Secret, SecretRef,
-    Section, ServerConfig, TelemetryConfig,
+    Section, ServerConfig, SignalsConfig, TelemetryConfig,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub requests: RequestsSection,
     /// `[raisers]`
     pub raisers: RaisersSection,
+    /// `[signals]`
+    pub signals: SignalsConfig,
     /// `[activation]`
     pub activation: ActivationSection,
     /// `[neighbours]`
@@ -312,6 +314,7 @@ impl Settings {
         let policy = loader.or_default("policy");
         let requests = loader.or_default("requests");
         let raisers = loader.or_default("raisers");
+        let signals = loader.or_default("signals");
         let activation = loader.or_default("activation");
         let neighbours = loader.or_default("neighbours");
         let client: Option<ClientCredentials> = loader.optional("client_credentials");
@@ -338,6 +341,7 @@ impl Settings {
             policy,
             requests,
             raisers,
+            signals,
             activation,
             neighbours,
             client_credentials,

@@ -4,7 +4,7 @@
 
 use crate::core::Core;
 use crate::fault::Fault;
-use domain::{Groups, Person, PrincipalId};
+use domain::{Groups, PrincipalId};
 use lifecycle::Request;
 use lifecycle::event::ApprovalBasis;
 use lifecycle::state::{Grant, Identities};
@@ -90,9 +90,12 @@ impl Core {
             Ok(in_force) => in_force,
             Err(unknown) => return Ok(Eligibility::Unknown(unknown.to_string())),
         };
-        let linked = self.linked_approvers(grant)?;
+        let approvers = self.approvers(grant)?;
         let requester = self.requester(request)?;
-        Ok(match self.still_holds(request, grant, &in_force, &requester, &linked) {
+        if self.views.requests.has_left(&requester)? {
+            return Ok(Eligibility::Lost("the requester has left".to_owned()));
+        }
+        Ok(match self.still_holds(request, grant, &in_force, &requester, &approvers) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             Err(No::Lost(reason)) => Eligibility::Lost(reason),
             Err(No::Unknown(why)) => Eligibility::Unknown(why),
@@ -105,7 +108,7 @@ impl Core {
         grant: &Grant,
         in_force: &InForce,
         requester: &Identities,
-        linked: &[BTreeSet<Person>],
+        approvers: &[Identities],
     ) -> Result<Eligible, No> {
         let raised = &request.raised;
         let settings = in_force.compiled.settings();
@@ -127,7 +130,7 @@ impl Core {
         }
         match grant.approved.basis {
             ApprovalBasis::People | ApprovalBasis::Signal => {
-                self.approvers_still_count(request, grant, in_force, &rule, linked)?;
+                self.approvers_still_count(request, grant, in_force, &rule, approvers)?;
             }
             ApprovalBasis::Rule | ApprovalBasis::BreakGlass => {
                 if !rule.plan.is_none() {
@@ -148,16 +151,17 @@ impl Core {
         grant: &Grant,
         in_force: &InForce,
         rule: &Match,
-        linked: &[BTreeSet<Person>],
+        approvers: &[Identities],
     ) -> Result<(), No> {
         let mut counted = Vec::new();
-        let mut seen: Vec<Identities> = Vec::new();
-        for (endorsement, linked) in grant.approved.approvers.iter().zip(linked) {
+        let mut seen: Vec<&Identities> = Vec::new();
+        for endorsement in &grant.approved.approvers {
             let person = &endorsement.approver.person;
-            let mut identities =
-                Identities { people: linked.clone(), principal: endorsement.principal.clone() };
-            identities.people.insert(person.clone());
-            if request.involves(&identities) || seen.iter().any(|other| other.overlaps(&identities)) {
+            // Whoever is not there has left.
+            let Some(identities) = approvers.iter().find(|known| known.people.contains(person)) else {
+                continue;
+            };
+            if request.involves(identities) || seen.iter().any(|other| other.overlaps(identities)) {
                 continue;
             }
             match self.groups_now(endorsement.principal.as_ref(), &endorsement.groups, in_force) {
@@ -204,9 +208,18 @@ impl Core {
         Ok(Identities { people, principal: raised.grounds.principal.clone() })
     }
 
-    fn linked_approvers(&self, grant: &Grant) -> Result<Vec<BTreeSet<Person>>, Fault> {
-        let approvers = grant.approved.approvers.iter();
-        let linked = approvers.map(|endorsement| self.views.requests.linked(&endorsement.approver.person));
-        Ok(linked.collect::<Result<_, _>>()?)
+    /// Those who agreed, each under every identity that is known; without those who have left.
+    fn approvers(&self, grant: &Grant) -> Result<Vec<Identities>, Fault> {
+        let mut approvers = Vec::new();
+        for endorsement in &grant.approved.approvers {
+            let person = &endorsement.approver.person;
+            let mut people = self.views.requests.linked(person)?;
+            people.insert(person.clone());
+            let identities = Identities { people, principal: endorsement.principal.clone() };
+            if !self.views.requests.has_left(&identities)? {
+                approvers.push(identities);
+            }
+        }
+        Ok(approvers)
     }
 }

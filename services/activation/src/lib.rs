@@ -8,6 +8,7 @@
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
 //! - `sweep`: what no request asks for, found and, where it is ours, removed; `process/sweep`: the loop that looks.
 //! - `denial`: live sessions of requests that ended early, denied in their account; `process/deny`: the loop that does it.
+//! - `process/heed`: signals from outside that end requests.
 //! - `meters`: what is counted and measured for operators.
 //! - `session`: how credentials are named, tagged and bound; `role_limits`: for how long roles may be had; `grpc`: one verb each.
 //!
@@ -74,6 +75,7 @@ impl ActivationService {
         tokio::join!(
             Box::pin(process::reconcile::run(&self.core, &shutdown)),
             Box::pin(process::deny::run(&self.core, &shutdown)),
+            Box::pin(process::heed::run(&self.core, &shutdown)),
             Box::pin(process::sweep::run(&self.core, &shutdown)),
         );
     }

@@ -76,6 +76,7 @@ async fn spoken(
     let views = &core.views;
     if word == Word::Yes {
         views.certain_of_time()?;
+        evidence::is_still_here(views, request)?;
     }
     let in_force = views.policy.current().await?;
     let settings = in_force.compiled.settings();

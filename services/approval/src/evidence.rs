@@ -1,11 +1,12 @@
 //! Who the people of a decision are, and which groups they are in, as far as that is known at this moment.
 
+use crate::status::Refused;
 use aws::Directory;
 use domain::{Groups, Person, PrincipalId, SignedDuration, Timestamp};
 use identity::Caller;
-use lifecycle::Request;
 use lifecycle::review::Endorser;
 use lifecycle::state::{Acting, Identities};
+use lifecycle::{Rejection, Request};
 use std::collections::BTreeMap;
 use views::requests::StoryError;
 use views::{Views, who};
@@ -43,17 +44,14 @@ pub(crate) fn endorsers(
     let known = request.endorsements.iter().map(|endorsement| {
         let person = &endorsement.approver.person;
         let principal = endorsement.principal.as_ref();
-        let endorser = Endorser {
-            identities: identities(views, person, principal.cloned(), request)?,
-            groups: who::groups_of_recorded(
-                &views.directory,
-                principal,
-                &endorsement.groups,
-                now,
-                group_age_max,
-            ),
+        let identities = identities(views, person, principal.cloned(), request)?;
+        let recorded = &endorsement.groups;
+        let groups = if views.requests.has_left(&identities)? {
+            Groups::Unknown("this person has left".into())
+        } else {
+            who::groups_of_recorded(&views.directory, principal, recorded, now, group_age_max)
         };
-        Ok((person.clone(), endorser))
+        Ok((person.clone(), Endorser { identities, groups }))
     });
     known.collect()
 }
@@ -80,6 +78,13 @@ pub(crate) fn identities(
         }
     }
     Ok(Identities { people, principal })
+}
+
+/// Refuses a request of someone who has left: it is about to end.
+pub(crate) fn is_still_here(views: &Views, request: &Request) -> Result<(), Refused> {
+    let raised = &request.raised;
+    let requester = identities(views, &raised.requester, raised.grounds.principal.clone(), request)?;
+    if views.requests.has_left(&requester)? { Err(Rejection::HasLeft.into()) } else { Ok(()) }
 }
 
 /// The people of a request, each with their user where one is known.

@@ -1,7 +1,7 @@
 //! One ask as values, out of the message that passed the constraints of the proto.
 
 use api::types::v1 as wire;
-use domain::{AskedWindow, Invalid, Person, RequestId, RuleId, Target, Ticket};
+use domain::{AskedWindow, Invalid, Person, RequestId, RuleId, Sealed, Target, Ticket};
 use std::str::FromStr;
 use tonic::{Code, Status};
 use views::refusal;
@@ -10,11 +10,19 @@ use views::refusal;
 pub(crate) struct Ask {
     pub(crate) target: Target,
     pub(crate) window: AskedWindow,
-    pub(crate) justification: String,
+    pub(crate) justification: Justification,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) rule: Option<RuleId>,
     pub(crate) on_behalf_of: Option<Person>,
     pub(crate) extends: Option<RequestId>,
+}
+
+/// Why, in someone's words.
+pub(crate) enum Justification {
+    /// As it came.
+    Text(String),
+    /// Sealed to the request already.
+    Sealed(Sealed),
 }
 
 impl Ask {
@@ -35,7 +43,7 @@ impl Ask {
         Ok(Self {
             target: views::wire::read_target(target).map_err(wrong(at, "target"))?,
             window: views::wire::read_asked(window).map_err(wrong(at, "window"))?,
-            justification: ask.justification.clone(),
+            justification: Justification::Text(ask.justification.clone()),
             ticket: unless_empty(&ask.ticket).map_err(wrong(at, "ticket"))?,
             rule: unless_empty(&ask.rule_id).map_err(wrong(at, "rule_id"))?,
             on_behalf_of: person.map_err(wrong(at, "on_behalf_of"))?,

@@ -1,21 +1,22 @@
-//! `RequestService` over gRPC: one file per verb, each of them thin.
+//! `RequestService` and `SignalService` over gRPC: one file per verb, each of them thin.
 
 mod create_request;
 mod create_requests;
 mod get_request;
+mod ingest_signal;
 mod list_entitlements;
 mod list_requests;
 mod watch_requests;
 mod withdraw_request;
 
 use crate::RequestService;
-use api::request::v1::request_service_server;
 use api::request::v1::{
     CreateRequestRequest, CreateRequestResponse, CreateRequestsRequest, CreateRequestsResponse,
-    GetRequestRequest, GetRequestResponse, ListEntitlementsRequest, ListEntitlementsResponse,
-    ListRequestsRequest, ListRequestsResponse, WatchRequestsRequest, WatchRequestsResponse,
-    WithdrawRequestRequest, WithdrawRequestResponse,
+    GetRequestRequest, GetRequestResponse, IngestSignalRequest, IngestSignalResponse,
+    ListEntitlementsRequest, ListEntitlementsResponse, ListRequestsRequest, ListRequestsResponse,
+    WatchRequestsRequest, WatchRequestsResponse, WithdrawRequestRequest, WithdrawRequestResponse,
 };
+use api::request::v1::{request_service_server, signal_service_server};
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
@@ -69,5 +70,15 @@ impl request_service_server::RequestService for RequestService {
         request: Request<ListEntitlementsRequest>,
     ) -> Result<Response<ListEntitlementsResponse>, Status> {
         list_entitlements::call(self, request).await.map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl signal_service_server::SignalService for RequestService {
+    async fn ingest_signal(
+        &self,
+        request: Request<IngestSignalRequest>,
+    ) -> Result<Response<IngestSignalResponse>, Status> {
+        ingest_signal::call(self, request).await.map(Response::new)
     }
 }

@@ -4,10 +4,11 @@
 //!   the decider; `deciders`: whether there are people who could agree.
 //! - `viewer`: who is looking, and what they may know of; `filter`: which requests; `watch`: requests as they change.
 //! - `entitlements`: what someone may ask for; `timeline`: the story of a request, for people.
+//! - `signal`: what is told from outside, believed, recorded and followed; `process`: what of it was left to do.
 //! - `grpc`: one verb each; `directory`: `DirectoryService`; `status`: the refusals that are this service's own.
 //!
 //! INVARIANT: rules are `policy`'s, decisions `lifecycle`'s; here facts are gathered for them. Works without sockets, threads and
-//! tasks of its own. Deliberately absent: anything that happens by itself; this service acts only when it is called.
+//! tasks of its own.
 
 mod answer;
 mod ask;
@@ -16,6 +17,7 @@ mod directory;
 mod entitlements;
 mod filter;
 mod grpc;
+mod process;
 mod raise;
 mod requester;
 mod signal;
@@ -24,14 +26,16 @@ mod timeline;
 mod viewer;
 mod watch;
 
+pub use signal::{SourceError, Sources};
+
 use api::request::v1::directory_service_server::DirectoryServiceServer;
 use api::request::v1::request_service_server::RequestServiceServer;
 use api::request::v1::signal_service_server::SignalServiceServer;
 use command::Commander;
 use directory::DirectoryService;
 use journal::Service;
-use signal::SignalService;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use views::Views;
 
@@ -42,6 +46,7 @@ pub struct RequestService {
     commander: Commander,
     served: raise::Served,
     pending_max: usize,
+    sources: Sources,
 }
 
 /// How many requests one person may have pending, unless a deployment says otherwise: far more than anybody waits for, and few
@@ -52,7 +57,13 @@ impl RequestService {
     /// A service over what is seen. Does nothing until it is called.
     pub fn new(views: Views) -> Self {
         let commander = Commander::new(Arc::clone(&views.log), Service::Request, Arc::clone(&views.clock));
-        Self { views, commander, served: raise::Served::default(), pending_max: PENDING_PER_PERSON_MAX }
+        Self {
+            views,
+            commander,
+            served: raise::Served::default(),
+            pending_max: PENDING_PER_PERSON_MAX,
+            sources: Sources::default(),
+        }
     }
 
     /// The same, where roles can also be given through Account Access Manager, or not.
@@ -67,6 +78,17 @@ impl RequestService {
         Self { pending_max, ..self }
     }
 
+    /// The same, believing these outside; without, nobody is.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// Does what is left to do of signals, until `shutdown`. May be dropped anywhere, and may run in several replicas at once.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        process::raise_for_person::run(self, &shutdown).await;
+    }
+
     /// The gRPC services of this crate, alone.
     pub fn routes(&self) -> Routes {
         let mut routes = Routes::default();
@@ -79,6 +101,6 @@ impl RequestService {
         *routes = std::mem::take(routes)
             .add_service(RequestServiceServer::new(self.clone()))
             .add_service(DirectoryServiceServer::new(DirectoryService::new(self.views.clone())))
-            .add_service(SignalServiceServer::new(SignalService));
+            .add_service(SignalServiceServer::new(self.clone()));
     }
 }

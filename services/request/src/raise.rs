@@ -2,14 +2,15 @@
 
 use crate::RequestService;
 use crate::answer::Shown;
-use crate::ask::Ask;
+use crate::ask::{Ask, Justification};
 use crate::deciders::deciders;
 use crate::requester::Requester;
 use crate::status::Refused;
 use api::types::v1 as wire;
-use command::Command;
 use command::aggregate::RequestAggregate;
-use domain::{BatchId, EventId, Provider, RequestId, Sealed, Timestamp};
+use command::{Command, CommandError, Outcome};
+use domain::{BatchId, EventId, Person, Provider, RequestId, Sealed, Timestamp};
+use identity::Caller;
 use journal::{Fact, Stream};
 use lifecycle::event::Grounds;
 use lifecycle::raise::{Limits, Raise};
@@ -27,8 +28,25 @@ use views::{Place, Who, refusal, resource};
 pub(crate) struct Naming {
     pub(crate) request: RequestId,
     pub(crate) event: EventId,
-    pub(crate) digest: [u8; 32],
+    pub(crate) digest: Option<[u8; 32]>,
     pub(crate) batch: Option<BatchId>,
+}
+
+/// Who raises.
+#[derive(Clone, Copy)]
+pub(crate) enum Raiser<'a> {
+    /// Whoever calls, with the rights that they have.
+    Caller(&'a Caller),
+    /// The source of a recorded signal: that it may raise for others was decided when the signal was.
+    Signal(&'a Caller),
+}
+
+impl<'a> Raiser<'a> {
+    const fn caller(self) -> &'a Caller {
+        match self {
+            Self::Caller(caller) | Self::Signal(caller) => caller,
+        }
+    }
 }
 
 impl RequestService {
@@ -41,32 +59,43 @@ impl RequestService {
         naming: Naming,
     ) -> Result<Shown, Status> {
         let ask = Ask::read(ask, at)?;
+        let raiser = Raiser::Caller(&call.caller);
+        let outcome = self.raise_as(raiser, &ask, &naming, call.trace()).await.map_err(refusal::command)?;
+        self.shown(naming.request, outcome).await
+    }
+
+    /// Raises `ask`, whoever has it raised.
+    pub(crate) async fn raise_as(
+        &self,
+        raiser: Raiser<'_>,
+        ask: &Ask,
+        naming: &Naming,
+        trace: Option<String>,
+    ) -> Result<Outcome<Request>, CommandError<Refused>> {
         let command = Command {
             event_id: naming.event,
-            actor: Some(call.caller.actor.clone()),
-            digest: Some(naming.digest),
-            trace: call.trace(),
+            actor: Some(raiser.caller().actor.clone()),
+            digest: naming.digest,
+            trace,
         };
-        let (ask, naming) = (&ask, &naming);
-        let outcome = self
-            .commander
+        self.commander
             .execute_first::<RequestAggregate, _, _>(
                 Stream::Request(naming.request),
                 command,
                 |_, now| async move {
-                    let (who, in_force) = self.circumstances(call).await?;
+                    let (who, in_force) = self.circumstances(raiser).await?;
                     self.decide(&who, &in_force, ask, naming, now).await
                 },
             )
             .await
-            .map_err(refusal::command)?;
-        self.shown(naming.request, outcome).await
     }
 
-    /// The policy in force, and the caller as it looks at them.
-    async fn circumstances(&self, call: &Call) -> Result<(Who, Arc<InForce>), Refused> {
+    /// The policy in force, and the raiser as it looks at them.
+    async fn circumstances(&self, raiser: Raiser<'_>) -> Result<(Who, Arc<InForce>), Refused> {
         let in_force = self.views.policy.current().await?;
-        let who = self.views.recognise(&call.caller, in_force.compiled.settings().group_age_max)?;
+        let age_max = in_force.compiled.settings().group_age_max;
+        let mut who = self.views.recognise(raiser.caller(), age_max)?;
+        who.may_raise_for_others |= matches!(raiser, Raiser::Signal(_));
         Ok((who, in_force))
     }
 
@@ -81,6 +110,9 @@ impl RequestService {
         self.views.certain_of_time()?;
         let settings = in_force.compiled.settings();
         let requester = self.requester(who, ask.on_behalf_of.as_ref(), settings)?;
+        if self.views.requests.has_left(&requester.identities)? {
+            return Err(Rejection::HasLeft.into());
+        }
         self.has_room(&requester)?;
         let place = Place::of(&self.views.directory, &ask.target, now, settings.directory_age_max)?;
         let found = matching(in_force, &requester, ask, &place, self.served)?;
@@ -94,7 +126,12 @@ impl RequestService {
             target: ask.target.clone(),
             asked: ask.window,
             ticket: ask.ticket.clone(),
-            justification: self.seal(&requester, naming, &ask.justification)?,
+            justification: match &ask.justification {
+                Justification::Text(text) => {
+                    self.seal(&requester.person, &resource::justification_place(&naming.request), text)?
+                }
+                Justification::Sealed(sealed) => sealed.clone(),
+            },
             emergency: false,
             extends: extended.as_ref(),
             batch: naming.batch,
@@ -135,10 +172,9 @@ impl RequestService {
     }
 
     /// The justification under the requester's own key: theirs to have erased.
-    fn seal(&self, requester: &Requester, naming: &Naming, text: &str) -> Result<Sealed, Refused> {
-        let key = self.views.keys.obtain(&requester.person.id())?;
-        let place = resource::justification_place(&naming.request);
-        key.seal(&place, text, self.views.entropy.as_ref()).map_err(|_| Refused::KeyStore)
+    pub(crate) fn seal(&self, requester: &Person, place: &str, text: &str) -> Result<Sealed, Refused> {
+        let key = self.views.keys.obtain(&requester.id())?;
+        key.seal(place, text, self.views.entropy.as_ref()).map_err(|_| Refused::KeyStore)
     }
 }
 

@@ -1,9 +1,13 @@
-//! Signals from outside: declared, and not served yet. Every method answers `UNIMPLEMENTED`.
+//! Signals from outside: believed as far as their source is configured to be, recorded, and then followed.
+//!
+//! - `sources`: who is believed in what, and how each is known; `told`: a signal as values;
+//! - `ingest`: the way of every signal into the log, however it came; `raising`: what is raised for a person.
+//!
+//! INVARIANT: a signal is recorded before anything follows from it, once: its id derives from its source and the source's own id.
 
-use api::request::v1::signal_service_server;
+pub(crate) mod ingest;
+pub(crate) mod raising;
+pub(crate) mod sources;
+pub(crate) mod told;
 
-/// `SignalService`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SignalService;
-
-impl signal_service_server::SignalService for SignalService {}
+pub use sources::{SourceError, Sources};

@@ -10,6 +10,7 @@ use views::place::PlaceUnknown;
 use views::policy_book::PolicyUnknown;
 use views::refusal::Refusal;
 use views::requests::StoryError;
+use views::who::Unrecognised;
 
 /// Why nothing is raised, taken back or told.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,10 @@ pub(crate) enum Refused {
     NotForAllRequests,
     #[error("{max} requests are pending already; withdraw some, or wait until they are decided")]
     TooManyPending { max: usize },
+    #[error("no source of signals is configured that is this caller under this name")]
+    SourceUnknown,
+    #[error("nothing was raised by this signal: {reason}")]
+    NothingRaised { reason: String },
     #[error("the key store is not available; nothing was done")]
     KeyStore,
 }
@@ -47,6 +52,22 @@ impl From<KeyStoreError> for Refused {
     fn from(error: KeyStoreError) -> Self {
         tracing::error!(%error, "the key store cannot be used");
         Self::KeyStore
+    }
+}
+
+impl From<Unrecognised> for Refused {
+    fn from(unrecognised: Unrecognised) -> Self {
+        match unrecognised {
+            Unrecognised::Story(error) => Self::Story(error),
+            Unrecognised::Rejected(rejection) => Self::Rejected(rejection),
+        }
+    }
+}
+
+impl Refused {
+    /// Whether asking again soon would give the same answer.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self.reason().0, Code::Unavailable | Code::DataLoss)
     }
 }
 
@@ -65,6 +86,8 @@ impl Refusal for Refused {
             Self::ProviderNotServed => (Code::FailedPrecondition, "PROVIDER_NOT_SERVED"),
             Self::NotForAllRequests => (Code::PermissionDenied, "NOT_FOR_ALL_REQUESTS"),
             Self::TooManyPending { .. } => (Code::ResourceExhausted, "TOO_MANY_PENDING"),
+            Self::SourceUnknown => (Code::PermissionDenied, "SOURCE_UNKNOWN"),
+            Self::NothingRaised { .. } => (Code::FailedPrecondition, "NOTHING_RAISED"),
             Self::KeyStore => (Code::Unavailable, "KEY_STORE_UNAVAILABLE"),
         }
     }

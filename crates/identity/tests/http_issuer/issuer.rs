@@ -116,6 +116,14 @@ pub(crate) fn signed(key: &Key, header: &Value, claims: &Value) -> String {
     format!("{message}.{}", base64url(&bytes))
 }
 
+/// A signature of `message` apart from it, with exactly this header.
+pub(crate) fn detached(key: &Key, header: &Value, message: &[u8]) -> String {
+    let head = base64url(header.to_string().as_bytes());
+    let signed = format!("{head}.{}", base64url(message));
+    let bytes = key.sign(header["alg"].as_str().unwrap_or_default(), signed.as_bytes());
+    format!("{head}..{}", base64url(&bytes))
+}
+
 /// What is signed.
 pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()))

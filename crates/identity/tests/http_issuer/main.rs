@@ -5,4 +5,5 @@ mod callers;
 mod hostile_input;
 mod issuer;
 mod key_attacks;
+mod message_keys;
 mod token_attacks;

@@ -301,6 +301,7 @@ impl Stored for Revoked {
         proto::RequestRevokedV1 {
             capacity: capacity.into(),
             comment: self.comment.as_ref().map(Stored::store),
+            signal_event_id: text(self.signal.as_ref()),
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -311,7 +312,11 @@ impl Stored for Revoked {
             Ok(proto::RevokedAs::Signal) => RevokedAs::Signal,
             Ok(proto::RevokedAs::Unspecified) | Err(_) => return Err(Malformed("capacity")),
         };
-        Ok(Self { capacity, comment: load_comment(proto.comment)? })
+        Ok(Self {
+            capacity,
+            comment: load_comment(proto.comment)?,
+            signal: empty_as_none(&proto.signal_event_id, "signal_event_id")?,
+        })
     }
 }
 

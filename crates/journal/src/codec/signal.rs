@@ -1,9 +1,32 @@
-//! Signals, and identities that are one human.
+//! Signals, what came of them, and identities that are one human.
 
-use super::load as load_set;
 use super::values::{Malformed, Stored, empty_as_none, load_time, store_time, text};
+use super::{DecodeError, load as load_set, parse};
 use crate::proto;
-use lifecycle::signal::{PersonLinked, SignalKind, SignalReceived};
+use lifecycle::signal::{PersonLinked, SignalAsk, SignalEvent, SignalKind, SignalReceived, SignalRefused};
+use prost::Message as _;
+
+pub(super) fn store(event: &SignalEvent) -> Vec<u8> {
+    match event {
+        SignalEvent::Received(received) => received.store().encode_to_vec(),
+        SignalEvent::Refused(refused) => {
+            proto::SignalRefusedV1 { reason: refused.reason.clone() }.encode_to_vec()
+        }
+    }
+}
+
+pub(super) fn load(verb: &str, payload: &[u8]) -> Result<SignalEvent, DecodeError> {
+    Ok(match verb {
+        "received.v1" => {
+            SignalEvent::Received(Box::new(Stored::load(parse::<proto::SignalReceivedV1>(payload)?)?))
+        }
+        "refused.v1" => {
+            let message: proto::SignalRefusedV1 = parse(payload)?;
+            SignalEvent::Refused(SignalRefused { reason: message.reason })
+        }
+        _ => return Err(DecodeError::UnknownType(format!("signal.{verb}"))),
+    })
+}
 
 impl Stored for SignalReceived {
     type Proto = proto::SignalReceivedV1;
@@ -15,6 +38,7 @@ impl Stored for SignalReceived {
             SignalKind::PersonLeft => proto::SignalKind::PersonLeft,
             SignalKind::FindingRaised => proto::SignalKind::FindingRaised,
             SignalKind::RaiseForPerson => proto::SignalKind::RaiseForPerson,
+            SignalKind::PersonReturned => proto::SignalKind::PersonReturned,
         };
         proto::SignalReceivedV1 {
             source: self.source.clone(),
@@ -25,6 +49,9 @@ impl Stored for SignalReceived {
             decided_by: self.decided_by.as_ref().map(Stored::store),
             target: self.target.as_ref().map(Stored::store),
             ticket: text(self.ticket.as_ref()),
+            about_principal_id: text(self.about_principal.as_ref()),
+            may_revoke: self.may_revoke,
+            ask: self.ask.as_ref().map(Stored::store),
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -35,6 +62,7 @@ impl Stored for SignalReceived {
             Ok(proto::SignalKind::PersonLeft) => SignalKind::PersonLeft,
             Ok(proto::SignalKind::FindingRaised) => SignalKind::FindingRaised,
             Ok(proto::SignalKind::RaiseForPerson) => SignalKind::RaiseForPerson,
+            Ok(proto::SignalKind::PersonReturned) => SignalKind::PersonReturned,
             Ok(proto::SignalKind::Unspecified) | Err(_) => return Err(Malformed("kind")),
         };
         Ok(Self {
@@ -46,6 +74,29 @@ impl Stored for SignalReceived {
             decided_by: proto.decided_by.map(Stored::load).transpose()?,
             target: proto.target.map(Stored::load).transpose()?,
             ticket: empty_as_none(&proto.ticket, "ticket")?,
+            about_principal: empty_as_none(&proto.about_principal_id, "about_principal_id")?,
+            may_revoke: proto.may_revoke,
+            ask: proto.ask.map(Stored::load).transpose()?,
+        })
+    }
+}
+
+impl Stored for SignalAsk {
+    type Proto = proto::SignalAsk;
+    fn store(&self) -> Self::Proto {
+        proto::SignalAsk {
+            asked: Some(self.asked.store()),
+            justification: Some(self.justification.store()),
+            rule_id: text(self.rule.as_ref()),
+            extends_request_id: text(self.extends.as_ref()),
+        }
+    }
+    fn load(proto: Self::Proto) -> Result<Self, Malformed> {
+        Ok(Self {
+            asked: load_set(proto.asked, "asked")?,
+            justification: load_set(proto.justification, "justification")?,
+            rule: empty_as_none(&proto.rule_id, "rule_id")?,
+            extends: empty_as_none(&proto.extends_request_id, "extends_request_id")?,
         })
     }
 }

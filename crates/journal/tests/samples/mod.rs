@@ -12,7 +12,7 @@ use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
 use lifecycle::denial::DenialEvent;
 use lifecycle::duty::DutyClaimed;
 use lifecycle::event::*;
-use lifecycle::signal::{PersonLinked, SignalKind, SignalReceived};
+use lifecycle::signal::{PersonLinked, SignalAsk, SignalEvent, SignalKind, SignalReceived, SignalRefused};
 use policy::change::{Applied, Discarded, Proposed};
 use policy::{
     ApprovalPolicy, OuScope, PlanSource, Policy, PolicyEvent, Requesters, RoleName, RoleSelector, Rule,
@@ -225,7 +225,11 @@ fn request_facts() -> Vec<(Service, RequestEvent)> {
         ),
         (
             Service::Activation,
-            RequestEvent::Revoked(Revoked { capacity: RevokedAs::Administrator, comment: comment() }),
+            RequestEvent::Revoked(Revoked {
+                capacity: RevokedAs::Administrator,
+                comment: comment(),
+                signal: None,
+            }),
         ),
         (
             Service::Activation,
@@ -331,7 +335,41 @@ pub(crate) fn with_later_fields() -> Vec<(&'static str, Event)> {
         command_digest: None,
         fact: Fact::Policy(PolicyEvent::Proposed(proposed)),
     };
-    vec![("policy.proposed.v1.session", event)]
+    let of = |stream, writer, fact| Event { stream, writer, fact, ..event.clone() };
+    let raise = of(
+        Stream::Signal("0af7".into()),
+        Service::Request,
+        received(SignalReceived {
+            source: "itsm".into(),
+            source_id: "CHG-78".into(),
+            kind: SignalKind::RaiseForPerson,
+            occurred_at: at(-5),
+            about: Some(person("ada")),
+            about_principal: Some(key().principal),
+            decided_by: None,
+            target: Some(target()),
+            ticket: None,
+            may_revoke: true,
+            ask: Some(SignalAsk {
+                asked: AskedWindow { start: Some(at(60)), duration: SignedDuration::from_hours(1) },
+                justification: sealed(&format!("request-{}/justification", request())),
+                rule: Some(RuleId::new("read-only").unwrap()),
+                extends: Some(request()),
+            }),
+        }),
+    );
+    let by_signal = Revoked { capacity: RevokedAs::Signal, comment: None, signal: Some(id("signal")) };
+    let revoked =
+        of(Stream::Request(request()), Service::Activation, Fact::Request(RequestEvent::Revoked(by_signal)));
+    vec![
+        ("policy.proposed.v1.session", event),
+        ("signal.received.v1.ask", raise),
+        ("request.revoked.v1.signal", revoked),
+    ]
+}
+
+fn received(signal: SignalReceived) -> Fact {
+    Fact::Signal(SignalEvent::Received(Box::new(signal)))
 }
 
 pub(crate) fn one_of_each() -> Vec<Event> {
@@ -344,6 +382,9 @@ pub(crate) fn one_of_each() -> Vec<Event> {
         decided_by: Some(person("bob")),
         target: Some(target()),
         ticket: Some(Ticket::new("OPS-1234").unwrap()),
+        about_principal: None,
+        may_revoke: false,
+        ask: None,
     };
     let linked = PersonLinked { person: person("ada"), same_as: person("ada2") };
     let event = |stream, writer, fact| Event {
@@ -379,7 +420,12 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 Service::Audit,
                 Fact::Duty(DutyClaimed { holder: "activation-0".into() }),
             ),
-            event(Stream::Signal("0af7".into()), Service::Request, Fact::Signal(signal)),
+            event(Stream::Signal("0af7".into()), Service::Request, received(signal)),
+            event(
+                Stream::Signal("0af7".into()),
+                Service::Request,
+                Fact::Signal(SignalEvent::Refused(SignalRefused { reason: "NO_RULE".into() })),
+            ),
             event(Stream::Person(person("ada").id()), Service::Request, Fact::Person(linked)),
         ])
         .collect()

@@ -18,7 +18,7 @@ fn ended(because: EndedBecause) -> RequestEvent {
 }
 
 fn revoked() -> RequestEvent {
-    RequestEvent::Revoked(Revoked { capacity: RevokedAs::Approver, comment: None })
+    RequestEvent::Revoked(Revoked { capacity: RevokedAs::Approver, comment: None, signal: None })
 }
 
 fn closing(story: Story, how: ClosedHow, when: i64) -> Result<RequestEvent, Rejection> {

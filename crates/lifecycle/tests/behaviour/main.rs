@@ -13,4 +13,5 @@ mod matrix;
 mod raise;
 mod refusals;
 mod review;
+mod signal;
 mod support;

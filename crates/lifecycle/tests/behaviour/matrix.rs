@@ -19,7 +19,8 @@ const PHASES: [&str; 8] =
 fn story(phase: &str) -> Story {
     let ask = Requested { asked: from_for(1000, HOUR), ..sts() };
     let late = Requested { asked: from_for(2500, HOUR), ..sts() };
-    let revoked = RequestEvent::Revoked(Revoked { capacity: RevokedAs::Approver, comment: None });
+    let revoked =
+        RequestEvent::Revoked(Revoked { capacity: RevokedAs::Approver, comment: None, signal: None });
     match phase {
         "pending" => pending(ask),
         "expired" => {

@@ -1,5 +1,6 @@
 //! Every refusal of this crate is reached by some decision.
 
+use crate::signal::refusals as of_signals;
 use crate::support::*;
 use domain::{AskedWindow, EventId, Groups, Plan, SignedDuration};
 use lifecycle::access::{activate, close, elapse, fail, issue_credentials, revoke};
@@ -14,7 +15,7 @@ use lifecycle::state::Acting;
 use lifecycle::{Rejection, Request};
 use std::collections::BTreeSet;
 
-const REFUSALS: usize = 44;
+const REFUSALS: usize = 51;
 
 /// No wildcard: a new refusal breaks the build until it has a number here, and then the test until it has a scenario.
 fn number(rejection: &Rejection) -> usize {
@@ -63,6 +64,13 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::NotThere => 41,
         Rejection::AccountNotGone => 42,
         Rejection::SecondPersonNeeded => 43,
+        Rejection::HasLeft => 44,
+        Rejection::SignalNotAllowed => 45,
+        Rejection::SignalStale { .. } => 46,
+        Rejection::SignalAhead => 47,
+        Rejection::SignalIncomplete { .. } => 48,
+        Rejection::SignalSettled => 49,
+        Rejection::SignalConcernsAnother => 50,
     }
 }
 
@@ -161,10 +169,11 @@ fn of_assignments_and_duties() -> Vec<Rejection> {
 
 #[test]
 fn every_refusal_is_reached() {
-    let reached: Vec<Rejection> = [raising_refused(), of_requests(), of_assignments_and_duties()].concat();
+    let reached: Vec<Rejection> =
+        [raising_refused(), of_requests(), of_assignments_and_duties(), of_signals()].concat();
     let numbers: BTreeSet<usize> = reached.iter().map(number).collect();
     assert_eq!(numbers.len(), reached.len(), "one scenario for each: {reached:?}");
     let missing: Vec<usize> = (0..REFUSALS).filter(|number| !numbers.contains(number)).collect();
-    // `NotFound` is for whoever looks a story up and finds none.
-    assert_eq!(missing, [number(&Rejection::NotFound)]);
+    // `NotFound` is for whoever looks a story up and finds none, `HasLeft` for whoever looks up who is there.
+    assert_eq!(missing, [number(&Rejection::NotFound), number(&Rejection::HasLeft)]);
 }

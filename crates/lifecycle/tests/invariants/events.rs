@@ -36,7 +36,7 @@ fn event() -> impl Strategy<Value = RequestEvent> {
         any::<bool>().prop_map(|standing| activated(Provider::IdentityCenter, standing)),
         (0..900i64).prop_map(|expires| RequestEvent::CredentialsIssued(credentials(expires))),
         (0..900i64).prop_map(|expires| RequestEvent::ConsoleOpened(console(expires))),
-        Just(RequestEvent::Revoked(Revoked { capacity: RevokedAs::Signal, comment: None })),
+        Just(RequestEvent::Revoked(Revoked { capacity: RevokedAs::Signal, comment: None, signal: None })),
         Just(RequestEvent::Ended(Ended { because: EndedBecause::Elapsed })),
         Just(RequestEvent::Closed(Closed { how: ClosedHow::Deleted })),
         prop_oneof![Just(Verdict::Justified), Just(Verdict::NotJustified)]

@@ -1,5 +1,7 @@
 //! Fills the read model of requests from the log.
 
+mod signals;
+
 use super::{fold_stored, position_of, sql, status_number};
 use domain::{BatchId, Person, RequestId};
 use event_log::Revision;
@@ -25,6 +27,7 @@ CREATE TABLE request (
     account TEXT NOT NULL,
     entitlement TEXT NOT NULL,
     principal TEXT,
+    ticket TEXT,
     batch BLOB,
     policy_event BLOB NOT NULL,
     status INTEGER NOT NULL,
@@ -44,6 +47,14 @@ CREATE UNIQUE INDEX request_story ON request_event (request, revision);
 CREATE TABLE decider (person TEXT NOT NULL, request INTEGER NOT NULL, PRIMARY KEY (person, request)) STRICT, WITHOUT ROWID;
 CREATE TABLE linked (person TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
     PRIMARY KEY (person, issuer, subject)) STRICT, WITHOUT ROWID;
+CREATE TABLE signal (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, ends INTEGER NOT NULL, raises BLOB,
+    body BLOB NOT NULL) STRICT;
+CREATE TABLE departed (person TEXT NOT NULL, because_of TEXT NOT NULL, position INTEGER NOT NULL, signal INTEGER NOT NULL,
+    PRIMARY KEY (person, because_of)) STRICT, WITHOUT ROWID;
+CREATE INDEX departed_position ON departed (position);
+CREATE TABLE departed_user (principal TEXT NOT NULL, because_of TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (principal, because_of)) STRICT, WITHOUT ROWID;
+CREATE INDEX departed_user_position ON departed_user (position);
 CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
@@ -57,6 +68,9 @@ CREATE INDEX IF NOT EXISTS request_by_rule ON request (decide_until, id) WHERE s
 CREATE INDEX IF NOT EXISTS request_pending_of ON request (requester) WHERE status = 1;
 CREATE INDEX IF NOT EXISTS request_unfinished ON request (id) WHERE unfinished = 1;
 CREATE INDEX IF NOT EXISTS request_changed ON request (last_position);
+CREATE INDEX IF NOT EXISTS request_live_user ON request (principal) WHERE status IN (1, 4);
+CREATE INDEX IF NOT EXISTS request_live_ticket ON request (ticket) WHERE status IN (1, 4);
+CREATE INDEX IF NOT EXISTS signal_raises ON signal (raises) WHERE raises IS NOT NULL;
 ";
 
 /// Fills the read model. Stored events are written as they come, in the order of the log; rows once per transaction.
@@ -90,7 +104,7 @@ impl ReadModel for RequestsModel {
     }
 
     fn code_revision(&self) -> u32 {
-        1
+        2
     }
 
     fn forget(&mut self) {
@@ -110,10 +124,12 @@ impl ReadModel for RequestsModel {
         match &item.event {
             Ok(event) => match &event.fact {
                 Fact::Request(fact) => self.apply_request(tx, item, event, fact),
-                Fact::Person(linked) => link(tx, &linked.person, &linked.same_as),
-                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Signal(_) => {
-                    Ok(())
+                Fact::Person(linked) => {
+                    link(tx, &linked.person, &linked.same_as)?;
+                    signals::linked(tx, item, &linked.person)
                 }
+                Fact::Signal(fact) => signals::apply(tx, item, event, fact),
+                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) => Ok(()),
             },
             Err(why) => self.quarantine(tx, item, &why.to_string()),
         }
@@ -158,6 +174,10 @@ impl RequestsModel {
         {
             tx.prepare_cached("INSERT OR IGNORE INTO decider (person, request) VALUES (?1, ?2)")?
                 .execute(params![actor.person.id().as_str(), position])?;
+        }
+        // People raise far more than signals do.
+        if matches!(fact, RequestEvent::Requested(raised) if !raised.raiser.is_human()) {
+            signals::raised(tx, &id)?;
         }
         self.folded.insert(id, Folded { request, position, last_position });
         self.unwritten.insert(id);
@@ -221,10 +241,10 @@ fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite:
         Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
     };
     tx.prepare_cached(
-        "INSERT INTO request (position, id, last_position, requester, raiser, account, entitlement, principal, batch,
+        "INSERT INTO request (position, id, last_position, requester, raiser, account, entitlement, principal, ticket, batch,
              policy_event, status, decide_until, by_rule, window_end, unfinished)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
-         ON CONFLICT (position) DO UPDATE SET last_position = ?3, status = ?11, window_end = ?14, unfinished = ?15",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+         ON CONFLICT (position) DO UPDATE SET last_position = ?3, status = ?12, window_end = ?15, unfinished = ?16",
     )?
     .execute(params![
         position,
@@ -235,6 +255,7 @@ fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite:
         raised.target.account().as_str(),
         raised.target.entitlement().arn(),
         raised.grounds.principal.as_ref().map(domain::PrincipalId::as_str),
+        raised.ticket.as_ref().map(domain::Ticket::as_str),
         raised.batch.as_ref().map(BatchId::as_bytes),
         raised.grounds.policy_event.as_uuid().as_bytes(),
         status_number(request.status()),

@@ -19,6 +19,7 @@ mod replicas;
 mod restart;
 mod rpcs;
 mod sessions;
+mod signals;
 mod sweeps;
 mod undone;
 mod watch;

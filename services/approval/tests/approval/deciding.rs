@@ -266,3 +266,24 @@ async fn while_it_cannot_be_told_who_is_linked_with_whom_nothing_is_decided() {
     let answer = refusal(house.approve(&caller("frank"), id).await);
     assert_eq!(answer, because(Code::Unavailable, "POSITION_NOT_REACHED"));
 }
+
+/// Whether the read model has heard of it is for the service to see to.
+#[tokio::test(start_paused = true)]
+async fn whoever_left_decides_nothing_and_gets_nothing() {
+    let house = House::with_policy(&two_teams()).await;
+    let (first, second) = (house.raised().await, house.raised().await);
+    house.approve(&caller("bob"), first).await.unwrap();
+    house.left("bob").await;
+    let has_left = || because(Code::PermissionDenied, "HAS_LEFT");
+    assert_eq!(refusal(house.approve(&caller("bob"), second).await), has_left());
+    assert_eq!(refusal(house.reject(&caller("bob"), second).await), has_left());
+    // Nor does what he said before he left count any more: grace's is the first yes now.
+    house.approve(&caller("grace"), first).await.unwrap();
+    assert_eq!(house.status(first).await, Status::Requested);
+    house.approve(&caller("frank"), first).await.unwrap();
+    assert_eq!(house.status(first).await, Status::Approved);
+    house.left("ada").await;
+    assert_eq!(refusal(house.approve(&caller("frank"), second).await), has_left());
+    let by_rule = house.status(second).await;
+    assert_eq!(by_rule, Status::Requested);
+}

@@ -19,6 +19,7 @@ use journal::{Event, Fact};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use lifecycle::denial::DenialEvent;
+use lifecycle::signal::SignalEvent;
 use projection::{Item, ReadModel};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use std::borrow::Cow;
@@ -275,7 +276,8 @@ fn account(event: &Event) -> Option<i64> {
             | AssignmentEvent::Adopted { key },
         ) => &key.target,
         Fact::Denial(DenialEvent::Attempted { account, .. }) => return Some(account_number(account)),
-        Fact::Signal(signal) => signal.target.as_ref()?,
+        Fact::Signal(SignalEvent::Received(signal)) => signal.target.as_ref()?,
+        Fact::Signal(SignalEvent::Refused(_)) => return None,
         Fact::Request(_)
         | Fact::Assignment(_)
         | Fact::Denial(_)

@@ -342,8 +342,11 @@ impl World {
         self.claim(85).await;
         self.raise("d", "ada", one, 100).await;
         self.approve("d", 110, 1).await;
-        let revoked =
-            Revoked { capacity: RevokedAs::Requester, comment: Some(self.comment("ada", "d", 2, "done")) };
+        let revoked = Revoked {
+            capacity: RevokedAs::Requester,
+            comment: Some(self.comment("ada", "d", 2, "done")),
+            signal: None,
+        };
         self.on_request("d", Service::Activation, Some(human("ada")), 120, RequestEvent::Revoked(revoked))
             .await;
         for seconds in [130, 140, 150, 160, 170] {

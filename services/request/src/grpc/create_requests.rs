@@ -30,7 +30,7 @@ pub(crate) async fn call(
     let batch = BatchId::derive(person, "create-batch", &key);
     // Every item answers for the whole batch: with another ask anywhere, it is another command.
     let whole = CreateRequestsRequest { idempotency_key: String::new(), asks: asks.clone() }.encode_to_vec();
-    let digest = service.views.digest(person, &whole)?;
+    let digest = Some(service.views.digest(person, &whole)?);
     let namings: Vec<Naming> = (0..asks.len())
         .map(|index| {
             let operation = format!("create-batch:{index}");
@@ -65,7 +65,7 @@ async fn refuse_another_batch(service: &RequestService, namings: &[Naming]) -> R
         let loaded = service.commander.load::<RequestAggregate>(&stream).await;
         let loaded = loaded.map_err(|error| refusal::command::<Rejection>(error.into()))?;
         match loaded.commands.get(&naming.event) {
-            Some(known) if known.digest != Some(naming.digest) => {
+            Some(known) if known.digest != naming.digest => {
                 Err(refusal::command::<Rejection>(CommandError::KeyReused))
             }
             Some(_) | None => Ok(()),

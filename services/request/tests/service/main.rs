@@ -8,6 +8,7 @@ mod directory;
 mod entitlements;
 mod listing;
 mod refusals;
+mod signals;
 mod visibility;
 mod watching;
 mod withdrawing;

@@ -1,7 +1,7 @@
 //! Every no to an ask, and what is never said in one.
 
 use crate::world::*;
-use api::request::v1::{ExplainRequestRequest, IngestSignalRequest, WithdrawRequestRequest};
+use api::request::v1::{ExplainRequestRequest, WithdrawRequestRequest};
 use api::types::v1::Ask;
 use aws::simulated::sample::{APPROVERS, MANAGEMENT, WEB_DEV};
 use domain::{AccountId, Plan, Provider, SignedDuration};
@@ -152,15 +152,6 @@ async fn what_is_not_served_is_refused_plainly() {
     assert_eq!(no(world.create("ada", "k", emergency).await).0, Code::Unimplemented);
     let explain = ExplainRequestRequest { ask: Some(ask(WEB_DEV)), wait_for_position: String::new() };
     assert_eq!(no(world.requests().explain_request(by("ada", explain)).await).0, Code::Unimplemented);
-    let signal = IngestSignalRequest {
-        idempotency_key: "k".to_owned(),
-        source: "itsm".to_owned(),
-        source_id: "1".to_owned(),
-        kind: 1,
-        occurred_at: Some(prost_types::Timestamp { seconds: NOW, nanos: 0 }),
-        ..IngestSignalRequest::default()
-    };
-    assert_eq!(no(world.signals().ingest_signal(by("itsm", signal)).await).0, Code::Unimplemented);
 }
 
 #[tokio::test(start_paused = true)]

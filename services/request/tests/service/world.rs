@@ -181,6 +181,12 @@ impl World {
         self.guarded = Guarded::new(service.routes(), &self.gate, Duration::from_hours(2));
     }
 
+    /// These are believed from now on.
+    pub(crate) fn believe(&mut self, sources: request::Sources) {
+        let service = RequestService::new(self.views.clone()).with_sources(sources);
+        self.guarded = Guarded::new(service.routes(), &self.gate, Duration::from_hours(2));
+    }
+
     /// Applies a policy; a first one as a seed, another one as Carol's change that Dave accepted.
     pub(crate) async fn apply(&self, policy: Policy) {
         let commander = Commander::new(self.views.log.clone(), Service::Approval, self.views.clock.clone());

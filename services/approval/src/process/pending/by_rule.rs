@@ -63,6 +63,7 @@ impl Left {
 async fn by_rule(core: &Core, request: &Request, at: Timestamp) -> Result<RequestEvent, Refused> {
     request.pending()?;
     core.views.certain_of_time()?;
+    evidence::is_still_here(&core.views, request)?;
     let in_force = core.views.policy.current().await?;
     let plan = current::plan(&core.views, &in_force, request, core.now())?;
     if wrote_the_rule(core, &in_force, request)? {

@@ -8,6 +8,7 @@ use command::{Command, Commander};
 use domain::{Actor, AskedWindow, EventId, Groups, Person, RequestId, RuleId, Target};
 use journal::{Fact, Service, Stream};
 use lifecycle::event::{Grounds, Requested};
+use lifecycle::signal::{SignalEvent, SignalKind, SignalReceived};
 use lifecycle::state::Acting;
 use lifecycle::{Rejection, RequestEvent};
 use policy::change::{Accept, Propose};
@@ -138,6 +139,30 @@ impl House {
             Stream::Person(one.id()),
             self.some_command(),
             |_, _| Ok(Fact::Person(linked.clone())),
+        );
+        written.await.unwrap();
+    }
+
+    /// A source says that someone left.
+    pub(crate) async fn left(&self, name: &str) {
+        let told = SignalReceived {
+            source: "hr".into(),
+            source_id: name.into(),
+            kind: SignalKind::PersonLeft,
+            occurred_at: self.views.clock.now(),
+            about: Some(person(name)),
+            about_principal: None,
+            decided_by: None,
+            target: None,
+            ticket: None,
+            may_revoke: true,
+            ask: None,
+        };
+        let commander = Commander::new(self.views.log.clone(), Service::Request, self.views.clock.clone());
+        let written = commander.execute::<command::aggregate::SignalAggregate, Rejection>(
+            Stream::Signal(name.to_owned()),
+            self.some_command(),
+            |_, _| Ok(Fact::Signal(SignalEvent::Received(Box::new(told.clone())))),
         );
         written.await.unwrap();
     }
