@@ -1,20 +1,15 @@
 //! Durable CreateRequest through the whole stack, against what the machine can do at best.
 
 use crate::daypass::{Daypass, channels};
-use crate::{Failed, Measured, engine, hammer, rules, say, unary};
+use crate::limits::{self, Limits};
+use crate::{Failed, Measured, hammer, rules, say};
 use api::request::v1::CreateRequestRequest;
 use api::request::v1::request_service_client::RequestServiceClient;
 use api::types::v1::{Ask, AskedWindow, Target};
-use event_log::EventLog;
-use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog};
-use event_log_sqlite::{OpenOptions, SqliteLog};
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
-use test_servers::nats::{NatsOptions, NatsServer};
 use tonic::Request;
 use tonic::metadata::MetadataValue;
-use uuid::Uuid;
 
 /// DESIGN §17: of the limit that raw unary calls and raw appends set together.
 const SHARE_BUDGET: f64 = 0.6;
@@ -26,25 +21,11 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
     say(&format!(
         "durable CreateRequest on {engine}, {rules} rules, {within:?} per part, load generator included"
     ));
-    let server = if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None };
-    let folder = tempfile::tempdir()?;
-    let log = raw_log(server.as_ref(), folder.path()).await?;
-
-    let unary_many = unary::run(callers, within).await?;
-    unary_many.say(&format!("raw unary, {callers} callers"));
-    let unary_one = unary::run(1, within).await?;
-    unary_one.say("raw unary, one caller");
-    let append_many = engine::run(log.clone(), callers, within, 1).await?;
-    append_many.say(&format!("raw append, {callers} callers"));
-    let append_one = engine::run(log.clone(), 1, within, 2).await?;
-    append_one.say("raw append, one caller");
-    drop(log);
-
-    // The log of Daypass is another one: a NATS server of its own.
-    let server = if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None };
+    let limits = Limits::measure(callers, within, nats).await?;
+    let server = limits::nats_server(nats).await?;
     // One person asks for everything, and nobody decides.
     let unbounded = ["--pending-max".to_owned(), usize::MAX.to_string()];
-    let more: Vec<String> = server.iter().flat_map(nats_arguments).chain(unbounded).collect();
+    let more: Vec<String> = server.iter().flat_map(limits::nats_arguments).chain(unbounded).collect();
     let daypass = Daypass::start(Some(&policy(rules)), &more).await?;
     // The first calls read keys, compile the policy and open connections.
     create(&daypass, callers, Duration::from_secs(1), "warm").await?;
@@ -55,12 +36,8 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
     let one = create(&daypass, 1, within, "one").await?;
     one.say("CreateRequest, one caller");
 
-    let limit = 1.0 / (1.0 / unary_many.per_second + 1.0 / append_many.per_second);
-    let share = many.per_second / limit;
-    say(&format!("throughput: {share:.2} of the limit of {limit:.0}/s; budget: at least {SHARE_BUDGET}"));
-    let raw = (unary_one.p50 + append_one.p50).as_secs_f64();
-    let times = one.p50.as_secs_f64() / raw;
-    say(&format!("median of one caller: {times:.1} times raw; budget: at most {MEDIAN_BUDGET}"));
+    limits.say_share(&many, Some(SHARE_BUDGET));
+    limits.say_median(&one, Some(MEDIAN_BUDGET));
     let each = used / (many.per_second * within.as_secs_f64());
     let rules = rules::evaluation(&policy(rules))?.as_secs_f64();
     say(&format!(
@@ -72,31 +49,6 @@ pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bo
     let (now, most) = daypass.memory()?;
     say(&format!("memory of the process: {now:.0} MiB, at most {most:.0} MiB"));
     Ok(())
-}
-
-async fn raw_log(server: Option<&NatsServer>, folder: &std::path::Path) -> Result<Arc<dyn EventLog>, Failed> {
-    let new_id = Uuid::from_u128(1);
-    Ok(match server {
-        None => Arc::new(SqliteLog::open(folder.join("raw.db"), &OpenOptions::new(new_id))?),
-        Some(server) => Arc::new(
-            JetStreamLog::open(JetStreamConfig {
-                servers: vec![server.url()],
-                credentials: Credentials::None,
-                tls: None,
-                replicas: 1,
-                dev: true,
-                operator_asserts_sync_always: false,
-                monitoring_urls: server.monitoring_url().into_iter().collect(),
-                new_id,
-            })
-            .await?,
-        ),
-    })
-}
-
-fn nats_arguments(server: &NatsServer) -> Vec<String> {
-    let monitoring = server.monitoring_url().map(|url| ["--nats-monitoring".to_owned(), url]);
-    ["--nats".to_owned(), server.url()].into_iter().chain(monitoring.into_iter().flatten()).collect()
 }
 
 async fn create(

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
+//! cargo run --release -p bench -- credentials         STS credentials, each recorded before it leaves; --nats for JetStream
 //! cargo run --release -p bench -- rebuild             read models from the log
 //! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
 //! cargo run --release -p bench -- changes             1,200 changes under AWS's limits
@@ -13,9 +14,11 @@
 
 mod changes;
 mod create;
+mod credentials;
 mod daypass;
 mod engine;
 mod house;
+mod limits;
 mod memory;
 mod ready;
 mod rebuild;
@@ -45,6 +48,21 @@ enum What {
         /// Rules of the policy.
         #[arg(long, default_value_t = 1_000)]
         rules: usize,
+        /// Seconds per part.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Keep the log on a NATS server that is started for this, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
+    },
+    /// STS credentials through the whole stack: token, eligibility, AssumeRole (simulated, at once), append.
+    Credentials {
+        /// Callers at a time.
+        #[arg(long, default_value_t = 64)]
+        callers: usize,
+        /// Requests that are active, whose requesters take turns.
+        #[arg(long, default_value_t = 2_000)]
+        requests: usize,
         /// Seconds per part.
         #[arg(long, default_value_t = 5)]
         seconds: u64,
@@ -85,6 +103,9 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Create { callers, rules, seconds, nats } => {
             create::run(callers, rules, Duration::from_secs(seconds), nats).await
+        }
+        What::Credentials { callers, requests, seconds, nats } => {
+            credentials::run(callers, requests, Duration::from_secs(seconds), nats).await
         }
         What::Rebuild { events } => rebuild::run(events).await,
         What::Windows { open } => windows::run(open).await,

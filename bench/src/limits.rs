@@ -1,0 +1,84 @@
+//! What the machine can do at best, in the same run: raw unary calls, and raw appends to the same engine.
+
+use crate::{Failed, Measured, engine, say, unary};
+use event_log::EventLog;
+use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog};
+use event_log_sqlite::{OpenOptions, SqliteLog};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use test_servers::nats::{NatsOptions, NatsServer};
+use uuid::Uuid;
+
+/// Raw unary calls and raw appends, of many callers and of one.
+pub(crate) struct Limits {
+    unary_many: Measured,
+    unary_one: Measured,
+    append_many: Measured,
+    append_one: Measured,
+}
+
+impl Limits {
+    /// Measures for `within` each, on a log of its own: on a NATS server, or on SQLite.
+    pub(crate) async fn measure(callers: usize, within: Duration, nats: bool) -> Result<Self, Failed> {
+        let server = nats_server(nats).await?;
+        let folder = tempfile::tempdir()?;
+        let log = raw_log(server.as_ref(), folder.path()).await?;
+        let unary_many = unary::run(callers, within).await?;
+        unary_many.say(&format!("raw unary, {callers} callers"));
+        let unary_one = unary::run(1, within).await?;
+        unary_one.say("raw unary, one caller");
+        let append_many = engine::run(log.clone(), callers, within, 1).await?;
+        append_many.say(&format!("raw append, {callers} callers"));
+        let append_one = engine::run(log, 1, within, 2).await?;
+        append_one.say("raw append, one caller");
+        Ok(Self { unary_many, unary_one, append_many, append_one })
+    }
+
+    /// Says how far `measured` is from a call and an append one after the other; `budget`: the share that is to be reached.
+    pub(crate) fn say_share(&self, measured: &Measured, budget: Option<f64>) {
+        let limit = 1.0 / (1.0 / self.unary_many.per_second + 1.0 / self.append_many.per_second);
+        let share = measured.per_second / limit;
+        let budget = budget.map_or_else(|| "no budget".to_owned(), |least| format!("budget: at least {least}"));
+        say(&format!("throughput: {share:.2} of the limit of {limit:.0}/s; {budget}"));
+    }
+
+    /// The same of the median for one caller; `budget`: how many times a raw call and a raw append it may take.
+    pub(crate) fn say_median(&self, measured: &Measured, budget: Option<f64>) {
+        let raw = (self.unary_one.p50 + self.append_one.p50).as_secs_f64();
+        let times = measured.p50.as_secs_f64() / raw;
+        let budget = budget.map_or_else(|| "no budget".to_owned(), |most| format!("budget: at most {most}"));
+        say(&format!("median of one caller: {times:.1} times raw; {budget}"));
+    }
+}
+
+/// A NATS server that syncs before it acknowledges, if one is asked for.
+pub(crate) async fn nats_server(nats: bool) -> Result<Option<NatsServer>, Failed> {
+    Ok(if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None })
+}
+
+/// What makes `daypass dev` keep its log there.
+pub(crate) fn nats_arguments(server: &NatsServer) -> Vec<String> {
+    let monitoring = server.monitoring_url().map(|url| ["--nats-monitoring".to_owned(), url]);
+    ["--nats".to_owned(), server.url()].into_iter().chain(monitoring.into_iter().flatten()).collect()
+}
+
+async fn raw_log(server: Option<&NatsServer>, folder: &Path) -> Result<Arc<dyn EventLog>, Failed> {
+    let new_id = Uuid::from_u128(1);
+    Ok(match server {
+        None => Arc::new(SqliteLog::open(folder.join("raw.db"), &OpenOptions::new(new_id))?),
+        Some(server) => Arc::new(
+            JetStreamLog::open(JetStreamConfig {
+                servers: vec![server.url()],
+                credentials: Credentials::None,
+                tls: None,
+                replicas: 1,
+                dev: true,
+                operator_asserts_sync_always: false,
+                monitoring_urls: server.monitoring_url().into_iter().collect(),
+                new_id,
+            })
+            .await?,
+        ),
+    })
+}
