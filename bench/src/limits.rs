@@ -39,7 +39,8 @@ impl Limits {
     pub(crate) fn say_share(&self, measured: &Measured, budget: Option<f64>) {
         let limit = 1.0 / (1.0 / self.unary_many.per_second + 1.0 / self.append_many.per_second);
         let share = measured.per_second / limit;
-        let budget = budget.map_or_else(|| "no budget".to_owned(), |least| format!("budget: at least {least}"));
+        let budget =
+            budget.map_or_else(|| "no budget".to_owned(), |least| format!("budget: at least {least}"));
         say(&format!("throughput: {share:.2} of the limit of {limit:.0}/s; {budget}"));
     }
 

@@ -120,7 +120,7 @@ async fn a_long_stream_is_read_in_batches() {
 
 #[tokio::test]
 async fn a_log_that_ends_before_what_was_seen_of_it_is_refused() {
-    in_time(async {
+    in_time(Box::pin(async {
         let server = server().await;
         let log = open(&server.url()).await;
         fill(&log, &stream("request-1"), 0, 3).await;
@@ -136,6 +136,6 @@ async fn a_log_that_ends_before_what_was_seen_of_it_is_refused() {
         assert!(matches!(&read, Err(LogError::Unavailable(why)) if why.contains("lost")), "{read:?}");
         let next = subscription.next().await;
         assert!(matches!(&next, Some(Err(LogError::Corrupt(_)))), "{next:?}");
-    })
+    }))
     .await;
 }

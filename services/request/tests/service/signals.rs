@@ -67,7 +67,7 @@ fn left(id: &str, name: &str) -> IngestSignalRequest {
 fn raise(id: &str, name: &str) -> IngestSignalRequest {
     let mut ask = ask(WEB_DEV);
     ask.on_behalf_of = Some(wire_person(name));
-    ask.ticket = "OPS-7".to_owned();
+    "OPS-7".clone_into(&mut ask.ticket);
     IngestSignalRequest { ask: Some(ask), ..signal("tickets", id, SignalKind::RaiseForPerson) }
 }
 
