@@ -1,9 +1,14 @@
 //! Opens the log that the configuration names.
 
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
+
+use crate::{nats, write_level};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
-use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog, Tls};
+use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
+use journal::level::WriteLevel;
 use service_runtime::config::LogConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,9 +26,27 @@ pub struct OpenLog {
     /// The log.
     pub log: Arc<dyn EventLog>,
     sqlite: Option<Arc<SqliteLog>>,
+    jetstream: Option<JetStreamLog>,
 }
 
 impl OpenLog {
+    /// Looks for ever whether the log is still set up as it was when it was opened; others may change a server.
+    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        let jetstream = self.jetstream.clone();
+        async move {
+            match jetstream {
+                Some(jetstream) => jetstream.watch().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The same log, written up to `level`.
+    #[must_use]
+    pub fn held_back(self, level: WriteLevel) -> Self {
+        Self { log: write_level::held_back(self.log, level), ..self }
+    }
+
     /// Writes what is under way, and lets go of the file.
     pub async fn close(&self) {
         if let Some(sqlite) = &self.sqlite {
@@ -38,12 +61,28 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
         LogConfig::Sqlite { path } => {
             make_folder_of(path)?;
             let sqlite = Arc::new(SqliteLog::open(path, &OpenOptions::new(new_id(entropy)))?);
-            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite) })
+            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite), jetstream: None })
         }
         LogConfig::Jetstream { .. } => {
             let log = JetStreamLog::open(jetstream(config, entropy)?).await?;
-            Ok(OpenLog { log: Arc::new(log), sqlite: None })
+            Ok(OpenLog { log: Arc::new(log.clone()), sqlite: None, jetstream: Some(log) })
         }
+        LogConfig::Kurrentdb { .. } => {
+            Ok(OpenLog { log: kurrentdb::open(config, entropy).await?, sqlite: None, jetstream: None })
+        }
+    }
+}
+
+/// Programs without the feature say so.
+#[cfg(not(feature = "kurrentdb"))]
+mod kurrentdb {
+    use super::{Arc, Entropy, EventLog, LogConfig, LogError};
+
+    #[expect(clippy::unused_async, reason = "as where there is something to open")]
+    pub(super) async fn open(_: &LogConfig, _: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
+        Err(LogError::Unsafe(
+            "log.engine: this program is built without KurrentDB (feature `kurrentdb`)".into(),
+        ))
     }
 }
 
@@ -55,6 +94,7 @@ pub async fn open_read_only(
     match config {
         LogConfig::Sqlite { path } => Ok(Arc::new(SqliteLog::open_read_only(path)?)),
         LogConfig::Jetstream { .. } => Ok(Arc::new(JetStreamLog::open(jetstream(config, entropy)?).await?)),
+        LogConfig::Kurrentdb { .. } => kurrentdb::open(config, entropy).await,
     }
 }
 
@@ -72,15 +112,13 @@ fn jetstream(config: &LogConfig, entropy: &dyn Entropy) -> Result<JetStreamConfi
     else {
         return Err(LogError::Unsafe("log.engine: must be jetstream".into()));
     };
-    let credentials = match (credentials_file, nkey_seed_file) {
-        (Some(file), _) => Credentials::File(file.clone()),
-        (None, Some(file)) => Credentials::NkeySeedFile(file.clone()),
-        (None, None) => Credentials::None,
-    };
     Ok(JetStreamConfig {
-        servers: servers.clone(),
-        credentials,
-        tls: ca_file.clone().map(|file| Tls { root_certificates: Some(file), ..Tls::default() }),
+        connection: nats::connection(
+            servers,
+            credentials_file.as_ref(),
+            nkey_seed_file.as_ref(),
+            ca_file.as_ref(),
+        ),
         replicas: *replicas,
         dev: *dev,
         operator_asserts_sync_always: *operator_asserts_sync_always,

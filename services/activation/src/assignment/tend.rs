@@ -15,6 +15,8 @@ use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
+use service_runtime::trace;
+use tracing::Instrument as _;
 
 /// More rounds than any errand needs: look, intend, call, record, close.
 const ROUNDS_MAX: usize = 10;
@@ -141,15 +143,14 @@ impl Core {
         self.intend(key, needs, loaded, found && !stale, place).await
     }
 
-    /// Looks shortly before a start whether the assignment is there, if nobody knows of any. In a queue that is left to its turn,
-    /// when the operations of others hide it, and it is not old by the time of the call. A failure is no matter: without a
+    /// Looks shortly before a start whether the assignment is there, if nobody knows of any. A failure is no matter: without a
     /// recent look, one is made at the start.
     async fn look_ahead(&self, key: &AssignmentKey, ledger: Option<&Ledger>) {
         let now = self.now();
         let absent =
             ledger.is_none_or(|ledger| ledger.presence == Presence::Absent && ledger.is_settled_absent());
         let looked = self.agenda.looked_ahead_at(key).is_some_and(|at| later(at, LOOK_AHEAD) >= now);
-        if !absent || looked || !self.agenda.starts_unqueued(key, now, later(now, LOOK_AHEAD)) {
+        if !absent || looked || !self.agenda.starts_between(key, now, later(now, LOOK_AHEAD)) {
             return;
         }
         match self.look(key).await {
@@ -192,8 +193,22 @@ impl Core {
         Ok(found?)
     }
 
-    /// Decides on what was seen, writes it, and carries it out.
+    /// Decides on what was seen, writes it, and carries it out: in the trace of the request that needs it, or that needed it last.
     async fn intend(
+        &self,
+        key: &AssignmentKey,
+        needs: &Needs,
+        loaded: &Loaded<Ledger>,
+        seen: bool,
+        place: Option<Place<'_>>,
+    ) -> Result<Round, Fault> {
+        let about = needs.by.first().map(|needed| needed.id).or_else(|| needs.closing.last().copied());
+        let cause = about.and_then(|id| self.cause(&id));
+        let span = trace::caused("attempt", cause.as_deref());
+        self.intend_within(key, needs, loaded, seen, place).instrument(span).await
+    }
+
+    async fn intend_within(
         &self,
         key: &AssignmentKey,
         needs: &Needs,
