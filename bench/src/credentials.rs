@@ -22,7 +22,7 @@ const ROLE: &str = "arn:aws:iam::333333333333:role/daypass/ReadOnly";
 /// How often it is looked whether a request is active.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long that may take.
-const ACTIVE_WITHIN: Duration = Duration::from_secs(120);
+const ACTIVE_WITHIN: Duration = Duration::from_mins(2);
 
 pub(crate) async fn run(callers: usize, requests: usize, within: Duration, nats: bool) -> Result<(), Failed> {
     let engine = if nats { "JetStream" } else { "SQLite" };

@@ -52,7 +52,7 @@ pub(crate) async fn does_not_matter() {
 /// It is there, says that it cannot be used, and why.
 async fn says_that_it_is_not_ready(deployment: &mut Deployment, name: &'static str, why: &str) {
     let program = deployment.named(name).next().unwrap();
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
     while program.health().await != Some(false) || !program.log_tail().contains(why) {
         assert!(tokio::time::Instant::now() < deadline, "{name} does not say {why}:\n{}", program.log_tail());
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -1,8 +1,5 @@
 //! Opens the log that the configuration names.
 
-#[cfg(feature = "kurrentdb")]
-mod kurrentdb;
-
 use crate::{nats, write_level};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
@@ -67,22 +64,6 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
             let log = JetStreamLog::open(jetstream(config, entropy)?).await?;
             Ok(OpenLog { log: Arc::new(log.clone()), sqlite: None, jetstream: Some(log) })
         }
-        LogConfig::Kurrentdb { .. } => {
-            Ok(OpenLog { log: kurrentdb::open(config, entropy).await?, sqlite: None, jetstream: None })
-        }
-    }
-}
-
-/// Programs without the feature say so.
-#[cfg(not(feature = "kurrentdb"))]
-mod kurrentdb {
-    use super::{Arc, Entropy, EventLog, LogConfig, LogError};
-
-    #[expect(clippy::unused_async, reason = "as where there is something to open")]
-    pub(super) async fn open(_: &LogConfig, _: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
-        Err(LogError::Unsafe(
-            "log.engine: this program is built without KurrentDB (feature `kurrentdb`)".into(),
-        ))
     }
 }
 
@@ -94,7 +75,6 @@ pub async fn open_read_only(
     match config {
         LogConfig::Sqlite { path } => Ok(Arc::new(SqliteLog::open_read_only(path)?)),
         LogConfig::Jetstream { .. } => Ok(Arc::new(JetStreamLog::open(jetstream(config, entropy)?).await?)),
-        LogConfig::Kurrentdb { .. } => kurrentdb::open(config, entropy).await,
     }
 }
 

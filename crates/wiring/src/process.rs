@@ -260,9 +260,10 @@ async fn become_ready(views: Views, readiness: Readiness) {
 async fn said_while<T>(why: &str, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
-        match tokio::time::timeout(SAY_AGAIN, &mut work).await {
-            Ok(done) => return done,
-            Err(_) => tracing::info!(why, "not ready yet"),
+        if let Ok(done) = tokio::time::timeout(SAY_AGAIN, &mut work).await {
+            return done;
+        } else {
+            tracing::info!(why, "not ready yet")
         }
     }
 }

@@ -324,14 +324,18 @@ impl Agenda {
         state.failing_since.remove(key);
     }
 
-    /// Whether a request about this assignment, which has no access yet, begins after `now` and by `until`.
-    pub(crate) fn starts_between(&self, key: &AssignmentKey, now: Timestamp, until: Timestamp) -> bool {
-        self.requests_of(key).iter().any(|request| {
-            request.approved().is_ok_and(|(grant, active)| {
-                let start = grant.approved.window.start();
-                active.is_none() && now < start && start <= until
-            })
-        })
+    /// Whether a request about this assignment, which has no access yet, begins after `now` and by `until`, and AWS has a place for
+    /// everything that waits then.
+    pub(crate) fn starts_unqueued(&self, key: &AssignmentKey, now: Timestamp, until: Timestamp) -> bool {
+        let state = self.lock();
+        let requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        let starts = requests.filter_map(|request| match request.approved() {
+            Ok((grant, None)) => Some(grant.approved.window.start()),
+            Ok((_, Some(_))) | Err(_) => None,
+        });
+        let first = starts.filter(|start| now < *start && *start <= until).min();
+        let places = self.outstanding_max;
+        first.is_some_and(|start| state.changes_waiting(start, places.saturating_add(1)) <= places)
     }
 
     /// Notes what a look ahead of a start found.

@@ -1,3 +1,3 @@
 //! What goes on by itself.
 
-pub mod relay;
+pub(crate) mod relay;

@@ -58,7 +58,7 @@ impl<T> Reloading<T> {
                     tracing::info!(files = ?self.files, "certificates are renewed");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "certificates cannot be renewed: the ones before stay in use")
+                    tracing::warn!(%error, "certificates cannot be renewed: the ones before stay in use");
                 }
             }
         }

@@ -72,24 +72,71 @@ impl Agenda {
         if key_of(request).is_none() {
             return Some(Estimate { ahead: 0, active_in: until_start });
         }
-        let since = grant.approved.window.start().max(grant.at);
-        let (ahead, in_account) = state.ahead(request, since, now);
-        let usual = usual.unwrap_or(USUAL_OPERATION);
-        let places = self.outstanding_max.max(1);
-        let each =
-            state.completions.each().unwrap_or_else(|| usual / u32::try_from(places).unwrap_or(u32::MAX));
+        let line = state.line_before(request, now, usual, self.outstanding_max);
+        // A place is free when all but as many as there are places are done.
+        let queued = line.drained_in(line.ahead.saturating_add(1).saturating_sub(line.places));
+        Some(Estimate { ahead: line.ahead, active_in: until_start.saturating_add(queued) })
+    }
+
+    /// How long before its start a request is to be begun, to have its access by then; `None`: it does not wait for AWS. Those of
+    /// one start are begun one by one over the time before it, as fast as AWS takes them, so that a place is free for each.
+    pub(crate) fn lead_needed(
+        &self,
+        id: &RequestId,
+        now: Timestamp,
+        usual: Option<Duration>,
+    ) -> Option<SignedDuration> {
+        let state = self.lock();
+        let request = state.requests.get(id)?;
+        key_of(request)?;
+        let line = state.line_before(request, now, usual, self.outstanding_max);
+        Some(line.drained_in(line.ahead))
+    }
+}
+
+/// Who goes before a request, and how fast that goes.
+struct Line {
+    /// How many changes.
+    ahead: usize,
+    /// Those of them in the same account.
+    in_account: usize,
+    /// How long an operation takes.
+    usual: Duration,
+    /// How long one takes of many that are made in all places.
+    each: Duration,
+    /// How many AWS takes at a time.
+    places: usize,
+}
+
+impl Line {
+    /// In how long a request is through that has to wait until `count` changes are done: those in its account one after the other,
+    /// then the operation itself.
+    fn drained_in(&self, count: usize) -> SignedDuration {
         let times =
             |one: Duration, count: usize| one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-        // A place is free when all but as many as there are places are done; then comes the operation itself.
-        let behind = times(each, ahead.saturating_add(1).saturating_sub(places));
-        // Those in the same account go one after the other.
-        let queued = behind.max(times(usual, in_account)).saturating_add(usual);
-        let queued = SignedDuration::try_from(queued).unwrap_or(SignedDuration::MAX);
-        Some(Estimate { ahead, active_in: until_start.saturating_add(queued) })
+        let behind = times(self.each, count).max(times(self.usual, self.in_account));
+        SignedDuration::try_from(behind.saturating_add(self.usual)).unwrap_or(SignedDuration::MAX)
     }
 }
 
 impl State {
+    fn line_before(
+        &self,
+        request: &Request,
+        now: Timestamp,
+        usual: Option<Duration>,
+        outstanding_max: usize,
+    ) -> Line {
+        let since =
+            request.approved().ok().map_or(now, |(grant, _)| grant.approved.window.start().max(grant.at));
+        let (ahead, in_account) = self.ahead(request, since, now);
+        let usual = usual.unwrap_or(USUAL_OPERATION);
+        let places = outstanding_max.max(1);
+        let one_of_many = usual / u32::try_from(places).unwrap_or(u32::MAX);
+        let each = self.completions.each().unwrap_or(one_of_many);
+        Line { ahead, in_account, usual, each, places }
+    }
+
     /// How many changes go before a grant that waits since `since`: removals that wait now, and grants that are taken up earlier,
     /// as the queue has it. All of them, and those in the same account.
     fn ahead(&self, request: &Request, since: Timestamp, now: Timestamp) -> (usize, usize) {

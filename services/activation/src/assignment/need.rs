@@ -137,13 +137,10 @@ impl Core {
         if longest.is_zero() {
             return longest;
         }
-        let Some(window) = request.window() else { return SignedDuration::ZERO };
         let usual = self.usual_operation();
-        let Some(estimate) = self.agenda.estimate(&request.raised.id, now, usual) else {
+        let Some(expected) = self.agenda.lead_needed(&request.raised.id, now, usual) else {
             return SignedDuration::ZERO;
         };
-        let until_start = window.start().duration_since(now).max(SignedDuration::ZERO);
-        let expected = estimate.active_in.saturating_sub(until_start);
         // Some reserve: it is an estimate, and is made again only now and then.
         let lead = expected.saturating_add(expected / 4).saturating_add(super::tend::LEAD_AGAIN);
         lead.clamp(SignedDuration::ZERO, longest)

@@ -143,14 +143,15 @@ impl Core {
         self.intend(key, needs, loaded, found && !stale, place).await
     }
 
-    /// Looks shortly before a start whether the assignment is there, if nobody knows of any. A failure is no matter: without a
+    /// Looks shortly before a start whether the assignment is there, if nobody knows of any. In a queue that is left to its turn,
+    /// when the operations of others hide it, and it is not old by the time of the call. A failure is no matter: without a
     /// recent look, one is made at the start.
     async fn look_ahead(&self, key: &AssignmentKey, ledger: Option<&Ledger>) {
         let now = self.now();
         let absent =
             ledger.is_none_or(|ledger| ledger.presence == Presence::Absent && ledger.is_settled_absent());
         let looked = self.agenda.looked_ahead_at(key).is_some_and(|at| later(at, LOOK_AHEAD) >= now);
-        if !absent || looked || !self.agenda.starts_between(key, now, later(now, LOOK_AHEAD)) {
+        if !absent || looked || !self.agenda.starts_unqueued(key, now, later(now, LOOK_AHEAD)) {
             return;
         }
         match self.look(key).await {

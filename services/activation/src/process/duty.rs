@@ -213,11 +213,10 @@ impl Core {
         match claimed {
             Ok(_) => {
                 // Only work that another leaves undone is worth a warning; somebody has to be the first.
-                match work {
-                    Some(Unattended { what, since, .. }) => {
-                        tracing::warn!(replica, %what, %since, "takes over: due work waits under another");
-                    }
-                    None => tracing::info!(replica, "takes the duty, which nobody has"),
+                if let Some(Unattended { what, since, .. }) = work {
+                    tracing::warn!(replica, %what, %since, "takes over: due work waits under another");
+                } else {
+                    tracing::info!(replica, "takes the duty, which nobody has");
                 }
                 self.look_at_duty().await.map(|_| ())
             }

@@ -265,7 +265,9 @@ async fn the_management_account_is_looked_through_where_aws_lets_us_and_else_the
         house.settings = settings;
         let there = of_dave(Target::parse(sample::MANAGEMENT, sample::ADMINISTRATOR_ACCESS).unwrap());
         let keys = [there.clone(), someone_elses()];
-        keys.iter().for_each(|key| house.aws.standing(aws_key(key)));
+        for key in &keys {
+            house.aws.standing(aws_key(key));
+        }
         let _process = house.start().await;
         house.at(15 * 60).await;
         assert_eq!(house.ledger(&there).await.is_some(), !delegated_administrator);

@@ -96,7 +96,9 @@ async fn what_is_someone_elses_is_noted_within_three_rounds_although_who_has_the
         of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap()),
         of_dave(role_for_users()),
     ];
-    keys.iter().for_each(|key| house.aws.standing(aws_key(key)));
+    for key in &keys {
+        house.aws.standing(aws_key(key));
+    }
     house.at(QUIET + 3 * ORGANISATION + SWEEP + 30).await;
     for key in &keys {
         assert_eq!(presence(&house, key).await, Some(Presence::Standing), "{}", key.target);
