@@ -2,9 +2,8 @@
 
 use crate::{Failed, Measured, engine, say, unary};
 use event_log::EventLog;
-use event_log_jetstream::{JetStreamConfig, JetStreamLog};
+use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
-use nats_connection::Connection;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +70,9 @@ async fn raw_log(server: Option<&NatsServer>, folder: &Path) -> Result<Arc<dyn E
         None => Arc::new(SqliteLog::open(folder.join("raw.db"), &OpenOptions::new(new_id))?),
         Some(server) => Arc::new(
             JetStreamLog::open(JetStreamConfig {
-                connection: Connection::to(server.url()),
+                servers: vec![server.url()],
+                credentials: Credentials::None,
+                tls: None,
                 replicas: 1,
                 dev: true,
                 operator_asserts_sync_always: false,

@@ -127,8 +127,8 @@ impl Federation for Line {
 /// The same credentials, bound to nothing.
 fn unbound(call: &AssumeRole) -> Result<AssumeRole, AwsError> {
     let bare = AssumeRole::new(call.role().clone(), call.session_name().clone(), call.duration())?;
-    let tags = call.tags().iter();
-    Ok(tags.fold(Ok(bare), |call, (key, value)| call?.with_tag(key, value, true))?)
+    let mut tags = call.tags().iter();
+    Ok(tags.try_fold(bare, |call, (key, value)| call.with_tag(key, value, true))?)
 }
 
 /// The service control policies, over a line.

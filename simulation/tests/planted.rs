@@ -8,6 +8,7 @@ use simulation::{Config, Plant, run};
 /// Seeds that are tried: a change anywhere in the services makes other stories of the same seeds.
 const SEEDS: u64 = 60;
 
+#[expect(clippy::print_stdout, reason = "what docs/simulation.md tells is read off here")]
 fn finds(plant: Plant, from: u64, invariants: &[&str]) {
     let config = Config { plant: Some(plant), ..Config::default() };
     let mut seeds = (from..from + SEEDS).zip(1..);

@@ -113,10 +113,9 @@ pub(crate) fn roles() -> Roles {
         administrators: [group(sample::ADMINS)].into(),
         auditors: [group(sample::AUDITORS)].into(),
         services: vec![ServiceIdentity {
-            issuer: Some(ISSUER.parse().unwrap()),
+            issuer: ISSUER.parse().unwrap(),
             subject: Some(Subject::new("daypass-activation").unwrap()),
             client_id: None,
-            spiffe_id: None,
         }],
     }
 }

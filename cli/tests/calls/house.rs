@@ -251,10 +251,9 @@ fn sources() -> Sources {
         may: BTreeSet::new(),
         age_max: SignedDuration::from_hours(24),
         token: Some(ServiceIdentity {
-            issuer: Some(ISSUER.parse().unwrap()),
+            issuer: ISSUER.parse().unwrap(),
             subject: Some("robot".parse().unwrap()),
             client_id: None,
-            spiffe_id: None,
         }),
         nats_account: None,
         signature: None,

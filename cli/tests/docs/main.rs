@@ -10,13 +10,12 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 /// What a user may read, from the repository's root.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 19] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/configuration.md",
-    "docs/events.md",
     "docs/glossary.md",
     "docs/operations.md",
     "docs/planned.md",
@@ -29,7 +28,6 @@ const PAGES: [&str; 21] = [
     "docs/guides/approver.md",
     "docs/guides/administrator.md",
     "docs/guides/auditor.md",
-    "docs/guides/integrator.md",
     "docs/guides/sre.md",
     "proto/README.md",
 ];

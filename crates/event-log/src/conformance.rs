@@ -16,7 +16,6 @@
 mod appending;
 mod following;
 mod given;
-pub mod history;
 mod keeping;
 mod reading;
 

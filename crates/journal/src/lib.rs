@@ -12,7 +12,6 @@ mod codec;
 mod event;
 pub mod json;
 pub mod key_store;
-pub mod level;
 pub mod seal;
 mod stream;
 pub mod types;

@@ -134,9 +134,9 @@ impl Denying {
                 lifted(account, now, truth, denied)?;
             }
         }
-        wrong.iter_mut().for_each(|(id, since)| {
+        for (id, since) in &mut wrong {
             *since = self.wrong_since.get(id).copied().unwrap_or(*since);
-        });
+        }
         self.wrong_since = wrong;
         let lasting =
             self.wrong_since.iter().find(|(_, since)| now > later(calm_since.max(**since), SETTLED_WITHIN));
@@ -397,7 +397,9 @@ fn condition_holds(
 ) -> Result<bool, Violation> {
     let texts: Vec<&str> = match value {
         Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            value.as_str().into_iter().collect()
+        }
     };
     let tag = format!("aws:PrincipalTag/{REQUEST_TAG}");
     let has = match key {

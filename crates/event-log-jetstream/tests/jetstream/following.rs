@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 /// Follows the log in a task of its own.
-pub(crate) fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
+fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
     let (events, seen) = mpsc::unbounded_channel();
     let mut subscription = log.subscribe(Position::START);
     tokio::spawn(async move {
@@ -22,7 +22,7 @@ pub(crate) fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
     seen
 }
 
-pub(crate) async fn next(seen: &mut mpsc::UnboundedReceiver<Recorded>, count: usize) -> Vec<Recorded> {
+async fn next(seen: &mut mpsc::UnboundedReceiver<Recorded>, count: usize) -> Vec<Recorded> {
     let mut events = Vec::new();
     while events.len() < count {
         events.push(seen.recv().await.unwrap());
@@ -120,7 +120,7 @@ async fn a_long_stream_is_read_in_batches() {
 
 #[tokio::test]
 async fn a_log_that_ends_before_what_was_seen_of_it_is_refused() {
-    in_time(async {
+    in_time(Box::pin(async {
         let server = server().await;
         let log = open(&server.url()).await;
         fill(&log, &stream("request-1"), 0, 3).await;
@@ -136,6 +136,6 @@ async fn a_log_that_ends_before_what_was_seen_of_it_is_refused() {
         assert!(matches!(&read, Err(LogError::Unavailable(why)) if why.contains("lost")), "{read:?}");
         let next = subscription.next().await;
         assert!(matches!(&next, Some(Err(LogError::Corrupt(_)))), "{next:?}");
-    })
+    }))
     .await;
 }

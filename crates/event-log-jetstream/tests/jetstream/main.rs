@@ -3,7 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod appending;
-mod cluster;
 mod conformance;
 mod dated;
 mod following;

@@ -124,11 +124,8 @@ impl SignalSource {
         if self.nats_account.as_ref().is_some_and(String::is_empty) {
             problems.push(Problem::new("nats_account", "must not be empty"));
         }
-        let says_who = |token: &ServiceIdentity| {
-            token.issuer.is_some() && token.subject.is_some() != token.client_id.is_some()
-        };
-        if self.token.as_ref().is_some_and(|token| !says_who(token)) {
-            problems.push(Problem::new("token", "must have an issuer, and either a subject or a client_id"));
+        if self.token.as_ref().is_some_and(|token| token.subject.is_none() == token.client_id.is_none()) {
+            problems.push(Problem::new("token", "must have either a subject or a client_id"));
         }
         problems
     }

@@ -5,8 +5,5 @@
 mod entry;
 mod house;
 mod limits;
-mod neighbours;
 mod operation;
-mod tls;
-mod waiting;
 mod web;

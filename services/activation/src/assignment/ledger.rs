@@ -10,7 +10,6 @@ use futures::TryStreamExt as _;
 use journal::{Event, Fact, Stream};
 use lifecycle::Rejection;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation};
-use service_runtime::trace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -111,8 +110,7 @@ impl Core {
         event_id: EventId,
         mut decide: impl FnMut(&Loaded<Ledger>, Timestamp) -> Result<AssignmentEvent, NotWritten>,
     ) -> Result<Result<Written, NotWritten>, Fault> {
-        let trace = trace::context_of(&tracing::Span::current());
-        let command = Command { event_id, actor: None, digest: None, trace };
+        let command = Command { event_id, actor: None, digest: None, trace: None };
         let outcome = self
             .commander
             .execute::<AssignmentAggregate, NotWritten>(Stream::assignment(key), command, |loaded, at| {

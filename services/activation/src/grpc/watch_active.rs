@@ -82,10 +82,7 @@ impl Watch {
             match self.beginning.as_mut().map(VecDeque::pop_front) {
                 Some(Some(id)) => {
                     let story = self.core.views.requests.get(&id).map_err(|error| refusal::status(&error))?;
-                    if let Some(story) = story {
-                        let told = self.told(&story).await;
-                        self.ready.push_back(told);
-                    }
+                    self.ready.extend(story.map(|story| self.told(&story)));
                 }
                 Some(None) => {
                     self.beginning = None;
@@ -134,16 +131,16 @@ impl Watch {
         for (_, story) in &found {
             let request = &story.request;
             if was_granted(request) && self.core.is_in(scope, &who, request, in_force.as_deref()) {
-                let told = self.told(story).await;
+                let told = self.told(story);
                 self.ready.push_back(told);
             }
         }
         Ok(())
     }
 
-    async fn told(&self, story: &Story) -> wire::WatchActiveResponse {
+    fn told(&self, story: &Story) -> wire::WatchActiveResponse {
         wire::WatchActiveResponse {
-            request: Some(self.core.views.show(story).await),
+            request: Some(self.core.views.show(story)),
             caught_up: false,
             position: self.core.views.token(story.position),
         }

@@ -67,9 +67,9 @@ impl House {
     /// How often this request was revoked, and by which signal.
     fn revocations(&self, id: RequestId) -> Vec<Option<EventId>> {
         let of_request = |event: &&journal::Event| event.stream == Stream::Request(id);
-        let revoked = |event: &journal::Event| match &event.fact {
-            Fact::Request(lifecycle::RequestEvent::Revoked(revoked)) => Some(revoked.signal),
-            _ => None,
+        let revoked = |event: &journal::Event| {
+            let Fact::Request(lifecycle::RequestEvent::Revoked(revoked)) = &event.fact else { return None };
+            Some(revoked.signal)
         };
         self.events().iter().filter(of_request).filter_map(revoked).collect()
     }

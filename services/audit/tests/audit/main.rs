@@ -8,6 +8,5 @@ mod export;
 mod list;
 mod refusals;
 mod regressions;
-mod relay;
 mod replay;
 mod support;

@@ -53,11 +53,18 @@ impl RequestService {
         };
         let Err(error) = raised else { return raised };
         let late = self.views.clock.now().duration_since(event.at) > RAISE_WITHIN;
-        let reason = match &error {
-            CommandError::Refused(refused) if refused.is_final() => refused.reason().1,
-            _ if late => NOT_IN_TIME,
-            _ => return Err(error),
+        let is_final = match &error {
+            CommandError::Refused(refused) if refused.is_final() => Some(refused.reason().1),
+            CommandError::Refused(_)
+            | CommandError::KeyReused
+            | CommandError::Contended
+            | CommandError::Unknown(_)
+            | CommandError::Unavailable(_)
+            | CommandError::Corrupt(_)
+            | CommandError::TooLarge { .. }
+            | CommandError::NotOurs { .. } => None,
         };
+        let Some(reason) = is_final.or(late.then_some(NOT_IN_TIME)) else { return Err(error) };
         self.refuse(id, event, reason).await?;
         Err(error)
     }

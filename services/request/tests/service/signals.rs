@@ -67,7 +67,7 @@ fn left(id: &str, name: &str) -> IngestSignalRequest {
 fn raise(id: &str, name: &str) -> IngestSignalRequest {
     let mut ask = ask(WEB_DEV);
     ask.on_behalf_of = Some(wire_person(name));
-    ask.ticket = "OPS-7".to_owned();
+    "OPS-7".clone_into(&mut ask.ticket);
     IngestSignalRequest { ask: Some(ask), ..signal("tickets", id, SignalKind::RaiseForPerson) }
 }
 
@@ -213,7 +213,7 @@ async fn a_request_is_raised_for_a_person_with_the_source_as_its_raiser() {
 #[tokio::test(start_paused = true)]
 async fn what_is_raised_passes_the_checks_of_everyone() {
     let world = world().await;
-    let refused = no(world.tell("itsm", raise("1", "bob")).await);
+    let refused = no(world.tell("itsm", raise("1", "eve")).await);
     assert_eq!(refused, (Code::PermissionDenied, "NO_RULE".to_owned()));
     let Fact::Signal(SignalEvent::Refused(recorded)) = world.facts().pop().unwrap().fact else {
         panic!("the refusal is not recorded")
@@ -221,14 +221,14 @@ async fn what_is_raised_passes_the_checks_of_everyone() {
     assert_eq!(recorded.reason, "NO_RULE");
     // Whatever the policy says later: what was refused stays so.
     let mut everyone = rule("read");
-    everyone.requesters.people.insert(person("bob"));
+    everyone.requesters.people.insert(person("eve"));
     world.apply(policy([everyone])).await;
-    let again = no(world.tell("itsm", raise("1", "bob")).await);
+    let again = no(world.tell("itsm", raise("1", "eve")).await);
     assert_eq!(again, (Code::FailedPrecondition, "NOTHING_RAISED".to_owned()));
     let events = world.facts().len();
     world.process().await;
     assert_eq!(world.facts().len(), events);
-    world.tell("itsm", raise("2", "bob")).await.unwrap();
+    world.tell("itsm", raise("2", "eve")).await.unwrap();
 }
 
 /// The log takes nothing of requests.

@@ -1,9 +1,0 @@
-//! `daypass nats` on a real nats-server that has the configuration it writes.
-
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod attacks;
-mod files;
-mod given;
-mod matrix;
-mod wire;

@@ -1,3 +1,0 @@
-//! What goes on by itself.
-
-pub(crate) mod relay;
