@@ -1,6 +1,6 @@
 //! A Daypass process to measure: the release binary, as users start it.
 
-use crate::Failed;
+use crate::{Failed, memory};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -71,13 +71,7 @@ impl Daypass {
 
     /// Resident memory in MiB, and its highest so far.
     pub(crate) fn memory(&self) -> Result<(f64, f64), Failed> {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().ok_or("it has ended")?))?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
-        };
-        Ok((field("VmRSS:").ok_or("no VmRSS")?, field("VmHWM:").ok_or("no VmHWM")?))
+        memory::of(self.child.id().ok_or("it has ended")?)
     }
 }
 

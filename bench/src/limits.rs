@@ -2,8 +2,9 @@
 
 use crate::{Failed, Measured, engine, say, unary};
 use event_log::EventLog;
-use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog};
+use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
+use nats_connection::Connection;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,9 +71,7 @@ async fn raw_log(server: Option<&NatsServer>, folder: &Path) -> Result<Arc<dyn E
         None => Arc::new(SqliteLog::open(folder.join("raw.db"), &OpenOptions::new(new_id))?),
         Some(server) => Arc::new(
             JetStreamLog::open(JetStreamConfig {
-                servers: vec![server.url()],
-                credentials: Credentials::None,
-                tls: None,
+                connection: Connection::to(server.url()),
                 replicas: 1,
                 dev: true,
                 operator_asserts_sync_always: false,

@@ -4,9 +4,11 @@
 //! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
 //! cargo run --release -p bench -- credentials         STS credentials, each recorded before it leaves; --nats for JetStream
 //! cargo run --release -p bench -- rebuild             read models from the log
+//! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
 //! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
 //! cargo run --release -p bench -- changes             1,200 changes under AWS's limits
 //! cargo run --release -p bench -- memory              idle memory of a process
+//! cargo run --release -p bench -- subjects            memory and start-up of a nats-server by streams
 //! cargo run --release -p bench -- ready               from the start of a process until it serves
 //! ```
 
@@ -22,7 +24,9 @@ mod limits;
 mod memory;
 mod ready;
 mod rebuild;
+mod relay;
 mod rules;
+mod subjects;
 mod unary;
 mod windows;
 
@@ -76,6 +80,18 @@ enum What {
         #[arg(long, default_value_t = 500_000)]
         events: u64,
     },
+    /// Catching up of the relay, beside acknowledged publishing alone.
+    Relay {
+        /// Events in the log.
+        #[arg(long, default_value_t = 200_000)]
+        events: u64,
+        /// Keep the log on the NATS server, too, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
+        /// Let the server sync before it acknowledges, as a log needs it.
+        #[arg(long)]
+        sync_always: bool,
+    },
     /// How late ends and starts are with many windows open, and after a restart.
     Windows {
         /// Windows that are open.
@@ -90,6 +106,12 @@ enum What {
     },
     /// Resident memory of an idle process with all services.
     Memory,
+    /// Memory and start-up of a nats-server that holds many streams of events, and what it is like to use.
+    Subjects {
+        /// Streams, of one event each.
+        #[arg(long, default_value_t = 1_000_000)]
+        streams: u64,
+    },
     /// From the start of a process with all services until it serves.
     Ready {
         /// Starts on an empty folder; each is followed by one on the same folder.
@@ -108,11 +130,13 @@ async fn main() -> ExitCode {
             credentials::run(callers, requests, Duration::from_secs(seconds), nats).await
         }
         What::Rebuild { events } => rebuild::run(events).await,
+        What::Relay { events, nats, sync_always } => relay::run(events, nats, sync_always).await,
         What::Windows { open } => windows::run(open).await,
         What::Changes { changes } => tokio::task::spawn_blocking(move || changes::run(changes))
             .await
             .unwrap_or_else(|error| Err(error.into())),
         What::Memory => memory::run().await,
+        What::Subjects { streams } => subjects::run(streams).await,
         What::Ready { runs } => ready::run(runs).await,
     };
     match done {

@@ -16,3 +16,13 @@ pub(crate) async fn run() -> Result<(), Failed> {
     ));
     Ok(())
 }
+
+/// Resident memory of a process in MiB, and its highest so far.
+pub(crate) fn of(pid: u32) -> Result<(f64, f64), Failed> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+    };
+    Ok((field("VmRSS:").ok_or("no VmRSS")?, field("VmHWM:").ok_or("no VmHWM")?))
+}

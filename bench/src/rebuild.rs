@@ -55,13 +55,13 @@ pub(crate) async fn run(events: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-fn rate(count: u64, since: Instant) -> f64 {
+pub(crate) fn rate(count: u64, since: Instant) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts of events are far below 2^52")]
     let count = count as f64;
     count / since.elapsed().as_secs_f64()
 }
 
-async fn fill(log: &Arc<dyn EventLog>, requests: u64) -> Result<(), Failed> {
+pub(crate) async fn fill(log: &Arc<dyn EventLog>, requests: u64) -> Result<(), Failed> {
     say(&format!("writing {requests} requests"));
     futures::stream::iter(0..requests)
         .map(|number| story(log.clone(), number))

@@ -1,9 +1,11 @@
 //! All four services in one process, over one set of views.
 
 use activation::{ActivationService, Ports};
-use approval::ApprovalService;
-use audit::AuditService;
+use approval::{ApprovalService, SeedError};
+use audit::{AuditService, RelaySettings};
 use domain::Actor;
+use futures::future::BoxFuture;
+use messaging::OutgoingBus;
 use request::RequestService;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +15,9 @@ use views::Views;
 use wiring::cloud::Cloud;
 use wiring::{StartError, Work};
 
+/// The bus that events go out to, and how.
+pub(crate) type Outgoing = Option<(Arc<dyn OutgoingBus>, RelaySettings)>;
+
 /// What a process with all services does. A policy is applied first, if none ever was. `pending_max` bounds the pending
 /// requests of a person.
 pub(crate) async fn work(
@@ -20,6 +25,7 @@ pub(crate) async fn work(
     cloud: &Cloud,
     folder: &Path,
     (pending_max, sources, activation): (usize, request::Sources, activation::Settings),
+    outgoing: Outgoing,
     seed: Option<(&str, Actor)>,
     shutdown: &CancellationToken,
 ) -> Result<Work, StartError> {
@@ -38,7 +44,10 @@ pub(crate) async fn work(
     let activation = ActivationService::new(views.clone(), ports, activation);
     let (audit, follower) = AuditService::open(views.clone(), Some(folder))?;
     if let Some((policy, author)) = seed {
-        approval.seed(policy, author).await.map_err(|status| StartError::Other(status.to_string()))?;
+        approval.seed(policy, author).await.map_err(|error| match error {
+            SeedError::Log(why) => StartError::Unavailable(why),
+            SeedError::Invalid(_) => StartError::Other(error.to_string()),
+        })?;
     }
     let mut routes = Routes::default();
     request.add_to(&mut routes);
@@ -47,14 +56,14 @@ pub(crate) async fn work(
     audit.add_to(&mut routes);
     let (raise, decide, activate, index) =
         (shutdown.clone(), shutdown.clone(), shutdown.clone(), shutdown.clone());
-    Ok(Work {
-        routes,
-        services: wiring::services_of("daypass"),
-        background: vec![
-            Box::pin(async move { request.run(raise).await }),
-            Box::pin(async move { approval.run(decide).await }),
-            Box::pin(async move { activation.run(activate).await }),
-            Box::pin(follower.run(index.cancelled_owned())),
-        ],
-    })
+    let mut background: Vec<BoxFuture<'static, ()>> = vec![
+        Box::pin(async move { request.run(raise).await }),
+        Box::pin(async move { approval.run(decide).await }),
+        Box::pin(async move { activation.run(activate).await }),
+        Box::pin(follower.run(index.cancelled_owned())),
+    ];
+    if let Some((bus, settings)) = outgoing {
+        background.push(Box::pin(audit.relay(bus, settings).run(shutdown.clone().cancelled_owned())));
+    }
+    Ok(Work { routes, services: wiring::services_of("daypass"), background })
 }

@@ -10,6 +10,7 @@ use journal::key_store::SqliteKeyStore;
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::{LogConfig, LogFormat, RolesConfig, ServerConfig, TelemetryConfig, WebConfig};
 use service_runtime::roles::Roles;
+use service_runtime::server::Bound;
 use service_runtime::{shutdown, telemetry};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use wiring::cloud::{self, Cloud};
-use wiring::{AwsSection, Parts, Process, StartError, engine};
+use wiring::{AwsSection, BusSection, Parts, Process, StartError, engine};
 
 const POLICY: &str = include_str!("dev/policy.toml");
 
@@ -53,6 +54,9 @@ pub(crate) struct Arguments {
     /// Where that server can be asked about its settings: `http://127.0.0.1:8222`.
     #[arg(long, value_name = "URL", requires = "nats")]
     nats_monitoring: Option<String>,
+    /// Publish events for others on this NATS server (JetStream).
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
     /// How many requests one person may have pending.
     #[arg(long, default_value_t = request::PENDING_PER_PERSON_MAX)]
     pending_max: usize,
@@ -103,18 +107,25 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let process = Process::new(parts).await?;
     let seed = Some((policy.as_str(), wiring::this_program("dev")?));
     let alone = arguments.nats.is_none().then(|| "dev".to_owned());
+    let outgoing = match &arguments.bus {
+        None => None,
+        Some(server) => {
+            let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
+            Some((wiring::bus::outgoing(&BusSection::of_one(server)).await?, relay))
+        }
+    };
     let settings = activation::Settings { replica: alone, ..activation::Settings::default() };
     let chosen = (arguments.pending_max, request::Sources::default(), settings);
-    let work = all::work(&process.views, &cloud, &folder, chosen, seed, &shutdown).await?;
+    let work = all::work(&process.views, &cloud, &folder, chosen, outgoing, seed, &shutdown).await?;
     let simulated = arguments.aws_endpoint.is_none();
-    let server = server(arguments.listen);
-    process.run(server, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await
+    let bound = Bound::new(server(arguments.listen))?;
+    process.run(bound, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await
 }
 
 fn log_config(arguments: &Arguments) -> LogConfig {
     match &arguments.nats {
         None => LogConfig::Sqlite { path: arguments.dev_folder.join("log.db") },
-        Some(server) => crate::log::jetstream(server, arguments.nats_monitoring.as_deref(), true),
+        Some(server) => crate::log::jetstream(server, arguments.nats_monitoring.as_deref(), true, None),
     }
 }
 

@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::LogConfig;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wiring::{StartError, engine};
 
@@ -32,12 +32,15 @@ enum LogCommand {
         /// Allow a single NATS server.
         #[arg(long)]
         nats_dev: bool,
+        /// The file with the NKey seed for NATS servers: `log-backup.nk` to read, `log-serve.nk` to write in the name of all services.
+        #[arg(long)]
+        nats_seed: Option<PathBuf>,
     },
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let LogCommand::Copy { from, to, nats_monitoring, nats_dev } = arguments.command;
-    let name = |text: &str| named(text, nats_monitoring.as_deref(), nats_dev);
+    let LogCommand::Copy { from, to, nats_monitoring, nats_dev, nats_seed } = arguments.command;
+    let name = |text: &str| named(text, nats_monitoring.as_deref(), nats_dev, nats_seed.as_deref());
     match copy(&name(&from), &name(&to)).await {
         Ok(count) => {
             say(&format!("{count} events copied"));
@@ -47,20 +50,20 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn named(text: &str, monitoring: Option<&str>, dev: bool) -> LogConfig {
+fn named(text: &str, monitoring: Option<&str>, dev: bool, seed: Option<&Path>) -> LogConfig {
     if text.starts_with("nats://") || text.starts_with("tls://") {
-        jetstream(text, monitoring, dev)
+        jetstream(text, monitoring, dev, seed)
     } else {
         LogConfig::Sqlite { path: PathBuf::from(text) }
     }
 }
 
 /// The log on one NATS server; with `dev`, one that is alone.
-pub(crate) fn jetstream(server: &str, monitoring: Option<&str>, dev: bool) -> LogConfig {
+pub(crate) fn jetstream(server: &str, monitoring: Option<&str>, dev: bool, seed: Option<&Path>) -> LogConfig {
     LogConfig::Jetstream {
         servers: vec![server.to_owned()],
         credentials_file: None,
-        nkey_seed_file: None,
+        nkey_seed_file: seed.map(Path::to_owned),
         ca_file: None,
         replicas: if dev { 1 } else { 3 },
         dev,

@@ -5,7 +5,7 @@ use service_runtime::config::LogConfig;
 use service_runtime::{shutdown, telemetry};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wiring::{Built, Settings, StartError};
+use wiring::{Built, Settings, StartError, Work};
 
 /// Runs all services in this process. docs/configuration.md describes the file.
 #[derive(clap::Args)]
@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return crate::error::complain(&error),
     };
-    let code = match Box::pin(serve(settings)).await {
+    let code = match Box::pin(wiring::serve(settings, shutdown::on_signal(), work)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the process ended");
@@ -40,8 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     code
 }
 
-async fn serve(settings: Settings) -> Result<(), StartError> {
-    let built = Box::pin(Built::from_settings(settings, shutdown::on_signal())).await?;
+async fn work(built: &Built) -> Result<Work, StartError> {
     let cloud = built.cloud.clone().ok_or_else(|| StartError::Other("aws: is missing".to_owned()))?;
     let policy = wiring::seed_text(&built.settings)?;
     let seed = policy
@@ -52,6 +51,13 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
     let section = built.settings.activation.clone();
     // Nobody else can be on this log, so whoever starts again is who was here before.
     let alone = matches!(built.settings.log, LogConfig::Sqlite { .. }).then(|| "serve".to_owned());
+    let outgoing = match &built.settings.bus {
+        None => None,
+        Some(bus) => {
+            let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
+            Some((wiring::bus::outgoing(bus).await?, relay))
+        }
+    };
     let activation = activation::Settings {
         external_id,
         console_issuer: section.console_issuer,
@@ -72,6 +78,6 @@ async fn serve(settings: Settings) -> Result<(), StartError> {
         .map_err(|error| StartError::Other(error.to_string()))?;
     let folder = built.settings.data.folder.clone();
     let chosen = (pending_max, sources, activation);
-    let work = all::work(&built.process.views, &cloud, &folder, chosen, seed, &built.shutdown).await?;
-    built.run(work).await
+    let views = &built.process.views;
+    all::work(views, &cloud, &folder, chosen, outgoing, seed, &built.shutdown).await
 }

@@ -13,19 +13,33 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("event-log", &[]),
     ("event-log-sqlite", &["event-log"]),
-    ("event-log-jetstream", &["event-log"]),
+    ("nats-connection", &[]),
+    ("event-log-jetstream", &["event-log", "nats-connection"]),
+    ("key-store-jetstream", &["journal", "nats-connection"]),
     ("command", &["event-log", "journal"]),
     ("projection", &["event-log", "journal"]),
+    ("messaging", &["nats-connection"]),
     ("identity", &["domain"]),
     ("aws", &["domain"]),
     ("aws-sdk", &["aws"]),
     ("service-runtime", &["identity", "api"]),
     ("views", &["command", "projection", "aws", "identity", "api"]),
-    ("wiring", &["views", "service-runtime", "event-log-sqlite", "event-log-jetstream", "aws-sdk"]),
+    (
+        "wiring",
+        &[
+            "views",
+            "service-runtime",
+            "messaging",
+            "event-log-sqlite",
+            "event-log-jetstream",
+            "key-store-jetstream",
+            "aws-sdk",
+        ],
+    ),
 ];
 
 /// Only programs choose engines and adapters.
-const SERVICE_MAY_USE: &[&str] = &["views", "service-runtime"];
+const SERVICE_MAY_USE: &[&str] = &["views", "service-runtime", "messaging"];
 
 /// Crates that hold rules and nothing else.
 const PURE: &[&str] = &["domain", "lifecycle", "policy"];
@@ -88,7 +102,15 @@ fn only_main_files_choose_engines_and_adapters() {
         for file in rust_files(&root.join("services").join(service).join("src")) {
             let text = std::fs::read_to_string(&file).unwrap();
             if file.file_name().unwrap() != "main.rs" {
-                for word in ["wiring::", "event_log_sqlite", "event_log_jetstream", "aws_sdk"] {
+                for word in [
+                    "wiring::",
+                    "event_log_sqlite",
+                    "event_log_jetstream",
+                    "key_store_jetstream",
+                    "nats_connection",
+                    "messaging::nats",
+                    "aws_sdk",
+                ] {
                     assert!(!text.contains(word), "{} names {word}", file.display());
                 }
             }

@@ -11,6 +11,7 @@
 //! INVARIANT: no sockets, threads or machine clock below [`run()`]; nothing rests on the order of a hash map or of wake-ups.
 //! docs/simulation.md has the table of invariants.
 
+pub mod history;
 mod invariant;
 mod line;
 mod machine;

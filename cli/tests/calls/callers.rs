@@ -113,9 +113,10 @@ pub(crate) fn roles() -> Roles {
         administrators: [group(sample::ADMINS)].into(),
         auditors: [group(sample::AUDITORS)].into(),
         services: vec![ServiceIdentity {
-            issuer: ISSUER.parse().unwrap(),
+            issuer: Some(ISSUER.parse().unwrap()),
             subject: Some(Subject::new("daypass-activation").unwrap()),
             client_id: None,
+            spiffe_id: None,
         }],
     }
 }

@@ -251,9 +251,10 @@ fn sources() -> Sources {
         may: BTreeSet::new(),
         age_max: SignedDuration::from_hours(24),
         token: Some(ServiceIdentity {
-            issuer: ISSUER.parse().unwrap(),
+            issuer: Some(ISSUER.parse().unwrap()),
             subject: Some("robot".parse().unwrap()),
             client_id: None,
+            spiffe_id: None,
         }),
         nats_account: None,
         signature: None,

@@ -22,7 +22,7 @@ const SQLITE: &str = "[log]\nengine = \"sqlite\"\npath = \"log.db\"\n";
 const JETSTREAM: &str = "[log]\nengine = \"jetstream\"\nservers = [\"nats://localhost\"]\n";
 
 /// Tables within a section; everything else is a value. With them, what the section cannot do without.
-const TABLES: [(&str, &str); 27] = [
+const TABLES: [(&str, &str); 32] = [
     ("server", "listen = \"127.0.0.1:0\""),
     ("server.tls", ""),
     ("server.web", ""),
@@ -35,7 +35,10 @@ const TABLES: [(&str, &str); 27] = [
     ("roles", ""),
     ("log", "engine = \"sqlite\""),
     ("log", "engine = \"jetstream\""),
+    ("bus", "servers = [\"nats://localhost\"]"),
     ("data", ""),
+    ("keys", "engine = \"sqlite\""),
+    ("keys", "engine = \"jetstream\""),
     ("aws", ""),
     ("clock", ""),
     ("telemetry", ""),
@@ -50,6 +53,8 @@ const TABLES: [(&str, &str); 27] = [
     ("neighbours", ""),
     ("neighbours.request", ""),
     ("client_credentials", ""),
+    ("client_certificate", ""),
+    ("upgrade", ""),
 ];
 
 fn load(toml: &str) -> Result<Settings, Problems> {
@@ -98,6 +103,7 @@ fn fields(table: &str, given: &str) -> Vec<String> {
     let unknown = "zzz = 1\n";
     let toml = match table {
         "log" => format!("{LEAST}[log]\n{given}\n{unknown}"),
+        "keys" => format!("{LEAST}{SQLITE}[keys]\n{given}\n{unknown}"),
         "server" | "data" => {
             LEAST.replace(&format!("[{table}]\n"), &format!("[{table}]\n{unknown}")) + SQLITE
         }

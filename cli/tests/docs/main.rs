@@ -10,12 +10,13 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 /// What a user may read, from the repository's root.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 21] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/configuration.md",
+    "docs/events.md",
     "docs/glossary.md",
     "docs/operations.md",
     "docs/planned.md",
@@ -28,6 +29,7 @@ const PAGES: [&str; 19] = [
     "docs/guides/approver.md",
     "docs/guides/administrator.md",
     "docs/guides/auditor.md",
+    "docs/guides/integrator.md",
     "docs/guides/sre.md",
     "proto/README.md",
 ];

@@ -1,12 +1,17 @@
 //! The two ways to run Daypass, and their configuration.
 
-use crate::program::Program;
+use crate::nats::Nats;
+use crate::program::{Program, endpoint};
 use crate::world::World;
 use std::path::{Path, PathBuf};
-use test_servers::nats::{NatsOptions, NatsServer};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use test_servers::certificates::{Authority, Files};
 use test_servers::oidc::AUDIENCE;
 use test_servers::organisation::REGION;
 use test_servers::process::free_port;
+use tonic::transport::Endpoint;
+use wiring::KeysSection;
 
 /// The origin that may call from a browser.
 pub(crate) const PORTAL: &str = "https://portal.example";
@@ -14,15 +19,49 @@ pub(crate) const PORTAL: &str = "https://portal.example";
 /// The services, in the order that each finds its neighbours in.
 const SERVICES: [&str; 4] = ["daypass-request", "daypass-approval", "daypass-activation", "daypass-audit"];
 
+/// The write level of the release before, as tests play it.
+pub(crate) const OLD_WRITE_LEVEL: u32 = journal::level::FIRST;
+
+/// Longer than any test.
+const CERTIFICATE_LIFE: Duration = Duration::from_hours(1);
+
+/// How Daypass runs as processes of their own.
+#[derive(Clone, Debug)]
+pub(crate) struct Apart {
+    /// Of every service.
+    pub(crate) replicas: usize,
+    /// Services know each other by certificates, and not by tokens.
+    pub(crate) certificates: bool,
+    /// The log is on three servers, and not on one.
+    pub(crate) cluster: bool,
+    /// Where traces go.
+    pub(crate) collector: Option<String>,
+    /// What is written at most.
+    pub(crate) write_level: Option<u32>,
+}
+
+impl Default for Apart {
+    /// One of each, by tokens.
+    fn default() -> Self {
+        Self { replicas: 1, certificates: false, cluster: false, collector: None, write_level: None }
+    }
+}
+
 /// Daypass, running.
 pub(crate) struct Deployment {
+    /// By service, and of each its replicas.
     programs: Vec<Program>,
+    replicas: usize,
+    /// Who vouches for the servers' certificates, if they have any.
+    pub(crate) ca: Option<PathBuf>,
+    /// Calls go to one replica after the other.
+    turn: AtomicUsize,
     /// The log: a file, or a server.
     pub(crate) log: String,
     /// The key store that the processes share.
-    pub(crate) keys: PathBuf,
+    pub(crate) keys: KeysSection,
     /// The server that the log is on, if it is on one.
-    pub(crate) nats: Option<NatsServer>,
+    pub(crate) nats: Option<Nats>,
 }
 
 /// Which service a call is for.
@@ -37,55 +76,62 @@ pub(crate) enum Service {
 impl Deployment {
     /// `daypass serve`: all services in one process.
     pub(crate) async fn serve_on_sqlite(world: &World) -> Self {
-        let log = world.folder().join("log.db");
-        let (port, listen) = listen();
+        let (log, keys) = (world.folder().join("log.db"), world.folder().join("keys.db"));
+        let port = free_port().unwrap();
         let config = [
-            listen,
+            listen_at(port),
             format!("[log]\nengine = \"sqlite\"\npath = {}\n", quoted(&log)),
             data(world, "serve"),
+            format!("[keys]\nengine = \"sqlite\"\npath = {}\n", quoted(&keys)),
             aws(world),
             format!("[policy]\nseed_file = {}\n", quoted(&world.policy_file())),
-            common(world),
+            common(world, None),
         ];
         let config = written(world, "serve", &config);
         let arguments = vec!["serve".into(), "--config".into(), config];
-        let serve = Program::new("daypass", arguments, port);
-        let deployment =
-            Self { programs: vec![serve], log: log.display().to_string(), keys: keys(world), nats: None };
+        let serve = Program::new("daypass", arguments, format!("http://127.0.0.1:{port}"));
+        let deployment = Self {
+            programs: vec![serve],
+            replicas: 1,
+            ca: None,
+            turn: AtomicUsize::new(0),
+            log: log.display().to_string(),
+            keys: KeysSection::Sqlite { path: keys },
+            nats: None,
+        };
         deployment.started().await
     }
 
-    /// Four processes that meet only through gRPC and the log.
-    pub(crate) async fn four_processes_on_jetstream(world: &World) -> Self {
-        Self::on_jetstream(world, &SERVICES).await
+    /// Processes that meet only through gRPC and the log.
+    pub(crate) async fn apart(world: &World, how: Apart) -> Self {
+        Self::apart_unstarted(world, how).await.started().await
     }
 
-    /// The same, and a second replica of activation.
-    pub(crate) async fn two_activations_on_jetstream(world: &World) -> Self {
-        let names: Vec<&'static str> = SERVICES.into_iter().chain(["daypass-activation"]).collect();
-        Self::on_jetstream(world, &names).await
-    }
-
-    /// The replicas of activation.
-    pub(crate) fn activations(&mut self) -> [&mut Program; 2] {
-        match self.programs.as_mut_slice() {
-            [_, _, one, _, other] => [one, other],
-            _ => panic!("there are not two"),
-        }
-    }
-
-    async fn on_jetstream(world: &World, names: &[&'static str]) -> Self {
-        let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
-        let log = format!(
-            "[log]\nengine = \"jetstream\"\nservers = [{:?}]\nreplicas = 1\ndev = true\nmonitoring_urls = [{:?}]\n",
-            nats.url(),
-            nats.monitoring_url().unwrap(),
-        );
+    /// The same, not running yet.
+    pub(crate) async fn apart_unstarted(world: &World, how: Apart) -> Self {
+        let nats = Nats::secured(world.folder().join("nats"), how.cluster).await;
+        let authority = how.certificates.then(|| Authority::new(world.folder(), "ca").unwrap());
+        let ca = authority.as_ref().map(|authority| authority.file.clone());
         let mut programs: Vec<Program> = Vec::new();
-        for (place, &name) in names.iter().enumerate() {
-            let (address, listen) = listen();
-            let folder = format!("{place}-{name}");
-            let mut config = vec![listen, log.clone(), data(world, &folder), common(world)];
+        for (name, replica) in SERVICES.into_iter().flat_map(|name| (0..how.replicas).map(move |n| (name, n)))
+        {
+            let port = free_port().unwrap();
+            let folder = format!("{name}-{replica}");
+            let mut config = vec![nats.sections(name), data(world, &folder), upgrade(how.write_level)];
+            let address = match &authority {
+                None => {
+                    config.insert(0, listen_at(port));
+                    config.push(common(world, how.collector.as_deref()));
+                    format!("http://127.0.0.1:{port}")
+                }
+                Some(authority) => {
+                    let id = spiffe_id(name);
+                    let own = authority.issue(&folder, &["127.0.0.1"], &[&id], CERTIFICATE_LIFE).unwrap();
+                    config.insert(0, listen_at(port) + &tls(&own, &authority.file));
+                    config.push(common_by_certificate(world, how.collector.as_deref(), &own));
+                    format!("https://127.0.0.1:{port}")
+                }
+            };
             match name {
                 "daypass-request" | "daypass-activation" => config.push(aws(world)),
                 "daypass-approval" => {
@@ -93,15 +139,43 @@ impl Deployment {
                 }
                 _ => {}
             }
-            if let Some(request) = programs.first() {
-                config.push(format!("[neighbours.request]\naddress = {:?}\n", request.address()));
-                config.push(client_credentials(world, name));
+            if name != "daypass-request" {
+                let requests: Vec<&str> = programs.iter().take(how.replicas).map(Program::address).collect();
+                config.push(format!("[neighbours.request]\naddress = {requests:?}\n"));
+                match &authority {
+                    None => config.push(client_credentials(world, name)),
+                    Some(authority) => config.push(format!(
+                        "ca_file = {}\nspiffe_id = {:?}\n",
+                        quoted(&authority.file),
+                        spiffe_id("daypass-request")
+                    )),
+                }
             }
             let config = written(world, &folder, &config);
-            programs.push(Program::new(name, vec!["--config".into(), config], address));
+            let program = Program::new(name, vec!["--config".into(), config], address);
+            programs.push(program.under(ca.clone()));
         }
-        let log = nats.url();
-        Self { programs, log, keys: keys(world), nats: Some(nats) }.started().await
+        let (log, keys) = (nats.urls().join(","), nats.keys());
+        Self { programs, replicas: how.replicas, log, keys, nats: Some(nats), ca, turn: AtomicUsize::new(0) }
+    }
+
+    /// Every process.
+    pub(crate) fn programs(&mut self) -> &mut [Program] {
+        &mut self.programs
+    }
+
+    /// Processes that have this name.
+    pub(crate) fn named(&mut self, name: &str) -> impl Iterator<Item = &mut Program> {
+        self.programs.iter_mut().filter(move |program| program.name() == name)
+    }
+
+    /// From the next start on, processes write what they do by default.
+    pub(crate) fn raise_write_level(&self, world: &World, place: usize) {
+        let name = self.programs.get(place).unwrap().name();
+        let file = world.folder().join(format!("{name}-{}.toml", place % self.replicas));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (before, after) = text.split_once(&upgrade(Some(OLD_WRITE_LEVEL))).unwrap();
+        std::fs::write(&file, format!("{before}{after}")).unwrap();
     }
 
     async fn started(mut self) -> Self {
@@ -122,15 +196,25 @@ impl Deployment {
         }
     }
 
-    /// Where a service answers.
+    /// Where a service answers: one replica of it, always the same.
     pub(crate) fn address(&self, service: Service) -> &str {
+        self.replica(service, 0)
+    }
+
+    /// The way to a service: to another replica each time.
+    pub(crate) fn endpoint(&self, service: Service) -> Endpoint {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        endpoint(self.replica(service, turn % self.replicas), self.ca.as_deref())
+    }
+
+    fn replica(&self, service: Service, replica: usize) -> &str {
         let place = match service {
             Service::Request => 0,
             Service::Approval => 1,
             Service::Activation => 2,
             Service::Audit => 3,
         };
-        let program = self.programs.get(place).or(self.programs.first());
+        let program = self.programs.get(place * self.replicas + replica).or(self.programs.first());
         program.unwrap().address()
     }
 
@@ -146,6 +230,9 @@ impl Deployment {
                 words.extend([option.to_owned(), self.address(service).to_owned()]);
             }
         }
+        if let Some(ca) = &self.ca {
+            words.extend(["--ca-file".to_owned(), ca.display().to_string()]);
+        }
         words
     }
 
@@ -155,13 +242,28 @@ impl Deployment {
     }
 }
 
-/// An address on a port that is free, and the section that takes it.
-fn listen() -> (String, String) {
-    let port = free_port().unwrap();
-    let section = format!(
+fn listen_at(port: u16) -> String {
+    format!(
         "[server]\nlisten = \"127.0.0.1:{port}\"\nreflection = true\nweb = {{ origins = [{PORTAL:?}] }}\n"
-    );
-    (format!("http://127.0.0.1:{port}"), section)
+    )
+}
+
+fn tls(own: &Files, ca: &Path) -> String {
+    format!(
+        "tls = {{ certificate_file = {}, key_file = {}, client_ca_file = {}, client_certificate = \"optional\" }}\n",
+        quoted(&own.certificate),
+        quoted(&own.key),
+        quoted(ca),
+    )
+}
+
+/// `daypass-request` → `spiffe://daypass.test/daypass/request`.
+fn spiffe_id(name: &str) -> String {
+    format!("spiffe://daypass.test/{}", name.replacen('-', "/", 1))
+}
+
+fn upgrade(write_level: Option<u32>) -> String {
+    write_level.map(|level| format!("[upgrade]\nwrite_level = {level}\n")).unwrap_or_default()
 }
 
 /// A path as TOML has it.
@@ -169,12 +271,8 @@ fn quoted(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
 
-fn keys(world: &World) -> PathBuf {
-    world.folder().join("keys.db")
-}
-
 fn data(world: &World, name: &str) -> String {
-    format!("[data]\nfolder = {}\nkeys = {}\n", quoted(&world.folder().join(name)), quoted(&keys(world)))
+    format!("[data]\nfolder = {}\n", quoted(&world.folder().join(name)))
 }
 
 fn aws(world: &World) -> String {
@@ -188,16 +286,29 @@ fn aws(world: &World) -> String {
     )
 }
 
-/// Who vouches for people, and who is what.
-fn common(world: &World) -> String {
-    let groups = &world.organisation.groups;
-    let services = SERVICES
-        .map(|name| format!("{{ issuer = {:?}, subject = {name:?} }}", world.oidc.issuer()))
-        .join(", ");
+/// Who vouches for people, and who is what: services by their tokens.
+fn common(world: &World, collector: Option<&str>) -> String {
+    let service = |name| format!("{{ issuer = {:?}, subject = {name:?} }}", world.oidc.issuer());
+    who_is_what(world, collector, &SERVICES.map(service).join(", "))
+}
+
+/// The same, where services show certificates, and this one its own.
+fn common_by_certificate(world: &World, collector: Option<&str>, own: &Files) -> String {
+    let services = SERVICES.map(|name| format!("{{ spiffe_id = {:?} }}", spiffe_id(name))).join(", ");
+    let own = format!(
+        "[client_certificate]\ncertificate_file = {}\nkey_file = {}\n",
+        quoted(&own.certificate),
+        quoted(&own.key)
+    );
+    own + &who_is_what(world, collector, &services)
+}
+
+fn who_is_what(world: &World, collector: Option<&str>, services: &str) -> String {
+    let collector = collector.map(|endpoint| format!("otlp_endpoint = {endpoint:?}\n")).unwrap_or_default();
     format!(
         "[roles]\nadministrators = [\"identity-store:{}\"]\nauditors = [\"idp:auditors\"]\nservices = [{services}]\n\
-         [telemetry]\nfilter = \"info\"\n{}",
-        groups.admins,
+         [telemetry]\nfilter = \"info\"\n{collector}{}",
+        world.organisation.groups.admins,
         world.oidc.issuer_toml(),
     )
 }

@@ -12,12 +12,11 @@ use domain::RequestId;
 use event_log::{EventLog as _, Position};
 use event_log_sqlite::SqliteLog;
 use futures::TryStreamExt as _;
-use journal::key_store::SqliteKeyStore;
 use journal::{Event, Stream};
 use serde_json::Value;
 use service_runtime::clock::SystemEntropy;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use test_servers::nats::{NatsOptions, NatsServer};
 use tonic::Code;
@@ -64,7 +63,7 @@ async fn replay(world: &World, deployment: &Deployment, id: &str) -> Vec<String>
 }
 
 /// The stored bytes of every event, in the order of the log, as `daypass audit export` writes them.
-async fn export(world: &World, deployment: &Deployment) -> Vec<Vec<u8>> {
+pub(crate) async fn export(world: &World, deployment: &Deployment) -> Vec<Vec<u8>> {
     let file = world.folder().join("history.jsonl");
     let arguments = ["audit", "export", "--format", "jsonl", "--out", file.to_str().unwrap()];
     world.daypass(deployment, "eve", &arguments).await.unwrap();
@@ -88,12 +87,14 @@ async fn fold(world: &World, deployment: &Deployment, exported: &[Vec<u8>]) -> B
     }
     let contents = GrpcDirectory::new(world.directory(deployment)).fetch().await.unwrap();
     let directory = Directory::new(now(), contents);
-    let keys = SqliteKeyStore::open(&deployment.keys, Arc::new(SystemEntropy)).unwrap();
-    let shown = |events| {
+    let keys = wiring::key_store::open(&deployment.keys, Arc::new(SystemEntropy)).await.unwrap();
+    let mut shown = BTreeMap::new();
+    for (id, events) in streams {
         let story = Story::fold(events, Position::START).unwrap();
-        resource::request(&story, Some(&directory), Some(&keys), now())
-    };
-    streams.into_iter().map(|(id, events)| (id, shown(events))).collect()
+        let justification = resource::justification(keys.as_ref(), &story).await;
+        shown.insert(id, resource::request(&story, Some(&directory), justification, now()));
+    }
+    shown
 }
 
 /// From SQLite to JetStream and back, the log has the same events with the same bytes in the same order: those that were exported.
@@ -102,28 +103,33 @@ pub(crate) async fn survives_being_copied(world: &World, mut deployment: Deploym
     let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
     let back = world.folder().join("back.db");
     let (server, back_file) = (nats.url(), back.display().to_string());
+    let monitoring = [nats.monitoring_url().unwrap()];
     let all = format!("{} events copied", exported.len());
-    assert_eq!(copy(&nats, &deployment.log, &server).await, all);
-    assert_eq!(copy(&nats, &server, &back_file).await, all);
+    assert_eq!(copy(&monitoring, &deployment.log, &server, None).await, all);
+    assert_eq!(copy(&monitoring, &server, &back_file, None).await, all);
     let original = events(Path::new(&deployment.log)).await;
     assert_eq!(bodies(&original), exported);
     assert_eq!(events(&back).await, original);
     // What is there already is not copied again.
-    assert_eq!(copy(&nats, &deployment.log, &server).await, "0 events copied");
+    assert_eq!(copy(&monitoring, &deployment.log, &server, None).await, "0 events copied");
 }
 
 /// A copy of a log on JetStream, made while everything runs, has the bytes that were exported.
 pub(crate) async fn is_in_the_log(world: &World, deployment: &Deployment, exported: &[Vec<u8>]) {
     let file = world.folder().join("copy.db");
-    copy(deployment.nats.as_ref().unwrap(), &deployment.log, &file.display().to_string()).await;
+    let nats = deployment.nats.as_ref().unwrap();
+    let seed = nats.seed("log-backup");
+    copy(&nats.monitoring(), &deployment.log, &file.display().to_string(), Some(seed)).await;
     assert_eq!(bodies(&events(&file).await), exported);
 }
 
-async fn copy(nats: &NatsServer, from: &str, to: &str) -> String {
-    let monitoring = nats.monitoring_url().unwrap();
-    let arguments = ["log", "copy", from, to, "--nats-dev", "--nats-monitoring", &monitoring];
-    let printed = run(&arguments.map(ToOwned::to_owned)).await;
-    printed.unwrap_or_else(|error| panic!("{error}\n{}", nats.log_tail())).trim().to_owned()
+async fn copy(monitoring: &[String], from: &str, to: &str, seed: Option<PathBuf>) -> String {
+    let arguments = ["log", "copy", from, to, "--nats-dev"];
+    let mut arguments: Vec<String> = arguments.map(ToOwned::to_owned).to_vec();
+    arguments.extend(monitoring.iter().map(|url| format!("--nats-monitoring={url}")));
+    arguments.extend(seed.map(|seed| format!("--nats-seed={}", seed.display())));
+    let printed = run(&arguments).await;
+    printed.unwrap().trim().to_owned()
 }
 
 /// Stream, ordinal, writer and stored bytes of an event.

@@ -149,6 +149,12 @@ pub(crate) async fn get(world: &World, deployment: &Deployment, id: &str) -> Req
     answer.into_inner().request.unwrap()
 }
 
+/// The same, if there is somebody who can tell.
+pub(crate) async fn try_get(world: &World, deployment: &Deployment, id: &str) -> Option<Request> {
+    let message = GetRequestRequest { request_id: id.to_owned(), ..GetRequestRequest::default() };
+    world.requests(deployment, "ada").get_request(message).await.ok()?.into_inner().request
+}
+
 /// The request, once it is as wanted.
 pub(crate) async fn until_status(
     world: &World,

@@ -2,9 +2,12 @@
 //! CLI and `buf curl` as clients that know nothing of Daypass. The programs of the services must have been built.
 //!
 //! - `world`: what there is besides Daypass, and everyone's token; `program`: one process of Daypass; `deployment`: which there
-//!   are, and their configuration.
+//!   are, and their configuration; `nats`: a server on which each of them may do what it needs and nothing else.
 //! - `job`: ask, agree, get access, lose it, across `kill -9`; `endings`: the other ways that requests go.
-//! - `storm`: two replicas of activation, killed and paused at random, while AWS throttles, fails and leaves calls unanswered.
+//! - `load`: commands that are given again until they are answered. Under it: `storm`, two replicas of everything, killed and paused
+//!   at random, while AWS throttles, fails and leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one
+//!   process after the other replaced by the next release.
+//! - `order`: processes that start in any order, and that lose a neighbour; `spans`: one request as a trace shows it.
 //! - `history`: replay, export, copies of the log; `curl`: what others see of the API.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -14,11 +17,17 @@ mod deployment;
 mod endings;
 mod history;
 mod job;
+mod load;
+mod nats;
+mod order;
 mod program;
+mod spans;
+mod steps;
 mod storm;
+mod upgrade;
 mod world;
 
-use deployment::Deployment;
+use deployment::{Apart, Deployment};
 use world::World;
 
 #[tokio::test]
@@ -34,11 +43,31 @@ async fn serve_on_sqlite() {
 #[tokio::test]
 async fn four_processes_on_jetstream() {
     let world = World::new().await;
-    let mut apart = Deployment::four_processes_on_jetstream(&world).await;
+    let mut apart = Deployment::apart(&world, Apart::default()).await;
     let told = job::whole(&world, &mut apart).await;
     curl::the_api_is_what_it_says(&world, &apart).await;
     let exported = history::is_all_there(&world, &apart, &told).await;
     history::is_in_the_log(&world, &apart, &exported).await;
+}
+
+#[tokio::test]
+async fn every_process_is_killed_once_at_every_step() {
+    steps::survive_kills().await;
+}
+
+#[tokio::test]
+async fn a_rolling_upgrade_under_load() {
+    upgrade::rolls().await;
+}
+
+#[tokio::test]
+async fn processes_start_in_any_order_and_decide_without_their_neighbours() {
+    order::does_not_matter().await;
+}
+
+#[tokio::test]
+async fn one_request_is_one_trace_across_all_processes() {
+    spans::make_one_trace().await;
 }
 
 #[tokio::test]

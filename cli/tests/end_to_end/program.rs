@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use test_servers::process::{Process, StartError};
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -17,13 +17,24 @@ pub(crate) struct Program {
     name: &'static str,
     arguments: Vec<PathBuf>,
     address: String,
+    /// Who vouches for its certificate, if it has one.
+    ca: Option<PathBuf>,
     process: Option<Process>,
 }
 
 impl Program {
     /// `name` with these arguments, which will answer at `address`. Does not run yet.
     pub(crate) fn new(name: &'static str, arguments: Vec<PathBuf>, address: String) -> Self {
-        Self { name, arguments, address, process: None }
+        Self { name, arguments, address, ca: None, process: None }
+    }
+
+    /// The same, with a certificate of this CA.
+    pub(crate) fn under(self, ca: Option<PathBuf>) -> Self {
+        Self { ca, ..self }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -41,8 +52,8 @@ impl Program {
     /// Waits until the process, which was launched, says by `grpc.health.v1` that it is ready. Nobody needs a token for that.
     pub(crate) async fn until_ready(&mut self) {
         for tried in 1.. {
-            let address = self.address.clone();
-            let ready = || is_ready(address.clone());
+            let endpoint = endpoint(&self.address, self.ca.as_deref());
+            let ready = || is_ready(endpoint.clone());
             match self.process.as_mut().unwrap().until(ready).await {
                 Ok(()) => return,
                 Err(StartError::Ended { log, .. })
@@ -67,6 +78,21 @@ impl Program {
         assert!(sent.success(), "{signal} to {}", self.name);
     }
 
+    /// SIGTERM, and what it comes to.
+    pub(crate) async fn stop(&mut self) {
+        self.signal("TERM");
+        let process = self.process.as_mut().unwrap();
+        // It "ends early", as far as a start is concerned.
+        let ended = process.until(|| async { false }).await.unwrap_err();
+        assert!(matches!(ended, StartError::Ended { .. }), "{ended}");
+        self.process = None;
+    }
+
+    /// What health says: whether it can be used; `None`: nobody answers.
+    pub(crate) async fn health(&self) -> Option<bool> {
+        serving(endpoint(&self.address, self.ca.as_deref())).await
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
     }
@@ -78,10 +104,26 @@ impl Program {
     }
 }
 
-async fn is_ready(address: String) -> bool {
-    let Ok(channel) = Endpoint::from_shared(address).unwrap().connect().await else { return false };
-    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
-    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+async fn is_ready(endpoint: Endpoint) -> bool {
+    serving(endpoint).await == Some(true)
+}
+
+async fn serving(endpoint: Endpoint) -> Option<bool> {
+    let channel = endpoint.connect().await.ok()?;
+    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await.ok()?;
+    Some(answer.into_inner().status() == ServingStatus::Serving)
+}
+
+/// The way to a server, whose certificate `ca` vouches for.
+pub(crate) fn endpoint(address: &str, ca: Option<&Path>) -> Endpoint {
+    let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
+    match ca {
+        None => endpoint,
+        Some(ca) => {
+            let ca = Certificate::from_pem(std::fs::read(ca).unwrap());
+            endpoint.tls_config(ClientTlsConfig::new().ca_certificate(ca)).unwrap()
+        }
+    }
 }
 
 /// A program of this workspace, as it was built.

@@ -1,12 +1,11 @@
-//! Two replicas of activation on JetStream, killed (`kill -9`) and paused (`SIGSTOP`, `SIGCONT`) at random, while AWS throttles,
-//! fails, is slow, and leaves calls that took effect unanswered. Requests for the same access overlap, follow each other, and are
-//! revoked. When the storm is over: nothing is left over in AWS, nothing is missing, and every acknowledged command is in the log.
+//! Two replicas of every service on JetStream, killed (`kill -9`) and paused (`SIGSTOP`, `SIGCONT`) at random, while AWS throttles,
+//! fails, is slow, and leaves calls that took effect unanswered. Requests for the same access overlap, follow each other, are
+//! agreed to and revoked. When the storm is over: nothing is left over in AWS, nothing is missing, every command that was answered is in
+//! the log, and the log that auditors export breaks no invariant.
 
-use crate::deployment::Deployment;
-use crate::job;
+use crate::deployment::{Apart, Deployment};
+use crate::load::Answered;
 use crate::world::{World, until};
-use api::activation::v1::RevokeAccessRequest;
-use api::request::v1::CreateRequestRequest;
 use api::types::v1::{AccessPhase, EndReason, RequestStatus};
 use domain::SignedDuration;
 use rand::rngs::StdRng;
@@ -15,13 +14,10 @@ use rand::{Rng as _, SeedableRng as _};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use test_servers::faults::Rates;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-/// How often something is killed or paused, unless `DAYPASS_CYCLES` says otherwise.
-const CYCLES: u64 = 30;
-
-/// How often a command that was not answered is given again, under its key.
-const TRIES: usize = 40;
+/// How long it blows, unless `DAYPASS_STORM_SECONDS` says otherwise.
+const SECONDS: u64 = 60;
 
 /// The access that is to be there when the storm is over.
 const KEPT: usize = 2;
@@ -29,36 +25,25 @@ const KEPT: usize = 2;
 /// Who asks.
 const PEOPLE: [&str; 2] = ["ada", "bob"];
 
-/// What was acknowledged.
-#[derive(Default)]
-struct Acknowledged {
-    raised: Vec<(&'static str, String)>,
-    revoked: BTreeSet<String>,
-}
-
 struct Storm {
     world: World,
     deployment: Deployment,
     chance: StdRng,
-    acknowledged: Acknowledged,
-    commands: u64,
+    answered: Answered,
 }
 
 pub(crate) async fn blows_over() {
     let seed = number("DAYPASS_SEED", 1);
     let world = World::in_bad_weather(seed).await;
-    let deployment = Deployment::two_activations_on_jetstream(&world).await;
-    let mut storm = Storm {
-        world,
-        deployment,
-        chance: StdRng::seed_from_u64(seed),
-        acknowledged: Acknowledged::default(),
-        commands: 0,
-    };
+    let how = Apart { replicas: 2, certificates: true, ..Apart::default() };
+    let deployment = Deployment::apart(&world, how).await;
+    let chance = StdRng::seed_from_u64(seed);
+    let mut storm = Storm { world, deployment, chance, answered: Answered::default() };
     for (account, set) in storm.targets().into_iter().take(KEPT) {
-        storm.raise("ada", &account, &set, SignedDuration::from_hours(1)).await;
+        storm.raise("ada", (&account, &set), SignedDuration::from_hours(1)).await;
     }
-    for _ in 0..number("DAYPASS_CYCLES", CYCLES) {
+    let end = Instant::now() + Duration::from_secs(number("DAYPASS_STORM_SECONDS", SECONDS));
+    while Instant::now() < end {
         storm.cycle().await;
     }
     storm.calm().await;
@@ -86,18 +71,33 @@ impl Storm {
             let targets = self.targets();
             let target = self.chance.random_range(0..targets.len());
             let (account, set) = targets.get(target).unwrap().clone();
-            let who = PEOPLE.choose(&mut self.chance).copied().unwrap();
+            // Where somebody has to agree, Ada asks and Bob agrees.
+            let agreed = account == self.world.organisation.accounts.playground;
+            let anyone = PEOPLE.choose(&mut self.chance).copied().unwrap();
+            let who = if agreed { "ada" } else { anyone };
             let length = SignedDuration::from_secs(self.chance.random_range(2..15));
-            self.raise(who, &account, &set, length).await;
+            let id = self.raise(who, (&account, &set), length).await;
+            if agreed {
+                self.answered.approve((&self.world, &self.deployment), &id).await;
+            }
         }
         if self.chance.random_bool(0.3) {
-            let any = self.chance.random_range(0..self.acknowledged.raised.len());
+            let any = self.chance.random_range(0..self.answered.raised.len());
             if any >= KEPT {
                 self.revoke(any).await;
             }
         }
         self.disturb().await;
         sleep(Duration::from_millis(self.chance.random_range(200..1_200))).await;
+    }
+
+    async fn raise(&mut self, who: &'static str, target: (&str, &str), length: SignedDuration) -> String {
+        self.answered.raise((&self.world, &self.deployment), who, target, length).await
+    }
+
+    async fn revoke(&mut self, place: usize) {
+        let (who, id) = self.answered.raised.get(place).unwrap().clone();
+        self.answered.revoke((&self.world, &self.deployment), who, &id).await;
     }
 
     fn change_the_weather(&mut self) {
@@ -116,12 +116,13 @@ impl Storm {
         });
     }
 
-    /// Kills a replica and starts it again, or pauses it for a while, or leaves both in peace.
+    /// Kills a process and starts it again, or pauses it for a while, or leaves all in peace.
     async fn disturb(&mut self) {
-        let which = self.chance.random_range(0..2);
         let pause = Duration::from_millis(self.chance.random_range(300..4_000));
         let kind = self.chance.random_range(0..10);
-        let program = self.deployment.activations().into_iter().nth(which).unwrap();
+        let programs = self.deployment.programs();
+        let which = self.chance.random_range(0..programs.len());
+        let program = programs.get_mut(which).unwrap();
         match kind {
             0..=4 => {
                 program.kill();
@@ -136,54 +137,11 @@ impl Storm {
         }
     }
 
-    /// Asks until there is an answer: what was acknowledged counts, and a key is one request.
-    async fn raise(&mut self, who: &'static str, account: &str, set: &str, length: SignedDuration) {
-        self.commands += 1;
-        let message = CreateRequestRequest {
-            idempotency_key: format!("storm-{}", self.commands),
-            ask: Some(job::ask(account, set, length)),
-        };
-        for _ in 0..TRIES {
-            let mut requests = self.world.requests(&self.deployment, who);
-            match requests.create_request(message.clone()).await {
-                Ok(answer) => {
-                    self.acknowledged.raised.push((who, answer.into_inner().request.unwrap().request_id));
-                    return;
-                }
-                Err(status) if status.code() == tonic::Code::Unavailable => {}
-                Err(status) => panic!("{status}\n{}", self.deployment.log_tail()),
-            }
-            sleep(Duration::from_millis(250)).await;
-        }
-        panic!("nobody answered:\n{}", self.deployment.log_tail());
-    }
-
-    async fn revoke(&mut self, place: usize) {
-        let (who, id) = self.acknowledged.raised.get(place).unwrap().clone();
-        let message = RevokeAccessRequest {
-            idempotency_key: "storm".to_owned(),
-            request_id: id.clone(),
-            comment: String::new(),
-        };
-        for _ in 0..TRIES {
-            match self.world.activations(&self.deployment, who).revoke_access(message.clone()).await {
-                Ok(_) => {
-                    self.acknowledged.revoked.insert(id);
-                    return;
-                }
-                // Over by itself before it could be revoked.
-                Err(status) if status.code() == tonic::Code::FailedPrecondition => return,
-                Err(_) => sleep(Duration::from_millis(250)).await,
-            }
-        }
-        panic!("nobody answered:\n{}", self.deployment.log_tail());
-    }
-
     /// The weather clears; everything comes to its end, and is looked at.
     async fn calm(mut self) {
         let struck = self.world.faults.as_ref().unwrap().struck();
         self.world.faults.as_ref().unwrap().heal();
-        for program in self.deployment.activations() {
+        for program in self.deployment.programs() {
             program.until_ready().await;
         }
         assert!(
@@ -191,9 +149,9 @@ impl Storm {
             "a storm without faults shows nothing: {struck:?}"
         );
         let kept: BTreeSet<String> =
-            self.acknowledged.raised.iter().take(KEPT).map(|(_, id)| id.clone()).collect();
+            self.answered.raised.iter().take(KEPT).map(|(_, id)| id.clone()).collect();
         let (world, deployment) = (&self.world, &self.deployment);
-        for (who, id) in &self.acknowledged.raised {
+        for (who, id) in &self.answered.raised {
             let request = until("an acknowledged request", deployment, async || {
                 let mut requests = world.requests(deployment, who);
                 let message =
@@ -205,7 +163,7 @@ impl Storm {
             })
             .await;
             assert_eq!(
-                self.acknowledged.revoked.contains(id),
+                self.answered.was_revoked(id),
                 request.end_reason() == EndReason::Revoked,
                 "{request:?}"
             );
@@ -217,6 +175,7 @@ impl Storm {
             self.revoke(place).await;
         }
         self.until_held(&BTreeSet::new()).await;
+        self.answered.is_in_the_log(&self.world, &self.deployment).await;
     }
 
     /// Until AWS shows exactly these assignments, to somebody who knows nothing of Daypass.

@@ -21,7 +21,7 @@ use test_servers::organisation::Organisation;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// How long anything may take that happens by itself: generous, because test machines are busy.
@@ -103,7 +103,7 @@ impl World {
     }
 
     fn transport(&self, deployment: &Deployment, service: Service, name: &str) -> Transport {
-        let endpoint = Endpoint::from_shared(deployment.address(service).to_owned()).unwrap();
+        let endpoint = deployment.endpoint(service);
         let bearer = Bearer(format!("Bearer {}", self.token(name)));
         InterceptedService::new(endpoint.timeout(PATIENCE).connect_lazy(), bearer)
     }
@@ -237,9 +237,10 @@ steps = [{{ count = 1, groups = ["identity-store:{approvers}"] }}]
     )
 }
 
-/// Everything to everyone, for an hour at most, without asking anybody.
+/// Everything to everyone, for an hour at most, without asking anybody; but for the playground, where an approver agrees.
 fn generous_policy(organisation: &Organisation) -> String {
-    let Organisation { permission_sets, groups, .. } = organisation;
+    let Organisation { accounts, permission_sets, groups, .. } = organisation;
+    let open = [&accounts.payments_prod, &accounts.shop_prod, &accounts.shop_dev];
     format!(
         r#"
 [settings]
@@ -247,12 +248,24 @@ duration_min = "1s"
 
 [[rules]]
 id = "generous"
-requesters = {{ groups = ["identity-store:{}", "identity-store:{}"] }}
-targets = {{ all_accounts = true, permission_sets = [{:?}, {:?}] }}
+requesters = {{ groups = ["identity-store:{developers}", "identity-store:{approvers}"] }}
+targets = {{ accounts = {open:?}, permission_sets = [{read_only:?}, {administrator:?}] }}
 duration_max = "1h"
 provider = "identity_center"
 plan = "none"
+
+[[rules]]
+id = "agreed"
+requesters = {{ groups = ["identity-store:{developers}", "identity-store:{approvers}"] }}
+targets = {{ accounts = [{playground:?}], permission_sets = [{read_only:?}, {administrator:?}] }}
+duration_max = "1h"
+provider = "identity_center"
+plan = [{{ count = 1, groups = ["identity-store:{approvers}"] }}]
 "#,
-        groups.developers, groups.approvers, permission_sets.read_only, permission_sets.administrator,
+        developers = groups.developers,
+        approvers = groups.approvers,
+        playground = accounts.playground,
+        read_only = permission_sets.read_only,
+        administrator = permission_sets.administrator,
     )
 }

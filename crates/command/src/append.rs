@@ -3,6 +3,7 @@
 use event_log::{AppendError, Appended, Envelope, EventLog, Expected, StreamName};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 
 /// How long a lost answer is asked for again. Callers' own deadlines are shorter for most commands; this bounds the rest.
 pub(crate) const UNKNOWN_HORIZON: Duration = Duration::from_secs(15);
@@ -25,6 +26,11 @@ pub(crate) async fn append(
     expected: Expected,
     envelope: Envelope,
 ) -> Answer {
+    let span = tracing::info_span!("append", otel.kind = "producer", messaging.destination.name = %stream);
+    appended(log, stream, expected, envelope).instrument(span).await
+}
+
+async fn appended(log: &dyn EventLog, stream: &StreamName, expected: Expected, envelope: Envelope) -> Answer {
     let started = Instant::now();
     let (mut pause, mut lost) = (PAUSE_MIN, None);
     loop {

@@ -6,6 +6,7 @@
 
 use crate::link::unavailable;
 use crate::log::Inner;
+use crate::told;
 use crate::wire::{Delivery, STREAM, recorded_or_stray};
 use async_nats::header::NATS_LAST_CONSUMER;
 use async_nats::{Client, Message, StatusCode, Subscriber};
@@ -20,10 +21,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How often an idle consumer shows that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(3);
-/// After so much silence it does not.
-const SILENCE_MAX: Duration = Duration::from_secs(8);
-/// When the server forgets a consumer that nobody listens to.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// After so much silence it does not: it is on one server of the cluster, and ends with it.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// When the server forgets a consumer that nobody listens to. Nothing else ends one: whoever may delete consumers may delete those of others.
 const INACTIVE_MAX: Duration = Duration::from_secs(5);
 /// Pauses between tries to get a consumer.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -63,7 +64,6 @@ struct Follower {
 
 /// A consumer that is there.
 struct Feed {
-    name: String,
     messages: Subscriber,
     drops: watch::Receiver<u64>,
     /// The consumer's own number of the last message.
@@ -97,9 +97,6 @@ impl Follower {
     async fn next(mut self) -> Result<Option<(Recorded, Self)>, LogError> {
         loop {
             if self.until.is_some_and(|until| self.last >= until) {
-                if let Some(feed) = self.feed {
-                    feed.close(&self.inner.link.client).await;
-                }
                 return Ok(None);
             }
             let Some(feed) = &mut self.feed else {
@@ -111,6 +108,7 @@ impl Follower {
                     if self.takes(&event, delivery)? {
                         return Ok(Some((event, self)));
                     }
+                    self.rest().await;
                 }
                 Fed::Lost(why) => self.lose(why).await,
             }
@@ -128,7 +126,8 @@ impl Follower {
                     found - 1
                 )));
             }
-            self.gap_after = Some(self.last);
+            // Too early: the consumer is on a replica that lags behind, and began at its end.
+            self.gap_after = (found > expected).then_some(self.last);
             self.feed = None;
             return Ok(false);
         }
@@ -173,9 +172,7 @@ impl Follower {
     /// A consumer of what follows.
     async fn open(&mut self) -> Result<Feed, LogError> {
         #[derive(Deserialize)]
-        struct Created {
-            name: String,
-        }
+        struct Created {}
         let link = &self.inner.link;
         let drops = link.drops();
         let inbox = link.client.new_inbox();
@@ -199,15 +196,15 @@ impl Follower {
             "num_replicas": 1,
         }});
         let created = link.api::<Created>(&format!("CONSUMER.CREATE.{STREAM}"), &wanted).await?;
-        let Created { name } = created.map_err(|error| unavailable(&error))?;
+        let Created {} = created.map_err(|error| unavailable(&error))?;
         // Only now: a stream that is replaced from here on takes the consumer with it.
         self.refuse_shorter_log().await?;
-        Ok(Feed { name, messages, drops, delivered: 0 })
+        Ok(Feed { messages, drops, delivered: 0 })
     }
 
     /// A log that ends before what was read of it is another log, or lost events.
     async fn refuse_shorter_log(&mut self) -> Result<(), LogError> {
-        let head = self.inner.told_head().await?.unwrap_or(0);
+        let head = told::ask(&self.inner).await?.map_or(0, |told| told.head());
         if head >= self.last {
             self.behind_since = None;
             return Ok(());
@@ -272,12 +269,5 @@ impl Feed {
         }
         let last = header(NATS_LAST_CONSUMER.as_ref()).map(|last| last.as_str().parse());
         last.is_none_or(|last| last == Ok(self.delivered))
-    }
-
-    /// Lets the server forget the consumer now, not only after [`INACTIVE_MAX`].
-    async fn close(self, client: &Client) {
-        let Self { name, messages, .. } = self;
-        drop(messages);
-        let _ = client.publish(format!("$JS.API.CONSUMER.DELETE.{STREAM}.{name}"), Bytes::new()).await;
     }
 }

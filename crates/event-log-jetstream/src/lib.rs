@@ -7,8 +7,10 @@
 //!
 //! - [`JetStreamLog::open`] creates the stream, or looks at what is there and refuses to work with settings that could lose
 //!   or change events ([`event_log::LogError::Unsafe`] names them). It never changes a stream that exists.
-//! - Reads that must be fresh ask the stream's leader; the bulk comes from any replica, bounded by what the leader said.
+//! - Reads that must be fresh ask the stream's leader, and only a server that has heard of a majority just now counts as one; the
+//!   bulk comes from any replica, bounded by what the leader said.
 //! - An answer that says less than this process has seen already (an outdated leader, a restored server) is refused.
+//! - [`JetStreamLog::watch`] looks again while the log is in use: what others loosen then pages somebody.
 //!
 //! Deliberately absent: changing or deleting the stream. JetStream lets whoever may call `STREAM.DELETE` or `STREAM.UPDATE`
 //! do so in spite of every setting here: keep those subjects from the services' accounts.
@@ -21,9 +23,14 @@ mod link;
 mod log;
 mod read;
 mod safety;
+mod servers;
+mod sizing;
+mod told;
 mod wire;
 
-pub use config::{Credentials, JetStreamConfig, Tls};
+pub use config::JetStreamConfig;
 pub use log::JetStreamLog;
-pub use safety::{ID_KEY, SERVER_VERSION_MIN, stream_config};
+pub use safety::{ID_KEY, stream_config};
+pub use servers::SERVER_VERSION_MIN;
+pub use sizing::server_memory_bytes;
 pub use wire::{STREAM, SUBJECTS};

@@ -1,7 +1,7 @@
 //! The one connection to the servers, shared by all calls: requests whose loss is noticed at once.
 
 use crate::config::JetStreamConfig;
-use crate::safety::refuse_old_server;
+use crate::servers::refuse_old_server;
 use crate::wire::{STREAM, recorded, recorded_by_direct_get, recorded_or_stray};
 use async_nats::client::Request;
 use async_nats::connection::State;
@@ -13,10 +13,10 @@ use async_nats::{Client, Event, HeaderMap, Message, RequestErrorKind, StatusCode
 use bytes::Bytes;
 use event_log::{LogError, Recorded};
 use futures::StreamExt;
+use nats_connection::ConnectionError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -48,29 +48,29 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     /// How often the connection was lost.
     drops: watch::Receiver<u64>,
-    /// The count of losses after which the server was looked at last.
-    looked_at: AtomicU64,
-    /// The server and connection that were looked at.
-    server: Mutex<(String, u64)>,
+    /// The server that was looked at last, by its id.
+    looked_at: Mutex<String>,
 }
 
 impl Link {
     pub(crate) async fn connect(config: &JetStreamConfig) -> Result<Self, LogError> {
         let (count, drops) = watch::channel(0);
-        let options = config.options().await?.event_callback(move |event| {
-            if matches!(event, Event::Disconnected | Event::Closed) {
-                count.send_modify(|drops| *drops += 1);
-            }
-            std::future::ready(())
-        });
+        let wrong = |error: ConnectionError| LogError::Unavailable(error.to_string());
+        let addresses = config.connection.addresses().map_err(wrong)?;
+        let options =
+            config.connection.options("daypass-log").await.map_err(wrong)?.event_callback(move |event| {
+                if matches!(event, Event::Disconnected | Event::Closed) {
+                    count.send_modify(|drops| *drops += 1);
+                }
+                std::future::ready(())
+            });
         let client = options
-            .connect(config.addresses()?)
+            .connect(addresses)
             .await
             .map_err(|error| LogError::Unavailable(format!("cannot connect: {error}")))?;
         let info = client.server_info();
         refuse_old_server(&info.version)?;
-        let server = Mutex::new((info.server_id, info.client_id));
-        Ok(Self { client, drops, looked_at: AtomicU64::new(0), server })
+        Ok(Self { client, drops, looked_at: Mutex::new(info.server_id) })
     }
 
     /// Tells when the connection that is there now is lost.
@@ -112,19 +112,12 @@ impl Link {
         if self.client.connection_state() != State::Connected {
             return Err(Lost::NotSent("not connected".into()));
         }
-        let drops = *self.drops.borrow();
-        if self.looked_at.load(Ordering::Acquire) == drops {
-            return Ok(());
-        }
         let info = self.client.server_info();
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (info.server_id, info.client_id);
-        if *server == now {
-            return Err(Lost::NotSent("connecting".into())); // This is still the server of before.
+        let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if *looked_at != info.server_id {
+            refuse_old_server(&info.version).map_err(|error| Lost::NotSent(error.to_string()))?;
+            *looked_at = info.server_id;
         }
-        refuse_old_server(&info.version).map_err(|error| Lost::NotSent(error.to_string()))?;
-        *server = now;
-        self.looked_at.store(drops, Ordering::Release);
         Ok(())
     }
 

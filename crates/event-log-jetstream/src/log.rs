@@ -4,7 +4,7 @@ use crate::config::JetStreamConfig;
 use crate::known::Known;
 use crate::link::{Link, unavailable};
 use crate::wire::{STREAM, any_writer};
-use crate::{append, follow, read, safety};
+use crate::{append, follow, read, safety, servers, told};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::Info;
 use event_log::{
@@ -13,10 +13,19 @@ use event_log::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long a stream may take to be there that somebody else is creating.
+const CREATED_WITHIN: Duration = Duration::from_secs(10);
+/// The pause between two looks at it.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How often settings are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long after a lost connection: time to reconnect.
+const LOOK_AFTER_DROP: Duration = Duration::from_secs(2);
 
 /// A log on JetStream. Clones share one connection.
 #[derive(Clone)]
@@ -26,6 +35,7 @@ pub struct JetStreamLog {
 
 pub(crate) struct Inner {
     pub(crate) link: Link,
+    config: JetStreamConfig,
     id: Uuid,
     known: Mutex<Known>,
     /// The highest sequence that this process has seen: the log cannot end before it.
@@ -38,12 +48,43 @@ impl JetStreamLog {
     pub async fn open(config: JetStreamConfig) -> Result<Self, LogError> {
         safety::refuse_few_replicas(&config)?;
         let link = Link::connect(&config).await?;
-        safety::look_at_servers(&config, &link).await?;
+        servers::look_at_servers(&config, &link).await?;
         let info = find_or_create(&config, &link).await?;
         let id = safety::look_at_stream(&config, &info.config)?;
         tracing::info!(log.id = %id, log.head = info.state.last_sequence, "log opened on JetStream");
         let seen = AtomicU64::new(info.state.last_sequence);
-        Ok(Self { inner: Arc::new(Inner { link, id, known: Mutex::default(), seen }) })
+        Ok(Self { inner: Arc::new(Inner { link, config, id, known: Mutex::default(), seen }) })
+    }
+
+    /// Looks again at what [`open`](Self::open) looked at: others may have loosened the stream since, or changed a server.
+    pub async fn look_again(&self) -> Result<(), LogError> {
+        let Inner { link, config, id, .. } = self.inner.as_ref();
+        servers::look_at_servers(config, link).await?;
+        let info = stream_info(link).await?.ok_or_else(told::gone)?;
+        if safety::look_at_stream(config, &info.config)? != *id {
+            return Err(LogError::Unsafe(format!("{STREAM} is another log than the one that was opened")));
+        }
+        Ok(())
+    }
+
+    /// Looks again for ever, from time to time and after each reconnect, and logs an error while the log is not safe.
+    /// Appends go on: access must end even then.
+    pub async fn watch(self) {
+        let mut drops = self.inner.link.drops();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                // A server that is back may be another one.
+                _ = drops.changed() => tokio::time::sleep(LOOK_AFTER_DROP).await,
+            }
+            match self.look_again().await {
+                Ok(()) => {}
+                Err(LogError::Unsafe(why)) => {
+                    tracing::error!(%why, "the log is not safe any more: it could lose events");
+                }
+                Err(error) => tracing::debug!(%error, "whether the log is safe is not seen"),
+            }
+        }
     }
 }
 
@@ -56,11 +97,24 @@ async fn find_or_create(config: &JetStreamConfig, link: &Link) -> Result<Info, L
     match link.api::<Info>(&format!("STREAM.CREATE.{STREAM}"), &wanted).await? {
         Ok(info) => Ok(info),
         // Another one was faster: the log is theirs.
-        Err(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => stream_info(link)
-            .await?
-            .ok_or_else(|| LogError::Unavailable(format!("{STREAM} is being created or deleted"))),
+        Err(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => find_soon(link).await,
         Err(error) => Err(unavailable(&error)),
     }
+}
+
+/// A stream that is there, or is just being created on the servers of a cluster.
+async fn find_soon(link: &Link) -> Result<Info, LogError> {
+    let looking = async {
+        loop {
+            // Before it has a leader, nobody answers, or somebody says that it is not there.
+            if let Ok(Some(info)) = stream_info(link).await {
+                return info;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    let late = |_| LogError::Unavailable(format!("{STREAM} is being created or deleted"));
+    tokio::time::timeout(CREATED_WITHIN, looking).await.map_err(late)
 }
 
 async fn stream_info(link: &Link) -> Result<Option<Info>, LogError> {
@@ -84,43 +138,28 @@ impl Inner {
     /// The log's last sequence, from the leader.
     pub(crate) async fn head(&self) -> Result<u64, LogError> {
         let seen = self.seen.load(Ordering::Acquire);
-        let head = self.told_head().await?;
-        let head = head.ok_or_else(|| LogError::Unavailable(format!("{STREAM} is not there")))?;
+        let head = told::ask(self).await?.ok_or_else(told::gone)?.head();
         self.saw(head);
         refuse_the_past(head, seen)
     }
 
-    /// The log's last sequence as a server tells it, true or not; `None`: it knows no such stream.
-    pub(crate) async fn told_head(&self) -> Result<Option<u64>, LogError> {
-        Ok(stream_info(&self.link).await?.map(|info| info.state.last_sequence))
-    }
-
     /// How many events a stream has, from the leader.
     pub(crate) async fn count_of(&self, stream: &StreamName) -> Result<u64, LogError> {
-        #[derive(Deserialize)]
-        struct Counted {
-            state: State,
-        }
-        #[derive(Deserialize)]
-        struct State {
-            /// Events by subject; none are ever deleted.
-            subjects: Option<BTreeMap<String, u64>>,
-        }
         let known = self.known().last(stream);
-        let which = json!({ "subjects_filter": any_writer(stream) });
-        let counted = self.link.api::<Counted>(&format!("STREAM.INFO.{STREAM}"), &which).await?;
-        let counted = counted.map_err(|error| unavailable(&error))?;
-        let count = counted.state.subjects.unwrap_or_default().values().sum();
+        let count = told::count(self, &any_writer(stream)).await?;
         refuse_the_past(count, known.map_or(0, |place| place.revision.next().0))
     }
 
-    /// The last event of a stream, from the leader.
-    pub(crate) async fn last_of(&self, stream: &StreamName) -> Result<Option<Recorded>, LogError> {
-        let known = self.known().last(stream);
+    /// The last event of a stream that has `count`, from the leader.
+    pub(crate) async fn last_of(
+        &self,
+        stream: &StreamName,
+        count: u64,
+    ) -> Result<Option<Recorded>, LogError> {
         let last = self.link.get(&json!({ "last_by_subj": any_writer(stream) })).await?;
-        let sequence = last.as_ref().map_or(0, |event| event.position.0);
-        self.saw(sequence);
-        refuse_the_past(sequence, known.map_or(0, |place| place.sequence))?;
+        self.saw(last.as_ref().map_or(0, |event| event.position.0));
+        // Another server may have answered than the one that counted.
+        refuse_the_past(last.as_ref().map_or(0, |event| event.revision.0.saturating_add(1)), count)?;
         Ok(last)
     }
 }
@@ -129,7 +168,7 @@ impl Inner {
 fn refuse_the_past(told: u64, seen: u64) -> Result<u64, LogError> {
     if told < seen {
         return Err(LogError::Unavailable(format!(
-            "the server tells of {told} as the last, but {seen} has been seen: an outdated leader, or events were lost"
+            "the server tells of {told}, but {seen} has been seen: an outdated leader, or events were lost"
         )));
     }
     Ok(told)

@@ -57,11 +57,12 @@ pub(crate) fn read_stream(inner: Arc<Inner>, name: StreamName, after: Option<Rev
 type Step = (Vec<Recorded>, Reading);
 
 async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Option<Step>, LogError> {
-    // Who has read before mostly lacks nothing. A count says so; the last event, which may be long, would say it as well.
-    if first > Revision(0) && inner.count_of(name).await? <= first.0 {
+    // Who has read before mostly lacks nothing. A count says so, and whether it is still the leader that counts.
+    let count = inner.count_of(name).await?;
+    if count <= first.0 {
         return Ok(None);
     }
-    let Some(last) = inner.last_of(name).await? else { return Ok(None) };
+    let Some(last) = inner.last_of(name, count).await? else { return Ok(None) };
     if last.revision < first {
         return Ok(None);
     }

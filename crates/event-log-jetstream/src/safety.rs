@@ -1,31 +1,25 @@
-//! What servers and stream must be like, so that an acknowledged event stays as it is for ever.
+//! What the stream must be like, so that an acknowledged event stays as it is for ever.
 //!
 //! INVARIANT: looks, and refuses; never changes what is there.
 
 use crate::config::JetStreamConfig;
-use crate::link::Link;
 use crate::wire::{STREAM, SUBJECTS};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use event_log::{BODY_BYTES_MAX, LogError};
-use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The oldest nats-server that may hold the log: older ones have known security holes.
-pub const SERVER_VERSION_MIN: (u64, u64, u64) = (2, 12, 6);
 /// The key in the stream's metadata that holds the log's identity.
 pub const ID_KEY: &str = "daypass-log-id";
 
 /// Servers that must keep the log outside development: fewer cannot lose one and go on.
 const REPLICAS_MIN: usize = 3;
 /// Room for subject and headers beside the largest body.
-const MESSAGE_BYTES_MIN: usize = BODY_BYTES_MAX + 16 * 1024;
+pub(crate) const MESSAGE_BYTES_MIN: usize = BODY_BYTES_MAX + 16 * 1024;
 /// Within this time the server itself recognises a repeated message id. Appends do not rely on it, so it is short: the server
 /// keeps every id that long in memory.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
-/// How long a monitoring endpoint may take.
-const MONITORING_WITHIN: Duration = Duration::from_secs(5);
 
 /// The stream as Daypass creates it.
 pub fn stream_config(replicas: usize, id: Uuid) -> Config {
@@ -117,88 +111,9 @@ fn unsafe_settings(stream: &Config) -> Vec<&'static str> {
     checks.into_iter().filter(|(right, _)| !right).map(|(_, setting)| setting).collect()
 }
 
-/// Looks at every server that is known: its version, and that it syncs before it acknowledges.
-pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Result<(), LogError> {
-    if link.client.max_payload() < MESSAGE_BYTES_MIN {
-        return Err(LogError::Unsafe(format!("max_payload must be {MESSAGE_BYTES_MIN} bytes at least")));
-    }
-    let mut synced = BTreeMap::new();
-    for url in &config.monitoring_urls {
-        let (about, jetstream) = tokio::try_join!(get(url, "varz"), get(url, "jsz?config=1"))?;
-        refuse_old_server(about.get("version").and_then(Value::as_str).unwrap_or_default())?;
-        let server = about.get("server_id").and_then(Value::as_str).unwrap_or_default();
-        let sync_always = jetstream.pointer("/config/sync_always").and_then(Value::as_bool);
-        synced.insert(server.to_owned(), sync_always == Some(true));
-    }
-    if synced.values().any(|synced| !synced) {
-        return Err(LogError::Unsafe("jetstream { sync_interval } must be always on every server".into()));
-    }
-    if synced.len() >= config.replicas {
-        return Ok(());
-    }
-    if !config.operator_asserts_sync_always {
-        return Err(LogError::Unsafe(format!(
-            "jetstream {{ sync_interval }} must be always: it was seen on {} of {} servers, so the operator has to assert it",
-            synced.len(),
-            config.replicas
-        )));
-    }
-    tracing::warn!(
-        seen = synced.len(),
-        replicas = config.replicas,
-        "that servers sync before they acknowledge was not seen everywhere, only asserted by the operator"
-    );
-    Ok(())
-}
-
-async fn get(url: &str, path: &str) -> Result<Value, LogError> {
-    // An error of the HTTP client would repeat the URL, which may hold a password.
-    let failed = |error: reqwest::Error| {
-        LogError::Unavailable(format!("monitoring of nats-server: {}", error.without_url()))
-    };
-    let client = reqwest::Client::builder().timeout(MONITORING_WITHIN).build().map_err(failed)?;
-    let answer = client.get(format!("{}/{path}", url.trim_end_matches('/'))).send().await.map_err(failed)?;
-    answer.error_for_status().map_err(failed)?.json().await.map_err(failed)
-}
-
-/// A server that is too old, or does not say how old it is.
-pub(crate) fn refuse_old_server(version: &str) -> Result<(), LogError> {
-    if parse_version(version).is_some_and(|version| version >= SERVER_VERSION_MIN) {
-        return Ok(());
-    }
-    let (major, minor, patch) = SERVER_VERSION_MIN;
-    Err(LogError::Unsafe(format!(
-        "the version of nats-server must be {major}.{minor}.{patch} at least (is {version:?})"
-    )))
-}
-
-/// A pre-release counts as the release before it.
-fn parse_version(text: &str) -> Option<(u64, u64, u64)> {
-    let (release, is_pre_release) =
-        text.split_once('-').map_or((text, false), |(release, _)| (release, true));
-    let mut numbers = release.split('.').map(str::parse::<u64>);
-    let mut number = || numbers.next()?.ok();
-    let version = (number()?, number()?, number()?);
-    match version {
-        (major, minor, patch) if is_pre_release => Some((major, minor, patch.checked_sub(1)?)),
-        release => Some(release),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn servers_before_2_12_6_are_refused() {
-        for version in ["2.12.5", "2.11.99", "1.0.0", "2.12", "", "latest", "2.12.6-RC.1", "2.13.0-preview.1"]
-        {
-            assert!(matches!(refuse_old_server(version), Err(LogError::Unsafe(_))), "{version}");
-        }
-        for version in ["2.12.6", "2.12.10", "2.15.1", "3.0.0", "2.15.2-RC.1"] {
-            assert_eq!(refuse_old_server(version), Ok(()), "{version}");
-        }
-    }
 
     #[test]
     fn what_we_create_is_safe() {

@@ -16,6 +16,7 @@
 mod appending;
 mod following;
 mod given;
+pub mod history;
 mod keeping;
 mod reading;
 

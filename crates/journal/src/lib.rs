@@ -12,6 +12,7 @@ mod codec;
 mod event;
 pub mod json;
 pub mod key_store;
+pub mod level;
 pub mod seal;
 mod stream;
 pub mod types;

@@ -1,10 +1,17 @@
 //! The gate: who calls, and whether such a caller may call this method at all. Deny by default.
 //!
-//! INVARIANT: one call has one verified identity. A [`Call`] in a request's extensions was put there by this gate; what came
-//! over the network cannot bring one along, because extensions do not travel.
+//! INVARIANT: one call has one verified identity: that of its token, or, if it has none, that of the certificate at the other end.
+//!
+//! INVARIANT: a certificate makes a caller only of Daypass's own services, which are workloads: what only humans may do, no
+//! certificate may.
+//!
+//! INVARIANT: a [`Call`] in a request's extensions was put there by this gate; what came over the network cannot bring one along,
+//! because extensions do not travel.
 
 use crate::in_process::Trusted;
 use crate::roles::{DirectoryGroups, Held, Roles};
+use crate::server::OtherEnd;
+use crate::tls::Peer;
 use crate::trace::TraceParent;
 use crate::{body, status};
 use domain::ports::SharedClock;
@@ -92,6 +99,7 @@ impl Gate {
         path: &str,
         headers: &HeaderMap,
         trusted: Option<Trusted>,
+        peer: Option<Peer>,
     ) -> Result<Option<Call>, Status> {
         let Some(method) = api::method(path) else {
             if is_health(path) || (self.reflection && is_reflection(path)) {
@@ -101,6 +109,8 @@ impl Gate {
         };
         let (caller, roles) = if let Some(Trusted(caller)) = trusted {
             (caller, Held { service: true, ..Held::default() })
+        } else if let Some(peer) = peer.filter(|_| !headers.contains_key(header::AUTHORIZATION)) {
+            self.by_certificate(&peer)?
         } else {
             let known = self.authenticate.authenticate(bearer(headers)?).await;
             let caller = known.map_err(|error| refused(&error))?;
@@ -118,7 +128,22 @@ impl Gate {
         Ok(Some(Call { caller, roles, trace_parent: TraceParent::current(headers) }))
     }
 
-    /// When the token of `call` runs out.
+    /// The service that `peer` is.
+    fn by_certificate(&self, peer: &Peer) -> Result<(Caller, Held), Status> {
+        let caller = peer.caller().ok().filter(|caller| self.roles.held_by(caller, None).service);
+        let unknown =
+            || status::unauthenticated("CERTIFICATE_UNKNOWN", "no service has this certificate's SPIFFE id");
+        let caller = caller.ok_or_else(unknown)?;
+        if caller.expires_at <= self.clock.now() {
+            return Err(status::unauthenticated(
+                "CERTIFICATE_EXPIRED",
+                "connect again with a new certificate",
+            ));
+        }
+        Ok((caller, Held { service: true, ..Held::default() }))
+    }
+
+    /// When the token, or the certificate, of `call` runs out.
     fn end_of(&self, call: &Call) -> Instant {
         let left = call.caller.expires_at.duration_since(self.clock.now());
         // A token for longer than a day is looked at again after a day.
@@ -132,7 +157,7 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-fn is_health(path: &str) -> bool {
+pub(crate) fn is_health(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/")
 }
 
@@ -202,10 +227,11 @@ where
         let gate = self.gate.clone();
         Box::pin(async move {
             let trusted = request.extensions_mut().remove::<Trusted>();
+            let peer = request.extensions_mut().remove::<OtherEnd>().and_then(|OtherEnd(peer)| peer);
             // Whatever it was, it did not come from this gate.
             request.extensions_mut().remove::<Call>();
             let path = request.uri().path().to_owned();
-            let call = match gate.admit(&path, request.headers(), trusted).await {
+            let call = match gate.admit(&path, request.headers(), trusted, peer).await {
                 Ok(call) => call,
                 Err(status) => {
                     tracing::debug!(%path, code = ?status.code(), "call refused at the gate");

@@ -12,8 +12,8 @@ mod signals;
 pub use domain::Secret;
 pub use secret::SecretRef;
 pub use sections::{
-    ClientCredentials, Limits, LogConfig, LogFormat, NeighbourConfig, RolesConfig, ServerConfig,
-    ServiceIdentity, TelemetryConfig, TlsConfig, WebConfig,
+    Addresses, ClientCertificate, ClientCertificateConfig, ClientCredentials, Limits, LogConfig, LogFormat,
+    NeighbourConfig, RolesConfig, ServerConfig, ServiceIdentity, TelemetryConfig, TlsConfig, WebConfig,
 };
 
 pub use signals::{SignalSource, SignalsConfig, SourceSignature, Tells, WhatFollows};

@@ -3,7 +3,7 @@
 //!
 //! In reading order: [`server`] (listening, limits, health, reflection, gRPC-Web, drain) runs tonic `Routes` behind
 //! [`deadline`] and [`auth`]; the same guarded routes can be called without a socket ([`in_process`]). [`outgoing`] connects to
-//! neighbours, with tokens of [`token_source`]. [`status`] is how services say no.
+//! neighbours, with tokens of [`token_source`] or certificates of [`tls`]. [`status`] is how services say no.
 //!
 //! Left out: business logic of any kind. What a caller may do with which resource is decided behind the gate.
 //!
@@ -22,6 +22,7 @@ pub mod server;
 pub mod shutdown;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
 pub mod token_source;
 pub mod trace;
 
@@ -29,3 +30,4 @@ pub use auth::{Authenticate, Call, Gate, call};
 pub use in_process::{Guarded, InProcess};
 pub use roles::{DirectoryGroups, Roles};
 pub use server::{Bound, Readiness, Server};
+pub use tls::SpiffeId;

@@ -1,61 +1,55 @@
-//! Calls to neighbours: with a token of our own, what is left of the caller's time, and the trace.
+//! Calls to neighbours: as ourselves, by a token or a certificate; with what is left of the caller's time, and the trace; to one
+//! replica after the other.
 
-use crate::config::NeighbourConfig;
+mod replicas;
+
+use crate::config::{ClientCertificateConfig, NeighbourConfig};
+use crate::tls::TlsError;
 use crate::token_source::TokenSource;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
+use replicas::Replicas;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tonic::body::Body;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service};
 
-/// A way to a neighbour, over the network or inside of the process. The transport of a generated client.
-pub type Connection = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+pub(crate) use replicas::check_url;
 
-/// A connection is tried for so long.
-const CONNECT_DURATION_MAX: Duration = Duration::from_secs(5);
-/// An idle connection is probed after so long, so that a neighbour that went away silently is noticed.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// A way to a neighbour, over the network or inside of the process. The transport of a generated client. A call that fails is not
+/// made again here: who knows that it may be makes it again, and meets another replica.
+pub type Connection = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// Why there is no way to a neighbour.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address or the TLS settings are wrong.
+    /// Not a URL.
     #[error("the neighbour's address is not usable: {0}")]
-    Address(#[from] tonic::transport::Error),
-    /// The file with the CA cannot be read.
-    #[error("the neighbour's CA cannot be read: {0}")]
-    Ca(std::io::Error),
+    Address(String),
+    /// Its CA, or our certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
-/// The way to a neighbour. Connects when first used, and again whenever needed. Without `tokens`, calls carry none.
-pub fn connect(
-    neighbour: &NeighbourConfig,
-    tokens: Option<Arc<TokenSource>>,
-) -> Result<Connection, ConnectError> {
-    let mut endpoint = Endpoint::from_shared(neighbour.address.clone())?
-        .connect_timeout(CONNECT_DURATION_MAX)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_while_idle(true);
-    if neighbour.address.starts_with("https:") {
-        let tls = match &neighbour.ca_file {
-            Some(file) => {
-                let ca = std::fs::read(file).map_err(ConnectError::Ca)?;
-                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca))
-            }
-            None => ClientTlsConfig::new().with_native_roots(),
-        };
-        endpoint = endpoint.tls_config(tls)?;
-    }
-    Ok(Connection::new(Outgoing { channel: endpoint.connect_lazy(), tokens }))
+/// Who we are for a neighbour.
+#[derive(Clone, Default)]
+pub struct Ourselves {
+    /// Goes with every call, if there is one.
+    pub tokens: Option<Arc<TokenSource>>,
+    /// Shown on every connection of `https`, if there is one.
+    pub certificate: Option<ClientCertificateConfig>,
+}
+
+/// The way to a neighbour. Connects when first used, and again whenever needed.
+pub fn connect(neighbour: &NeighbourConfig, ourselves: Ourselves) -> Result<Connection, ConnectError> {
+    let replicas = Replicas::new(neighbour, ourselves.certificate.as_ref())?;
+    Ok(Connection::new(Outgoing { replicas: Arc::new(replicas), tokens: ourselves.tokens }))
 }
 
 #[derive(Clone)]
 struct Outgoing {
-    channel: Channel,
+    replicas: Arc<Replicas>,
     tokens: Option<Arc<TokenSource>>,
 }
 
@@ -64,16 +58,15 @@ impl Service<Request<Body>> for Outgoing {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.channel.poll_ready(context).map_err(BoxError::from)
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // Which replica it will be is known only when the call is made.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         crate::deadline::propagate(request.headers_mut());
         crate::trace::propagate(request.headers_mut());
-        let clone = self.channel.clone();
-        let mut channel = std::mem::replace(&mut self.channel, clone);
-        let tokens = self.tokens.clone();
+        let Self { replicas, tokens } = self.clone();
         Box::pin(async move {
             if let Some(tokens) = tokens {
                 let token = tokens.token().await?;
@@ -81,7 +74,7 @@ impl Service<Request<Body>> for Outgoing {
                 value.set_sensitive(true);
                 request.headers_mut().insert(header::AUTHORIZATION, value);
             }
-            Ok(channel.call(request).await?)
+            replicas.call(request).await
         })
     }
 }

@@ -20,7 +20,7 @@ pub struct Roles {
     pub administrators: BTreeSet<GroupRef>,
     /// Their members are auditors.
     pub auditors: BTreeSet<GroupRef>,
-    /// Workloads that are Daypass's own services.
+    /// Workloads that are Daypass's own services: they read the directory.
     pub services: Vec<ServiceIdentity>,
 }
 
@@ -55,10 +55,10 @@ impl Roles {
         let administrators = groups("administrators", &config.administrators);
         let auditors = groups("auditors", &config.auditors);
         for (index, service) in config.services.iter().enumerate() {
-            if service.subject.is_none() == service.client_id.is_none() {
+            if !service.names_one() {
                 problems.push(Problem::new(
                     format!("roles.services[{index}]"),
-                    "must have either a subject or a client_id",
+                    "must have an issuer with either a subject or a client_id, or a spiffe_id alone",
                 ));
             }
         }
@@ -84,16 +84,28 @@ impl Roles {
 }
 
 impl ServiceIdentity {
+    fn names_one(&self) -> bool {
+        let Self { issuer, subject, client_id, spiffe_id } = self;
+        match spiffe_id {
+            Some(_) => issuer.is_none() && subject.is_none() && client_id.is_none(),
+            None => issuer.is_some() && subject.is_some() != client_id.is_some(),
+        }
+    }
+
     /// Whether this is the caller.
     pub fn is(&self, caller: &Caller) -> bool {
         let actor = &caller.actor;
-        actor.kind == ActorKind::Workload
-            && actor.person.issuer == self.issuer
-            && match (&self.subject, &self.client_id) {
-                (Some(subject), None) => actor.person.subject == *subject,
-                (None, Some(client)) => actor.client_id.as_ref() == Some(client),
-                (Some(_), Some(_)) | (None, None) => false,
+        let by_name = match self {
+            Self { spiffe_id: Some(id), .. } => id.person().is_ok_and(|person| person == actor.person),
+            Self { issuer: Some(issuer), subject: Some(subject), .. } => {
+                actor.person.issuer == *issuer && actor.person.subject == *subject
             }
+            Self { issuer: Some(issuer), client_id: Some(client), .. } => {
+                actor.person.issuer == *issuer && actor.client_id.as_ref() == Some(client)
+            }
+            Self { .. } => false,
+        };
+        actor.kind == ActorKind::Workload && self.names_one() && by_name
     }
 }
 

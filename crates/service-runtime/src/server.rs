@@ -1,18 +1,24 @@
-//! The server around a service's routes: TLS, limits, gRPC-Web, health, reflection, drain.
+//! The server around a service's routes: TLS, limits, gRPC-Web, health, reflection, drain; and before there are any, `waiting`.
 
 mod incoming;
+mod waiting;
 mod web;
 
+pub(crate) use incoming::OtherEnd;
+pub use waiting::WaitsFor;
+
 use crate::auth::Gate;
-use crate::config::{Limits, ServerConfig, TlsConfig};
+use crate::config::{Limits, ServerConfig};
 use crate::deadline::DeadlineLayer;
+use crate::tls::TlsError;
+use crate::tls::server::Acceptor;
 use http::Request;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower_http::classify::GrpcFailureClass;
@@ -37,15 +43,10 @@ pub enum ServeError {
         /// Why not.
         error: std::io::Error,
     },
-    /// A file of TLS cannot be read.
-    #[error("cannot read {file}: {error}")]
-    File {
-        /// Which.
-        file: String,
-        /// Why not.
-        error: std::io::Error,
-    },
-    /// TLS, or the connections.
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The connections.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
     /// The descriptors are not readable.
@@ -96,22 +97,23 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Bound {
     config: ServerConfig,
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     address: SocketAddr,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<Arc<Acceptor>>,
 }
 
 impl Bound {
     /// Takes the address, and reads the files of TLS.
     pub fn new(config: ServerConfig) -> Result<Self, ServeError> {
-        let tls = config.tls.as_ref().map(tls).transpose()?;
+        let acceptor = |tls| Acceptor::new(tls, config.web.is_some()).map(Arc::new);
+        let tls = config.tls.as_ref().map(acceptor).transpose()?;
         let listen = || {
             let socket = if config.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             socket.set_reuseaddr(true)?;
             socket.bind(config.listen)?;
             let listener = socket.listen(config.limits.backlog)?;
             let address = listener.local_addr()?;
-            Ok((listener, address))
+            Ok((listener.into_std()?, address))
         };
         let (listener, address) =
             listen().map_err(|error| ServeError::Listen { address: config.listen, error })?;
@@ -128,16 +130,14 @@ impl Bound {
     pub async fn serve(self, server: Server, shutdown: CancellationToken) -> Result<(), ServeError> {
         let Server { routes, gate, readiness } = server;
         let Self { config, listener, address, tls } = self;
+        let listener =
+            TcpListener::from_std(listener).map_err(|error| ServeError::Listen { address, error })?;
         let limits = config.limits;
         let mut routes = routes.add_service(tonic_health::pb::health_server::HealthServer::new(
             tonic_health::server::HealthService::from_health_reporter(readiness.reporter.clone()),
         ));
         if config.reflection {
             routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
-        }
-        let mut builder = bounded(&limits, config.web.is_some());
-        if let Some(tls) = tls {
-            builder = builder.tls_config(tls)?;
         }
         let trace = TraceLayer::new_for_grpc()
             .make_span_with(span)
@@ -148,7 +148,7 @@ impl Bound {
             .on_failure(|class: GrpcFailureClass, latency: Duration, _span: &Span| {
                 tracing::debug!(?class, ?latency, "call failed");
             });
-        let stack = builder
+        let stack = bounded(&limits, config.web.is_some())
             .layer(trace)
             .layer(tower::util::option_layer(config.web.as_ref().map(web::cors)))
             .layer(tower::util::option_layer(config.web.is_some().then(tonic_web::GrpcWebLayer::new)))
@@ -164,8 +164,10 @@ impl Bound {
                 readiness.set(false).await;
             }
         };
-        let until_ended = stack
-            .serve_with_incoming_shutdown(incoming::incoming(listener, limits.connections_max), asked_to_end);
+        let until_ended = stack.serve_with_incoming_shutdown(
+            incoming::incoming(listener, limits.connections_max, tls),
+            asked_to_end,
+        );
         let cut_off = async {
             shutdown.cancelled().await;
             tokio::time::sleep(limits.drain_duration_max).await;
@@ -198,18 +200,6 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(api::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-}
-
-fn tls(config: &TlsConfig) -> Result<ServerTlsConfig, ServeError> {
-    let read = |file: &std::path::Path| {
-        std::fs::read(file).map_err(|error| ServeError::File { file: file.display().to_string(), error })
-    };
-    let identity = Identity::from_pem(read(&config.certificate_file)?, read(&config.key_file)?);
-    let tls = ServerTlsConfig::new().identity(identity);
-    Ok(match &config.client_ca_file {
-        Some(file) => tls.client_ca_root(Certificate::from_pem(read(file)?)),
-        None => tls,
-    })
 }
 
 /// The span of a call. Its name is one of ours, however odd the path that was asked for.

@@ -1,4 +1,5 @@
-//! W3C trace context: read from calls, handed on to what they cause, and written onto events.
+//! W3C trace context: read from calls, handed on to what they cause, and written onto events; read from events by whoever acts on
+//! them, so that what a call causes through the log is part of its trace.
 
 use http::HeaderMap;
 use opentelemetry::trace::TraceContextExt as _;
@@ -50,15 +51,34 @@ fn of_span(span: &tracing::Span) -> Option<TraceParent> {
 
 /// Makes the caller's span the parent of `span`, where spans are exported.
 pub(crate) fn adopt(span: &tracing::Span, headers: &HeaderMap) {
+    if let Some(parent) = TraceParent::of(headers) {
+        let _known = adopt_parent(span, &parent);
+    }
+}
+
+/// A span of what a service does by itself about the event that `cause` (its trace context) came with; part of the same trace. No
+/// span at all without a cause.
+pub fn caused(name: &'static str, cause: Option<&str>) -> tracing::Span {
+    let Some(parent) = cause.and_then(TraceParent::new) else { return tracing::Span::none() };
+    let span = tracing::info_span!("caused", otel.name = name, otel.kind = "consumer");
+    let _known = adopt_parent(&span, &parent);
+    span
+}
+
+/// The trace context of `span`, for an event that it causes; `None` where spans are not exported.
+pub fn context_of(span: &tracing::Span) -> Option<String> {
+    of_span(span).map(|TraceParent(text)| text)
+}
+
+/// Fails, harmlessly, where spans are not exported.
+fn adopt_parent(span: &tracing::Span, parent: &TraceParent) -> Option<()> {
     use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
-    let Some(parent) = TraceParent::of(headers) else { return };
     let mut fields = parent.as_str().split('-').skip(1);
     let mut next = || fields.next().unwrap_or_default();
-    let (Ok(trace), Ok(caller)) = (TraceId::from_hex(next()), SpanId::from_hex(next())) else { return };
+    let (trace, caller) = (TraceId::from_hex(next()).ok()?, SpanId::from_hex(next()).ok()?);
     let flags = u8::from_str_radix(next(), 16).map(TraceFlags::new).unwrap_or_default();
     let context = SpanContext::new(trace, caller, flags, true, TraceState::NONE);
-    // Fails only where spans are not exported.
-    let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(context));
+    span.set_parent(opentelemetry::Context::new().with_remote_span_context(context)).ok()
 }
 
 /// Writes the current span into the headers of a call that it causes.

@@ -14,6 +14,7 @@ fn roles() -> Roles {
         administrators: vec!["corp:Admin".to_owned(), "identity-store:g-admins".to_owned()],
         auditors: vec!["corp:auditors".to_owned()],
         services: vec![
+            toml::from_str("spiffe_id = 'spiffe://example.org/daypass/audit'").unwrap(),
             toml::from_str("issuer = 'https://idp.example'\nclient_id = 'approval'").unwrap(),
             toml::from_str("issuer = 'https://idp.example'\nsubject = 'activation'").unwrap(),
         ],
@@ -93,6 +94,34 @@ fn a_workload_is_no_administrator_and_a_human_no_service() {
     assert!(!roles().held_by(&robot, None).administrator);
     let human = caller(ActorKind::Human, "activation", Some("approval"), groups(&[]));
     assert!(!roles().held_by(&human, None).service);
+}
+
+#[test]
+fn a_service_is_named_in_one_way() {
+    for wrong in [
+        "issuer = 'https://idp.example'",
+        "subject = 'activation'",
+        "issuer = 'https://idp.example'\nsubject = 'a'\nclient_id = 'b'",
+        "issuer = 'https://idp.example'\nsubject = 'a'\nspiffe_id = 'spiffe://example.org/a'",
+    ] {
+        let config = RolesConfig { services: vec![toml::from_str(wrong).unwrap()], ..RolesConfig::default() };
+        assert!(Roles::new(&config).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_spiffe_id_is_a_service_only_as_it_is_written() {
+    let mut audit = caller(ActorKind::Workload, "/daypass/audit", None, groups(&[]));
+    audit.actor.person = Person::new("spiffe://example.org", "/daypass/audit").unwrap();
+    assert!(roles().held_by(&audit, None).service);
+    for (issuer, subject) in [
+        ("spiffe://example.com", "/daypass/audit"),
+        ("spiffe://example.org", "/daypass/request"),
+        ("https://example.org", "/daypass/audit"),
+    ] {
+        audit.actor.person = Person::new(issuer, subject).unwrap();
+        assert!(!roles().held_by(&audit, None).service, "{issuer}{subject}");
+    }
 }
 
 #[test]

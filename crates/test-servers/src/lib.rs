@@ -4,6 +4,8 @@
 //! service and no library depends on this crate except in `[dev-dependencies]`.
 
 pub mod aws_cli;
+pub mod certificates;
+pub mod collector;
 pub mod faults;
 pub mod moto;
 pub mod nats;

@@ -110,6 +110,11 @@ impl NatsServer {
         self.process.as_ref().map(Process::pid)
     }
 
+    /// Where it keeps what is stored.
+    pub fn store(&self) -> &Path {
+        self.store.path()
+    }
+
     /// What it has written lately, for the message of a failing test.
     pub fn log_tail(&self) -> String {
         self.process.as_ref().map(Process::log_tail).unwrap_or_default()

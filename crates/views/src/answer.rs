@@ -12,7 +12,7 @@ use tonic::Status;
 impl Views {
     /// The caller's command, unless they have left: the same operation under the same key is the same event. `content` is what they sent, without the
     /// key, in its canonical form; `trace` is the W3C traceparent of the call.
-    pub fn command(
+    pub async fn command(
         &self,
         caller: &Caller,
         trace: Option<String>,
@@ -25,18 +25,18 @@ impl Views {
         Ok(Command {
             event_id: EventId::derive(person, operation, key),
             actor: Some(caller.actor.clone()),
-            digest: Some(self.digest(person, content)?),
+            digest: Some(self.digest(person, content).await?),
             trace,
         })
     }
 
     /// The digest of a command, under a key of who gives it: the same command again has the same, another one does not.
-    pub fn digest(&self, giver: &Person, content: &[u8]) -> Result<[u8; 32], Status> {
-        Ok(self.key_of(giver)?.digest(content))
+    pub async fn digest(&self, giver: &Person, content: &[u8]) -> Result<[u8; 32], Status> {
+        Ok(self.key_of(giver).await?.digest(content))
     }
 
     /// A remark, sealed with its writer's key to the event that it belongs to; `None` for an empty one.
-    pub fn seal_comment(
+    pub async fn seal_comment(
         &self,
         writer: &Person,
         event: &EventId,
@@ -46,12 +46,12 @@ impl Views {
             return Ok(None);
         }
         let place = resource::comment_place(event);
-        let sealed = self.key_of(writer)?.seal(&place, comment, self.entropy.as_ref());
+        let sealed = self.key_of(writer).await?.seal(&place, comment, self.entropy.as_ref());
         sealed.map(Some).map_err(|error| refusal::key_store(&error))
     }
 
-    fn key_of(&self, person: &Person) -> Result<PersonKey, Status> {
-        self.keys.obtain(&person.id()).map_err(|error| refusal::key_store(&error))
+    async fn key_of(&self, person: &Person) -> Result<PersonKey, Status> {
+        self.keys.obtain(&person.id()).await.map_err(|error| refusal::key_store(&error))
     }
 
     /// The token of a place in the log.
@@ -83,8 +83,14 @@ impl Views {
     }
 
     /// The request as the API shows it, to someone who may see it.
-    pub fn show(&self, story: &Story) -> api::types::v1::Request {
+    pub async fn show(&self, story: &Story) -> api::types::v1::Request {
+        let justification = resource::justification(self.keys.as_ref(), story).await;
         let directory = self.directory.snapshot();
-        resource::request(story, directory.as_deref(), Some(self.keys.as_ref()), self.clock.now())
+        resource::request(story, directory.as_deref(), justification, self.clock.now())
+    }
+
+    /// The same for many, in their order.
+    pub async fn show_all(&self, stories: impl IntoIterator<Item = &Story>) -> Vec<api::types::v1::Request> {
+        futures::future::join_all(stories.into_iter().map(|story| self.show(story))).await
     }
 }

@@ -7,9 +7,17 @@ use aws::{
     PermissionSet, User, UserName,
 };
 use domain::{Invalid, OuPath, SignedDuration};
+use std::time::Duration;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::codegen::{Body as HttpBody, Bytes, StdError};
+
+/// One reading may take so long: a directory of 5,000 accounts and 50,000 users is some 10 MB. It also bounds the wait for a replica
+/// that is paused.
+const READING_DURATION_MAX: Duration = Duration::from_secs(20);
+
+/// How often a reading is tried before the failure counts.
+const READINGS_MAX: u32 = 3;
 
 /// The `DirectoryService` behind a connection.
 pub struct GrpcDirectory<T> {
@@ -44,7 +52,32 @@ where
     T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
+    /// Reading changes nothing, so a reading that failed for want of a neighbour is made again, by another replica if there is one.
     async fn fetch(&self) -> Result<Contents, AwsError> {
+        let mut tries = 1;
+        loop {
+            let reading = tokio::time::timeout(READING_DURATION_MAX, self.read()).await;
+            let slow = || AwsError::new(ErrorKind::Unavailable, "Timeout", "the neighbour does not answer");
+            match reading.unwrap_or_else(|_| Err(slow())) {
+                Err(error) if error.kind == ErrorKind::Unavailable && tries < READINGS_MAX => {
+                    tracing::debug!(%error, tries, "the directory is asked for again");
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl<T> GrpcDirectory<T>
+where
+    T: GrpcService<Body> + Clone + Send + Sync + 'static,
+    T::Future: Send,
+    T::Error: Into<StdError>,
+    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
+    async fn read(&self) -> Result<Contents, AwsError> {
         let mut parts = self
             .client
             .clone()

@@ -31,6 +31,9 @@ pub struct Story {
     pub position: Position,
 }
 
+/// Where the trace's id ends in a W3C traceparent: version, hyphen, 32 digits.
+const TRACE_ID_ENDS: usize = 35;
+
 impl Story {
     /// Folds events of one request, oldest first; `None` when the first is not its raising.
     pub fn fold(events: Vec<Event>, position: Position) -> Option<Self> {
@@ -46,6 +49,14 @@ impl Story {
         let request = Request::fold(facts)?;
         let revision = Revision(u64::try_from(events.len()).ok()?.checked_sub(1)?);
         Some(Self { request, events, revision, position })
+    }
+
+    /// The trace context of the latest event in the trace that the request began: what services do about it by themselves is part of
+    /// that. What people do meanwhile has traces of its own.
+    pub fn trace(&self) -> Option<&str> {
+        let mut contexts = self.events.iter().filter_map(|event| event.trace.as_deref());
+        let trace = contexts.clone().next()?.get(..TRACE_ID_ENDS)?;
+        contexts.rfind(|context| context.starts_with(trace))
     }
 
     /// The latest event that ended, rejected or expired the request.

@@ -47,25 +47,30 @@ pub fn comment(fact: &Fact) -> Option<&Sealed> {
 }
 
 /// Sealed text, opened; `None` when its key was deleted or the key store cannot be read.
-pub fn open(keys: &dyn KeyStore, place: &str, sealed: &Sealed) -> Option<String> {
+pub async fn open(keys: &dyn KeyStore, place: &str, sealed: &Sealed) -> Option<String> {
     let key = keys
         .find(&sealed.key_of)
+        .await
         .inspect_err(|error| tracing::error!(%error, "the key store cannot be read"));
     key.ok()??.open(place, sealed).ok()
 }
 
-/// The request of `story` at `now`. `keys` opens the justification; `None` for those who may not read it.
+/// The justification of the request of `story`, opened.
+pub async fn justification(keys: &dyn KeyStore, story: &Story) -> Option<String> {
+    let raised = &story.request.raised;
+    open(keys, &justification_place(&raised.id), &raised.justification).await
+}
+
+/// The request of `story` at `now`. `justification`: opened, if it can be, for those who may read it.
 pub fn request(
     story: &Story,
     directory: Option<&Directory>,
-    keys: Option<&dyn KeyStore>,
+    justification: Option<String>,
     now: Timestamp,
 ) -> api::Request {
     let request = &story.request;
     let raised = &request.raised;
     let principal = raised.grounds.principal.as_ref();
-    let justification =
-        keys.and_then(|keys| open(keys, &justification_place(&raised.id), &raised.justification));
     let account = directory.and_then(|directory| directory.account(raised.target.account()));
     let mut shown = api::Request {
         request_id: raised.id.to_string(),

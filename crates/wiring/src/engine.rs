@@ -1,9 +1,11 @@
 //! Opens the log that the configuration names.
 
+use crate::{nats, write_level};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
-use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog, Tls};
+use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
+use journal::level::WriteLevel;
 use service_runtime::config::LogConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,9 +23,27 @@ pub struct OpenLog {
     /// The log.
     pub log: Arc<dyn EventLog>,
     sqlite: Option<Arc<SqliteLog>>,
+    jetstream: Option<JetStreamLog>,
 }
 
 impl OpenLog {
+    /// Looks for ever whether the log is still set up as it was when it was opened; others may change a server.
+    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        let jetstream = self.jetstream.clone();
+        async move {
+            match jetstream {
+                Some(jetstream) => jetstream.watch().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The same log, written up to `level`.
+    #[must_use]
+    pub fn held_back(self, level: WriteLevel) -> Self {
+        Self { log: write_level::held_back(self.log, level), ..self }
+    }
+
     /// Writes what is under way, and lets go of the file.
     pub async fn close(&self) {
         if let Some(sqlite) = &self.sqlite {
@@ -38,11 +58,11 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
         LogConfig::Sqlite { path } => {
             make_folder_of(path)?;
             let sqlite = Arc::new(SqliteLog::open(path, &OpenOptions::new(new_id(entropy)))?);
-            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite) })
+            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite), jetstream: None })
         }
         LogConfig::Jetstream { .. } => {
             let log = JetStreamLog::open(jetstream(config, entropy)?).await?;
-            Ok(OpenLog { log: Arc::new(log), sqlite: None })
+            Ok(OpenLog { log: Arc::new(log.clone()), sqlite: None, jetstream: Some(log) })
         }
     }
 }
@@ -72,15 +92,13 @@ fn jetstream(config: &LogConfig, entropy: &dyn Entropy) -> Result<JetStreamConfi
     else {
         return Err(LogError::Unsafe("log.engine: must be jetstream".into()));
     };
-    let credentials = match (credentials_file, nkey_seed_file) {
-        (Some(file), _) => Credentials::File(file.clone()),
-        (None, Some(file)) => Credentials::NkeySeedFile(file.clone()),
-        (None, None) => Credentials::None,
-    };
     Ok(JetStreamConfig {
-        servers: servers.clone(),
-        credentials,
-        tls: ca_file.clone().map(|file| Tls { root_certificates: Some(file), ..Tls::default() }),
+        connection: nats::connection(
+            servers,
+            credentials_file.as_ref(),
+            nkey_seed_file.as_ref(),
+            ca_file.as_ref(),
+        ),
         replicas: *replicas,
         dev: *dev,
         operator_asserts_sync_always: *operator_asserts_sync_always,

@@ -9,15 +9,17 @@ use event_log::LogError;
 use futures::future::BoxFuture;
 use identity::{Authenticator, Caller};
 use journal::key_store::{KeyStore, KeyStoreError};
+use messaging::BusError;
 use projection::{Follower, OpenError, Projection};
 use service_runtime::auth::Gate;
-use service_runtime::config::ServerConfig;
 use service_runtime::roles::{DirectoryGroups, Roles};
 use service_runtime::server::{Bound, Readiness, ServeError, Server};
+use service_runtime::trace;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -25,6 +27,9 @@ use views::{Authorities, PolicyBook, Requests, RequestsModel, Views, who};
 
 /// How old a directory may be by which the gate tells an administrator or an auditor. Decisions use the policy's own limit.
 const ROLE_AGE_MAX: SignedDuration = SignedDuration::from_mins(15);
+
+/// A process that is not ready says why, so often.
+const SAY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a process is made of.
 pub struct Parts {
@@ -77,6 +82,9 @@ pub enum StartError {
     /// The read models.
     #[error(transparent)]
     ReadModel(#[from] OpenError),
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// The server.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -88,9 +96,31 @@ pub enum StartError {
         /// What is wrong with it.
         error: std::io::Error,
     },
+    /// Something that a process rests on is not there: waiting may help.
+    #[error("{0}")]
+    Unavailable(String),
     /// Anything that a program itself found.
     #[error("{0}")]
     Other(String),
+}
+
+impl StartError {
+    /// Whether the same start may succeed later, with nothing about the process changed.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Log(LogError::Unavailable(_))
+            | Self::Bus(BusError::Unavailable(_))
+            | Self::Unavailable(_) => true,
+            // It may be on a server, and does not tell what is gone from what is wrong.
+            Self::Keys(_) => true,
+            Self::Log(LogError::Corrupt(_) | LogError::Unsafe(_))
+            | Self::Bus(BusError::Unsafe(_))
+            | Self::ReadModel(_)
+            | Self::Serve(_)
+            | Self::File { .. }
+            | Self::Other(_) => false,
+        }
+    }
 }
 
 /// A process that is put together and does not run yet.
@@ -114,7 +144,11 @@ impl Process {
         let (projection, follower) =
             Projection::open(Some(&parts.folder), RequestsModel::default(), Arc::clone(&log))?;
         let clock = Arc::clone(&parts.clock);
-        let follower = follower.hearing(move |event| clock.compare(&Sighting::Written { at: event.at }));
+        let follower = follower.hearing(move |event| {
+            clock.compare(&Sighting::Written { at: event.at });
+            // In the trace of the call that caused the event, it is seen when it came to each process.
+            drop(trace::caused(journal::types::type_name(&event.fact), event.trace.as_deref()));
+        });
         let (clock, entropy) = (parts.clock.clone(), parts.entropy.clone());
         let directory = CachedDirectory::new(parts.directory, clock, entropy, parts.pace);
         let directory = Arc::new(match parts.partition {
@@ -143,15 +177,14 @@ impl Process {
         Ok(Self { views, gate, log, follower, aws, authenticator })
     }
 
-    /// Serves `work` until `shutdown`; `listening` is told the address. Ready once history is read and the directory known.
+    /// Serves `work` at `bound` until `shutdown`; `listening` is told the address. Ready once history is read and the directory known.
     pub async fn run(
         self,
-        server: ServerConfig,
+        bound: Bound,
         work: Work,
         shutdown: CancellationToken,
         listening: impl FnOnce(SocketAddr),
     ) -> Result<(), StartError> {
-        let bound = Bound::new(server)?;
         let readiness = Readiness::new(work.services).await;
         let mut beside = JoinSet::new();
         beside.spawn(self.follower.run(shutdown.clone().cancelled_owned()));
@@ -159,6 +192,7 @@ impl Process {
         beside.spawn(until(shutdown.clone(), keep_keys(self.authenticator)));
         let (clock, log) = (Arc::clone(&self.views.clock), Arc::clone(&self.views.log));
         beside.spawn(until(shutdown.clone(), time_watch::watch(clock, log, self.aws)));
+        beside.spawn(until(shutdown.clone(), self.log.watch()));
         beside.spawn(until(shutdown.clone(), become_ready(self.views.clone(), readiness.clone())));
         for task in work.background {
             beside.spawn(task);
@@ -214,11 +248,23 @@ async fn keep_keys(authenticator: Arc<Authenticator>) {
 }
 
 async fn become_ready(views: Views, readiness: Readiness) {
-    views.requests.projection().caught_up().await;
+    said_while("history is being read", views.requests.projection().caught_up()).await;
     let mut snapshots = views.directory.watch();
-    if snapshots.wait_for(Option::is_some).await.is_ok() {
+    if said_while("the directory is not known", snapshots.wait_for(Option::is_some)).await.is_ok() {
         readiness.set(true).await;
         tracing::info!("ready");
+    }
+}
+
+/// Waits for `work`, and says again and again what for.
+async fn said_while<T>(why: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(SAY_AGAIN, &mut work).await {
+            return done;
+        } else {
+            tracing::info!(why, "not ready yet")
+        }
     }
 }
 

@@ -2,16 +2,16 @@
 
 use crate::cloud::{self, Cloud};
 use crate::process::{Parts, Process, StartError, Work};
+use crate::start;
 use crate::time_watch::machine_clock;
-use crate::{Settings, engine};
+use crate::{Settings, engine, key_store};
 use aws::{DirectorySource, RefreshPace};
 use clap::Parser;
 use domain::ports::{SharedClock, SharedEntropy};
 use domain::{Actor, ActorKind, Person};
 use identity::Authenticator;
-use journal::key_store::SqliteKeyStore;
 use service_runtime::clock::SystemEntropy;
-use service_runtime::outgoing;
+use service_runtime::outgoing::{self, Ourselves};
 use service_runtime::roles::Roles;
 use service_runtime::token_source::TokenSource;
 use service_runtime::{shutdown, telemetry};
@@ -23,7 +23,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use views::remote_directory::GrpcDirectory;
 
-/// How often a neighbour is asked for a newer directory: it answers "unchanged" from memory.
+/// How often a neighbour is asked for its directory, and the longest pause while it does not answer: it answers from memory, and
+/// once it is back, nobody shall wait for its directory.
 const NEIGHBOUR_REFRESH: Duration = Duration::from_secs(10);
 
 #[derive(Parser)]
@@ -58,7 +59,7 @@ impl Built {
             None => None,
             Some(section) => {
                 let connected = cloud::connect(section, settings.aws_secret.as_ref(), clock.clone()).await;
-                Some(connected.map_err(|error| StartError::Other(error.to_string()))?)
+                Some(connected.map_err(|error| start::cloud_error(&error))?)
             }
         };
         let (directory, pace) = directory(&settings, cloud.as_ref(), &clock)?;
@@ -70,9 +71,9 @@ impl Built {
         let roles = Roles::new(&settings.roles)
             .map_err(|problems| StartError::Other(format!("roles: {} problems", problems.len())))?;
         let parts = Parts {
-            log: engine::open(&settings.log, entropy.as_ref()).await?,
+            log: engine::open(&settings.log, entropy.as_ref()).await?.held_back(settings.upgrade.write_level),
             folder,
-            keys: Arc::new(SqliteKeyStore::open(&settings.data.key_store(), entropy.clone())?),
+            keys: key_store::open(&settings.keys, entropy.clone()).await?,
             directory,
             partition: cloud.as_ref().map(|cloud| cloud.partition),
             pace,
@@ -84,12 +85,6 @@ impl Built {
             entropy,
         };
         Ok(Self { process: Process::new(parts).await?, settings, cloud, shutdown })
-    }
-
-    /// Serves until it is told to end.
-    pub async fn run(self, work: Work) -> Result<(), StartError> {
-        let announce = |address| tracing::info!(%address, "answering");
-        self.process.run(self.settings.server, work, self.shutdown, announce).await
     }
 }
 
@@ -125,9 +120,12 @@ fn from_neighbour(
         .map(|(client, secret)| TokenSource::new(client.clone(), secret.clone(), clock.clone()))
         .transpose()
         .map_err(|error| StartError::Other(error.to_string()))?;
-    let connection = outgoing::connect(neighbour, tokens.map(Arc::new))
-        .map_err(|error| StartError::Other(error.to_string()))?;
-    let pace = RefreshPace { interval: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
+    let ourselves =
+        Ourselves { tokens: tokens.map(Arc::new), certificate: settings.client_certificate.clone() };
+    let connection =
+        outgoing::connect(neighbour, ourselves).map_err(|error| StartError::Other(error.to_string()))?;
+    let pace =
+        RefreshPace { interval: NEIGHBOUR_REFRESH, backoff_max: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
     Ok((Arc::new(GrpcDirectory::new(connection)), pace))
 }
 
@@ -154,10 +152,11 @@ pub fn seed_text(settings: &Settings) -> Result<Option<String>, StartError> {
     settings.policy.seed_file.as_ref().map(read).transpose()
 }
 
-/// Runs one service: `work_of` makes its work out of the process.
+/// Runs one service: `work_of` makes its work out of the process. It may be asked again, while something that it rests on is not
+/// there yet.
 pub async fn program(
     name: &'static str,
-    work_of: impl AsyncFnOnce(&Built) -> Result<Work, StartError>,
+    work_of: impl AsyncFn(&Built) -> Result<Work, StartError>,
 ) -> ExitCode {
     let arguments = Arguments::parse();
     let settings = match Settings::read(&arguments.config) {
@@ -179,12 +178,7 @@ pub async fn program(
             return ExitCode::FAILURE;
         }
     };
-    let ended = async {
-        let built = Box::pin(Built::from_settings(settings, shutdown::on_signal())).await?;
-        let work = work_of(&built).await?;
-        built.run(work).await
-    };
-    let code = match ended.await {
+    let code = match Box::pin(start::serve(settings, shutdown::on_signal(), work_of)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the service ended");

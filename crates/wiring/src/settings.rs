@@ -4,17 +4,18 @@ use crate::StartError;
 use aws::RoleExternalId;
 use domain::{Person, RoleArn, SignedDuration};
 use identity::IssuerConfig;
+use journal::level::{self, WriteLevel};
 use serde::Deserialize;
 use service_runtime::config::{
-    ClientCredentials, Loader, LogConfig, NeighbourConfig, Problem, Problems, RolesConfig, Secret, SecretRef,
-    Section, ServerConfig, SignalsConfig, TelemetryConfig,
+    ClientCertificateConfig, ClientCredentials, Loader, LogConfig, NeighbourConfig, Problem, Problems,
+    RolesConfig, Secret, SecretRef, Section, ServerConfig, SignalsConfig, TelemetryConfig,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use views::clock_health;
 
 /// The sections of a configuration file. One file may serve all programs: each uses what it needs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// `[server]`
     pub server: ServerConfig,
@@ -24,8 +25,14 @@ pub struct Settings {
     pub roles: RolesConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[bus]`
+    pub bus: Option<BusSection>,
     /// `[data]`
     pub data: DataSection,
+    /// `[keys]`, or the file of `[data]`.
+    pub keys: KeysSection,
+    /// `[upgrade]`
+    pub upgrade: UpgradeSection,
     /// `[telemetry]`
     pub telemetry: TelemetryConfig,
     /// `[aws]`
@@ -48,6 +55,58 @@ pub struct Settings {
     pub neighbours: Neighbours,
     /// `[client_credentials]`, with its secret.
     pub client_credentials: Option<(ClientCredentials, Secret)>,
+    /// `[client_certificate]`
+    pub client_certificate: Option<ClientCertificateConfig>,
+}
+
+/// `[bus]`: NATS, for events to others and signals from them. It may be the cluster that has the log, or another.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusSection {
+    /// URLs: `nats://` or `tls://`.
+    pub servers: Vec<String>,
+    /// A NATS credentials file.
+    #[serde(default)]
+    pub credentials_file: Option<PathBuf>,
+    /// An NKey seed file.
+    #[serde(default)]
+    pub nkey_seed_file: Option<PathBuf>,
+    /// The CA of the servers.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Copies of every message in a stream that Daypass makes.
+    #[serde(default = "bus_replicas")]
+    pub replicas: usize,
+}
+
+impl BusSection {
+    /// A bus on one server without credentials, for development.
+    pub fn of_one(server: &str) -> Self {
+        Self {
+            servers: vec![server.to_owned()],
+            credentials_file: None,
+            nkey_seed_file: None,
+            ca_file: None,
+            replicas: 1,
+        }
+    }
+}
+
+fn bus_replicas() -> usize {
+    3
+}
+
+impl Section for BusSection {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = above_zero("replicas", self.replicas);
+        if self.servers.is_empty() {
+            problems.push(Problem::new("servers", "must have at least one URL"));
+        }
+        if self.credentials_file.is_some() && self.nkey_seed_file.is_some() {
+            problems.push(Problem::new("nkey_seed_file", "must not be given beside credentials_file"));
+        }
+        problems
+    }
 }
 
 /// `[data]`: files beside the log.
@@ -56,19 +115,82 @@ pub struct Settings {
 pub struct DataSection {
     /// Where read models are kept: derived, and deletable. Each process has its own folder.
     pub folder: PathBuf,
-    /// The key store: **not** derived. The processes of one machine share it. Default: `keys.db` in the folder.
+    /// The key store: **not** derived. The processes of one machine share it. Default: `keys.db` in the folder. Several machines:
+    /// [`KeysSection`].
     #[serde(default)]
     pub keys: Option<PathBuf>,
 }
 
 impl DataSection {
-    /// The file of the key store.
-    pub fn key_store(&self) -> PathBuf {
-        self.keys.clone().unwrap_or_else(|| self.folder.join("keys.db"))
+    /// The key store, where `[keys]` does not name one.
+    fn key_store(&self) -> KeysSection {
+        KeysSection::Sqlite { path: self.keys.clone().unwrap_or_else(|| self.folder.join("keys.db")) }
     }
 }
 
 impl Section for DataSection {}
+
+/// `[keys]`: the key store, where it is not the file of `[data]`. **Not** derived.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "engine", rename_all = "lowercase", deny_unknown_fields)]
+pub enum KeysSection {
+    /// One machine, whose processes share it.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Several machines.
+    Jetstream {
+        /// URLs: `nats://` or `tls://`.
+        servers: Vec<String>,
+        /// A NATS credentials file.
+        #[serde(default)]
+        credentials_file: Option<PathBuf>,
+        /// An NKey seed file.
+        #[serde(default)]
+        nkey_seed_file: Option<PathBuf>,
+        /// The CA of the servers.
+        #[serde(default)]
+        ca_file: Option<PathBuf>,
+        /// Copies of every key.
+        #[serde(default = "key_replicas")]
+        replicas: usize,
+        /// Allows fewer copies.
+        #[serde(default)]
+        dev: bool,
+        /// The keys of the deployment that people's keys are stored under, one a line, 64 hexadecimal digits each; the first wraps.
+        wrapping_keys_file: PathBuf,
+    },
+}
+
+fn key_replicas() -> usize {
+    3
+}
+
+impl Section for KeysSection {
+    fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Sqlite { path } if path.as_os_str().is_empty() => {
+                vec![Problem::new("path", "must not be empty")]
+            }
+            Self::Sqlite { .. } => Vec::new(),
+            Self::Jetstream { servers, credentials_file, nkey_seed_file, replicas, dev, .. } => {
+                let mut problems = Vec::new();
+                if servers.is_empty() {
+                    problems.push(Problem::new("servers", "must have at least one URL"));
+                }
+                if credentials_file.is_some() && nkey_seed_file.is_some() {
+                    problems
+                        .push(Problem::new("nkey_seed_file", "must not be given beside credentials_file"));
+                }
+                if *replicas == 0 || (*replicas < 3 && !dev) {
+                    problems.push(Problem::new("replicas", "must be at least 3"));
+                }
+                problems
+            }
+        }
+    }
+}
 
 /// `[aws]`: which organisation. Needed by `request` (the directory), `activation` (the changes) and `daypass serve`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -183,6 +305,34 @@ impl Default for RequestsSection {
 impl Section for RequestsSection {
     fn problems(&self) -> Vec<Problem> {
         above_zero("pending_per_person_max", self.pending_per_person_max)
+    }
+}
+
+/// `[upgrade]`: what holds while processes of two releases share a log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpgradeSection {
+    /// What is written at most; raised when no process of the release before is left.
+    pub write_level: WriteLevel,
+}
+
+impl Default for UpgradeSection {
+    fn default() -> Self {
+        Self { write_level: level::DEFAULT }
+    }
+}
+
+impl Section for UpgradeSection {
+    fn problems(&self) -> Vec<Problem> {
+        if (level::FIRST..=level::NEWEST).contains(&self.write_level) {
+            return Vec::new();
+        }
+        let why = format!(
+            "must be from {} to {}, the newest that this program writes",
+            level::FIRST,
+            level::NEWEST
+        );
+        vec![Problem::new("write_level", why)]
     }
 }
 
@@ -307,7 +457,10 @@ impl Settings {
         let issuers = loader.issuers();
         let roles = loader.or_default("roles");
         let log = loader.required("log");
-        let data = loader.required("data");
+        let bus = loader.optional("bus");
+        let data: Option<DataSection> = loader.required("data");
+        let keys: Option<KeysSection> = loader.optional("keys");
+        let upgrade = loader.or_default("upgrade");
         let telemetry = loader.or_default("telemetry");
         let aws: Option<AwsSection> = loader.optional("aws");
         let clock = loader.or_default("clock");
@@ -318,6 +471,7 @@ impl Settings {
         let activation = loader.or_default("activation");
         let neighbours = loader.or_default("neighbours");
         let client: Option<ClientCredentials> = loader.optional("client_credentials");
+        let client_certificate = loader.optional("client_certificate");
         let aws_secret = aws
             .as_ref()
             .and_then(|aws| aws.secret_access_key.as_ref())
@@ -327,13 +481,20 @@ impl Settings {
             Some((client, secret))
         });
         loader.finish()?;
+        if keys.is_some() && data.as_ref().is_some_and(|data| data.keys.is_some()) {
+            return Err(Problems(vec![Problem::new("data.keys", "must not be given beside [keys]")]));
+        }
         let missing = |name: &str| Problems(vec![Problem::new(name, "is missing")]);
+        let data = data.ok_or_else(|| missing("data"))?;
         Ok(Self {
             server: server.ok_or_else(|| missing("server"))?,
             issuers,
             roles,
             log: log.ok_or_else(|| missing("log"))?,
-            data: data.ok_or_else(|| missing("data"))?,
+            bus,
+            keys: keys.unwrap_or_else(|| data.key_store()),
+            data,
+            upgrade,
             telemetry,
             aws,
             aws_secret,
@@ -345,6 +506,7 @@ impl Settings {
             activation,
             neighbours,
             client_credentials,
+            client_certificate,
         })
     }
 }
@@ -376,6 +538,30 @@ mod tests {
              [[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"https://daypass.example\"]\nalgorithms = [\"RS256\"]\n",
         )
         .unwrap();
-        assert_eq!(settings.data.key_store(), Path::new("data/keys.db"));
+        assert_eq!(settings.keys, KeysSection::Sqlite { path: "data/keys.db".into() });
+    }
+
+    #[test]
+    fn there_is_one_key_store() {
+        let small = "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nengine = \"sqlite\"\npath = \"log.db\"\n\
+            [[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"https://daypass.example\"]\nalgorithms = [\"RS256\"]\n\
+            [keys]\nengine = \"sqlite\"\npath = \"k.db\"\n";
+        let settings = read(&format!("{small}[data]\nfolder = \"data\"\n")).unwrap();
+        assert_eq!(settings.keys, KeysSection::Sqlite { path: "k.db".into() });
+        let both = read(&format!("{small}[data]\nfolder = \"data\"\nkeys = \"keys.db\"\n")).unwrap_err();
+        assert_eq!(both.0.first().unwrap().field, "data.keys");
+    }
+
+    #[test]
+    fn keys_on_fewer_than_three_servers_are_for_development() {
+        let keys = |rest: &str| {
+            let toml = format!(
+                "[keys]\nengine = \"jetstream\"\nservers = [\"nats://n\"]\nwrapping_keys_file = \"w\"\n{rest}"
+            );
+            let problems = read(&toml).unwrap_err();
+            problems.0.iter().any(|problem| problem.field == "keys.replicas")
+        };
+        assert!(keys("replicas = 1\n"));
+        assert!(!keys("replicas = 1\ndev = true\n") && !keys(""));
     }
 }

@@ -16,9 +16,11 @@ use domain::{Entitlement, EventId, RequestId, SignedDuration, Timestamp};
 use journal::{Fact, Service, Stream};
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
+use service_runtime::trace;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
-use views::Views;
+use tracing::Instrument as _;
+use views::{Story, Views};
 
 /// Streams whose state is remembered between commands: what is worked on.
 const REMEMBERED_STREAMS_MAX: usize = 20_000;
@@ -105,13 +107,17 @@ impl Core {
     ) -> Result<(), Fault> {
         let event_id =
             EventId::from_parts([b"activation".as_slice(), id.as_bytes().as_slice(), operation.as_bytes()]);
-        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let cause = self.cause(&id);
+        let span = trace::caused("react", cause.as_deref());
+        let trace = trace::context_of(&span).or(cause);
+        let command = Command { event_id, actor: None, digest: None, trace };
         let outcome = self
             .commander
             .execute::<RequestAggregate, Rejection>(Stream::Request(id), command, |loaded, at| {
                 let request = loaded.state.as_ref().ok_or(Rejection::NotFound)?;
                 decide(request, at).map(Fact::Request)
             })
+            .instrument(span)
             .await;
         match outcome {
             Ok(outcome) => {
@@ -126,6 +132,13 @@ impl Core {
             }
             Err(error) => Err(Fault::of_command(&error)),
         }
+    }
+}
+
+impl Core {
+    /// The trace context that what is done about a request is part of.
+    pub(crate) fn cause(&self, id: &RequestId) -> Option<String> {
+        self.views.requests.get(id).ok().flatten().as_ref().and_then(Story::trace).map(str::to_owned)
     }
 }
 

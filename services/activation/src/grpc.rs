@@ -153,14 +153,14 @@ impl Core {
     }
 
     /// The id of a command's event, and the digest by which another command under the same key is told.
-    fn command(
+    async fn command(
         &self,
         call: &Call,
         operation: &str,
         key: &str,
         message: &impl prost::Message,
     ) -> Result<command::Command, Status> {
-        self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec())
+        self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec()).await
     }
 }
 

@@ -8,8 +8,10 @@ use event_log::Position;
 use journal::{Service, Stream};
 use lifecycle::Request;
 use service_runtime::Call;
+use service_runtime::trace;
 use std::sync::Arc;
 use tonic::Status;
+use tracing::Instrument as _;
 use views::position::{self, REACHED_WITHIN};
 use views::{Story, Views, refusal};
 
@@ -47,14 +49,14 @@ impl Core {
     }
 
     /// A person's command. `message` is what they sent, without its idempotency key.
-    pub(crate) fn command(
+    pub(crate) async fn command(
         &self,
         call: &Call,
         operation: &str,
         key: &str,
         message: &impl prost::Message,
     ) -> Result<Command, Status> {
-        self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec())
+        self.views.command(&call.caller, call.trace(), operation, key, &message.encode_to_vec()).await
     }
 
     /// The request as it is after `outcome`, and the position of that.
@@ -66,7 +68,7 @@ impl Core {
         self.views.caught_up_to(outcome.position).await;
         let position = self.views.token(outcome.position);
         let story = self.story(id)?.ok_or_else(|| refusal::not_found("request"))?;
-        Ok((self.views.show(&with_event(story, outcome)), position))
+        Ok((self.views.show(&with_event(story, outcome)).await, position))
     }
 
     pub(crate) fn story(&self, id: &RequestId) -> Result<Option<Story>, Status> {
@@ -86,7 +88,11 @@ impl Core {
     {
         let stream = Stream::Request(id);
         let event_id = EventId::from_parts([stream.to_string().as_bytes(), verb.as_bytes()]);
-        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let story = self.views.requests.get(&id).ok().flatten();
+        let cause = story.as_ref().and_then(Story::trace).map(str::to_owned);
+        let span = trace::caused("decide", cause.as_deref());
+        let trace = trace::context_of(&span).or(cause);
+        let command = Command { event_id, actor: None, digest: None, trace };
         let outcome = self
             .commander
             .execute_async::<RequestAggregate, Refused, _>(stream, command, |loaded, at| {
@@ -94,6 +100,7 @@ impl Core {
                 let deciding = request.map(|request| decide(request, at));
                 async move { Ok(journal::Fact::Request(deciding?.await?)) }
             })
+            .instrument(span)
             .await;
         match outcome {
             Ok(outcome) => {

@@ -32,7 +32,7 @@ pub(crate) async fn decide(
 ) -> Result<Outcome<Request>, Status> {
     core.up_to_date().await?;
     may_know(core, call, &id).await?;
-    let comment = core.views.seal_comment(&call.caller.actor.person, &command.event_id, comment)?;
+    let comment = core.views.seal_comment(&call.caller.actor.person, &command.event_id, comment).await?;
     let outcome = core
         .commander
         .execute_async::<RequestAggregate, Refused, _>(Stream::Request(id), command, |loaded, at| {

@@ -1,6 +1,6 @@
 //! The approval service as a process of its own.
 
-use approval::ApprovalService;
+use approval::{ApprovalService, SeedError};
 use std::process::ExitCode;
 use wiring::{StartError, Work};
 
@@ -10,7 +10,10 @@ async fn main() -> ExitCode {
         let service = ApprovalService::new(built.process.views.clone());
         if let Some(policy) = wiring::seed_text(&built.settings)? {
             let seeded = service.seed(&policy, wiring::this_program("approval")?).await;
-            seeded.map_err(|error| StartError::Other(error.to_string()))?;
+            seeded.map_err(|error| match error {
+                SeedError::Log(why) => StartError::Unavailable(why),
+                SeedError::Invalid(_) => StartError::Other(error.to_string()),
+            })?;
         }
         let mut work = Work::default();
         service.add_to(&mut work.routes);

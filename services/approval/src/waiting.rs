@@ -42,7 +42,7 @@ pub(crate) async fn page(
         for (place, story) in found {
             after = Some(place);
             looked_at += 1;
-            if let Some(pending) = for_caller(core, in_force, who, &story, now)? {
+            if let Some(pending) = for_caller(core, in_force, who, &story, now).await? {
                 items.push((story, pending));
                 if items.len() >= limit {
                     return Ok(Page { items, next: after });
@@ -58,7 +58,7 @@ pub(crate) async fn page(
 }
 
 /// The request of `story`, if `who` may decide it now.
-pub(crate) fn for_caller(
+pub(crate) async fn for_caller(
     core: &Core,
     in_force: &InForce,
     who: &Who,
@@ -99,16 +99,16 @@ pub(crate) fn for_caller(
         evidence::endorsers(&core.views, request, now, in_force.compiled.settings().group_age_max)
             .map_err(|error| refusal::status(&error))?;
     Ok(Some(PendingRequest {
-        request: Some(core.views.show(story)),
+        request: Some(core.views.show(story).await),
         missing: Some(wire::plan(&review::missing(request, &endorsers, &plan))),
         endorsed_by_caller: request.endorsed_by(&identities),
     }))
 }
 
 /// A request that waits no more, for those who were told that it did.
-pub(crate) fn no_longer(core: &Core, who: &Who, story: &Story) -> PendingRequest {
+pub(crate) async fn no_longer(core: &Core, who: &Who, story: &Story) -> PendingRequest {
     PendingRequest {
-        request: Some(core.views.show(story)),
+        request: Some(core.views.show(story).await),
         missing: Some(wire::plan(&Plan::none())),
         endorsed_by_caller: story.request.endorsed_by(&who.acting.identities),
     }

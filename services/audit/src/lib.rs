@@ -5,22 +5,27 @@
 //! - `filter`: which events; `place`: a time or a position → a position; `history`: events of a range in log order.
 //! - `export`: history as files: JSON Lines that verify, CSV that is safe to open.
 //! - `grpc`: one verb each.
+//! - [`public`]: events as others see them; `process::relay` publishes them on a bus.
 //!
 //! INVARIANT: what is answered comes from the log itself; the read model only says where to look. No event is left out because
 //! it cannot be decoded, and an answer in parts that is not complete never looks complete.
-//! Deliberately absent: any write to the log, and any rule about who may have what.
+//! Deliberately absent: any write to the log but the claim of who relays, and any rule about who may have what.
 
 mod export;
 mod filter;
 mod grpc;
 mod history;
+mod meters;
 mod page;
 mod place;
+mod process;
+pub mod public;
 pub mod read_model;
 mod show;
 mod stored;
 
 pub use export::csv::COLUMNS as CSV_COLUMNS;
+pub use process::relay::{Relay, RelaySettings};
 pub use read_model::events::{Events, EventsModel};
 
 use api::audit::v1::audit_service_server::AuditServiceServer;

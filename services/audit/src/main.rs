@@ -1,6 +1,6 @@
 //! The audit service as a process of its own.
 
-use audit::AuditService;
+use audit::{AuditService, RelaySettings};
 use std::process::ExitCode;
 use wiring::Work;
 
@@ -13,6 +13,10 @@ async fn main() -> ExitCode {
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.audit.v1");
         work.background.push(Box::pin(follower.run(built.shutdown.clone().cancelled_owned())));
+        if let Some(section) = &built.settings.bus {
+            let relay = service.relay(wiring::bus::outgoing(section).await?, RelaySettings::default());
+            work.background.push(Box::pin(relay.run(built.shutdown.clone().cancelled_owned())));
+        }
         Ok(work)
     }))
     .await

@@ -12,7 +12,7 @@ use views::resource::{self, comment_place, justification_place};
 
 impl AuditService {
     /// The event, with sealed text opened where its key still exists. `with_envelope`: with the stored bytes.
-    pub(crate) fn show(&self, stored: &Stored, with_envelope: bool) -> Event {
+    pub(crate) async fn show(&self, stored: &Stored, with_envelope: bool) -> Event {
         let recorded = &stored.recorded;
         let envelope = stored.envelope.as_ref();
         Event {
@@ -26,20 +26,20 @@ impl AuditService {
             actor: envelope.and_then(|envelope| envelope.actor.as_ref()).map(actor),
             previous_event_id: envelope.map(|found| found.previous_event_id.clone()).unwrap_or_default(),
             trace_parent: envelope.map(|found| found.trace_parent.clone()).unwrap_or_default(),
-            payload: self.payload(stored).map(api::structs::from_json),
+            payload: self.payload(stored).await.map(api::structs::from_json),
             envelope: if with_envelope { recorded.envelope.body.to_vec() } else { Vec::new() },
             undecodable: stored.undecodable(),
         }
     }
 
-    fn payload(&self, stored: &Stored) -> Option<Map<String, Value>> {
+    async fn payload(&self, stored: &Stored) -> Option<Map<String, Value>> {
         let event = stored.event.as_ref().ok()?;
         let envelope = stored.envelope.as_ref()?;
         let Value::Object(mut payload) = journal::json::payload(&envelope.r#type, &envelope.payload)? else {
             return None;
         };
         if let Some((name, place, sealed)) = sealed(event)
-            && let Some(text) = resource::open(self.views.keys.as_ref(), &place, sealed)
+            && let Some(text) = resource::open(self.views.keys.as_ref(), &place, sealed).await
         {
             payload.insert(name.to_owned(), Value::String(text));
         }

@@ -27,7 +27,7 @@ impl RequestService {
             }
             (None, None) => return Err(Status::internal("a request without a story")),
         };
-        Ok(Shown { request: self.views.show(&story), position })
+        Ok(Shown { request: self.views.show(&story).await, position })
     }
 
     /// The request as the read model has it once that has reached `position`.

@@ -128,7 +128,8 @@ impl RequestService {
             ticket: ask.ticket.clone(),
             justification: match &ask.justification {
                 Justification::Text(text) => {
-                    self.seal(&requester.person, &resource::justification_place(&naming.request), text)?
+                    self.seal(&requester.person, &resource::justification_place(&naming.request), text)
+                        .await?
                 }
                 Justification::Sealed(sealed) => sealed.clone(),
             },
@@ -172,8 +173,8 @@ impl RequestService {
     }
 
     /// The justification under the requester's own key: theirs to have erased.
-    pub(crate) fn seal(&self, requester: &Person, place: &str, text: &str) -> Result<Sealed, Refused> {
-        let key = self.views.keys.obtain(&requester.id())?;
+    pub(crate) async fn seal(&self, requester: &Person, place: &str, text: &str) -> Result<Sealed, Refused> {
+        let key = self.views.keys.obtain(&requester.id()).await?;
         key.seal(place, text, self.views.entropy.as_ref()).map_err(|_| Refused::KeyStore)
     }
 }

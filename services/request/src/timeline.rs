@@ -9,11 +9,12 @@ use views::{Story, resource, wire};
 impl RequestService {
     /// Every event of `story`. Comments are opened, for those who may see the request may read what was said of it; what is
     /// still sealed is left out.
-    pub(crate) fn timeline(&self, story: &Story) -> Vec<TimelineEntry> {
-        (0..).zip(&story.events).map(|(revision, event)| self.entry(story, revision, event)).collect()
+    pub(crate) async fn timeline(&self, story: &Story) -> Vec<TimelineEntry> {
+        let entries = (0..).zip(&story.events).map(|(revision, event)| self.entry(story, revision, event));
+        futures::future::join_all(entries).await
     }
 
-    fn entry(&self, story: &Story, revision: u64, event: &Event) -> TimelineEntry {
+    async fn entry(&self, story: &Story, revision: u64, event: &Event) -> TimelineEntry {
         let directory = self.views.directory.snapshot();
         let raised = &story.request.raised;
         let actor = event.actor.as_ref().map(|actor| {
@@ -26,17 +27,17 @@ impl RequestService {
             event_type: journal::types::type_name(&event.fact).to_owned(),
             happened_at: Some(wire::time(event.at)),
             actor,
-            details: self.details(event),
+            details: self.details(event).await,
         }
     }
 
-    fn details(&self, event: &Event) -> Option<prost_types::Struct> {
+    async fn details(&self, event: &Event) -> Option<prost_types::Struct> {
         let view = journal::json::view(&journal::encode(event))?;
         let Value::Object(mut details) = without_sealed(view.get("payload")?.clone())? else { return None };
         let place = resource::comment_place(&event.id);
-        let opened = resource::comment(&event.fact)
-            .and_then(|sealed| resource::open(self.views.keys.as_ref(), &place, sealed));
-        if let Some(text) = opened {
+        if let Some(sealed) = resource::comment(&event.fact)
+            && let Some(text) = resource::open(self.views.keys.as_ref(), &place, sealed).await
+        {
             details.insert("comment".to_owned(), Value::String(text));
         }
         Some(api::structs::from_json(details))

@@ -95,7 +95,7 @@ impl Watch {
         self.filter.check(&viewer)?;
         let page = self.service.page(&viewer, &self.filter, before, CHUNK).await?;
         for story in page.stories {
-            let shown = self.told(&story);
+            let shown = self.told(&story).await;
             self.ready.push_back(shown);
         }
         self.stage = if page.next.is_some() {
@@ -129,16 +129,16 @@ impl Watch {
             let viewer = self.service.viewer(&self.caller).await?;
             self.filter.check(&viewer)?;
             for (_, story) in found.iter().filter(|(_, story)| self.filter.holds(&viewer, story)) {
-                let shown = self.told(story);
+                let shown = self.told(story).await;
                 self.ready.push_back(shown);
             }
         }
         Ok(())
     }
 
-    fn told(&self, story: &Story) -> WatchRequestsResponse {
+    async fn told(&self, story: &Story) -> WatchRequestsResponse {
         WatchRequestsResponse {
-            request: Some(self.service.views.show(story)),
+            request: Some(self.service.views.show(story).await),
             caught_up: false,
             position: self.service.views.token(story.position),
         }

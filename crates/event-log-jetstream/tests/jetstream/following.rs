@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 /// Follows the log in a task of its own.
-fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
+pub(crate) fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
     let (events, seen) = mpsc::unbounded_channel();
     let mut subscription = log.subscribe(Position::START);
     tokio::spawn(async move {
@@ -22,7 +22,7 @@ fn follow(log: &JetStreamLog) -> mpsc::UnboundedReceiver<Recorded> {
     seen
 }
 
-async fn next(seen: &mut mpsc::UnboundedReceiver<Recorded>, count: usize) -> Vec<Recorded> {
+pub(crate) async fn next(seen: &mut mpsc::UnboundedReceiver<Recorded>, count: usize) -> Vec<Recorded> {
     let mut events = Vec::new();
     while events.len() < count {
         events.push(seen.recv().await.unwrap());

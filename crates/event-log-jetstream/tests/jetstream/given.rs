@@ -3,8 +3,9 @@
 use event_log::{
     AppendError, Appended, Envelope, EventLog, Expected, Position, Recorded, Revision, StreamName, Writer,
 };
-use event_log_jetstream::{Credentials, JetStreamConfig, JetStreamLog};
+use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use futures::TryStreamExt;
+use nats_connection::Connection;
 use std::time::Duration;
 use test_servers::nats::{NatsOptions, NatsServer};
 use uuid::Uuid;
@@ -19,9 +20,7 @@ pub(crate) async fn server() -> NatsServer {
 /// A development log on one server, by way of `url`.
 pub(crate) fn config(url: &str) -> JetStreamConfig {
     JetStreamConfig {
-        servers: vec![url.to_owned()],
-        credentials: Credentials::None,
-        tls: None,
+        connection: Connection::to(url),
         replicas: 1,
         dev: true,
         operator_asserts_sync_always: true,

@@ -61,7 +61,7 @@ fn source() -> Source {
     Source { name: "OTHER".into(), ..Source::default() }
 }
 
-fn refusal(opened: Result<JetStreamLog, LogError>) -> String {
+pub(crate) fn refusal(opened: Result<JetStreamLog, LogError>) -> String {
     match opened.err() {
         Some(LogError::Unsafe(why)) => why,
         other => panic!("not refused as unsafe: {other:?}"),

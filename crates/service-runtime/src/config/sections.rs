@@ -1,6 +1,7 @@
 //! The sections that services have in common.
 
 use super::{Problem, SecretRef, Section};
+use crate::tls::SpiffeId;
 use domain::{Issuer, Subject};
 use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
@@ -35,9 +36,23 @@ pub struct TlsConfig {
     pub certificate_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
-    /// Set: clients must show a certificate of this CA as well.
+    /// Set: clients are asked for a certificate of this CA.
     #[serde(default)]
     pub client_ca_file: Option<PathBuf>,
+    /// Whether those that have none are turned away.
+    #[serde(default)]
+    pub client_certificate: ClientCertificate,
+}
+
+/// What becomes of clients without a certificate, where there is a CA for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificate {
+    /// They are turned away.
+    #[default]
+    Required,
+    /// They need a token: people and services share an address.
+    Optional,
 }
 
 /// Who may call from a browser.
@@ -135,18 +150,22 @@ pub struct RolesConfig {
     pub services: Vec<ServiceIdentity>,
 }
 
-/// A service, as its token says: by subject, or by client id.
+/// A service: as its token says, by subject or by client id; or as its certificate says, by SPIFFE id.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceIdentity {
-    /// Who vouches.
-    pub issuer: Issuer,
+    /// Who vouches for the token.
+    #[serde(default)]
+    pub issuer: Option<Issuer>,
     /// The token's subject.
     #[serde(default)]
     pub subject: Option<Subject>,
     /// The client that the token was issued to.
     #[serde(default)]
     pub client_id: Option<String>,
+    /// The certificate's only URI: `spiffe://example.org/daypass/approval`.
+    #[serde(default)]
+    pub spiffe_id: Option<SpiffeId>,
 }
 
 impl Section for RolesConfig {
@@ -221,22 +240,73 @@ impl Section for LogConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeighbourConfig {
-    /// `https://request.daypass.internal:8443`, or `http://…` within one machine.
-    pub address: String,
+    /// `https://request.daypass.internal:8443`, or `http://…` within one machine; or a list of those. Every address that a name
+    /// stands for is a replica.
+    pub address: Addresses,
     /// The CA of its certificate; without it, those that the machine trusts.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// Who it must be, instead of the host of its address.
+    #[serde(default)]
+    pub spiffe_id: Option<SpiffeId>,
+}
+
+/// One URL, or several.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Addresses {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Addresses {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(url) => std::slice::from_ref(url),
+            Self::Several(urls) => urls.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
+    }
 }
 
 impl Section for NeighbourConfig {
     fn problems(&self) -> Vec<Problem> {
-        if self.address.starts_with("https://") || self.address.starts_with("http://") {
-            Vec::new()
-        } else {
-            vec![Problem::new("address", "must be a URL of http or https")]
+        let mut problems = Vec::new();
+        if self.address.iter().next().is_none() {
+            problems.push(Problem::new("address", "must have at least one URL"));
         }
+        for url in self.address.iter() {
+            if let Err(why) = crate::outgoing::check_url(url) {
+                problems.push(Problem::new("address", why));
+            }
+        }
+        if self.spiffe_id.is_some() {
+            if self.ca_file.is_none() {
+                problems.push(Problem::new("spiffe_id", "goes with ca_file, the bundle of the trust domain"));
+            }
+            if self.address.iter().any(|url| url.starts_with("http://")) {
+                problems.push(Problem::new("spiffe_id", "goes with addresses of https"));
+            }
+        }
+        problems
     }
 }
+
+/// `[client_certificate]`: who this service is for its neighbours, by its SPIFFE id. Files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificateConfig {
+    /// The certificate and its chain.
+    pub certificate_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+}
+
+impl Section for ClientCertificateConfig {}
 
 /// `[client_credentials]`: how this service gets a token for calls to its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,6 +1,9 @@
-//! Connections, at most so many at a time: more wait in the backlog of the socket, where they cost us nothing.
+//! Connections, at most so many at a time: more wait in the backlog of the socket, where they cost us nothing. With TLS, one that
+//! agrees on keys slowly keeps no other waiting.
 
-use futures::Stream;
+use crate::tls::Peer;
+use crate::tls::server::Acceptor;
+use futures::{Stream, StreamExt as _};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,45 +12,75 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tonic::transport::server::Connected;
 
 /// After a failed accept (out of file handles, say) nothing is accepted for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections that come to `listener`, `connections_max` at a time.
+/// The connections that come to `listener`, `connections_max` at a time; without `tls` in plain text.
 pub(super) fn incoming(
     listener: TcpListener,
     connections_max: usize,
+    tls: Option<Arc<Acceptor>>,
 ) -> impl Stream<Item = Result<Connection, io::Error>> {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-    futures::stream::unfold((listener, places), |(listener, places)| async {
+    let places_max = connections_max.clamp(1, Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(places_max));
+    let accepted = futures::stream::unfold((listener, places), |(listener, places)| async {
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    // Failing, it only makes answers slower.
-                    let _ = stream.set_nodelay(true);
-                    return Some((Ok(Connection { stream, _place: place }), (listener, places)));
-                }
+                Ok((stream, _)) => return Some(((stream, place), (listener, places))),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-    })
+    });
+    let agreed = accepted.map(move |(stream, place)| connected(stream, place, tls.clone()));
+    agreed.buffer_unordered(places_max).filter_map(|connection| std::future::ready(connection.map(Ok)))
+}
+
+/// `None`: no keys were agreed on.
+async fn connected(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    tls: Option<Arc<Acceptor>>,
+) -> Option<Connection> {
+    // Failing, it only makes answers slower.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        return Some(Connection { stream: Either::Left(stream), peer: None, _place: place });
+    };
+    match tls.accept(stream).await {
+        Ok((stream, peer)) => {
+            Some(Connection { stream: Either::Right(Box::new(stream)), peer, _place: place })
+        }
+        Err(error) => {
+            tracing::debug!(%error, "no keys were agreed on");
+            None
+        }
+    }
 }
 
 /// A connection, and the place that it takes.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    peer: Option<Peer>,
     _place: OwnedSemaphorePermit,
 }
 
+/// Who is at the other end of the connection that a call came by, if it showed that. Among the extensions of every call; put there
+/// by the server, because extensions do not travel.
+#[derive(Clone)]
+pub(crate) struct OtherEnd(pub(crate) Option<Peer>);
+
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    type ConnectInfo = OtherEnd;
+    fn connect_info(&self) -> OtherEnd {
+        OtherEnd(self.peer.clone())
     }
 }
 

@@ -14,10 +14,11 @@ use service_runtime::config::{Limits, RolesConfig, ServerConfig, WebConfig};
 use service_runtime::server::ServeError;
 use service_runtime::{Authenticate, Bound, Gate, Readiness, Roles, Server, call};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
@@ -64,6 +65,8 @@ pub(crate) struct Requests {
     pub(crate) entered: Arc<Notify>,
     /// `get_request` answers when told to.
     pub(crate) go_on: Arc<Notify>,
+    /// By when the last `get_request` had to be answered.
+    pub(crate) deadline: Arc<Mutex<Option<Instant>>>,
 }
 
 #[tonic::async_trait]
@@ -82,6 +85,7 @@ impl RequestService for Requests {
         _request: Request<GetRequestRequest>,
     ) -> Result<Response<GetRequestResponse>, Status> {
         self.served.fetch_add(1, Ordering::SeqCst);
+        *self.deadline.lock().unwrap() = service_runtime::deadline::current();
         self.entered.notify_one();
         self.go_on.notified().await;
         Ok(Response::new(GetRequestResponse::default()))
@@ -117,6 +121,18 @@ pub(crate) fn gate() -> Gate {
 }
 
 pub(crate) async fn run(change: impl FnOnce(&mut ServerConfig)) -> Running {
+    let requests = Requests::default();
+    let routes = Routes::new(RequestServiceServer::new(requests.clone()));
+    run_behind(gate(), requests, routes, change).await
+}
+
+/// The same behind another gate, or with other routes.
+pub(crate) async fn run_behind(
+    gate: Gate,
+    requests: Requests,
+    routes: Routes,
+    change: impl FnOnce(&mut ServerConfig),
+) -> Running {
     let mut config = ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: None,
@@ -125,13 +141,8 @@ pub(crate) async fn run(change: impl FnOnce(&mut ServerConfig)) -> Running {
         limits: Limits::default(),
     };
     change(&mut config);
-    let requests = Requests::default();
     let readiness = Readiness::new(["daypass.request.v1.RequestService"]).await;
-    let server = Server {
-        routes: Routes::new(RequestServiceServer::new(requests.clone())),
-        gate: gate(),
-        readiness: readiness.clone(),
-    };
+    let server = Server { routes, gate, readiness: readiness.clone() };
     let bound = Bound::new(config).unwrap();
     let address = bound.address();
     let shutdown = CancellationToken::new();

@@ -5,5 +5,8 @@
 mod entry;
 mod house;
 mod limits;
+mod neighbours;
 mod operation;
+mod tls;
+mod waiting;
 mod web;

@@ -10,6 +10,7 @@ use domain::{EventId, Timestamp};
 use event_log::Position;
 use lifecycle::assignment::{AssignmentKey, Operation};
 use std::future::Future;
+use tracing::Instrument as _;
 
 /// The longest text of AWS that is kept with a failed operation, in characters.
 const REASON_MAX: usize = 200;
@@ -110,7 +111,8 @@ impl Core {
             Ok(port) => port,
             Err(error) => return Said::Refused(error),
         };
-        match self.answered(traffic, port.create(key, call)).await {
+        let span = aws_call("CreateAccountAssignment", key);
+        match self.answered(traffic, port.create(key, call)).instrument(span).await {
             Ok(operation) => self.poll(port, traffic, &operation, Operation::Create).await,
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
             Err(error) => Said::Refused(error),
@@ -122,7 +124,8 @@ impl Core {
             Ok(port) => port,
             Err(error) => return Said::Refused(error),
         };
-        match self.answered(traffic, port.delete(key, call)).await {
+        let span = aws_call("DeleteAccountAssignment", key);
+        match self.answered(traffic, port.delete(key, call)).instrument(span).await {
             Ok(Deletion::Started(operation)) => self.poll(port, traffic, &operation, Operation::Delete).await,
             Ok(Deletion::AlreadyGone) => Said::Done,
             Ok(Deletion::NotListed) => {
@@ -196,4 +199,15 @@ fn reason_of(error: &AwsError) -> String {
     } else {
         error.code.clone()
     }
+}
+
+/// The span of a call that changes AWS. Named as for permission sets; roles have calls of their own.
+fn aws_call(operation: &'static str, key: &aws::AssignmentKey) -> tracing::Span {
+    tracing::info_span!(
+        "aws",
+        otel.name = operation,
+        otel.kind = "client",
+        rpc.system = "aws-api",
+        cloud.account.id = %key.account()
+    )
 }

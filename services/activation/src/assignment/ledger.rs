@@ -10,6 +10,7 @@ use futures::TryStreamExt as _;
 use journal::{Event, Fact, Stream};
 use lifecycle::Rejection;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation};
+use service_runtime::trace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -110,7 +111,8 @@ impl Core {
         event_id: EventId,
         mut decide: impl FnMut(&Loaded<Ledger>, Timestamp) -> Result<AssignmentEvent, NotWritten>,
     ) -> Result<Result<Written, NotWritten>, Fault> {
-        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let trace = trace::context_of(&tracing::Span::current());
+        let command = Command { event_id, actor: None, digest: None, trace };
         let outcome = self
             .commander
             .execute::<AssignmentAggregate, NotWritten>(Stream::assignment(key), command, |loaded, at| {

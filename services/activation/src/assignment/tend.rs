@@ -15,6 +15,8 @@ use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
+use service_runtime::trace;
+use tracing::Instrument as _;
 
 /// More rounds than any errand needs: look, intend, call, record, close.
 const ROUNDS_MAX: usize = 10;
@@ -192,8 +194,22 @@ impl Core {
         Ok(found?)
     }
 
-    /// Decides on what was seen, writes it, and carries it out.
+    /// Decides on what was seen, writes it, and carries it out: in the trace of the request that needs it, or that needed it last.
     async fn intend(
+        &self,
+        key: &AssignmentKey,
+        needs: &Needs,
+        loaded: &Loaded<Ledger>,
+        seen: bool,
+        place: Option<Place<'_>>,
+    ) -> Result<Round, Fault> {
+        let about = needs.by.first().map(|needed| needed.id).or_else(|| needs.closing.last().copied());
+        let cause = about.and_then(|id| self.cause(&id));
+        let span = trace::caused("attempt", cause.as_deref());
+        self.intend_within(key, needs, loaded, seen, place).instrument(span).await
+    }
+
+    async fn intend_within(
         &self,
         key: &AssignmentKey,
         needs: &Needs,

@@ -25,14 +25,15 @@ impl Core {
         let who = self.who(call, in_force.as_deref())?;
         super::administrator(&who)?;
         let key = read_key(asked.key.as_ref().unwrap_or(&wire::AssignmentKey::default()))?;
-        let command = self.command(call, &format!("abandon:{}", key.digest()), &idempotency_key, &asked)?;
+        let command =
+            self.command(call, &format!("abandon:{}", key.digest()), &idempotency_key, &asked).await?;
         let account_gone = self.is_gone(key.target.account(), in_force.as_deref())?;
         self.refresh().map_err(|fault| crate::status::fault(&fault))?;
         let now = self.now();
         let abandon = Abandon {
             by: who.acting.actor.clone(),
             identities: who.acting.identities.clone(),
-            comment: self.views.seal_comment(who.person(), &command.event_id, &asked.comment)?,
+            comment: self.views.seal_comment(who.person(), &command.event_id, &asked.comment).await?,
             account_gone,
             needed: self.agenda.requests_of(&key).iter().any(|request| request.is_live(now)),
         };

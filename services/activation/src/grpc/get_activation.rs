@@ -28,7 +28,7 @@ impl Core {
         let in_force = self.policy().await?;
         let who = self.who(call, in_force.as_deref())?;
         let story = self.story(&who, &id, in_force.as_deref())?;
-        let shown = self.views.show(&story);
+        let shown = self.views.show(&story).await;
         let now = self.now();
         let estimate = self.agenda.estimate(&id, now, self.usual_operation());
         let obstacles = self.obstacles(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;

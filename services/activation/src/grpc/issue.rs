@@ -16,6 +16,7 @@ use lifecycle::{Rejection, Request, access};
 use policy::{AccountFacts, Ask, Denied, Match};
 use service_runtime::Call;
 use tonic::Status;
+use tracing::Instrument as _;
 use views::policy_book::InForce;
 use views::{Place, Who, refusal};
 
@@ -48,7 +49,7 @@ impl Core {
         let who = self.who(call, Some(&in_force))?;
         self.story(&who, &id, Some(&in_force))?;
         let operation = format!("{operation}:{id}");
-        let command = self.command(call, &operation, key, message)?;
+        let command = self.command(call, &operation, key, message).await?;
         let request = self.may_have_credentials(&who, id, &command).await?;
         let rule = self.eligible_now(&who, &request, &in_force)?;
         let issue = IssueId::derive(who.person(), &operation, key);
@@ -181,7 +182,14 @@ impl Core {
 
     async fn ask_sts(&self, session: &session::Session<'_>) -> Result<SessionCredentials, AwsError> {
         let call = session.assume_role()?;
+        let span = tracing::info_span!(
+            "aws",
+            otel.name = "AssumeRole",
+            otel.kind = "client",
+            rpc.system = "aws-api"
+        );
         tokio::time::timeout(self.settings.call_within, self.ports.sts.assume_role(&call))
+            .instrument(span)
             .await
             .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")))
     }

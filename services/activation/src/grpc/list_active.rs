@@ -44,11 +44,12 @@ impl Core {
         let next = rest.next().and(chosen.last());
         let next_page_token =
             next.map(|(end, id)| page::token(&question, &format!("{}/{id}", end.as_millisecond())));
-        let mut requests = Vec::with_capacity(chosen.len());
+        let mut stories = Vec::with_capacity(chosen.len());
         for (_, id) in &chosen {
             let story = self.views.requests.get(id).map_err(|error| refusal::status(&error))?;
-            requests.extend(story.map(|story| self.views.show(&story)));
+            stories.extend(story);
         }
+        let requests = self.views.show_all(&stories).await;
         Ok(wire::ListActiveResponse { requests, next_page_token: next_page_token.unwrap_or_default() })
     }
 

@@ -58,7 +58,7 @@ impl Core {
         key: &AssignmentKey,
         asked: &wire::ReconcileRequest,
     ) -> Result<String, Status> {
-        let command = self.command(call, &format!("adopt:{}", key.digest()), idempotency_key, asked)?;
+        let command = self.command(call, &format!("adopt:{}", key.digest()), idempotency_key, asked).await?;
         let seen = self.look(key).await.map_err(|fault| crate::status::fault(&fault))?;
         let by = &call.caller.actor;
         let outcome = self

@@ -25,8 +25,8 @@ impl Core {
         let capacity = self
             .capacity(&who, &story.request, in_force.as_deref())
             .ok_or_else(|| refusal::status(&Rejection::NotEntitled))?;
-        let command = self.command(call, &format!("revoke:{id}"), &key, &asked)?;
-        let comment = self.views.seal_comment(who.person(), &command.event_id, &asked.comment)?;
+        let command = self.command(call, &format!("revoke:{id}"), &key, &asked).await?;
+        let comment = self.views.seal_comment(who.person(), &command.event_id, &asked.comment).await?;
         let outcome = self
             .commander
             .execute::<RequestAggregate, Rejection>(Stream::Request(id), command, |loaded, _| {
@@ -44,7 +44,7 @@ impl Core {
             Story::fold(events, outcome.position).unwrap_or(story)
         };
         Ok(wire::RevokeAccessResponse {
-            request: Some(self.views.show(&story)),
+            request: Some(self.views.show(&story).await),
             position: self.views.token(outcome.position),
         })
     }

@@ -82,7 +82,10 @@ impl Watch {
             match self.beginning.as_mut().map(VecDeque::pop_front) {
                 Some(Some(id)) => {
                     let story = self.core.views.requests.get(&id).map_err(|error| refusal::status(&error))?;
-                    self.ready.extend(story.map(|story| self.told(&story)));
+                    if let Some(story) = story {
+                        let told = self.told(&story).await;
+                        self.ready.push_back(told);
+                    }
                 }
                 Some(None) => {
                     self.beginning = None;
@@ -131,16 +134,16 @@ impl Watch {
         for (_, story) in &found {
             let request = &story.request;
             if was_granted(request) && self.core.is_in(scope, &who, request, in_force.as_deref()) {
-                let told = self.told(story);
+                let told = self.told(story).await;
                 self.ready.push_back(told);
             }
         }
         Ok(())
     }
 
-    fn told(&self, story: &Story) -> wire::WatchActiveResponse {
+    async fn told(&self, story: &Story) -> wire::WatchActiveResponse {
         wire::WatchActiveResponse {
-            request: Some(self.core.views.show(story)),
+            request: Some(self.core.views.show(story).await),
             caught_up: false,
             position: self.core.views.token(story.position),
         }

@@ -97,6 +97,6 @@ async fn what_is_left_past_its_end_is_told_while_it_is_and_after() {
     assert!(shown.past_end.unwrap().seconds > 60);
     // As GetRequest and the auditors' GetAsOf show it.
     let story = process.views.requests.get(&id).unwrap().unwrap();
-    let recorded = process.views.show(&story).past_end.unwrap();
+    let recorded = process.views.show(&story).await.past_end.unwrap();
     assert!(recorded.seconds > 60 && recorded == shown.past_end.unwrap());
 }

@@ -373,7 +373,7 @@ impl House {
             domain::Entitlement::Role(_) => ("role", Provider::Sts),
         };
         let requester = person("ada");
-        let key = self.keys.obtain(&requester.id()).unwrap();
+        let key = self.keys.obtain(&requester.id()).await.unwrap();
         let raised = Requested {
             id,
             raiser: human("ada"),

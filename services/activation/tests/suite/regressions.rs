@@ -43,7 +43,7 @@ async fn team_standing() {
     let request = house.request(id).await;
     assert!(request.approved().unwrap().1.unwrap().activated.standing);
     let story = process.views.requests.get(&id).unwrap().unwrap();
-    assert!(process.views.show(&story).standing, "as GetRequest and `daypass show` tell it");
+    assert!(process.views.show(&story).await.standing, "as GetRequest and `daypass show` tell it");
     house.at(2 * HOUR).await;
     assert!(house.has(&key));
     assert_eq!(house.closed(id).await, Some(ClosedHow::Standing));

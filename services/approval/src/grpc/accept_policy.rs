@@ -30,7 +30,7 @@ pub(super) async fn accept_policy(
     let linked = core.views.requests.linked(&caller.actor.person).map_err(|error| refusal::status(&error))?;
     let principal = user_of_caller(&core.views, caller)?;
     let message = AcceptPolicyRequest { idempotency_key: String::new(), ..message };
-    let command = core.command(call, &format!("accept-policy:{proposal}"), key.as_str(), &message)?;
+    let command = core.command(call, &format!("accept-policy:{proposal}"), key.as_str(), &message).await?;
     let outcome = core
         .commander
         .execute::<PolicyAggregate, PolicyRefused>(Stream::Policy, command, |loaded, _| {

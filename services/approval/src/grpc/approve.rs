@@ -16,7 +16,7 @@ pub(super) async fn approve(
     let request_id: RequestId = id("request_id", &message.request_id)?;
     let key = key(&message.idempotency_key)?;
     let message = ApproveRequest { idempotency_key: String::new(), ..message };
-    let command = core.command(call, &format!("approve:{request_id}"), key.as_str(), &message)?;
+    let command = core.command(call, &format!("approve:{request_id}"), key.as_str(), &message).await?;
     let outcome = decision::decide(core, call, request_id, Word::Yes, command, &message.comment).await?;
     let (request, position) = core.answer(&request_id, outcome).await?;
     Ok(ApproveResponse { request: Some(request), position })

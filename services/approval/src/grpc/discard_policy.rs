@@ -21,7 +21,7 @@ pub(super) async fn discard_policy(
     let key = key(&message.idempotency_key)?;
     let proposal: EventId = id("proposal_event_id", &message.proposal_event_id)?;
     let message = DiscardPolicyRequest { idempotency_key: String::new(), ..message };
-    let command = core.command(call, &format!("discard-policy:{proposal}"), key.as_str(), &message)?;
+    let command = core.command(call, &format!("discard-policy:{proposal}"), key.as_str(), &message).await?;
     let outcome = core
         .commander
         .execute::<PolicyAggregate, PolicyRefused>(Stream::Policy, command, |loaded, _| {

@@ -30,7 +30,7 @@ pub(super) async fn propose_policy(
             .map_err(status::wrong_fields)?;
     let source_digest = source_digest(&message.source_digest, &policy)?;
     let message = ProposePolicyRequest { idempotency_key: String::new(), ..message };
-    let command = core.command(call, "propose-policy", key.as_str(), &message)?;
+    let command = core.command(call, "propose-policy", key.as_str(), &message).await?;
     let author_principal = who::principal_of_caller(&core.views.directory, &call.caller).unwrap_or_default();
     let author = call.caller.actor.clone();
     let propose = Propose { base, policy, author, author_principal, source_digest };
@@ -74,7 +74,7 @@ fn alone_suffices(proposed: &Outcome<PolicyState>) -> bool {
 async fn apply(core: &Core, call: &Call, key: &str, proposal: EventId) -> Result<Option<Position>, Status> {
     let by = call.caller.actor.clone();
     let operation = format!("apply-policy:{proposal}");
-    let command = core.command(call, &operation, key, &())?;
+    let command = core.command(call, &operation, key, &()).await?;
     let applied = core
         .commander
         .execute::<PolicyAggregate, PolicyRefused>(Stream::Policy, command, |loaded, _| {

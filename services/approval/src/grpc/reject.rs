@@ -16,7 +16,7 @@ pub(super) async fn reject(
     let request_id: RequestId = id("request_id", &message.request_id)?;
     let key = key(&message.idempotency_key)?;
     let message = RejectRequest { idempotency_key: String::new(), ..message };
-    let command = core.command(call, &format!("reject:{request_id}"), key.as_str(), &message)?;
+    let command = core.command(call, &format!("reject:{request_id}"), key.as_str(), &message).await?;
     let outcome = decision::decide(core, call, request_id, Word::No, command, &message.comment).await?;
     let (request, position) = core.answer(&request_id, outcome).await?;
     Ok(RejectResponse { request: Some(request), position })

@@ -123,14 +123,14 @@ impl Watch {
                 self.seen = Position(cursor.0.unsigned_abs());
                 let id = story.request.raised.id;
                 let known = self.followed.contains(&id);
-                if let Some(pending) = waiting::for_caller(core, in_force, who, &story, core.now())? {
+                if let Some(pending) = waiting::for_caller(core, in_force, who, &story, core.now()).await? {
                     if known || self.followed.len() < FOLLOWED_MAX {
                         self.followed.insert(id);
                         self.tell(core, pending, story.position);
                     }
                 } else if known && story.request.pending().is_err() {
                     self.followed.remove(&id);
-                    self.tell(core, waiting::no_longer(core, who, &story), story.position);
+                    self.tell(core, waiting::no_longer(core, who, &story).await, story.position);
                 }
             }
             if !more {

@@ -32,7 +32,7 @@ async fn the_yes_that_completes_the_plan_approves_and_the_clock_starts_at_it() {
     };
     let place = views::resource::comment_place(&story.events[1].id);
     let comment =
-        views::resource::open(house.views.keys.as_ref(), &place, approved.comment.as_ref().unwrap());
+        views::resource::open(house.views.keys.as_ref(), &place, approved.comment.as_ref().unwrap()).await;
     assert_eq!(comment.as_deref(), Some("looks fine"));
     assert_eq!(story.events[1].actor.as_ref().unwrap().person, person("bob"));
 }

@@ -45,7 +45,7 @@ pub(super) async fn get_as_of(
     let story = service.story_at(&Stream::Request(id).to_string(), at.position).await?;
     let story = story.ok_or_else(|| refusal::not_found("request"))?;
     Ok(Response::new(GetAsOfResponse {
-        requests: vec![service.as_of(&story, at.now)],
+        requests: vec![service.as_of(&story, at.now).await],
         next_page_token: String::new(),
         position: service.views.token(at.position),
     }))
@@ -73,7 +73,7 @@ async fn list(service: &AuditService, request: &GetAsOfRequest) -> Result<Respon
     while let Some((approved, stream, story)) = stories.next().await {
         match story {
             Ok(Some(story)) if story.request.status() == State::Approved => {
-                let shown = service.as_of(&story, at.now);
+                let shown = service.as_of(&story, at.now).await;
                 if !budget.takes(&shown) {
                     more = true;
                     break;
@@ -148,9 +148,10 @@ impl AuditService {
             .ok_or_else(|| damaged("it does not begin with its raising".to_owned()))
     }
 
-    fn as_of(&self, story: &Story, now: Timestamp) -> types::Request {
+    async fn as_of(&self, story: &Story, now: Timestamp) -> types::Request {
+        let justification = resource::justification(self.views.keys.as_ref(), story).await;
         let directory = self.views.directory.snapshot();
-        resource::request(story, directory.as_deref(), Some(self.views.keys.as_ref()), now)
+        resource::request(story, directory.as_deref(), justification, now)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn list_events(
     let (mut events, mut budget, mut last) = (Vec::new(), Budget::default(), None);
     while let Some(recorded) = bodies.try_next().await? {
         let position = recorded.position;
-        let event = service.show(&Stored::new(recorded), request.with_envelope);
+        let event = service.show(&Stored::new(recorded), request.with_envelope).await;
         if !budget.takes(&event) {
             more = true;
             break;

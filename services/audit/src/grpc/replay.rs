@@ -26,7 +26,7 @@ pub(super) async fn replay(
         let Some((stored, _)) = replay.history.next().await? else {
             return Ok(Some((ReplayResponse { event: None, complete_to: replay.complete_to }, None)));
         };
-        let event = replay.service.show(&stored, replay.with_envelope);
+        let event = replay.service.show(&stored, replay.with_envelope).await;
         Ok(Some((ReplayResponse { event: Some(event), complete_to: String::new() }, Some(replay))))
     })))
 }

@@ -3,11 +3,21 @@
 use crate::support::{World, at, request_id, when};
 use api::audit::v1::{GetAsOfRequest, Place};
 use api::types::v1 as types;
+use domain::Timestamp;
 use event_log::{Position, Recorded};
 use lifecycle::state::Status as State;
 use std::collections::BTreeMap;
 use tonic::Code;
 use views::{Story, resource};
+
+async fn shown(world: &World, stories: impl Iterator<Item = &Story>, now: Timestamp) -> Vec<types::Request> {
+    let mut shown = Vec::new();
+    for story in stories {
+        let justification = resource::justification(world.keys.as_ref(), story).await;
+        shown.push(resource::request(story, None, justification, now));
+    }
+    shown
+}
 
 /// Every request, folded from what was recorded up to a position.
 fn fold(recorded: &[Recorded], to: u64) -> BTreeMap<String, Story> {
@@ -43,13 +53,12 @@ async fn as_of_equals_the_fold_up_to_there() {
     for to in 1..=20_u64 {
         let now = journal::decode(&recorded[usize::try_from(to).unwrap() - 1].envelope.body).unwrap().at;
         let stories = fold(&recorded, to);
-        let show = |story: &Story| resource::request(story, None, Some(world.keys.as_ref()), now);
         for page_size in [0, 1] {
             let (mut found, position) = held(&world, Some(world.place(to)), page_size).await;
             assert_eq!(position, world.token(to));
             found.sort_by(|one, other| one.request_id.cmp(&other.request_id));
             let approved = stories.values().filter(|story| story.request.status() == State::Approved);
-            assert_eq!(found, approved.map(show).collect::<Vec<_>>(), "at {to}");
+            assert_eq!(found, shown(&world, approved, now).await, "at {to}");
         }
         for name in ["a", "b", "c", "d"] {
             let request_id = request_id(name).to_string();
@@ -60,7 +69,10 @@ async fn as_of_equals_the_fold_up_to_there() {
             };
             let answer = world.client().get_as_of(request).await;
             match stories.get(&request_id) {
-                Some(story) => assert_eq!(answer.unwrap().into_inner().requests, [show(story)]),
+                Some(story) => {
+                    let expected = shown(&world, [story].into_iter(), now).await;
+                    assert_eq!(answer.unwrap().into_inner().requests, expected);
+                }
                 None => assert_eq!(answer.unwrap_err().code(), Code::NotFound),
             }
         }
@@ -77,8 +89,7 @@ async fn as_of_a_time_is_as_of_its_place_at_that_time() {
         let (mut found, position) = held(&world, Some(when(seconds)), 1).await;
         found.sort_by(|one, other| one.request_id.cmp(&other.request_id));
         let approved = stories.values().filter(|story| story.request.status() == State::Approved);
-        let show = |story: &Story| resource::request(story, None, Some(world.keys.as_ref()), at(seconds));
-        assert_eq!(found, approved.map(show).collect::<Vec<_>>(), "at {seconds}");
+        assert_eq!(found, shown(&world, approved, at(seconds)).await, "at {seconds}");
         assert_eq!(position, world.token(place));
     }
 }

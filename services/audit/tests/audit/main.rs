@@ -8,5 +8,6 @@ mod export;
 mod list;
 mod refusals;
 mod regressions;
+mod relay;
 mod replay;
 mod support;

@@ -101,7 +101,7 @@ async fn sealed_text_is_opened_until_its_key_is_erased_and_the_event_stays() {
     for comment in ["go ahead", "one of two", "\"no\"", "done"] {
         assert!(before.iter().any(|payload| payload.contains(comment)), "{comment}");
     }
-    assert!(world.keys.erase(&person("ada").id()).unwrap());
+    assert!(world.keys.erase(&person("ada").id()).await.unwrap());
     let after = shown().await;
     assert_eq!(after.len(), before.len());
     assert!(after.iter().all(|payload| !payload.contains("done")));

@@ -218,14 +218,14 @@ impl World {
         self.log.recorded().into_iter().filter(|event| event.stream.as_str() == stream).collect()
     }
 
-    fn seal(&self, of: &Person, place: &str, text: &str) -> Sealed {
-        self.keys.obtain(&of.id()).unwrap().seal(place, text, self.entropy.as_ref()).unwrap()
+    async fn seal(&self, of: &Person, place: &str, text: &str) -> Sealed {
+        self.keys.obtain(&of.id()).await.unwrap().seal(place, text, self.entropy.as_ref()).unwrap()
     }
 
-    fn comment(&self, of: &str, request: &str, revision: usize, text: &str) -> Sealed {
+    async fn comment(&self, of: &str, request: &str, revision: usize, text: &str) -> Sealed {
         let stream = Stream::Request(request_id(request)).to_string();
         let event = EventId::from_parts([stream.as_bytes(), &revision.to_be_bytes()]);
-        self.seal(&person(of), &comment_place(&event), text)
+        self.seal(&person(of), &comment_place(&event), text).await
     }
 
     pub(crate) async fn on_request(
@@ -249,7 +249,7 @@ impl World {
             target: role(account),
             asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
             ticket: Some(Ticket::new("OPS-1234").unwrap()),
-            justification: self.seal(&person(requester), &justification_place(&id), WORDS),
+            justification: self.seal(&person(requester), &justification_place(&id), WORDS).await,
             emergency: false,
             extends: None,
             chain_duration: SignedDuration::from_hours(1),
@@ -280,7 +280,7 @@ impl World {
             basis: ApprovalBasis::People,
             approvers: vec![endorsement],
             policy_event: EventId::from_parts([b"policy".as_slice()]),
-            comment: Some(self.comment("bob", name, revision, "go ahead")),
+            comment: Some(self.comment("bob", name, revision, "go ahead").await),
         };
         self.on_request(
             name,
@@ -313,7 +313,7 @@ impl World {
                 at: at(30),
             },
             policy_event: EventId::from_parts([b"policy".as_slice()]),
-            comment: Some(self.comment("carol", "b", 1, "one of two")),
+            comment: Some(self.comment("carol", "b", 1, "one of two").await),
         };
         let endorsed = RequestEvent::Endorsed(endorsed);
         self.on_request("b", Service::Approval, Some(human("carol")), 30, endorsed).await;
@@ -333,7 +333,7 @@ impl World {
         self.append(ledger, Service::Activation, None, 60, Fact::Assignment(confirmed)).await;
         self.raise("c", "ada", two, 70).await;
         let rejected = Rejected {
-            because: RejectedBecause::Approver { comment: Some(self.comment("bob", "c", 1, "no")) },
+            because: RejectedBecause::Approver { comment: Some(self.comment("bob", "c", 1, "no").await) },
             policy_event: None,
         };
         self.on_request("c", Service::Approval, Some(human("bob")), 80, RequestEvent::Rejected(rejected))
@@ -344,7 +344,7 @@ impl World {
         self.approve("d", 110, 1).await;
         let revoked = Revoked {
             capacity: RevokedAs::Requester,
-            comment: Some(self.comment("ada", "d", 2, "done")),
+            comment: Some(self.comment("ada", "d", 2, "done").await),
             signal: None,
         };
         self.on_request("d", Service::Activation, Some(human("ada")), 120, RequestEvent::Revoked(revoked))

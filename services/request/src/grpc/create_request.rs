@@ -20,7 +20,7 @@ pub(crate) async fn call(
     let naming = Naming {
         request: RequestId::derive(person, "create", key),
         event: EventId::derive(person, "create", key),
-        digest: Some(service.views.digest(person, &ask.encode_to_vec())?),
+        digest: Some(service.views.digest(person, &ask.encode_to_vec()).await?),
         batch: None,
     };
     let shown = service.raise(&call, ask, "ask", naming).await?;

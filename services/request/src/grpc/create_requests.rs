@@ -30,7 +30,7 @@ pub(crate) async fn call(
     let batch = BatchId::derive(person, "create-batch", &key);
     // Every item answers for the whole batch: with another ask anywhere, it is another command.
     let whole = CreateRequestsRequest { idempotency_key: String::new(), asks: asks.clone() }.encode_to_vec();
-    let digest = Some(service.views.digest(person, &whole)?);
+    let digest = Some(service.views.digest(person, &whole).await?);
     let namings: Vec<Naming> = (0..asks.len())
         .map(|index| {
             let operation = format!("create-batch:{index}");

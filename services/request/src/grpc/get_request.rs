@@ -20,7 +20,7 @@ pub(crate) async fn call(
         return Err(refusal::not_found("request"));
     }
     Ok(GetRequestResponse {
-        request: Some(service.views.show(&story)),
-        timeline: if message.with_timeline { service.timeline(&story) } else { Vec::new() },
+        request: Some(service.views.show(&story).await),
+        timeline: if message.with_timeline { service.timeline(&story).await } else { Vec::new() },
     })
 }

@@ -24,7 +24,7 @@ pub(crate) async fn call(
     filter.check(&viewer)?;
     let page = service.page(&viewer, &filter, before, page::size(message.page_size)).await?;
     Ok(ListRequestsResponse {
-        requests: page.stories.iter().map(|story| service.views.show(story)).collect(),
+        requests: service.views.show_all(&page.stories).await,
         next_page_token: page
             .next
             .map(|next| page::token(&question, &next.0.to_string()))

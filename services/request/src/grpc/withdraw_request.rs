@@ -24,7 +24,7 @@ pub(crate) async fn call(
     let group_age_max = Settings::default().group_age_max;
     let who = service.views.who(&call.caller, group_age_max)?;
     let (operation, key) = (format!("withdraw:{id}"), &message.idempotency_key);
-    let command = service.views.command(&call.caller, call.trace(), &operation, key, id.as_bytes())?;
+    let command = service.views.command(&call.caller, call.trace(), &operation, key, id.as_bytes()).await?;
     let outcome = service
         .commander
         .execute::<RequestAggregate, Refused>(Stream::Request(id), command, |loaded, at| {

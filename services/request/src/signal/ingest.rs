@@ -74,13 +74,14 @@ impl RequestService {
         telling: Telling<'_>,
     ) -> Result<Outcome<Signal>, CommandError<Refused>> {
         let Telling { source, actor, trace, at } = telling;
-        let received = self.received(id, told).map_err(CommandError::Refused)?;
+        let received = self.received(id, told).await.map_err(CommandError::Refused)?;
         // Under the key of whom it is about: with that erased nothing can be learnt from the digest.
         let owner = match &told.about {
             Some(about) => about.clone(),
             None => person_of(&source.name).map_err(|_| CommandError::Refused(Refused::SourceUnknown))?,
         };
-        let key = self.views.keys.obtain(&owner.id()).map_err(|error| CommandError::Refused(error.into()))?;
+        let key = self.views.keys.obtain(&owner.id()).await;
+        let key = key.map_err(|error| CommandError::Refused(error.into()))?;
         let command = Command {
             event_id: EventId::from_parts([
                 b"signal".as_slice(),
@@ -100,7 +101,7 @@ impl RequestService {
     }
 
     /// What is recorded of it, before it is decided what it may do.
-    fn received(&self, id: &str, told: &Told) -> Result<SignalReceived, Refused> {
+    async fn received(&self, id: &str, told: &Told) -> Result<SignalReceived, Refused> {
         Ok(SignalReceived {
             source: told.source.clone(),
             source_id: told.source_id.clone(),
@@ -119,7 +120,7 @@ impl RequestService {
                 (Some(ask), Some(about)) => {
                     let place = resource::justification_place(&raised_by(id));
                     let justification = match &ask.justification {
-                        Justification::Text(text) => self.seal(about, &place, text)?,
+                        Justification::Text(text) => self.seal(about, &place, text).await?,
                         Justification::Sealed(sealed) => sealed.clone(),
                     };
                     Some(SignalAsk {

@@ -10,6 +10,8 @@ use api::request::v1::{
 use aws::DirectorySource as _;
 use aws::simulated::sample::{ADA, APPROVERS};
 use prost::Message as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::Code;
 use tonic::codegen::BoxStream;
 
@@ -79,6 +81,42 @@ async fn a_directory_that_was_cut_short_is_none() {
     let server = directory_service_server::DirectoryServiceServer::new(CutShort);
     let source = views::remote_directory::GrpcDirectory::new(tonic::service::Routes::new(server));
     assert_eq!(source.fetch().await.unwrap_err().code, "CutShort");
+}
+
+/// Unavailable for so many calls.
+#[derive(Clone, Default)]
+struct Flaky(Arc<AtomicUsize>);
+
+#[tonic::async_trait]
+impl directory_service_server::DirectoryService for Flaky {
+    async fn get_directory(
+        &self,
+        _: tonic::Request<GetDirectoryRequest>,
+    ) -> Result<tonic::Response<BoxStream<GetDirectoryResponse>>, tonic::Status> {
+        let left = self.0.load(Ordering::Relaxed);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::Relaxed);
+            return Err(tonic::Status::unavailable("starting"));
+        }
+        let whole = GetDirectoryResponse {
+            fetched_at: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 }),
+            last: true,
+            ..GetDirectoryResponse::default()
+        };
+        Ok(tonic::Response::new(Box::pin(futures::stream::iter([Ok(whole)]))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_neighbour_that_does_not_answer_is_asked_three_times() {
+    let flaky = Flaky::default();
+    let server = directory_service_server::DirectoryServiceServer::new(flaky.clone());
+    let source = views::remote_directory::GrpcDirectory::new(tonic::service::Routes::new(server));
+    flaky.0.store(2, Ordering::Relaxed);
+    source.fetch().await.unwrap();
+    flaky.0.store(4, Ordering::Relaxed);
+    source.fetch().await.unwrap_err();
+    assert_eq!(flaky.0.load(Ordering::Relaxed), 1, "then the failure counts");
 }
 
 /// The way to the service, with Carol's token.

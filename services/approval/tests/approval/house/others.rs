@@ -67,6 +67,7 @@ impl House {
         let key = self.views.keys.as_ref();
         let justification = key
             .obtain(&requester.id())
+            .await
             .unwrap()
             .seal(&sealed, "the pager went off", self.views.entropy.as_ref())
             .unwrap();

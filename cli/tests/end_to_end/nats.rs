@@ -1,0 +1,126 @@
+//! nats-server with the rights that `daypass nats config` gives, and the sections by which each service signs in.
+
+use crate::world::run;
+use std::path::{Path, PathBuf};
+use test_servers::nats::{NatsOptions, NatsServer};
+use test_servers::nats_cluster::NatsCluster;
+use wiring::KeysSection;
+
+/// What the log is on.
+pub(crate) enum Servers {
+    One(NatsServer),
+    Three(NatsCluster),
+}
+
+/// The servers, and the seeds of all who may connect.
+pub(crate) struct Nats {
+    pub(crate) servers: Servers,
+    folder: PathBuf,
+}
+
+impl Nats {
+    /// A server, or a cluster of three, on which everyone may do what they need and nothing else, with all streams.
+    pub(crate) async fn secured(folder: PathBuf, cluster: bool) -> Self {
+        done(&["nats", "config", "--out", &shown(&folder)]).await;
+        let accounts = std::fs::read_to_string(folder.join("accounts.conf")).unwrap();
+        std::fs::write(folder.join("wrapping.keys"), format!("{}\n", "5a".repeat(32))).unwrap();
+        let options = NatsOptions { extra: accounts, ..NatsOptions::default() };
+        let servers = if cluster {
+            Servers::Three(NatsCluster::start(options).await.unwrap())
+        } else {
+            Servers::One(NatsServer::start(options).await.unwrap())
+        };
+        let nats = Self { servers, folder };
+        let (seeds, replicas) = (shown(&nats.folder.join("seeds")), nats.replicas().to_string());
+        let mut words = vec!["nats", "setup", "--seeds", &seeds, "--replicas", &replicas];
+        let (urls, monitoring) = (nats.urls(), nats.monitoring());
+        words.extend(urls.iter().flat_map(|url| ["--server", url]));
+        words.extend(monitoring.iter().flat_map(|url| ["--monitoring", url]));
+        words.extend((!cluster).then_some("--dev"));
+        done(&words).await;
+        nats
+    }
+
+    /// Where clients connect.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        match &self.servers {
+            Servers::One(server) => vec![server.url()],
+            Servers::Three(cluster) => cluster.urls(),
+        }
+    }
+
+    pub(crate) fn monitoring(&self) -> Vec<String> {
+        match &self.servers {
+            Servers::One(server) => vec![server.monitoring_url().unwrap()],
+            Servers::Three(cluster) => cluster.monitoring_urls(),
+        }
+    }
+
+    fn replicas(&self) -> usize {
+        self.urls().len()
+    }
+
+    /// The one server, where there is one.
+    pub(crate) fn server(&mut self) -> &mut NatsServer {
+        match &mut self.servers {
+            Servers::One(server) => server,
+            Servers::Three(_) => panic!("there are three"),
+        }
+    }
+
+    /// The three servers, where there are three.
+    pub(crate) fn cluster(&mut self) -> &mut NatsCluster {
+        match &mut self.servers {
+            Servers::Three(cluster) => cluster,
+            Servers::One(_) => panic!("there is one"),
+        }
+    }
+
+    /// The seed of a user.
+    pub(crate) fn seed(&self, user: &str) -> PathBuf {
+        self.folder.join("seeds").join(format!("{user}.nk"))
+    }
+
+    /// The sections of a service, `daypass-request` for example.
+    pub(crate) fn sections(&self, service: &str) -> String {
+        let user = service.replace("daypass-", "log-");
+        let common = format!(
+            "engine = \"jetstream\"\nservers = {:?}\nnkey_seed_file = {:?}\nreplicas = {}\ndev = {}\n",
+            self.urls(),
+            shown(&self.seed(&user)),
+            self.replicas(),
+            self.replicas() == 1,
+        );
+        format!(
+            "[log]\n{common}monitoring_urls = {:?}\n\n[keys]\n{common}wrapping_keys_file = {:?}\n",
+            self.monitoring(),
+            shown(&self.wrapping_keys_file()),
+        )
+    }
+
+    /// The key store, as `audit` sees it.
+    pub(crate) fn keys(&self) -> KeysSection {
+        KeysSection::Jetstream {
+            servers: self.urls(),
+            credentials_file: None,
+            nkey_seed_file: Some(self.seed("log-audit")),
+            ca_file: None,
+            replicas: self.replicas(),
+            dev: self.replicas() == 1,
+            wrapping_keys_file: self.wrapping_keys_file(),
+        }
+    }
+
+    fn wrapping_keys_file(&self) -> PathBuf {
+        self.folder.join("wrapping.keys")
+    }
+}
+
+async fn done(words: &[&str]) {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    run(&words).await.unwrap();
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

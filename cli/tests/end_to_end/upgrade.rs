@@ -1,0 +1,73 @@
+//! A rolling upgrade under load: two replicas of everything play the release before (they write its level), and are replaced one after the
+//! other by the next release; the write level is raised last. What was answered holds; what was not succeeds under the same key.
+
+use crate::deployment::{Apart, Deployment, OLD_WRITE_LEVEL};
+use crate::load::Answered;
+use crate::world::{World, until};
+use api::activation::v1::{AssignmentKey, ReconcileRequest};
+use domain::SignedDuration;
+use journal::Fact;
+use lifecycle::assignment::AssignmentEvent;
+use tonic::Code;
+
+/// Requests that are raised, some of them agreed to and revoked, while one process is replaced.
+const AT_ONCE: usize = 3;
+
+pub(crate) async fn rolls() {
+    let world = World::in_bad_weather(1).await;
+    let how =
+        Apart { replicas: 2, certificates: true, write_level: Some(OLD_WRITE_LEVEL), ..Apart::default() };
+    let mut deployment = Deployment::apart(&world, how).await;
+    let mut answered = Answered::default();
+    standing_access(&world).await;
+    assert_eq!(adopt(&world, &deployment).await, Err(Code::Unavailable), "the release before cannot read it");
+    for place in 0..deployment.programs().len() {
+        deployment.raise_write_level(&world, place);
+        deployment.programs().get_mut(place).unwrap().stop().await;
+        load(&world, &deployment, &mut answered).await;
+        deployment.programs().get_mut(place).unwrap().launch();
+        load(&world, &deployment, &mut answered).await;
+        deployment.programs().get_mut(place).unwrap().until_ready().await;
+    }
+    until("the newest type being written", &deployment, async || adopt(&world, &deployment).await.ok()).await;
+    let events = answered.is_in_the_log(&world, &deployment).await;
+    let adopted = |fact: &Fact| matches!(fact, Fact::Assignment(AssignmentEvent::Adopted { .. }));
+    assert_eq!(events.iter().filter(|event| adopted(&event.fact)).count(), 1);
+}
+
+async fn load(world: &World, deployment: &Deployment, answered: &mut Answered) {
+    let (accounts, sets) = (&world.organisation.accounts, &world.organisation.permission_sets);
+    for turn in 0..AT_ONCE {
+        let agreed = turn == 0;
+        let account = if agreed { &accounts.playground } else { &accounts.shop_dev };
+        let length = SignedDuration::from_secs(5);
+        let id = answered.raise((world, deployment), "ada", (account, &sets.administrator), length).await;
+        if agreed {
+            answered.approve((world, deployment), &id).await;
+            answered.revoke((world, deployment), "ada", &id).await;
+        }
+    }
+}
+
+/// Dave has access that Daypass did not give.
+async fn standing_access(world: &World) {
+    let organisation = &world.organisation;
+    let (account, set) = (&organisation.accounts.shop_prod, &organisation.permission_sets.read_only);
+    let dave = organisation.users.get("dave").unwrap();
+    world.aws.assign(&organisation.instance_arn, account, set, dave).await.unwrap();
+}
+
+/// Dave, who administers, says that it is Daypass's after all: an event of the newest type.
+async fn adopt(world: &World, deployment: &Deployment) -> Result<(), Code> {
+    let organisation = &world.organisation;
+    let key = AssignmentKey {
+        principal_id: organisation.users.get("dave").unwrap().clone(),
+        target: Some(api::types::v1::Target {
+            account_id: organisation.accounts.shop_prod.clone(),
+            entitlement_arn: organisation.permission_sets.read_only.clone(),
+        }),
+    };
+    let message = ReconcileRequest { idempotency_key: "adopt".to_owned(), key: Some(key), adopt: true };
+    let answer = world.activations(deployment, "dave").reconcile(message).await;
+    answer.map(|_| ()).map_err(|status| status.code())
+}

@@ -1,0 +1,103 @@
+//! A service that was taken over, with its own credential, against what the table cannot show: effects in a roundabout way.
+
+use crate::given::{OTHERS, Written, set_up};
+use crate::wire::Wire;
+use serde_json::{Value, json};
+
+const KEY: &str = "$KV.DAYPASS_KEYS.0123456789abcdef0123456789abcdef";
+
+async fn state(wire: &mut Wire, stream: &str) -> Value {
+    let info = wire.ask(&format!("$JS.API.STREAM.INFO.{stream}"), "").await.unwrap();
+    json!([
+        info["state"]["messages"],
+        info["state"]["last_seq"],
+        info["state"]["num_subjects"],
+        info["config"]
+    ])
+}
+
+#[tokio::test]
+async fn a_compromised_service_cannot_write_anothers_events() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
+    let own = request.ask("daypass.log.request.request.x", "{}").await.unwrap();
+    assert_eq!(own["seq"], 1);
+    let refused = request.ask("daypass.log.approval.request.x", "{}").await.unwrap_err();
+    assert!(refused.contains("Permissions Violation"), "{refused}");
+    // Nor through a consumer that delivers there, or to where streams are deleted: the server publishes as itself.
+    let own_inbox = format!("{}.consumer", request.inbox());
+    for (target, headers_only) in [
+        ("daypass.log.approval.request.x", false),
+        (KEY, false),
+        ("$JS.API.STREAM.DELETE.KV_DAYPASS_KEYS", true),
+        ("$JS.API.STREAM.DELETE.DAYPASS_LOG", true),
+        ("$JS.API.STREAM.PURGE.DAYPASS_LOG", true),
+        // Made last: once it is served, the others would have been.
+        (own_inbox.as_str(), false),
+    ] {
+        let config = json!({
+            "deliver_subject": target, "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant",
+            "headers_only": headers_only, "idle_heartbeat": 100_000_000, "flow_control": true,
+        });
+        let create = json!({ "stream_name": "DAYPASS_LOG", "config": config }).to_string();
+        let answer = request.ask("$JS.API.CONSUMER.CREATE.DAYPASS_LOG", &create).await.unwrap();
+        assert_eq!(
+            answer["error"].is_null(),
+            target != "daypass.log.approval.request.x",
+            "{target}: {answer}"
+        );
+    }
+    assert_eq!(request.delivered(&own_inbox).await.unwrap(), b"{}");
+    assert_eq!(request.ask("daypass.log.request.request.x", "{}").await.unwrap()["seq"], 2);
+    let (log, keys) =
+        (state(&mut request, "DAYPASS_LOG").await, state(&mut request, "KV_DAYPASS_KEYS").await);
+    assert_eq!(json!([log[0], log[1], log[2]]), json!([2, 2, 1]));
+    assert_eq!(json!([keys[0], keys[1]]), json!([0, 0]));
+}
+
+#[tokio::test]
+async fn a_key_once_made_is_overwritten_and_deleted_by_no_service() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
+    assert_eq!(request.ask(KEY, "first").await.unwrap()["seq"], 1);
+    let mut approval = Wire::sign_in(server.address(), &written.seed("log-approval")).await.unwrap();
+    let second = approval.ask(KEY, "second").await.unwrap();
+    assert!(second["error"]["code"].is_number(), "{second}");
+    let delete = approval.ask("$JS.API.STREAM.MSG.DELETE.KV_DAYPASS_KEYS", "{\"seq\":1}").await.unwrap_err();
+    assert!(delete.contains("Permissions Violation"), "{delete}");
+    let which = json!({ "last_by_subj": KEY }).to_string();
+    let found = approval.ask("$JS.API.STREAM.MSG.GET.KV_DAYPASS_KEYS", &which).await.unwrap();
+    assert_eq!(found["message"]["data"], "Zmlyc3Q=");
+    let mut setup = Wire::sign_in(server.address(), &written.seed("log-setup")).await.unwrap();
+    let erased = setup.ask("$JS.API.STREAM.MSG.DELETE.KV_DAYPASS_KEYS", "{\"seq\":1}").await.unwrap();
+    assert_eq!(erased["success"], true);
+}
+
+#[tokio::test]
+async fn a_source_of_signals_reaches_its_own_subject_of_the_bus_and_nothing_else() {
+    let written = Written::new(&["--signal-source", "itsm", "--signal-source", "siem"]);
+    let server = set_up(&written).await;
+    let mut bus = Wire::sign_in(server.address(), &written.seed("bus-request")).await.unwrap();
+    let mut itsm = Wire::sign_in(server.address(), &written.seed("signal-itsm")).await.unwrap();
+    // Acknowledged: it is stored.
+    assert_eq!(itsm.ask("daypass.signals.v1.itsm.ticket", "{}").await.unwrap()["stream"], "DAYPASS_SIGNALS");
+    for subject in ["daypass.signals.v1.siem.finding", "daypass.events.v1.request.approved"] {
+        assert!(itsm.ask(subject, "{}").await.unwrap_err().contains("Permissions Violation"), "{subject}");
+    }
+    assert_eq!(state(&mut bus, "DAYPASS_SIGNALS").await[0], 1);
+}
+
+#[tokio::test]
+async fn nobody_signs_in_without_a_key_that_the_servers_know() {
+    let written = Written::new(&OTHERS);
+    let old = written.seed("log-approval");
+    assert!(written.again(&[&OTHERS[..], &["--rotate", "log-approval"]].concat()).status.success());
+    let server = set_up(&written).await;
+    assert!(Wire::sign_in(server.address(), &written.seed("log-approval")).await.is_ok());
+    for seed in [old, nkeys::KeyPair::new_user().seed().unwrap()] {
+        let refused = Wire::sign_in(server.address(), &seed).await.err().unwrap();
+        assert!(refused.contains("Authorization Violation"), "{refused}");
+    }
+}

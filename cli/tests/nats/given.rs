@@ -1,0 +1,89 @@
+//! Servers and credentials, as `daypass nats config` and `daypass nats setup` make them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+use test_servers::nats::{NatsOptions, NatsServer};
+
+/// A source of signals and a subscriber, beside the services.
+pub(crate) const OTHERS: [&str; 4] = ["--signal-source", "itsm", "--subscriber", "siem"];
+
+/// A folder that `daypass nats config` has written.
+pub(crate) struct Written {
+    pub(crate) folder: TempDir,
+}
+
+impl Written {
+    pub(crate) fn new(options: &[&str]) -> Self {
+        let written = Self { folder: tempfile::tempdir().unwrap() };
+        let output = written.again(options);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        written
+    }
+
+    /// The command once more, on the same folder.
+    pub(crate) fn again(&self, options: &[&str]) -> Output {
+        daypass(["nats", "config", "--out", &self.path("").display().to_string()].iter().chain(options))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn seed_file(&self, name: &str) -> PathBuf {
+        self.path("seeds").join(format!("{name}.nk"))
+    }
+
+    pub(crate) fn seed(&self, name: &str) -> String {
+        std::fs::read_to_string(self.seed_file(name)).unwrap().trim().to_owned()
+    }
+
+    /// Every user that has a seed.
+    pub(crate) fn users(&self) -> BTreeSet<String> {
+        let files = std::fs::read_dir(self.path("seeds")).unwrap();
+        let names = files
+            .filter_map(|file| Some(file.unwrap().file_name().to_str()?.strip_suffix(".nk")?.to_owned()));
+        names.collect()
+    }
+}
+
+/// A nats-server with the accounts and users of `written`, and, with `daypass nats setup`, all streams.
+pub(crate) async fn set_up(written: &Written) -> NatsServer {
+    let server =
+        NatsServer::start(NatsOptions { extra: written.text("accounts.conf"), ..NatsOptions::default() })
+            .await;
+    let server = server.unwrap();
+    let (url, monitoring) = (server.url(), server.monitoring_url().unwrap());
+    let seeds = written.path("seeds").display().to_string();
+    let words = [
+        "nats",
+        "setup",
+        "--server",
+        &url,
+        "--seeds",
+        &seeds,
+        "--replicas",
+        "1",
+        "--dev",
+        "--monitoring",
+        &monitoring,
+    ];
+    let output = daypass(words.iter());
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stderr), server.log_tail());
+    server
+}
+
+pub(crate) fn daypass<'a>(words: impl Iterator<Item = &'a &'a str>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_daypass")).args(words).output().unwrap()
+}
+
+/// What nats-server says of a configuration file without running it.
+pub(crate) fn checked(file: &Path) -> Output {
+    let server = test_servers::tools::python_tool("nats-server").unwrap();
+    Command::new(server).arg("-t").arg("-c").arg(file).output().unwrap()
+}

@@ -1,0 +1,9 @@
+//! `daypass nats` on a real nats-server that has the configuration it writes.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod attacks;
+mod files;
+mod given;
+mod matrix;
+mod wire;

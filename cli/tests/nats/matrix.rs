@@ -1,0 +1,188 @@
+//! Each credential × each subject: what the server grants is what the table says, and nothing else.
+
+use crate::given::{OTHERS, Written, set_up};
+use crate::wire::Wire;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Services that write, by the names of their users.
+const WRITERS: [&str; 4] = ["log-request", "log-approval", "log-activation", "log-audit"];
+/// Who reads the log.
+const READERS: [&str; 6] =
+    ["log-request", "log-approval", "log-activation", "log-audit", "log-backup", "log-setup"];
+/// Who makes keys for people.
+const KEY_MAKERS: [&str; 3] = ["log-request", "log-approval", "log-activation"];
+
+/// Who may publish to a subject. Whoever is not named may not.
+fn publishers() -> Vec<(String, Vec<&'static str>)> {
+    let mut table: Vec<(String, Vec<&'static str>)> = Vec::new();
+    let mut row = |subject: &str, who: &[&'static str]| table.push((subject.to_owned(), who.to_vec()));
+    for writer in ["request", "approval", "activation", "audit"] {
+        let user = WRITERS.into_iter().find(|user| user.ends_with(writer)).unwrap();
+        for kind in ["request", "policy", "assignment", "duty", "signal", "person"] {
+            row(&format!("daypass.log.{writer}.{kind}.x"), &[user]);
+        }
+        row(&format!("daypass.log.{writer}.request"), &[]);
+        row(&format!("daypass.log.{writer}.request.x.more"), &[]);
+    }
+    row("daypass.log.stranger.request.x", &[]);
+
+    // The log: read by those who read it, made by setup, and otherwise left alone by everybody.
+    for call in ["STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET", "CONSUMER.CREATE"] {
+        row(&format!("$JS.API.{call}.DAYPASS_LOG"), &READERS);
+    }
+    row("$JS.FC.DAYPASS_LOG.c.x", &READERS);
+    row("$JS.API.STREAM.CREATE.DAYPASS_LOG", &["log-setup"]);
+
+    // Keys: found by services, made by those who seal, erased and backed up by setup.
+    let finders = [&KEY_MAKERS[..], &["log-audit", "log-setup"]].concat();
+    for call in ["STREAM.INFO", "STREAM.MSG.GET"] {
+        row(&format!("$JS.API.{call}.KV_DAYPASS_KEYS"), &finders);
+    }
+    row("$KV.DAYPASS_KEYS.0123456789abcdef0123456789abcdef", &KEY_MAKERS);
+    row("$KV.DAYPASS_KEYS.a.b", &[]);
+    for call in ["STREAM.CREATE", "STREAM.MSG.DELETE", "STREAM.SNAPSHOT"] {
+        row(&format!("$JS.API.{call}.KV_DAYPASS_KEYS"), &["log-setup"]);
+    }
+    row("$JS.API.DIRECT.GET.KV_DAYPASS_KEYS", &[]);
+    row("$JS.API.CONSUMER.CREATE.KV_DAYPASS_KEYS", &[]);
+
+    // Events: published by audit, consumed by each subscriber under its own name.
+    row("daypass.events.v1.request.approved", &["bus-audit"]);
+    row("$JS.API.STREAM.INFO.DAYPASS_EVENTS", &["bus-audit", "bus-setup", "bus-subscriber-siem"]);
+    row("$JS.API.STREAM.MSG.GET.DAYPASS_EVENTS", &["bus-audit"]);
+    row("$JS.API.STREAM.CREATE.DAYPASS_EVENTS", &["bus-setup"]);
+    for call in [
+        "CONSUMER.CREATE",
+        "CONSUMER.DURABLE.CREATE",
+        "CONSUMER.INFO",
+        "CONSUMER.MSG.NEXT",
+        "CONSUMER.DELETE",
+    ] {
+        row(&format!("$JS.API.{call}.DAYPASS_EVENTS.subscriber-siem"), &["bus-subscriber-siem"]);
+        row(&format!("$JS.API.{call}.DAYPASS_EVENTS.subscriber-other"), &[]);
+    }
+    row("$JS.ACK.DAYPASS_EVENTS.subscriber-siem.1.1.1.1.0", &["bus-subscriber-siem"]);
+    row("$JS.ACK.DAYPASS_EVENTS.subscriber-other.1.1.1.1.0", &[]);
+
+    // Signals: each source under its own name, received by request.
+    row("daypass.signals.v1.itsm.ticket", &["signal-itsm"]);
+    row("daypass.signals.v1.other.ticket", &[]);
+    row("daypass.parked.v1.itsm", &["bus-request"]);
+    row("$JS.API.STREAM.INFO.DAYPASS_SIGNALS", &["bus-request", "bus-setup"]);
+    row("$JS.API.STREAM.CREATE.DAYPASS_SIGNALS", &["bus-setup"]);
+    for call in ["CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.INFO", "CONSUMER.MSG.NEXT"] {
+        row(&format!("$JS.API.{call}.DAYPASS_SIGNALS.daypass-request"), &["bus-request"]);
+        row(&format!("$JS.API.{call}.DAYPASS_SIGNALS.other"), &[]);
+    }
+    row("$JS.ACK.DAYPASS_SIGNALS.daypass-request.1.1.1.1.0", &["bus-request"]);
+    row("$JS.ACK.DAYPASS_SIGNALS.other.1.1.1.1.0", &[]);
+    row("$JS.API.STREAM.INFO.DAYPASS_PARKED", &["bus-request", "bus-setup"]);
+    row("$JS.API.STREAM.MSG.GET.DAYPASS_PARKED", &["bus-request"]);
+    row("$JS.API.STREAM.CREATE.DAYPASS_PARKED", &["bus-setup"]);
+
+    // Calls that change or take away what is there: nobody's.
+    for stream in ["DAYPASS_LOG", "KV_DAYPASS_KEYS", "DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
+        for call in [
+            "STREAM.DELETE",
+            "STREAM.PURGE",
+            "STREAM.UPDATE",
+            "STREAM.RESTORE",
+            "STREAM.PEER.REMOVE",
+            "STREAM.LEADER.STEPDOWN",
+            "CONSUMER.NAMES",
+            "CONSUMER.LIST",
+            "META.LEADER.STEPDOWN",
+        ] {
+            row(&format!("$JS.API.{call}.{stream}"), &[]);
+        }
+        for call in [
+            "CONSUMER.DELETE",
+            "CONSUMER.PAUSE",
+            "CONSUMER.RESET",
+            "CONSUMER.UNPIN",
+            "CONSUMER.LEADER.STEPDOWN",
+        ] {
+            row(&format!("$JS.API.{call}.{stream}.somebodys"), &[]);
+        }
+    }
+    for stream in ["DAYPASS_LOG", "DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
+        row(&format!("$JS.API.STREAM.MSG.DELETE.{stream}"), &[]);
+        row(&format!("$JS.API.STREAM.SNAPSHOT.{stream}"), &[]);
+    }
+    for subject in [
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.LIST",
+        "$JS.API.STREAM.CREATE.ANOTHER",
+        "$JS.API.META.LEADER.STEPDOWN",
+        "$JS.API.SERVER.REMOVE",
+        "$JS.API.ACCOUNT.PURGE.x",
+        "$SYS.REQ.SERVER.PING",
+        "$SYS.ACCOUNT.x",
+        "_INBOX.somebody.1",
+        "daypass",
+        "anything.else",
+    ] {
+        row(subject, &[]);
+    }
+    table
+}
+
+/// Who may subscribe to a subject, beside everybody to the answers to itself.
+const SUBSCRIBERS: &[(&str, &[&str])] = &[
+    (">", &[]),
+    ("*", &[]),
+    ("_INBOX.>", &[]),
+    ("daypass.>", &[]),
+    ("daypass.log.>", &[]),
+    ("daypass.log.approval.>", &[]),
+    ("daypass.events.v1.>", &["bus-subscriber-siem"]),
+    ("daypass.events.v1.request.approved", &["bus-subscriber-siem"]),
+    ("daypass.signals.v1.>", &[]),
+    ("daypass.signals.v1.itsm.>", &[]),
+    ("daypass.parked.v1.>", &[]),
+    ("$KV.DAYPASS_KEYS.>", &[]),
+    ("$JS.API.>", &[]),
+    ("$JS.EVENT.>", &[]),
+    ("$SYS.>", &[]),
+];
+
+#[tokio::test]
+async fn each_credential_may_do_what_the_table_says_and_nothing_else() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    let users = written.users();
+    let mut publishers = publishers();
+    let mut subscribers: Vec<(String, Vec<&str>)> =
+        SUBSCRIBERS.iter().map(|(subject, who)| ((*subject).to_owned(), who.to_vec())).collect();
+    // Nobody reads what is answered to somebody else.
+    for user in &users {
+        let inbox =
+            format!("_INBOX.{}", nkeys::KeyPair::from_seed(&written.seed(user)).unwrap().public_key());
+        subscribers.push((format!("{inbox}.>"), vec![user]));
+        publishers.push((format!("{inbox}.1"), Vec::new()));
+    }
+    let named: BTreeSet<&str> = publishers.iter().flat_map(|(_, who)| who.iter().copied()).collect();
+    assert_eq!(
+        named,
+        users.iter().map(String::as_str).collect(),
+        "a credential that the table does not know"
+    );
+    let mut wrong: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for user in &users {
+        let mut wire = Wire::sign_in(server.address(), &written.seed(user)).await.unwrap();
+        for (subject, who) in &publishers {
+            let (granted, due) = (wire.may_publish(subject).await, who.contains(&user.as_str()));
+            if granted != due {
+                wrong.entry(user).or_default().push(format!("publish {subject}: {granted}"));
+            }
+        }
+        for (subject, who) in &subscribers {
+            let (granted, due) = (wire.may_subscribe(subject).await, who.contains(&user.as_str()));
+            if granted != due {
+                wrong.entry(user).or_default().push(format!("subscribe {subject}: {granted}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,54 @@
+//! The log on a real cluster of three. Needs root: its network is made of namespaces.
+
+mod conformance;
+mod following;
+mod refusing;
+mod replaced;
+mod storm;
+
+use crate::given::{ID, config};
+use event_log_jetstream::{JetStreamConfig, JetStreamLog, STREAM};
+use nats_connection::{Connection, Credentials};
+use test_servers::nats::NatsOptions;
+use test_servers::nats_cluster::NatsCluster;
+
+async fn cluster() -> NatsCluster {
+    NatsCluster::start(NatsOptions::default()).await.unwrap()
+}
+
+fn to(servers: Vec<String>) -> Connection {
+    Connection { servers, credentials: Credentials::None, tls: None }
+}
+
+/// A log as it is meant to be used: on three servers, all of which are looked at.
+fn three(cluster: &NatsCluster) -> JetStreamConfig {
+    JetStreamConfig {
+        connection: to(cluster.urls()),
+        replicas: 3,
+        dev: false,
+        operator_asserts_sync_always: false,
+        monitoring_urls: cluster.monitoring_urls(),
+        new_id: ID,
+        ..config("nats://127.0.0.1")
+    }
+}
+
+async fn open(cluster: &NatsCluster) -> JetStreamLog {
+    JetStreamLog::open(three(cluster)).await.unwrap()
+}
+
+/// A client that knows one server only, and believes of the others what it is told: they may be down.
+async fn open_at(cluster: &NatsCluster, node: u8) -> JetStreamLog {
+    let connection = to(vec![cluster.url(node)]);
+    let monitoring_urls = vec![cluster.monitoring_url(node)];
+    let config =
+        JetStreamConfig { connection, monitoring_urls, operator_asserts_sync_always: true, ..three(cluster) };
+    JetStreamLog::open(config).await.unwrap()
+}
+
+async fn step_down(cluster: &NatsCluster, node: u8) {
+    let client = async_nats::connect(cluster.url(node)).await.unwrap();
+    let call = format!("$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}");
+    let answer = client.request(call, "".into()).await.unwrap();
+    assert!(!answer.payload.windows(7).any(|part| part == b"\"error\""), "{:?}", answer.payload);
+}

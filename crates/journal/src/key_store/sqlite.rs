@@ -1,0 +1,134 @@
+//! Keys in a SQLite file that the processes of one machine share.
+
+use super::{KeyStore, KeyStoreError};
+use crate::seal::PersonKey;
+use domain::PersonId;
+use domain::ports::SharedEntropy;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+impl From<rusqlite::Error> for KeyStoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The file. Every call asks it, which takes microseconds: another process may have erased the key.
+pub struct SqliteKeyStore {
+    connection: Mutex<Connection>,
+    entropy: SharedEntropy,
+}
+
+impl SqliteKeyStore {
+    /// Opens or makes the store at `path`, readable by its owner alone.
+    pub fn open(path: &Path, entropy: SharedEntropy) -> Result<Self, KeyStoreError> {
+        let connection = Connection::open(path)?;
+        restrict(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten, not left in free pages.
+        connection.pragma_update(None, "secure_delete", "ON")?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS person_key (person TEXT PRIMARY KEY, secret BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        )?;
+        Ok(Self { connection: Mutex::new(connection), entropy })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(connection: &Connection, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
+    let secret: Option<[u8; 32]> = connection
+        .prepare_cached("SELECT secret FROM person_key WHERE person = ?1")?
+        .query_row([person.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(secret.map(|secret| PersonKey::from_secret(person.clone(), secret)))
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path) -> Result<(), KeyStoreError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|e| KeyStoreError(e.to_string()))
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) -> Result<(), KeyStoreError> {
+    Ok(())
+}
+
+#[async_trait::async_trait]
+impl KeyStore for SqliteKeyStore {
+    async fn obtain(&self, person: &PersonId) -> Result<PersonKey, KeyStoreError> {
+        let connection = self.lock();
+        if let Some(key) = read(&connection, person)? {
+            return Ok(key);
+        }
+        let fresh = PersonKey::generate(person.clone(), self.entropy.as_ref());
+        connection.execute(
+            "INSERT INTO person_key (person, secret) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![person.as_str(), fresh.secret()],
+        )?;
+        // Another process may have been first; its key counts.
+        read(&connection, person)?.ok_or_else(|| KeyStoreError("a key was not kept".into()))
+    }
+
+    async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
+        read(&self.lock(), person)
+    }
+
+    async fn erase(&self, person: &PersonId) -> Result<bool, KeyStoreError> {
+        let connection = self.lock();
+        let erased = connection.execute("DELETE FROM person_key WHERE person = ?1", [person.as_str()])?;
+        // The write-ahead log still holds the page with the key until it is written back.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(erased > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::super::tests::Different;
+    use super::*;
+    use futures::executor::block_on;
+    use std::sync::Arc;
+
+    #[test]
+    fn two_processes_of_one_machine_conform() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        let entropy: SharedEntropy = Arc::new(Different::default());
+        let one = SqliteKeyStore::open(&path, entropy.clone()).unwrap();
+        let other = SqliteKeyStore::open(&path, entropy).unwrap();
+        block_on(conformance::holds(&one, &other));
+    }
+
+    #[test]
+    fn a_key_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        let open = || SqliteKeyStore::open(&path, Arc::new(Different::default())).unwrap();
+        let person = PersonId::new("a".repeat(32)).unwrap();
+        let key = block_on(open().obtain(&person)).unwrap();
+        assert_eq!(block_on(open().find(&person)).unwrap(), Some(key));
+    }
+
+    #[test]
+    fn an_erased_key_is_in_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        let store = SqliteKeyStore::open(&path, Arc::new(Different::default())).unwrap();
+        let person = PersonId::new("a".repeat(32)).unwrap();
+        let secret = *block_on(store.obtain(&person)).unwrap().secret();
+        block_on(store.erase(&person)).unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(32).any(|window| window == secret));
+        }
+    }
+}

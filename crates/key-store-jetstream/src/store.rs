@@ -1,0 +1,143 @@
+//! The store: keys made, found and erased in the bucket.
+
+use crate::bucket::{Bucket, failed};
+use crate::safety::{PREFIX, STREAM};
+use crate::wrapping::WrappingKeys;
+use async_nats::HeaderMap;
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::RawMessage;
+use async_nats::jetstream::{self, ErrorCode};
+use bytes::Bytes;
+use domain::PersonId;
+use domain::ports::SharedEntropy;
+use journal::key_store::{KeyStore, KeyStoreError};
+use journal::seal::PersonKey;
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+/// How often a key is looked for that another replica has just made, or erased, as the leader's writers say and its readers do not
+/// yet.
+const TRIES_MAX: u32 = 8;
+/// The pause before the second try; each one is twice as long.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Keys in a bucket of JetStream, for processes of any number of machines.
+pub struct JetStreamKeyStore {
+    bucket: Bucket,
+    wrapping: WrappingKeys,
+    entropy: SharedEntropy,
+}
+
+/// A key as it is stored, and where.
+struct Stored {
+    sequence: u64,
+    wrapped: Bytes,
+}
+
+impl JetStreamKeyStore {
+    /// Keys in `bucket`, stored under `wrapping`.
+    pub fn new(bucket: Bucket, wrapping: WrappingKeys, entropy: SharedEntropy) -> Self {
+        Self { bucket, wrapping, entropy }
+    }
+
+    /// The person's key as the leader has it.
+    async fn stored(&self, person: &PersonId) -> Result<Option<Stored>, KeyStoreError> {
+        #[derive(Deserialize)]
+        struct Found {
+            message: RawMessage,
+        }
+        let which = json!({ "last_by_subj": subject(person) });
+        match self.bucket.api::<Found>(&format!("STREAM.MSG.GET.{STREAM}"), &which).await? {
+            Ok(Found { message }) => {
+                let sequence = message.sequence;
+                let message = StreamMessage::try_from(message).map_err(|error| failed(&error))?;
+                Ok(Some(Stored { sequence, wrapped: message.payload }))
+            }
+            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Stores a person's first key. Says whether there was none.
+    async fn store_first(&self, person: &PersonId, wrapped: Vec<u8>) -> Result<bool, KeyStoreError> {
+        #[derive(Deserialize)]
+        struct Ack {
+            error: Option<jetstream::Error>,
+            #[serde(default)]
+            stream: String,
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        let answer = self.bucket.request(subject(person), Some(headers), wrapped.into()).await?;
+        let ack: Ack = serde_json::from_slice(&answer).map_err(|error| failed(&error))?;
+        match ack.error {
+            None if ack.stream == STREAM => Ok(true),
+            None => Err(KeyStoreError::new(format!("the stream {:?} answered", ack.stream))),
+            Some(error) => match error.error_code() {
+                ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
+                    Ok(false)
+                }
+                _ => Err(failed(&error)),
+            },
+        }
+    }
+}
+
+/// The pause after a number of tries.
+async fn pause(tries: u32) {
+    if tries > 0 {
+        tokio::time::sleep(PAUSE.saturating_mul(1 << tries)).await;
+    }
+}
+
+fn subject(person: &PersonId) -> String {
+    format!("{PREFIX}{}", person.as_str())
+}
+
+#[async_trait::async_trait]
+impl KeyStore for JetStreamKeyStore {
+    async fn obtain(&self, person: &PersonId) -> Result<PersonKey, KeyStoreError> {
+        for tries in 0..TRIES_MAX {
+            if let Some(key) = self.find(person).await? {
+                return Ok(key);
+            }
+            let fresh = PersonKey::generate(person.clone(), self.entropy.as_ref());
+            let wrapped = self
+                .wrapping
+                .wrap(person, &fresh, self.entropy.as_ref())
+                .ok_or_else(|| KeyStoreError::new("a key cannot be wrapped"))?;
+            if self.store_first(person, wrapped).await? {
+                return Ok(fresh);
+            }
+            pause(tries).await;
+        }
+        Err(KeyStoreError::new("a key that another replica has made does not arrive"))
+    }
+
+    async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
+        let Some(stored) = self.stored(person).await? else { return Ok(None) };
+        let key = self.wrapping.unwrap(person, &stored.wrapped);
+        key.map(Some).map_err(|error| KeyStoreError::new(format!("a key of {person}: {error}")))
+    }
+
+    /// The server overwrites what it deletes.
+    async fn erase(&self, person: &PersonId) -> Result<bool, KeyStoreError> {
+        #[derive(Deserialize)]
+        struct Deleted {}
+        let mut erased = false;
+        for tries in 0..TRIES_MAX {
+            let Some(stored) = self.stored(person).await? else { return Ok(erased) };
+            let which = json!({ "seq": stored.sequence });
+            match self.bucket.api::<Deleted>(&format!("STREAM.MSG.DELETE.{STREAM}"), &which).await? {
+                Ok(Deleted {}) => erased = true,
+                // Another replica has erased it meanwhile.
+                Err(error) if error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND => {}
+                Err(error) => return Err(failed(&error)),
+            }
+            pause(tries).await;
+        }
+        Err(KeyStoreError::new("a key that was erased is still there"))
+    }
+}

@@ -1,0 +1,221 @@
+//! The replicas of a neighbour: every address that its names stand for now. Calls go to one after the other; one that failed is
+//! left in peace for a while, as long as there are others.
+//!
+//! INVARIANT: connections are made with the certificates of the day. When those are renewed, calls go over new connections, and what
+//! is under way on old ones is finished there.
+
+use super::ConnectError;
+use crate::config::{ClientCertificateConfig, NeighbourConfig};
+use crate::tls::{self, Reloading};
+use http::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::{BoxError, Service as _, ServiceExt as _};
+
+/// A connection, keys agreed on, is tried for so long.
+const CONNECT_DURATION_MAX: Duration = Duration::from_secs(5);
+/// A silent connection is probed after so long, and given up when the probe stays unanswered for as long: a replica that went away
+/// silently, or is paused, is noticed.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Names are looked up again after so long: as long as DNS of Kubernetes is commonly cached.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(10);
+/// A look-up may take so long; then the addresses of before stand.
+const LOOK_UP_DURATION_MAX: Duration = Duration::from_secs(2);
+/// A replica that failed is not called for so long, if there is another.
+const REST: Duration = Duration::from_secs(5);
+
+/// A neighbour.
+pub(super) struct Replicas {
+    places: Vec<Place>,
+    tls: Option<Reloading<ClientConfig>>,
+    known: Mutex<Known>,
+}
+
+/// Where a URL says that it is.
+#[derive(Clone)]
+struct Place {
+    /// As calls name it.
+    origin: Uri,
+    host: String,
+    port: u16,
+    secure: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    replicas: BTreeMap<(usize, SocketAddr), Replica>,
+    looked_up_at: Option<Instant>,
+    /// What the connections were made with.
+    tls: Option<Arc<ClientConfig>>,
+    /// The replica that was called last.
+    last: Option<(usize, SocketAddr)>,
+}
+
+struct Replica {
+    channel: Channel,
+    rests_until: Option<Instant>,
+}
+
+/// What is wrong with a URL of a neighbour.
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
+    place(url).map(|_| ())
+}
+
+fn place(url: &str) -> Result<Place, String> {
+    let wrong = || "must be a URL of http or https, without a path".to_owned();
+    let origin: Uri = url.parse().map_err(|_| wrong())?;
+    let secure = match origin.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        Some(_) | None => return Err(wrong()),
+    };
+    if !matches!(origin.path(), "" | "/") || origin.query().is_some() {
+        return Err(wrong());
+    }
+    let host = origin.host().ok_or_else(wrong)?.trim_matches(['[', ']']).to_owned();
+    let port = origin.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    Ok(Place { origin, host, port, secure })
+}
+
+impl Replicas {
+    pub(super) fn new(
+        neighbour: &NeighbourConfig,
+        own: Option<&ClientCertificateConfig>,
+    ) -> Result<Self, ConnectError> {
+        let places: Result<Vec<Place>, String> = neighbour.address.iter().map(place).collect();
+        let places = places.map_err(ConnectError::Address)?;
+        let secure = places.iter().any(|place| place.secure);
+        let tls = secure.then(|| tls::client::of_neighbour(neighbour, own)).transpose()?;
+        Ok(Self { places, tls, known: Mutex::default() })
+    }
+
+    /// Calls one replica, once.
+    pub(super) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let (name, mut channel) = self.next().await?;
+        let answer = async { channel.ready().await?.call(request).await }.await;
+        if answer.as_ref().map_or(true, is_unavailable) {
+            self.let_rest(name).await;
+        }
+        Ok(answer?)
+    }
+
+    /// Whose turn it is.
+    async fn next(&self) -> Result<((usize, SocketAddr), Channel), BoxError> {
+        let mut known = self.known.lock().await;
+        self.look_up(&mut known).await;
+        self.renew(&mut known);
+        let turn = known.turn(Instant::now()).ok_or_else(|| {
+            let names: Vec<String> = self.places.iter().map(|place| place.origin.to_string()).collect();
+            io::Error::new(io::ErrorKind::NotFound, format!("{} stands for no address", names.join(", ")))
+        })?;
+        known.last = Some(turn.0);
+        Ok(turn)
+    }
+
+    /// Learns the addresses anew, if that was long ago. What cannot be looked up stays as it was.
+    async fn look_up(&self, known: &mut Known) {
+        if known.looked_up_at.is_some_and(|at| at.elapsed() < LOOK_UP_AGAIN) && !known.replicas.is_empty() {
+            return;
+        }
+        known.looked_up_at = Some(Instant::now());
+        for (index, place) in self.places.iter().enumerate() {
+            let found = timeout(LOOK_UP_DURATION_MAX, lookup_host((place.host.as_str(), place.port))).await;
+            let found: Vec<SocketAddr> = match found.map_err(io::Error::from).flatten() {
+                Ok(found) => found.collect(),
+                Err(error) => {
+                    tracing::debug!(host = place.host, %error, "a neighbour's name cannot be looked up");
+                    continue;
+                }
+            };
+            known.replicas.retain(|(of, address), _| *of != index || found.contains(address));
+            for address in found {
+                let made = || Replica { channel: self.channel(place, address), rests_until: None };
+                known.replicas.entry((index, address)).or_insert_with(made);
+            }
+        }
+    }
+
+    /// Makes new connections, if the certificates are others.
+    fn renew(&self, known: &mut Known) {
+        let Some(current) = self.tls.as_ref().map(Reloading::current) else { return };
+        if known.tls.as_ref().is_some_and(|before| !Arc::ptr_eq(before, &current)) {
+            for ((index, address), replica) in &mut known.replicas {
+                if let Some(place) = self.places.get(*index) {
+                    replica.channel = self.channel(place, *address);
+                }
+            }
+        }
+        known.tls = Some(current);
+    }
+
+    async fn let_rest(&self, name: (usize, SocketAddr)) {
+        if let Some(replica) = self.known.lock().await.replicas.get_mut(&name) {
+            replica.rests_until = Some(Instant::now() + REST);
+        }
+    }
+
+    /// A connection that is made when it is needed, with what is configured now.
+    fn channel(&self, place: &Place, address: SocketAddr) -> Channel {
+        let tls = self.tls.as_ref().filter(|_| place.secure).map(Reloading::current);
+        let host = place.host.clone();
+        let connector = tower::service_fn(move |_: Uri| {
+            let (tls, host) = (tls.clone(), host.clone());
+            async move {
+                let connected = timeout(CONNECT_DURATION_MAX, connect(address, tls, host)).await;
+                connected.map_err(io::Error::from).flatten().map(TokioIo::new)
+            }
+        });
+        // Plain for tonic: TLS is the connector's.
+        Endpoint::from(Uri::from_static("http://neighbour"))
+            .origin(place.origin.clone())
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_INTERVAL)
+            .keep_alive_while_idle(true)
+            .connect_with_connector_lazy(connector)
+    }
+}
+
+impl Known {
+    /// The next in order after the last that was called, and that need not rest; if all must, the next.
+    fn turn(&self, now: Instant) -> Option<((usize, SocketAddr), Channel)> {
+        let later = self.replicas.iter().filter(|(name, _)| Some(**name) > self.last);
+        let earlier = self.replicas.iter().filter(|(name, _)| Some(**name) <= self.last);
+        let in_order: Vec<_> = later.chain(earlier).collect();
+        let rested =
+            in_order.iter().find(|(_, replica)| replica.rests_until.is_none_or(|until| until <= now));
+        let (name, replica) = rested.or(in_order.first())?;
+        Some((**name, replica.channel.clone()))
+    }
+}
+
+async fn connect(
+    address: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
+    host: String,
+) -> io::Result<Either<TcpStream, Box<tokio_rustls::client::TlsStream<TcpStream>>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok(Either::Left(stream)) };
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(tls).connect(name, stream).await?;
+    Ok(Either::Right(Box::new(stream)))
+}
+
+/// An answer without a body says how it ended in its headers.
+fn is_unavailable(answer: &Response<Body>) -> bool {
+    let unavailable = i32::from(tonic::Code::Unavailable).to_string();
+    answer.headers().get("grpc-status").is_some_and(|code| code.as_bytes() == unavailable.as_bytes())
+}

@@ -1,0 +1,86 @@
+//! TLS between processes: who is at the other end, as certificates say it, and certificates that change while connections stand.
+//!
+//! - `spiffe`: SPIFFE ids, and the [`Peer`] that a certificate makes of a connection;
+//! - `reloading`: files that are read again when they change, as cert-manager and SPIRE renew them;
+//! - `server`, `client`: the two ends.
+//!
+//! INVARIANT: a certificate counts only under a CA that the configuration names for it. Revocation lists are deliberately absent:
+//! workload certificates live for hours, and are not renewed.
+
+pub(crate) mod client;
+mod reloading;
+pub(crate) mod server;
+mod spiffe;
+
+pub(crate) use reloading::Reloading;
+pub use spiffe::{Peer, SpiffeId};
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// HTTP/2 in ALPN: what gRPC is.
+const H2: &[u8] = b"h2";
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {error}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A file is not what it should be, or files do not go together.
+    #[error("cannot use {}: {why}", file.display())]
+    Unusable {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl TlsError {
+    fn unusable(file: &Path, why: &impl ToString) -> Self {
+        Self::Unusable { file: file.to_owned(), why: why.to_string() }
+    }
+}
+
+/// The one crypto provider of this house.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|error| TlsError::File { file: file.to_owned(), error })
+}
+
+/// The certificates of a PEM file: at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(TlsError::unusable(file, &"it holds no certificate")),
+        Ok(found) => Ok(found),
+        Err(error) => Err(TlsError::unusable(file, &error)),
+    }
+}
+
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| TlsError::unusable(file, &error))
+}
+
+/// The CAs of a PEM file: several while one replaces another.
+fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|error| TlsError::unusable(file, &error))?;
+    }
+    Ok(roots)
+}

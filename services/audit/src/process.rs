@@ -1,0 +1,3 @@
+//! What goes on by itself.
+
+pub(crate) mod relay;
