@@ -10,7 +10,7 @@ use crate::Fact;
 /// A write level.
 pub type WriteLevel = u32;
 
-/// The first level. Everything that is not listed in [`SINCE`] is of it.
+/// The first level. Everything that is not listed in `SINCE` is of it.
 pub const FIRST: WriteLevel = 1;
 
 /// What this program writes at most.

@@ -257,7 +257,12 @@ fn yaml(value: &Value, depth: usize, out: &mut String) {
                 write!(out, "\n{indent}- {}", nested.trim_start()).unwrap();
             }
         }
-        scalar => write!(out, " {scalar}").unwrap(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => write!(out, " {value}").unwrap(),
     }
 }
 
