@@ -230,6 +230,7 @@ fn roles(organisation: Option<&Contents>) -> Result<Roles, StartError> {
 fn server(listen: SocketAddr) -> ServerConfig {
     ServerConfig {
         listen,
+        health_listen: None,
         tls: None,
         web: Some(WebConfig {
             origins: vec!["http://localhost:5173".to_owned(), "http://127.0.0.1:5173".to_owned()],
