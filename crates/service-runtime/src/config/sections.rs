@@ -109,7 +109,8 @@ impl Default for Limits {
 impl Section for ServerConfig {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if self.health_listen.is_some_and(|health| health.port() != 0 && health.port() == self.listen.port()) {
+        if self.health_listen.is_some_and(|health| health.port() != 0 && health.port() == self.listen.port())
+        {
             problems.push(Problem::new("health_listen", "must have another port than listen"));
         }
         let limits = &self.limits;

@@ -5,7 +5,8 @@ use api::request::v1::request_service_client::RequestServiceClient;
 use api::request::v1::request_service_server::RequestServiceServer;
 use service_runtime::clock::SystemClock;
 use service_runtime::config::{
-    Addresses, ClientCertificate, ClientCertificateConfig, NeighbourConfig, RolesConfig, ServerConfig, TlsConfig,
+    Addresses, ClientCertificate, ClientCertificateConfig, NeighbourConfig, RolesConfig, ServerConfig,
+    TlsConfig,
 };
 use service_runtime::outgoing::{self, Connection, Ourselves};
 use service_runtime::server::WaitsFor;

@@ -129,7 +129,9 @@ impl ReadModel for RequestsModel {
                     signals::linked(tx, item, &linked.person)
                 }
                 Fact::Signal(fact) => signals::apply(tx, item, event, fact),
-                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Log(_) => Ok(()),
+                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Log(_) => {
+                    Ok(())
+                }
             },
             Err(why) => self.quarantine(tx, item, &why.to_string()),
         }

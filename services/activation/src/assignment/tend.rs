@@ -119,7 +119,8 @@ impl Core {
     pub(crate) async fn end_lost(&self, key: &AssignmentKey) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
         if loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Ours) {
-            let gone = |ledger: Option<&Ledger>, _| assignment::attempt(ledger, key, true, false, Timestamp::MAX);
+            let gone =
+                |ledger: Option<&Ledger>, _| assignment::attempt(ledger, key, true, false, Timestamp::MAX);
             let _ = self.write(key, loaded.revision, gone).await?;
         }
         let state = self.ledger(key).await?.state.clone();

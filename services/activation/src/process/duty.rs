@@ -190,7 +190,11 @@ impl Core {
 
     /// Whether it is for this replica to look through AWS since the log was restored, at this time; others have `patience` with who
     /// took that over. Who had the duty in the backup may not be there any more.
-    pub(crate) async fn sees_to_restored(&self, at: Timestamp, patience: SignedDuration) -> Result<bool, Fault> {
+    pub(crate) async fn sees_to_restored(
+        &self,
+        at: Timestamp,
+        patience: SignedDuration,
+    ) -> Result<bool, Fault> {
         match self.duty().await? {
             None => self.claim(None).await?,
             Some(held) if held.holder == self.shift.replica => return Ok(true),
