@@ -182,7 +182,7 @@ mod tests {
         use State::{Fail, Ok, Warn};
         // 512 MiB, and 0.7 GB for each million.
         for (millions, expected) in [(0, Ok), (3, Ok), (4, Warn), (6, Fail)] {
-            let findings = of_server(&server(4_000 * MIB, 0), millions * 1_000_000);
+            let findings = of_server(&server(3_900 * MIB, 0), millions * 1_000_000);
             assert_eq!(states(&findings), [Ok, expected, Ok], "{millions}");
         }
     }

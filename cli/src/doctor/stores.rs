@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use domain::ports::SharedEntropy;
-use journal::key_store::KeyStore;
+use journal::key_store::{KeyStore, KeyStoreError};
 use journal::level;
 use service_runtime::config::LogConfig;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub(super) async fn keys(settings: &Settings, entropy: SharedEntropy) -> Vec<Fin
 }
 
 /// How many people have a key, and of how many it can be read.
-async fn readable(store: &dyn KeyStore) -> Result<(usize, usize), journal::key_store::KeyStoreError> {
+async fn readable(store: &dyn KeyStore) -> Result<(usize, usize), KeyStoreError> {
     let people = store.people().await?;
     let looked_at = people.len().min(PEOPLE_MAX);
     for person in people.iter().take(PEOPLE_MAX) {

@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::fault::Fault;
 use aws::Directory;
 use command::aggregate::LogAggregate;
-use command::{Command, CommandError};
+use command::{Command, CommandError, LoadError};
 use domain::{EventId, SignedDuration};
 use event_log::Position;
 use futures::TryStreamExt as _;
@@ -38,7 +38,15 @@ impl Core {
     /// Whether the log knows what is in AWS: it was never restored, or the organisation was looked through since.
     pub(crate) async fn knows_aws(&self) -> Result<bool, Fault> {
         // A log is restored before it is used, so what is known stays so.
-        Ok(self.knows_aws.load(Ordering::Acquire) || self.unswept().await?.is_none())
+        if self.knows_aws.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        match self.unswept().await {
+            Ok(unswept) => Ok(unswept.is_none()),
+            // Then nobody can tell, and nothing is granted; what is to be removed is.
+            Err(LoadError::Corrupt(_)) => Ok(false),
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
     }
 
     /// What becomes of access that is missing in AWS. What a restored log does not know may be the end of it.
@@ -47,7 +55,7 @@ impl Core {
     }
 
     /// When the log was restored and where in it that is, if AWS was not looked through since.
-    async fn unswept(&self) -> Result<Option<(Restored, Position)>, Fault> {
+    async fn unswept(&self) -> Result<Option<(Restored, Position)>, LoadError> {
         let loaded = self.commander.load::<LogAggregate>(&Stream::Log).await?;
         let unswept = loaded.state.filter(|restored| !restored.swept).zip(loaded.position);
         self.knows_aws.store(unswept.is_none(), Ordering::Release);

@@ -199,7 +199,7 @@ impl Core {
             None => self.claim(None).await?,
             Some(held) if held.holder == self.shift.replica => return Ok(true),
             Some(held) => {
-                let patience = if held.claimed_at > at { patience } else { SignedDuration::ZERO };
+                let patience = if held.claimed_at > at { patience } else { self.settings.duty_patience };
                 if self.now() >= held.attended_until(at, patience) {
                     self.claim(Some(Unattended { what: What::Restored, since: at, patience })).await?;
                 }

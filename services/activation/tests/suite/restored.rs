@@ -5,6 +5,7 @@ use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::ErrorKind;
 use aws::simulated::{Fault, Operation as AwsOperation};
+use event_log::{Envelope, EventLog as _, Expected, Writer};
 use journal::{Fact as Recorded, types};
 use lifecycle::assignment::Presence;
 use lifecycle::event::{ClosedHow, EndedBecause};
@@ -140,4 +141,24 @@ async fn a_replica_looks_although_the_one_that_had_the_duty_in_the_backup_is_gon
     house.at(120).await;
     assert_eq!(swept(&house).len(), 1);
     assert_eq!(house.claims().len(), 2, "one of the two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_logs_own_story_cannot_be_read_nothing_is_granted_and_removals_go_on() {
+    let house = House::new().await;
+    let process = house.start().await;
+    house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    process.kill().await;
+    let garbage = Envelope {
+        event_id: uuid::Uuid::from_u128(77),
+        writer: Writer::new("activation").unwrap(),
+        body: b"garbage".as_slice().into(),
+    };
+    house.log.append(&"log-main".parse().unwrap(), Expected::NoStream, garbage).await.unwrap();
+    let waiting = house.grant(&role(), 60, 4 * HOUR).await;
+    let _process = house.start().await;
+    house.at(2 * HOUR).await;
+    assert!(!house.is_active(waiting).await);
+    assert!(!house.has(&key_of(&permission_set())));
 }
