@@ -6,8 +6,6 @@
 //! of an event depends on the event alone: whoever publishes it says the same.
 
 pub mod data;
-#[cfg(test)]
-mod document;
 mod map;
 
 use crate::stored;
@@ -105,3 +103,6 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod document;

@@ -157,6 +157,20 @@ pub struct RolesConfig {
     pub services: Vec<ServiceIdentity>,
 }
 
+/// A workload: as its token says, by subject or by client id.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenIdentity {
+    /// Who vouches for the token.
+    pub issuer: Issuer,
+    /// The token's subject.
+    #[serde(default)]
+    pub subject: Option<Subject>,
+    /// The client that the token was issued to.
+    #[serde(default)]
+    pub client_id: Option<String>,
+}
+
 /// A service: as its token says, by subject or by client id; or as its certificate says, by SPIFFE id.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

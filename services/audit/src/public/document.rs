@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use test_servers::tools::workspace;
 use uuid::Uuid;
 
 /// A public type: what it is called without its prefix, what it says in one sentence, the schema of its details.
@@ -72,17 +72,13 @@ const DESCRIPTIONS: &[(&str, &str, Shape)] = &[
     ("log.swept.v1", "AWS was looked through since.", shape::<data::LogSwept>),
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn log_id() -> LogId {
     LogId::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
 }
 
 /// The event of a stored type that is decodable for ever, as the log would give it back.
 fn sample(stored: &str) -> Item {
-    let file = root().join("crates/journal/tests/golden").join(format!("{stored}.hex"));
+    let file = workspace().join("crates/journal/tests/golden").join(format!("{stored}.hex"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("no golden file of {stored}"));
     let digits: Vec<char> = text.trim().chars().collect();
     let body: Vec<u8> = digits
@@ -278,7 +274,7 @@ const END: &str = "<!-- end of types -->\n";
 
 #[test]
 fn the_documents_say_what_is_published() {
-    let (document, page) = (root().join("docs/asyncapi.yaml"), root().join("docs/events.md"));
+    let (document, page) = (workspace().join("docs/asyncapi.yaml"), workspace().join("docs/events.md"));
     let text = std::fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (rows, after) = rest.split_once(END).unwrap();

@@ -3,7 +3,7 @@
 use domain::{Invalid, Person};
 use identity::{Caller, MessageKeys, UnusableKeys};
 use lifecycle::signal::{Belief, SignalKind};
-use service_runtime::config::{ServiceIdentity, SignalSource, SignalsConfig, Tells, WhatFollows};
+use service_runtime::config::{SignalSource, SignalsConfig, Tells, TokenIdentity, WhatFollows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Sources(Arc<BTreeMap<String, Source>>);
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) belief: Belief,
-    token: Option<ServiceIdentity>,
+    token: Option<TokenIdentity>,
     #[expect(dead_code, reason = "read by what takes signals from the bus")]
     on_bus: OnBus,
 }
