@@ -18,7 +18,7 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
     let mut row = |subject: &str, who: &[&'static str]| table.push((subject.to_owned(), who.to_vec()));
     for writer in ["request", "approval", "activation", "audit"] {
         let user = WRITERS.into_iter().find(|user| user.ends_with(writer)).unwrap();
-        for kind in ["request", "policy", "assignment", "duty", "signal", "person"] {
+        for kind in ["request", "policy", "assignment", "duty", "signal", "person", "log"] {
             row(&format!("daypass.log.{writer}.{kind}.x"), &[user]);
         }
         row(&format!("daypass.log.{writer}.request"), &[]);

@@ -20,8 +20,13 @@ pub const NEWEST: WriteLevel = 2;
 pub const DEFAULT: WriteLevel = NEWEST;
 
 /// The stored types that came after the first level, and the level that writes them.
-const SINCE: &[(&str, WriteLevel)] =
-    &[("assignment.adopted.v1", 2), ("assignment.abandon_asked.v1", 2), ("assignment.abandoned.v1", 2)];
+const SINCE: &[(&str, WriteLevel)] = &[
+    ("assignment.adopted.v1", 2),
+    ("assignment.abandon_asked.v1", 2),
+    ("assignment.abandoned.v1", 2),
+    ("log.restored.v1", 2),
+    ("log.swept.v1", 2),
+];
 
 /// The level from which on a fact is written.
 pub fn of(fact: &Fact) -> WriteLevel {

@@ -68,6 +68,8 @@ const DESCRIPTIONS: &[(&str, &str, Shape)] = &[
     ("signal.received.v1", "A signal was recorded.", shape::<data::SignalReceived<'static>>),
     ("signal.refused.v1", "What a signal asked for was not raised.", shape::<data::SignalRefused<'static>>),
     ("person.linked.v1", "Two identities are one human.", shape::<data::PersonLinked<'static>>),
+    ("log.restored.v1", "The log was restored from a backup.", shape::<data::LogRestored>),
+    ("log.swept.v1", "AWS was looked through since.", shape::<data::LogSwept>),
 ];
 
 fn log_id() -> LogId {
