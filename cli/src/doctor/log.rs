@@ -92,7 +92,7 @@ fn of_servers(survey: &Survey) -> Vec<Finding> {
         match server {
             Ok(server) => findings.extend(of_server(server, survey.copies.streams)),
             Err(why) => {
-                findings.push(Finding::warn("server", why, "until it is back, another loss stops the log"))
+                findings.push(Finding::warn("server", why, "until it is back, another loss stops the log"));
             }
         }
     }

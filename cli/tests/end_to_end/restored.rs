@@ -29,7 +29,7 @@ pub(crate) async fn says_so() {
     let active = |request: &api::types::v1::Request| request.access_phase() == AccessPhase::Active;
     until_status(&world, &serve, &after, active).await;
     let ada = organisation.users.get("ada").unwrap().clone();
-    assert_eq!(holders(&world).await, [ada.clone()]);
+    assert_eq!(holders(&world).await, std::slice::from_ref(&ada));
 
     serve.kill();
     lose(&log);
@@ -55,7 +55,7 @@ pub(crate) async fn says_so() {
         (RequestStatus::Requested, "the pager went off")
     );
     assert_eq!(try_get(&world, &serve, &after).await, None);
-    assert_eq!(holders(&world).await, [ada.clone()], "it is not taken for ours");
+    assert_eq!(holders(&world).await, std::slice::from_ref(&ada), "it is not taken for ours");
 
     let adopt = ["assignment", "adopt", "--principal", &ada, "--account", production, "--arn", read_only];
     world.daypass(&serve, "dave", &adopt).await.unwrap();

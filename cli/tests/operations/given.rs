@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use wiring::{KeysSection, engine, key_store};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs `daypass`: its exit code, what it printed, and what it complained of.
 pub(crate) async fn daypass(words: &[&str]) -> (Option<i32>, String, String) {
