@@ -1,6 +1,6 @@
-"""Fills moto with the organisation of the tests (crates/test-servers/organisation/fill.py), always with the same ids.
+"""Fills moto with the organisation of the tests, always with the same ids.
 
-    aws.py http://moto:5000
+    aws.py http://moto:5000 crates/test-servers/organisation/fill.py
 
 An organisation that is there already stays: moto keeps it until its container ends.
 """
@@ -11,7 +11,7 @@ import urllib.request
 
 import boto3
 
-ENDPOINT = sys.argv[1]
+ENDPOINT, FILL = sys.argv[1:]
 KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "example"}
 
 organizations = boto3.client("organizations", region_name="us-east-1", endpoint_url=ENDPOINT, **KEYS)
@@ -19,4 +19,4 @@ try:
     organizations.describe_organization()
 except organizations.exceptions.AWSOrganizationsNotInUseException:
     urllib.request.urlopen(f"{ENDPOINT}/moto-api/seed?a=1", data=b"")
-    runpy.run_path("/etc/daypass/fill.py", run_name="__main__")
+    runpy.run_path(FILL, run_name="__main__")
