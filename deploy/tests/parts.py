@@ -40,15 +40,18 @@ def program(name):
 
 
 @cache
-def kubectl():
-    own = TOOLS / "kubectl"
-    return own if own.exists() else shutil.which("kubectl")
+def tool(path):
+    """What script/install-test-tools brought, or where it has none for this machine, what is on the PATH."""
+    own = TOOLS / path
+    found = own if own.exists() else shutil.which(own.name)
+    assert found, f"there is no {own.name}: script/install-test-tools"
+    return found
 
 
 @cache
 def rendered(folder):
     """The objects of a folder of deploy/k8s, as `kubectl apply --kustomize` would send them."""
-    return list(yaml.safe_load_all(run([kubectl(), "kustomize", DEPLOY / "k8s" / folder])))
+    return list(yaml.safe_load_all(run([tool("kubectl"), "kustomize", DEPLOY / "k8s" / folder])))
 
 
 @cache

@@ -93,7 +93,7 @@ class Metrics(unittest.TestCase):
 
 class Alerts(unittest.TestCase):
     def test_prometheus_takes_them_and_they_fire_when_they_should(self):
-        promtool = parts.TOOLS / "debian/usr/bin/promtool"
+        promtool = parts.tool("debian/usr/bin/promtool")
         parts.run([promtool, "check", "rules", OBSERVE / "alerts.yaml"])
         parts.run([promtool, "check", "config", "--syntax-only", DEPLOY / "compose/prometheus.yaml"])
         parts.run([promtool, "test", "rules", DEPLOY / "tests/alerts.yaml"])
