@@ -200,8 +200,10 @@ class Identity(unittest.TestCase):
 
     def test_secrets_are_made_by_hand_or_by_cert_manager_and_the_readme_says_so(self):
         readme = (DEPLOY / "README.md").read_text()
-        for name in BY_HAND:
-            self.assertIn(f"`{name}`", readme.replace("daypass-SERVICE-nats", name))
+        for service in SERVICES:
+            self.assertIn(f"`daypass-{service}-nats`", readme.replace("daypass-SERVICE-nats", f"daypass-{service}-nats"))
+        for name in BY_HAND - {f"daypass-{service}-nats" for service in SERVICES}:
+            self.assertIn(f"`{name}`", readme)
         for overlay in OVERLAYS:
             folder = f"overlays/{overlay}"
             made = {it["spec"]["secretName"] for it in of_kind(folder, "Certificate")}
@@ -331,6 +333,31 @@ class Reach(unittest.TestCase):
         setup = rendered("setup")
         self.assertEqual(self.allowed([*rendered("overlays/production"), *setup]), REACHED | BY_SETUP)
         self.assertEqual(self.allowed([*rendered("overlays/trial"), *setup]), REACHED | BY_SETUP | TO_MOTO)
+
+    def test_from_other_namespaces_one_calls_services_and_only_who_watches_sees_more(self):
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            open_to = set()
+            for workload in of_kind(folder, "StatefulSet", "Deployment"):
+                for it in of_kind(folder, "NetworkPolicy"):
+                    if selects(it["spec"]["podSelector"], labels(workload)):
+                        open_to |= {(workload["metadata"]["name"], *opened) for opened in self.opened(it["spec"])}
+            watched = {(f"daypass-{service}", "monitoring", parts.HEALTH_PORT) for service in SERVICES}
+            called = {(f"daypass-{service}", "anyone", 8443) for service in SERVICES}
+            self.assertEqual(open_to, watched | called | {("nats", "monitoring", 8222)}, folder)
+
+    def opened(self, policy):
+        """To whom of outside, and at which ports."""
+        for rule in policy.get("ingress", []):
+            for port in rule["ports"]:
+                if "from" not in rule:
+                    yield "anyone", port["port"]
+                for peer in rule.get("from", []):
+                    if "ipBlock" in peer:
+                        yield "anyone", port["port"]
+                    elif "namespaceSelector" in peer:
+                        place = peer["namespaceSelector"].get("matchLabels", {})
+                        yield place.get("kubernetes.io/metadata.name", "anyone"), port["port"]
 
     def test_the_metadata_of_machines_is_out_of_reach(self):
         for it in of_kind("overlays/production", "NetworkPolicy"):
