@@ -65,8 +65,9 @@ class Machine:
     def space(self, name):
         return self.prefix + name
 
-    def start(self, name, command, secrets):
-        """A service of the file, with another program in the place of its image's."""
+    def start(self, name, command, secrets, stand_in=False):
+        """A service of the file, with another program in the place of its image's. One that stands in for another keeps its rights: the
+        interpreter that it needs may be in a folder of root's."""
         service = compose()["services"][name]
         script = [BEGIN]
         files = {
@@ -86,7 +87,7 @@ class Machine:
             place.mkdir(exist_ok=True)
             os.chown(place, parts.USER, parts.USER)
             script.append(f"mkdir -p {target}\nmount --bind {place} {target}")
-        script.append(f'exec {RIGHTS} "$@"')
+        script.append('exec "$@"' if stand_in else f'exec {RIGHTS} "$@"')
         environment = {"PATH": os.environ["PATH"], "HOME": "/tmp"}
         environment |= {key: str(value) for key, value in service.get("environment", {}).items()}
         with open(self.folder / f"{name}.log", "ab") as log:

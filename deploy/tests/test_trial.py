@@ -44,16 +44,16 @@ class Trial(unittest.TestCase):
     def test_services_are_ready_and_a_request_is_raised_and_approved(self):
         for name in NATS:
             self.start(name, BIN / "nats-server", *compose()["services"][name]["command"])
-        self.start("moto", BIN / "moto_server", "-H", "0.0.0.0", "-p", "5000")
+        self.start("moto", BIN / "moto_server", "-H", "0.0.0.0", "-p", "5000", stand_in=True)
         tokens = self.folder / "tokens"
         tokens.mkdir()
-        os.chown(tokens, parts.USER, parts.USER)
-        self.start("dex", sys.executable, DEPLOY / "tests/issuer.py", tokens)
+        self.start("dex", sys.executable, DEPLOY / "tests/issuer.py", tokens, stand_in=True)
         for name in NATS:
             self.until(name, "curl", "--silent", "--fail", f"http://{name}:8222/healthz")
         self.until("moto", "curl", "--silent", "--fail", "http://moto:5000/moto-api/data.json")
         self.once("nats-setup", parts.program("daypass"), *compose()["services"]["nats-setup"]["command"])
-        self.once("moto-organisation", sys.executable, *compose()["services"]["moto-organisation"]["entrypoint"][1:])
+        fill = compose()["services"]["moto-organisation"]["entrypoint"][1:]
+        self.once("moto-organisation", sys.executable, *fill, stand_in=True)
         for name in SERVICES:
             self.start(name, parts.program(f"daypass-{name}"))
         for name in SERVICES:
@@ -73,11 +73,11 @@ class Trial(unittest.TestCase):
         refused = subprocess.run(self.daypass("dex", "list"), capture_output=True, text=True)
         self.assertIn("TOKEN_NOT_AN_ACCESS_TOKEN", refused.stderr)
 
-    def start(self, name, *command):
-        return self.machine.start(name, command, self.state)
+    def start(self, name, *command, stand_in=False):
+        return self.machine.start(name, command, self.state, stand_in)
 
-    def once(self, name, *command):
-        self.assertEqual(self.start(name, *command).wait(STEP_SECONDS), 0, self.machine.said(name))
+    def once(self, name, *command, stand_in=False):
+        self.assertEqual(self.start(name, *command, stand_in=stand_in).wait(STEP_SECONDS), 0, self.machine.said(name))
 
     def daypass(self, person, *words):
         """The command line, from a place that reaches all services."""
