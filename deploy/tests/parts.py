@@ -1,0 +1,71 @@
+"""What several tests read: the files of the deployments as programs see them, our programs, the tools."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+TOOLS = ROOT / ".tools"
+OVERLAYS = ("trial", "production")
+SERVICES = ("request", "approval", "activation", "audit")
+# As script/images calls them.
+IMAGES = set(re.search(r"^programs=\((.*)\)$", (ROOT / "script/images").read_text(), re.MULTILINE)[1].split())
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+# A tag that names one version, not what is newest of it.
+ONE_VERSION = r":v?\d+\.\d+\.\d+(-alpine)?$"
+USER = 65532
+HEALTH_PORT = 8086
+
+
+def run(command, **options):
+    """What a program prints; what it complains about, if it fails."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def program(name):
+    """One of ours, as `cargo build --workspace --bins` leaves it."""
+    path = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / name
+    assert path.exists(), f"{path} is not there: cargo build --workspace --bins"
+    return path
+
+
+@cache
+def tool(path):
+    """What script/install-test-tools brought, or where it has none for this machine, what is on the PATH."""
+    own = TOOLS / path
+    found = own if own.exists() else shutil.which(own.name)
+    assert found, f"there is no {own.name}: script/install-test-tools"
+    return found
+
+
+@cache
+def rendered(folder):
+    """The objects of a folder of deploy/k8s, as `kubectl apply --kustomize` would send them."""
+    return list(yaml.safe_load_all(run([tool("kubectl"), "kustomize", DEPLOY / "k8s" / folder])))
+
+
+@cache
+def compose():
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def check_configuration(service, file, environment):
+    """What the service's own program says of a configuration in this environment."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DAYPASS_")}
+    command = [program(f"daypass-{service}"), "--config", file, "--check"]
+    return subprocess.run(command, env=inherited | environment, capture_output=True, text=True)
+
+
+def spiffe_ids(configuration):
+    """Who is known by a certificate, besides `request`, whom nobody must know."""
+    return {service["spiffe_id"] for service in configuration["roles"]["services"]}

@@ -1,0 +1,371 @@
+"""deploy/k8s holds together: objects are valid, find each other, spare no container, and reach only whom they need."""
+
+import re
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+import yaml
+
+import parts
+from parts import DEPLOY, OVERLAYS, SERVICES, rendered
+
+FOLDERS = [*(f"overlays/{overlay}" for overlay in OVERLAYS), "setup"]
+# Kinds of cert-manager, of which no registry has the schemas: the fields that we use.
+CERT_MANAGER = {
+    "Issuer": {"selfSigned", "ca"},
+    "Certificate": {
+        "isCA", "commonName", "secretName", "duration", "renewBefore", "privateKey", "usages", "uris", "dnsNames", "issuerRef",
+    },
+}
+# Made by people before, as deploy/README.md says; the rest is cert-manager's.
+BY_HAND = {"nats-config", "nats-setup", "daypass-wrapping-keys", *(f"daypass-{service}-nats" for service in SERVICES)}
+WORKLOADS = ("StatefulSet", "Deployment", "Job")
+NATS_HOSTS = [f"nats-{number}.nats" for number in range(3)]
+# Who reaches whom within the namespace.
+REACHED = (
+    {(f"daypass-{service}", "nats", port) for service in SERVICES for port in (4222, 8222)}
+    | {(f"daypass-{service}", "daypass-request", 8443) for service in ("approval", "activation", "audit")}
+    | {("nats", "nats", 6222)}
+)
+TO_MOTO = {(f"daypass-{service}", "moto", 5000) for service in ("request", "activation")}
+BY_SETUP = {("nats-setup", "nats", port) for port in (4222, 8222)}
+
+
+def of_kind(folder, *kinds):
+    return [it for it in rendered(folder) if it["kind"] in kinds]
+
+
+def named(folder, kind, name):
+    (found,) = (it for it in of_kind(folder, kind) if it["metadata"]["name"] == name)
+    return found
+
+
+def pod(workload):
+    return workload["spec"]["template"]["spec"]
+
+
+def labels(workload):
+    return workload["spec"]["template"]["metadata"]["labels"]
+
+
+def containers():
+    """Every container, with its folder and its workload."""
+    for folder in FOLDERS:
+        for workload in of_kind(folder, *WORKLOADS):
+            for container in [*pod(workload).get("initContainers", []), *pod(workload)["containers"]]:
+                yield f"{folder} {workload['metadata']['name']}", workload, container
+
+
+def selects(selector, found):
+    """What Kubernetes makes of a label selector."""
+    for key, value in selector.get("matchLabels", {}).items():
+        if found.get(key) != value:
+            return False
+    for expression in selector.get("matchExpressions", []):
+        assert expression["operator"] == "In", expression
+        if found.get(expression["key"]) not in expression["values"]:
+            return False
+    return True
+
+
+class Objects(unittest.TestCase):
+    def test_they_are_valid_strictly(self):
+        for folder in FOLDERS:
+            with tempfile.TemporaryDirectory() as place:
+                file = Path(place) / "all.yaml"
+                file.write_text(yaml.dump_all(it for it in rendered(folder) if it["kind"] not in CERT_MANAGER))
+                said = parts.run([parts.TOOLS / "venv/bin/kubernetes-validate", "--strict", file])
+                self.assertNotRegex(said, "(?i)warn|couldn't find")
+
+    def test_those_of_cert_manager_have_the_fields_that_there_are(self):
+        for folder in FOLDERS:
+            for it in of_kind(folder, *CERT_MANAGER):
+                self.assertEqual(it["apiVersion"], "cert-manager.io/v1")
+                self.assertLessEqual(set(it["spec"]), CERT_MANAGER[it["kind"]])
+
+    def test_all_are_in_the_namespace_and_none_is_a_secret(self):
+        for folder in FOLDERS:
+            for it in rendered(folder):
+                self.assertNotEqual(it["kind"], "Secret")
+                place = it["metadata"].get("namespace") if it["kind"] != "Namespace" else it["metadata"]["name"]
+                self.assertEqual(place, "daypass", it["metadata"]["name"])
+
+    def test_no_placeholder_of_the_template_is_left(self):
+        for folder in FOLDERS:
+            text = yaml.dump_all(rendered(folder))
+            self.assertNotRegex(text, r"of-the-service|of-cert-manager|of-nats|daypass-service")
+
+
+class Containers(unittest.TestCase):
+    def test_none_is_root_writes_to_its_image_or_has_rights(self):
+        for where, workload, container in containers():
+            context = container["securityContext"]
+            self.assertIs(context["readOnlyRootFilesystem"], True, where)
+            self.assertIs(context["allowPrivilegeEscalation"], False, where)
+            self.assertEqual(context["capabilities"], {"drop": ["ALL"]}, where)
+            self.assertIs(pod(workload)["securityContext"]["runAsNonRoot"], True, where)
+            self.assertEqual(pod(workload)["securityContext"]["runAsUser"], parts.USER, where)
+            self.assertEqual(pod(workload)["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"}, where)
+            self.assertIs(pod(workload)["automountServiceAccountToken"], False, where)
+
+    def test_each_is_asked_whether_it_is_well_and_has_bounds(self):
+        for where, workload, container in containers():
+            self.assertIn("memory", container["resources"]["limits"], where)
+            self.assertEqual(set(container["resources"]["requests"]), {"cpu", "memory"}, where)
+            if workload["kind"] != "Job":
+                self.assertLessEqual({"readinessProbe", "livenessProbe"}, set(container), where)
+
+    def test_images_are_ours_or_of_one_version(self):
+        for where, _, container in containers():
+            name, tag = re.fullmatch(r"(?:.*/)?([a-z0-9-]+)(:.*)", container["image"]).groups()
+            if name.startswith("daypass"):
+                self.assertIn(name, parts.IMAGES, where)
+                self.assertEqual(tag, f":{parts.VERSION}", where)
+            else:
+                self.assertRegex(tag, parts.ONE_VERSION, where)
+
+    def test_services_are_ready_by_their_health_and_live_while_they_listen(self):
+        for overlay in OVERLAYS:
+            for service in SERVICES:
+                (container,) = pod(named(f"overlays/{overlay}", "StatefulSet", f"daypass-{service}"))["containers"]
+                self.assertEqual(container["readinessProbe"]["grpc"], {"port": parts.HEALTH_PORT})
+                self.assertEqual(container["livenessProbe"]["tcpSocket"], {"port": "grpc"})
+
+
+class Selectors(unittest.TestCase):
+    def test_each_workload_is_found_by_its_own_and_nobody_elses(self):
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            workloads = of_kind(folder, "StatefulSet", "Deployment")
+            for it in of_kind(folder, "StatefulSet", "PodDisruptionBudget", "Service"):
+                selector = it["spec"]["selector"]
+                selector = {"matchLabels": selector} if it["kind"] == "Service" else selector
+                found = [one["metadata"]["name"] for one in workloads if selects(selector, labels(one))]
+                name = it["metadata"]["name"].replace("daypass-api-", "daypass-")
+                self.assertEqual(found, [name], f"{folder} {it['kind']}")
+
+    def test_what_is_spread_is_told_from_its_own(self):
+        for folder in FOLDERS:
+            for workload in of_kind(folder, *WORKLOADS):
+                affinity = pod(workload).get("affinity", {}).get("podAntiAffinity", {})
+                terms = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", [])
+                for term in [*pod(workload).get("topologySpreadConstraints", []), *terms]:
+                    own = {"app.kubernetes.io/name": workload["metadata"]["name"]}
+                    self.assertEqual(term["labelSelector"]["matchLabels"], own)
+
+    def test_what_is_several_may_lose_one_at_a_time(self):
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            budgets = {it["metadata"]["name"]: it["spec"] for it in of_kind(folder, "PodDisruptionBudget")}
+            stateful = {it["metadata"]["name"] for it in of_kind(folder, "StatefulSet")}
+            self.assertEqual(set(budgets), stateful)
+            self.assertEqual({budget["maxUnavailable"] for budget in budgets.values()}, {1})
+
+    def test_production_has_replicas_and_nats_is_three_in_three_places(self):
+        folder = "overlays/production"
+        for service in SERVICES:
+            self.assertGreaterEqual(named(folder, "StatefulSet", f"daypass-{service}")["spec"]["replicas"], 2)
+        for overlay in OVERLAYS:
+            self.assertEqual(named(f"overlays/{overlay}", "StatefulSet", "nats")["spec"]["replicas"], 3)
+        nats = pod(named(folder, "StatefulSet", "nats"))
+        self.assertEqual(nats["topologySpreadConstraints"][0]["whenUnsatisfiable"], "DoNotSchedule")
+        self.assertIn("podAntiAffinity", nats["affinity"])
+
+
+class Identity(unittest.TestCase):
+    def test_each_service_is_known_by_the_one_uri_of_its_certificate(self):
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            configuration = tomllib.loads((DEPLOY / "k8s" / folder / "daypass.toml").read_text())
+            ids = {}
+            for service in SERVICES:
+                spec = named(folder, "Certificate", f"daypass-{service}")["spec"]
+                (ids[service],) = spec["uris"]
+                self.assertIn(f"daypass-{service}", spec["dnsNames"])
+                self.assertLessEqual({"server auth", "client auth"}, set(spec["usages"]))
+                self.assertIn(spec["secretName"], self.secrets_of(folder, f"daypass-{service}"))
+            self.assertEqual({ids[name] for name in SERVICES if name != "request"}, parts.spiffe_ids(configuration))
+            asked = environment_of(folder, "audit")["DAYPASS_NEIGHBOURS__REQUEST__SPIFFE_ID"]
+            self.assertEqual(asked, ids["request"])
+
+    def secrets_of(self, folder, name):
+        found = set()
+        for volume in pod(named(folder, "StatefulSet", name))["volumes"]:
+            if "secret" in volume:
+                found.add(volume["secret"]["secretName"])
+            found |= {source["secret"]["name"] for source in volume.get("projected", {}).get("sources", [])}
+        return found
+
+    def test_secrets_are_made_by_hand_or_by_cert_manager_and_the_readme_says_so(self):
+        readme = (DEPLOY / "README.md").read_text()
+        for service in SERVICES:
+            self.assertIn(f"`daypass-{service}-nats`", readme.replace("daypass-SERVICE-nats", f"daypass-{service}-nats"))
+        for name in BY_HAND - {f"daypass-{service}-nats" for service in SERVICES}:
+            self.assertIn(f"`{name}`", readme)
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            made = {it["spec"]["secretName"] for it in of_kind(folder, "Certificate")}
+            for workload in of_kind(folder, "StatefulSet"):
+                name = workload["metadata"]["name"]
+                self.assertLessEqual(self.secrets_of(folder, name), made | BY_HAND, name)
+
+    def test_the_roles_of_aws_are_those_of_the_templates(self):
+        template = (DEPLOY / "aws/services.yaml").read_text()
+        believed = set(re.findall(r"system:serviceaccount:\$\{Namespace\}:([a-z-]+)", template))
+        roles = set(re.findall(r"RoleName: ([a-z-]+)", template))
+        given = {}
+        for account in of_kind("overlays/production", "ServiceAccount"):
+            for role in account["metadata"].get("annotations", {}).values():
+                given[account["metadata"]["name"]] = role.rsplit("/", 1)[1]
+        self.assertEqual(given, {name: name for name in believed})
+        self.assertEqual(set(given.values()), roles)
+
+    def test_every_pod_runs_as_its_own_account(self):
+        for overlay in OVERLAYS:
+            for workload in of_kind(f"overlays/{overlay}", "StatefulSet"):
+                name = workload["metadata"]["name"]
+                self.assertEqual(pod(workload)["serviceAccountName"], name)
+                account = named(f"overlays/{overlay}", "ServiceAccount", name)
+                self.assertIs(account["automountServiceAccountToken"], False)
+
+
+def environment_of(folder, service):
+    """What a service finds in its environment."""
+    (container,) = pod(named(folder, "StatefulSet", f"daypass-{service}"))["containers"]
+    found = {}
+    for source in container.get("envFrom", []):
+        found |= named(folder, "ConfigMap", source["configMapRef"]["name"])["data"]
+    for entry in container["env"]:
+        value = entry.get("value", f"daypass-{service}-0")
+        found[entry["name"]] = value.replace("$(POD_NAME)", f"daypass-{service}-0")
+    return found
+
+
+class Configuration(unittest.TestCase):
+    def test_every_service_takes_it(self):
+        for overlay in OVERLAYS:
+            for service in SERVICES:
+                file = DEPLOY / "k8s/overlays" / overlay / "daypass.toml"
+                checked = parts.check_configuration(service, file, environment_of(f"overlays/{overlay}", service))
+                self.assertEqual((checked.returncode, checked.stderr), (0, ""), f"{overlay} {service}")
+
+    def test_who_calls_aws_knows_where_and_who_does_not_is_not_told(self):
+        for overlay in OVERLAYS:
+            for service in SERVICES:
+                environment = environment_of(f"overlays/{overlay}", service)
+                self.assertEqual("DAYPASS_AWS__REGION" in environment, service in ("request", "activation"))
+                self.assertEqual("DAYPASS_NEIGHBOURS__REQUEST__ADDRESS" in environment, service != "request")
+
+    def test_files_and_ports_are_where_the_configuration_says(self):
+        for overlay in OVERLAYS:
+            text = (DEPLOY / "k8s/overlays" / overlay / "daypass.toml").read_text()
+            configuration = tomllib.loads(text)
+            self.assertEqual(configuration["server"]["health_listen"], f"0.0.0.0:{parts.HEALTH_PORT}")
+            (container,) = pod(named(f"overlays/{overlay}", "StatefulSet", "daypass-audit"))["containers"]
+            mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+            for folder in re.findall(r'"(/[a-z/]+)/[^/"]+"', text):
+                self.assertIn(folder, mounts)
+
+
+class Nats(unittest.TestCase):
+    def test_servers_find_the_files_that_daypass_writes_and_sync_before_they_acknowledge(self):
+        options = re.search(r"daypass nats config (--out nats --server nats-0.*)", (DEPLOY / "README.md").read_text())[1]
+        stateful = named("overlays/production", "StatefulSet", "nats")
+        (container,) = pod(stateful)["containers"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        with tempfile.TemporaryDirectory() as folder:
+            parts.run([parts.program("daypass"), "nats", "config", *options.split()], cwd=folder)
+            for number in range(stateful["spec"]["replicas"]):
+                argument = container["args"][-1].replace("$(POD_NAME)", f"nats-{number}")
+                folder_there, name = argument.rsplit("/", 1)
+                self.assertEqual(folder_there, mounts["config"])
+                text = (Path(folder) / "nats" / name).read_text()
+                self.assertRegex(text, r"(?m)^  sync_interval: always$")
+                self.assertRegex(text, f'store_dir: "{mounts["data"]}/')
+                self.assertIn(f'cert_file: "{mounts["tls"]}/tls.crt"', text)
+            for host in NATS_HOSTS:
+                self.assertIn(f"@{host}:6222", text)
+
+    def test_everybody_means_the_same_servers(self):
+        certificate = named("overlays/production", "Certificate", "nats")["spec"]
+        self.assertLessEqual(set(NATS_HOSTS), set(certificate["dnsNames"]))
+        self.assertLessEqual({"server auth", "client auth"}, set(certificate["usages"]))
+        for overlay in OVERLAYS:
+            configuration = tomllib.loads((DEPLOY / "k8s/overlays" / overlay / "daypass.toml").read_text())
+            for section in ("log", "keys", "bus"):
+                self.assertEqual(configuration[section]["servers"], [f"tls://{host}:4222" for host in NATS_HOSTS])
+            self.assertEqual(configuration["log"]["monitoring_urls"], [f"http://{host}:8222" for host in NATS_HOSTS])
+
+
+class Reach(unittest.TestCase):
+    """NetworkPolicies, as Kubernetes reads them."""
+
+    def allowed(self, objects):
+        policies = [it["spec"] for it in objects if it["kind"] == "NetworkPolicy"]
+        pods = {it["metadata"]["name"]: labels(it) for it in objects if it["kind"] in WORKLOADS}
+        ports = (4222, 5000, 6222, 8086, 8222, 8443)
+        return {
+            (one, other, port)
+            for one in pods
+            for other in pods
+            for port in ports
+            if self.passes(policies, "egress", "to", pods[one], pods[other], port)
+            and self.passes(policies, "ingress", "from", pods[other], pods[one], port)
+        }
+
+    def passes(self, policies, way, peers, own, other, port):
+        mine = [it for it in policies if selects(it["podSelector"], own) and way.capitalize() in it["policyTypes"]]
+        self.assertTrue(mine, "every pod is under a policy")
+        return any(
+            any(allowed["port"] == port for allowed in rule["ports"])
+            and (peers not in rule or any(self.is_peer(peer, other) for peer in rule[peers]))
+            for it in mine
+            for rule in it.get(way, [])
+        )
+
+    def is_peer(self, peer, found):
+        within = "namespaceSelector" not in peer and "ipBlock" not in peer
+        return within and selects(peer["podSelector"], found)
+
+    def test_each_reaches_whom_it_needs_and_nobody_else(self):
+        setup = rendered("setup")
+        self.assertEqual(self.allowed([*rendered("overlays/production"), *setup]), REACHED | BY_SETUP)
+        self.assertEqual(self.allowed([*rendered("overlays/trial"), *setup]), REACHED | BY_SETUP | TO_MOTO)
+
+    def test_from_other_namespaces_one_calls_services_and_only_who_watches_sees_more(self):
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            open_to = set()
+            for workload in of_kind(folder, "StatefulSet", "Deployment"):
+                for it in of_kind(folder, "NetworkPolicy"):
+                    if selects(it["spec"]["podSelector"], labels(workload)):
+                        open_to |= {(workload["metadata"]["name"], *opened) for opened in self.opened(it["spec"])}
+            watched = {(f"daypass-{service}", "monitoring", parts.HEALTH_PORT) for service in SERVICES}
+            called = {(f"daypass-{service}", "anyone", 8443) for service in SERVICES}
+            self.assertEqual(open_to, watched | called | {("nats", "monitoring", 8222)}, folder)
+
+    def opened(self, policy):
+        """To whom of outside, and at which ports."""
+        for rule in policy.get("ingress", []):
+            for port in rule["ports"]:
+                if "from" not in rule:
+                    yield "anyone", port["port"]
+                for peer in rule.get("from", []):
+                    if "ipBlock" in peer:
+                        yield "anyone", port["port"]
+                    elif "namespaceSelector" in peer:
+                        place = peer["namespaceSelector"].get("matchLabels", {})
+                        yield place.get("kubernetes.io/metadata.name", "anyone"), port["port"]
+
+    def test_the_metadata_of_machines_is_out_of_reach(self):
+        for it in of_kind("overlays/production", "NetworkPolicy"):
+            for rule in it["spec"].get("egress", []):
+                for peer in rule["to"]:
+                    if "ipBlock" in peer:
+                        self.assertIn("169.254.0.0/16", peer["ipBlock"]["except"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,106 @@
+"""What deploy/compose.yaml describes works: its NATS cluster, its organisation and the four services, by its own files, up to a decision.
+
+No container runs here: see `machine`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import parts
+from machine import Machine
+from parts import DEPLOY, ROOT, SERVICES, TOOLS, compose
+
+BIN = TOOLS / "venv/bin"
+NATS = ("nats-1", "nats-2", "nats-3")
+# Longer than any step takes, on a machine that is busy.
+STEP_SECONDS = 120
+HEALTH = """
+syntax = "proto3";
+package grpc.health.v1;
+message HealthCheckRequest { string service = 1; }
+message HealthCheckResponse {
+  enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; SERVICE_UNKNOWN = 3; }
+  ServingStatus status = 1;
+}
+service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
+"""
+
+
+class Trial(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.state = self.folder / "state"
+        environment = os.environ | {"DAYPASS_COMPOSE_STATE": str(self.state)}
+        parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass")], env=environment)
+        (self.folder / "health.proto").write_text(HEALTH)
+        names = [*NATS, "nats-setup", "moto", "moto-organisation", "dex", *SERVICES, "prometheus"]
+        self.machine = self.enterContext(Machine(names, self.folder))
+
+    def test_services_are_ready_and_a_request_is_raised_and_approved(self):
+        for name in NATS:
+            self.start(name, BIN / "nats-server", *compose()["services"][name]["command"])
+        self.start("moto", BIN / "moto_server", "-H", "0.0.0.0", "-p", "5000", stand_in=True)
+        tokens = self.folder / "tokens"
+        tokens.mkdir()
+        self.start("dex", sys.executable, DEPLOY / "tests/issuer.py", tokens, stand_in=True)
+        for name in NATS:
+            self.until(name, "curl", "--silent", "--fail", f"http://{name}:8222/healthz")
+        self.until("moto", "curl", "--silent", "--fail", "http://moto:5000/moto-api/data.json")
+        self.once("nats-setup", parts.program("daypass"), *compose()["services"]["nats-setup"]["command"])
+        fill = compose()["services"]["moto-organisation"]["entrypoint"][1:]
+        self.once("moto-organisation", sys.executable, *fill, stand_in=True)
+        for name in SERVICES:
+            self.start(name, parts.program(f"daypass-{name}"))
+        for name in SERVICES:
+            url = f"http://{name}:{parts.HEALTH_PORT}/grpc.health.v1.Health/Check"
+            curl = [BIN / "buf", "curl", "--schema", self.folder / "health.proto", "--protocol", "grpc", "--http2-prior-knowledge"]
+            self.until(name, *curl, url, wanted='"SERVING"')
+
+        words = ["--account", "payments-prod", "--entitlement", "Deployer", "--for", "1h", "--because", "try it"]
+        self.until("request", *self.daypass("ada", "entitlements"), wanted="payments-prod")
+        raised = self.said_to("ada", "request", *words)
+        request = next(line.split()[1] for line in raised.splitlines() if line.startswith("Request "))
+        self.until("approval", *self.daypass("bob", "pending"), wanted=request[:8])
+        self.assertIn("approved", self.said_to("bob", "approve", request))
+        self.until("activation", *self.daypass("ada", "list"), wanted="approved, active")
+        self.until("audit", *self.daypass("eve", "audit", "replay", request), wanted="request.activated.v1")
+
+        refused = subprocess.run(self.daypass("dex", "list"), capture_output=True, text=True)
+        self.assertIn("TOKEN_NOT_AN_ACCESS_TOKEN", refused.stderr)
+
+    def start(self, name, *command, stand_in=False):
+        return self.machine.start(name, command, self.state, stand_in)
+
+    def once(self, name, *command, stand_in=False):
+        self.assertEqual(self.start(name, *command, stand_in=stand_in).wait(STEP_SECONDS), 0, self.machine.said(name))
+
+    def daypass(self, person, *words):
+        """The command line, from a place that reaches all services."""
+        environment = [f"DAYPASS_{name.upper()}_SERVER=https://{name}:8443" for name in SERVICES]
+        environment += [f"DAYPASS_CA_FILE={self.state}/ca.crt", f"DAYPASS_TOKEN_FILE={self.folder}/tokens/{person}.token"]
+        within = self.machine.within("prometheus")
+        return [str(word) for word in [*within, "env", *environment, parts.program("daypass"), *words]]
+
+    def said_to(self, person, *words):
+        return parts.run(self.daypass(person, *words))
+
+    def until(self, name, *command, wanted=""):
+        """Asks until the answer has what is wanted."""
+        end = time.monotonic() + STEP_SECONDS
+        command = [str(word) for word in command]
+        command = command if command[0] == "ip" else [*self.machine.within("prometheus"), *command]
+        while True:
+            asked = subprocess.run(command, capture_output=True, text=True)
+            if asked.returncode == 0 and wanted in asked.stdout:
+                return
+            self.assertLess(time.monotonic(), end, f"{asked.stdout}{asked.stderr}\n{name}: {self.machine.said(name)}")
+            time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    unittest.main()
