@@ -4,7 +4,7 @@ use crate::commands::{
     approve, assignment, audit, console, credentials, entitlements, list, pending, policy, reject, request,
     revoke, show, withdraw,
 };
-use crate::{config_check, dev, log, nats, serve};
+use crate::{config_check, dev, log, nats, serve, signals};
 use domain::{SignedDuration, Timestamp};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Log(log::Arguments),
     /// Who may do what on NATS servers, and the streams there
     Nats(nats::Arguments),
+    /// Messages from the bus that were not believed
+    Signals(signals::Arguments),
     /// Look after the configuration
     Config(config_check::Arguments),
 }
@@ -105,6 +107,7 @@ impl Command {
             Self::Serve(arguments) => Box::pin(serve::run(arguments)).await,
             Self::Log(arguments) => Box::pin(log::run(arguments)).await,
             Self::Nats(arguments) => Box::pin(nats::run(arguments)).await,
+            Self::Signals(arguments) => Box::pin(signals::run(arguments)).await,
             Self::Config(arguments) => config_check::run(arguments),
         }
     }

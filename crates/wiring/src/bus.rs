@@ -2,9 +2,10 @@
 
 use crate::nats::connection;
 use crate::settings::BusSection;
-use messaging::nats::{NatsBus, NatsBusOptions};
-use messaging::{BusError, OutgoingBus};
+use messaging::nats::{NatsBus, NatsBusOptions, NatsSignals, SignalsOptions};
+use messaging::{BusError, IncomingBus, OutgoingBus, Parking};
 use nats_connection::Connection;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 impl BusSection {
@@ -23,4 +24,20 @@ impl BusSection {
 pub async fn outgoing(section: &BusSection) -> Result<Arc<dyn OutgoingBus>, BusError> {
     let options = NatsBusOptions { replicas: section.replicas };
     Ok(Arc::new(NatsBus::connect(&section.connection(), options).await?))
+}
+
+/// The bus that signals come in by. Does not wait for its servers either.
+pub async fn incoming(section: &BusSection) -> Result<Arc<dyn IncomingBus>, BusError> {
+    let options = SignalsOptions::on(section.replicas);
+    Ok(Arc::new(NatsSignals::connect(&section.connection(), options).await?))
+}
+
+/// What is parked there, for whoever has the seed in this file. Its servers must be there.
+pub async fn parking(
+    servers: &[String],
+    nkey_seed_file: Option<&PathBuf>,
+    ca_file: Option<&PathBuf>,
+) -> Result<Arc<dyn Parking>, BusError> {
+    let connection = connection(servers, None, nkey_seed_file, ca_file);
+    Ok(Arc::new(NatsSignals::sign_in(&connection, SignalsOptions::on(1)).await?))
 }
