@@ -13,9 +13,11 @@ pub(crate) struct SignalMeters {
 impl SignalMeters {
     /// Those of this process; without an exporter they cost nothing.
     pub(crate) fn of_process() -> Self {
-        let counter = opentelemetry::global::meter("daypass").u64_counter("daypass.signals.parked");
-        let counter = counter.with_description("Messages from the bus that were not believed, by reason.");
-        Self { parked: counter.build() }
+        let parked = opentelemetry::global::meter("daypass")
+            .u64_counter("daypass.signals.parked")
+            .with_description("Messages from the bus that were not believed, by reason.")
+            .build();
+        Self { parked }
     }
 
     /// One more, for this reason.
