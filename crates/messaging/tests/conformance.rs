@@ -48,7 +48,7 @@ impl Teller for InMemory {
     async fn tell(&self, subject: &str, signature: Option<&str>, body: &str) {
         let (subject, signature) = (subject.to_owned(), signature.map(str::to_owned));
         let sent_at = jiff::Timestamp::UNIX_EPOCH;
-        self.0.tell(Message { subject, sent_at, signature, body: body.to_owned().into() }).unwrap();
+        self.0.tell(Message { subject, sent_at, signature, body: body.to_owned().into() });
     }
 }
 

@@ -112,6 +112,9 @@ async fn parks_once_what_can_be_found_and_removed(Given { bus, other, teller }: 
     assert_eq!(bus.list(0, 10).await.unwrap().as_slice(), std::slice::from_ref(second));
     bus.remove(second.number).await.unwrap();
     assert!(bus.list(0, 10).await.unwrap().is_empty());
+    for nothing in [0, u64::MAX] {
+        assert_eq!(bus.find(nothing).await.unwrap(), None, "{nothing}");
+    }
 }
 
 async fn a_parked_message_is_asked_for_again(Given { bus, other, .. }: Given) {

@@ -1,7 +1,7 @@
 //! Signals in memory. Clones share them, as replicas share a consumer; they can be down, and forget nothing.
 
+use crate::BusError;
 use crate::incoming::{Incoming, IncomingBus, Message, Parked, Parking, REPLAY_PREFIX};
-use crate::{BusError, MESSAGE_BYTES_MAX};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,13 +31,13 @@ impl MemorySignals {
         Self::default()
     }
 
-    /// Somebody tells something. Too large a message is refused, as a server does.
-    pub fn tell(&self, message: Message) -> Result<(), BusError> {
-        if message.body.len() > MESSAGE_BYTES_MAX {
-            return Err(BusError::Unavailable("the message is too large".to_owned()));
-        }
-        self.put(message);
-        Ok(())
+    /// Somebody tells something.
+    pub fn tell(&self, message: Message) {
+        let mut state = self.lock();
+        state.last += 1;
+        let sequence = state.last;
+        state.waiting.insert(sequence, message);
+        self.changed.notify_waiters();
     }
 
     /// Whether it can be reached, from now on.
@@ -49,14 +49,6 @@ impl MemorySignals {
     /// How many messages are not done.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.len()
-    }
-
-    fn put(&self, message: Message) {
-        let mut state = self.lock();
-        state.last += 1;
-        let sequence = state.last;
-        state.waiting.insert(sequence, message);
-        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,7 +123,7 @@ impl Parking for MemorySignals {
 
     async fn replay(&self, number: u64) -> Result<(), BusError> {
         drop(self.reach()?);
-        self.put(Message {
+        self.tell(Message {
             subject: format!("{REPLAY_PREFIX}{number}"),
             sent_at: Timestamp::UNIX_EPOCH,
             signature: None,

@@ -5,7 +5,7 @@
 //! and `$JS.ACK` of the consumer `daypass-request` there, `$JS.API.STREAM.{MSG.GET,MSG.DELETE}.DAYPASS_PARKED`, to publish to
 //! `daypass.parked.v1.>`; to look after what is parked: the latter two calls, to publish to `daypass.replay.v1.*`.
 
-use super::{ANSWER_WITHIN, MESSAGE_BYTES_MAX, connected, is_absent, judged, reach, unavailable, way};
+use super::{ANSWER_WITHIN, connected, is_absent, judged, reach, unavailable, way};
 use crate::BusError;
 use crate::incoming::{
     Incoming, IncomingBus, Message, PARKED_STREAM, PARKED_SUBJECT, Parked, Parking, REPLAY_PREFIX,
@@ -35,15 +35,16 @@ const SENT_AT: HeaderName = HeaderName::from_static("Daypass-Sent-At");
 /// When it was first read.
 const READ_AT: HeaderName = HeaderName::from_static("Daypass-Read-At");
 
-/// How long the server holds a call for the next message. Nothing depends on it: the next call waits again.
-const NEXT_WITHIN: Duration = Duration::from_secs(20);
+/// How long the server holds a call for the next message; for as long a signal may lie that came while the call was lost on the way.
+const NEXT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Signals that wait at most. Further ones are refused to their source, which sees it; none is forgotten.
 const SIGNALS_MAX: i64 = 1_000_000;
 /// Bytes of signals that wait at most.
 const SIGNALS_BYTES_MAX: i64 = 256 << 20;
-/// The largest message with its headers: what is taken can be parked, with more headers.
-const SIGNAL_BYTES_MAX: i32 = MESSAGE_BYTES_MAX as i32 + 16 * 1024;
+/// The largest message with its headers, far larger than a signal is. What is taken can be parked: with the headers that come
+/// with that it is smaller than the smallest `max_payload` that is accepted.
+const SIGNAL_BYTES_MAX: i32 = 256 * 1024;
 /// Parked messages of one source; the oldest goes first, so that a source that tells nonsense without end forgets its own alone.
 const PARKED_MAX: i64 = 10_000;
 
@@ -250,8 +251,7 @@ impl IncomingBus for NatsSignals {
         // The stream of signals may be made anew, and count from one again.
         let id = format!("{}-{}", incoming.sequence, incoming.message.sent_at.as_nanosecond());
         headers.insert(NATS_MESSAGE_ID, id);
-        let source = message.subject.split('.').nth(3).unwrap_or("unknown");
-        self.store(PARKED_SUBJECT.replace('>', source), headers, message.body.clone()).await
+        self.store(PARKED_SUBJECT.replace('>', place(&message.subject)), headers, message.body.clone()).await
     }
 }
 
@@ -274,6 +274,10 @@ impl Parking for NatsSignals {
     }
 
     async fn find(&self, number: u64) -> Result<Option<Parked>, BusError> {
+        // To the server that would be no number.
+        if number == 0 {
+            return Ok(None);
+        }
         match self.parked().await?.get_raw_message(number).await {
             Ok(message) => parked(message).map(Some),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -296,6 +300,13 @@ impl Parking for NatsSignals {
         headers.insert(NATS_EXPECTED_STREAM, SIGNALS_STREAM);
         self.store(format!("{REPLAY_PREFIX}{number}"), headers, Bytes::new()).await
     }
+}
+
+/// Where a message with this subject is parked: under its source, if that can be one.
+fn place(subject: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let source = subject.split('.').nth(3).filter(|source| source.bytes().all(plain));
+    source.filter(|source| !source.is_empty()).unwrap_or("unknown")
 }
 
 fn signature(headers: &HeaderMap) -> Option<String> {
@@ -334,6 +345,18 @@ mod tests {
     #[test]
     fn what_is_made_here_is_as_it_must_be() {
         assert_eq!(look_at(&signals_config(3)), Ok(()));
+    }
+
+    #[test]
+    fn a_message_is_parked_under_its_source() {
+        for (subject, expected) in [
+            ("daypass.signals.v1.hr.person_left", "hr"),
+            ("daypass.signals.v1.hr", "hr"),
+            ("daypass.signals.v1.*.person_left", "unknown"),
+            ("daypass.signals.v1", "unknown"),
+        ] {
+            assert_eq!(place(subject), expected);
+        }
     }
 
     #[test]

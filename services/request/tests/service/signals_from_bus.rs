@@ -13,11 +13,15 @@ use lifecycle::RequestEvent;
 use lifecycle::signal::{SignalEvent, SignalReceived};
 use messaging::memory::MemorySignals;
 use messaging::{BusError, Incoming, IncomingBus, Message, Parked, Parking as _};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use request::{RequestService, Sources};
 use serde_json::{Value, json};
 use service_runtime::config::Loader;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -143,7 +147,7 @@ impl Deployment {
     }
 
     fn tell(&self, message: Message) {
-        self.bus.tell(message).unwrap();
+        self.bus.tell(message);
     }
 
     /// A process takes what is on the bus, until nothing is left.
@@ -373,6 +377,54 @@ async fn a_log_that_is_down_delays_signals_and_keeps_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replicas_that_all_take_signals_record_each_once_and_in_order() {
+    let here = Deployment::new().await;
+    let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    ids.iter().for_each(|id| here.tell(leaves(id, "ada")));
+    tokio::join!(here.take(), here.take(), here.take());
+    assert_eq!(here.ids(), ids);
+    assert!(here.parked().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_parked_is_counted_by_reason() {
+    let kept = Kept::default();
+    let reader = PeriodicReader::builder(kept.clone()).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    // Of the whole process: other tests count as well.
+    opentelemetry::global::set_meter_provider(provider.clone());
+    let here = Deployment::new().await;
+    here.tell(tells("police", "person_left", "1", json!({})));
+    here.take().await;
+    provider.force_flush().unwrap();
+    let exported = kept.0.lock().unwrap().clone();
+    for told in ["daypass.signals.parked", "reason", "SOURCE_UNKNOWN"] {
+        assert!(exported.contains(told), "{told} is not in {exported}");
+    }
+    assert!(!exported.contains("police"), "no label says who");
+}
+
+/// Keeps what was exported, as text.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<String>>);
+
+impl PushMetricExporter for Kept {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        *self.0.lock().unwrap() = format!("{metrics:?}");
+        Ok(())
+    }
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bus_that_is_down_is_waited_for() {
     let here = Deployment::new().await;
     here.tell(leaves("1", "ada"));
@@ -458,7 +510,10 @@ async fn a_parked_message_is_taken_once_the_configuration_is_mended() {
     for number in again {
         here.bus.replay(number).await.unwrap();
     }
-    here.bus.replay(4711).await.unwrap();
+    // Nothing is parked under these.
+    for nothing in ["4711", "0", "-1", "x"] {
+        here.tell(Message { subject: format!("daypass.replay.v1.{nothing}"), ..leaves("3", "ada") });
+    }
     here.take().await;
     assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
     let mut ids = here.ids();
