@@ -21,6 +21,7 @@ mod load;
 mod nats;
 mod order;
 mod program;
+mod signals;
 mod spans;
 mod steps;
 mod storm;
@@ -68,6 +69,11 @@ async fn processes_start_in_any_order_and_decide_without_their_neighbours() {
 #[tokio::test]
 async fn one_request_is_one_trace_across_all_processes() {
     spans::make_one_trace().await;
+}
+
+#[tokio::test]
+async fn someone_who_leaves_by_the_bus_has_nothing_any_more() {
+    signals::end_what_a_leaver_has().await;
 }
 
 #[tokio::test]
