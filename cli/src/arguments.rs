@@ -4,7 +4,7 @@ use crate::commands::{
     approve, assignment, audit, console, credentials, entitlements, list, pending, policy, reject, request,
     revoke, show, withdraw,
 };
-use crate::{config_check, dev, log, nats, serve, signals};
+use crate::{config_check, dev, doctor, keys, log, nats, serve, signals};
 use domain::{SignedDuration, Timestamp};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -74,6 +74,10 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     /// Look after the log
     Log(log::Arguments),
+    /// Look after the key store
+    Keys(keys::Arguments),
+    /// Look whether a deployment is as it must be
+    Doctor(doctor::Arguments),
     /// Who may do what on NATS servers, and the streams there
     Nats(nats::Arguments),
     /// Messages from the bus that were not believed
@@ -106,6 +110,8 @@ impl Command {
             Self::Dev(arguments) => Box::pin(dev::run(*arguments)).await,
             Self::Serve(arguments) => Box::pin(serve::run(arguments)).await,
             Self::Log(arguments) => Box::pin(log::run(arguments)).await,
+            Self::Keys(arguments) => Box::pin(keys::run(arguments)).await,
+            Self::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
             Self::Nats(arguments) => Box::pin(nats::run(arguments)).await,
             Self::Signals(arguments) => Box::pin(signals::run(arguments)).await,
             Self::Config(arguments) => config_check::run(arguments),
@@ -253,7 +259,7 @@ mod tests {
                 assert!(help.contains(path.trim()), "{path}");
             }
         }
-        let ours = ["dev", "serve", "log", "nats", "config"];
+        let ours = ["dev", "serve", "log", "keys", "doctor", "nats", "config"];
         let command = CommandLine::command();
         for inner in command.get_subcommands().filter(|inner| !ours.contains(&inner.get_name())) {
             check(inner, "daypass");

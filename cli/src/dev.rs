@@ -3,6 +3,7 @@
 mod sign_in;
 
 use crate::all;
+use crate::place::NatsServers;
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws};
 use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
@@ -123,7 +124,10 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
 fn log_config(arguments: &Arguments) -> LogConfig {
     match &arguments.nats {
         None => LogConfig::Sqlite { path: arguments.dev_folder.join("log.db") },
-        Some(server) => crate::log::jetstream(server, arguments.nats_monitoring.as_deref(), true, None),
+        Some(server) => {
+            let monitoring = arguments.nats_monitoring.clone().into_iter().collect();
+            NatsServers { monitoring, dev: true, ..NatsServers::default() }.log(server)
+        }
     }
 }
 
@@ -228,6 +232,7 @@ fn roles(organisation: Option<&Contents>) -> Result<Roles, StartError> {
 fn server(listen: SocketAddr) -> ServerConfig {
     ServerConfig {
         listen,
+        health_listen: None,
         tls: None,
         web: Some(WebConfig {
             origins: vec!["http://localhost:5173".to_owned(), "http://127.0.0.1:5173".to_owned()],

@@ -1,13 +1,21 @@
-//! `daypass log copy`: the same events, byte for byte, in another engine.
+//! `daypass log`: the same events, byte for byte, in another engine ([`copy`](LogCommand::Copy)), or in a new log that goes on after
+//! the old one was lost ([`restore`](LogCommand::Restore)).
 
 use crate::error::complain;
-use event_log::{Envelope, EventLog, Expected, Position};
+use crate::place::NatsServers;
+use command::aggregate::LogAggregate;
+use command::{Command, Commander};
+use domain::{EventId, LogId};
+use event_log::{EventLog, Expected, Position};
 use futures::TryStreamExt as _;
+use journal::{Fact, Service, Stream};
+use lifecycle::log::LogEvent;
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::LogConfig;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
 use std::process::ExitCode;
+use std::sync::Arc;
 use wiring::{StartError, engine};
 
 /// Works on logs themselves.
@@ -26,82 +34,240 @@ enum LogCommand {
         from: String,
         /// The log to write; made where there is none.
         to: String,
-        /// The URL of the NATS server's monitoring endpoint, to see that it syncs always.
+        #[command(flatten)]
+        servers: NatsServers,
+    },
+    /// Makes a new log out of a backup: the same events in a log with an id of its own, which says that it was restored. Services
+    /// on it look through AWS before they grant anything. None may run on it before this is done.
+    Restore {
+        /// The copy of the log that was lost.
+        backup: String,
+        /// The new log; made where there is none. It must have no events.
+        target: String,
+        /// Go on with a restore of the same backup to the same log that was cut short.
         #[arg(long)]
-        nats_monitoring: Option<String>,
-        /// Allow a single NATS server.
-        #[arg(long)]
-        nats_dev: bool,
-        /// The file with the NKey seed for NATS servers: `log-backup.nk` to read, `log-serve.nk` to write in the name of all services.
-        #[arg(long)]
-        nats_seed: Option<PathBuf>,
+        resume: bool,
+        #[command(flatten)]
+        servers: NatsServers,
     },
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let LogCommand::Copy { from, to, nats_monitoring, nats_dev, nats_seed } = arguments.command;
-    let name = |text: &str| named(text, nats_monitoring.as_deref(), nats_dev, nats_seed.as_deref());
-    match copy(&name(&from), &name(&to)).await {
-        Ok(count) => {
-            say(&format!("{count} events copied"));
+    let done = match arguments.command {
+        LogCommand::Copy { from, to, servers } => copy(&servers.log(&from), &servers.log(&to)).await,
+        LogCommand::Restore { backup, target, resume, servers } => {
+            restore(&servers.log(&backup), &servers.log(&target), resume).await
+        }
+    };
+    match done {
+        Ok(told) => {
+            say(&told);
             ExitCode::SUCCESS
         }
         Err(error) => complain(&error),
     }
 }
 
-fn named(text: &str, monitoring: Option<&str>, dev: bool, seed: Option<&Path>) -> LogConfig {
-    if text.starts_with("nats://") || text.starts_with("tls://") {
-        jetstream(text, monitoring, dev, seed)
-    } else {
-        LogConfig::Sqlite { path: PathBuf::from(text) }
-    }
-}
-
-/// The log on one NATS server; with `dev`, one that is alone.
-pub(crate) fn jetstream(server: &str, monitoring: Option<&str>, dev: bool, seed: Option<&Path>) -> LogConfig {
-    LogConfig::Jetstream {
-        servers: vec![server.to_owned()],
-        credentials_file: None,
-        nkey_seed_file: seed.map(Path::to_owned),
-        ca_file: None,
-        replicas: if dev { 1 } else { 3 },
-        dev,
-        operator_asserts_sync_always: false,
-        monitoring_urls: monitoring.map(ToOwned::to_owned).into_iter().collect(),
-    }
-}
-
-async fn copy(from: &LogConfig, to: &LogConfig) -> Result<u64, StartError> {
+async fn copy(from: &LogConfig, to: &LogConfig) -> Result<String, StartError> {
     let entropy = SystemEntropy;
     let source = engine::open_read_only(from, &entropy).await?;
     let target = engine::open(to, &entropy).await?;
     let copied = copy_events(source.as_ref(), target.log.as_ref()).await;
     target.close().await;
-    copied
+    copied.map(|Copied { new, .. }| format!("{new} events copied"))
+}
+
+/// How many events there are, and how many of them were not there before.
+struct Copied {
+    all: u64,
+    new: u64,
 }
 
 /// Appends every event of `source` that `target` lacks. An event that differs is an error: the target is another history.
-async fn copy_events(source: &dyn EventLog, target: &dyn EventLog) -> Result<u64, StartError> {
+async fn copy_events(source: &dyn EventLog, target: &dyn EventLog) -> Result<Copied, StartError> {
     let mut last = BTreeMap::new();
     let mut events = source.read_all(Position::START);
-    let mut copied = 0;
+    let mut copied = Copied { all: 0, new: 0 };
     while let Some(event) = events.try_next().await? {
         let expected = Expected::after(last.get(&event.stream).copied());
-        let envelope: Envelope = event.envelope;
-        let appended = target.append(&event.stream, expected, envelope).await.map_err(|error| {
+        let appended = target.append(&event.stream, expected, event.envelope).await.map_err(|error| {
             StartError::Other(format!("{} at revision {}: {error}", event.stream, event.revision.0))
         })?;
         if appended.revision != event.revision {
             return Err(StartError::Other(format!("{}: the target holds another history", event.stream)));
         }
         last.insert(event.stream, event.revision);
-        copied += u64::from(!appended.repeated);
+        copied.all += 1;
+        copied.new += u64::from(!appended.repeated);
     }
     Ok(copied)
+}
+
+async fn restore(backup: &LogConfig, target: &LogConfig, resume: bool) -> Result<String, StartError> {
+    let entropy = SystemEntropy;
+    let source = engine::open_read_only(backup, &entropy).await?;
+    let open = engine::open(target, &entropy).await?;
+    let restored = restore_events(source.as_ref(), &open.log, resume).await;
+    open.close().await;
+    restored
+}
+
+async fn restore_events(
+    backup: &dyn EventLog,
+    target: &Arc<dyn EventLog>,
+    resume: bool,
+) -> Result<String, StartError> {
+    let (from, id) = (LogId::from_uuid(backup.id().await?), LogId::from_uuid(target.id().await?));
+    let event_id = EventId::from_parts([
+        b"log restored".as_slice(),
+        from.as_bytes().as_slice(),
+        id.as_bytes().as_slice(),
+    ]);
+    if !resume && target.head().await? != Position::START {
+        return Err(StartError::Other(
+            "the target has events: a backup is restored to a new log. If this restore was cut short: --resume"
+                .to_owned(),
+        ));
+    }
+    if is_restored(backup, target.as_ref(), event_id).await? {
+        return Ok(format!("the log {id} was restored from this backup before: nothing is left to do"));
+    }
+    let Copied { all, .. } = copy_events(backup, target.as_ref()).await?;
+    let command =
+        Command { event_id, actor: Some(wiring::this_program("restore")?), digest: None, trace: None };
+    let clock = wiring::machine_clock(views::clock_health::SKEW_MAX);
+    Commander::new(Arc::clone(target), Service::Activation, clock)
+        .execute::<LogAggregate, Infallible>(Stream::Log, command, |_, _| {
+            Ok(Fact::Log(LogEvent::Restored { backup: from, events: all }))
+        })
+        .await
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    Ok(format!(
+        "{all} events restored to a new log, {id}; services look through AWS before they grant anything on it"
+    ))
+}
+
+/// Whether the target says already that it was restored from the backup. Whatever else it holds must be the beginning of the backup:
+/// nothing is written to a log that is another one.
+async fn is_restored(
+    backup: &dyn EventLog,
+    target: &dyn EventLog,
+    restored: EventId,
+) -> Result<bool, StartError> {
+    let mut expected = backup.read_all(Position::START);
+    let mut found = target.read_all(Position::START);
+    while let Some(found) = found.try_next().await? {
+        if found.envelope.event_id == *restored.as_uuid() {
+            return Ok(true);
+        }
+        let same = expected.try_next().await?.is_some_and(|expected| {
+            (&expected.stream, expected.revision, &expected.envelope)
+                == (&found.stream, found.revision, &found.envelope)
+        });
+        if !same {
+            return Err(StartError::Other(format!(
+                "the target has an event that the backup has not there ({} at revision {}): it is another log",
+                found.stream, found.revision.0
+            )));
+        }
+    }
+    Ok(false)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
 fn say(text: &str) {
     println!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use event_log::memory::MemoryLog;
+    use event_log::{Envelope, Revision, StreamName, Writer};
+    use uuid::Uuid;
+
+    fn log(id: u128) -> (MemoryLog, Arc<dyn EventLog>) {
+        let log = MemoryLog::with_id(Uuid::from_u128(id));
+        (log.clone(), Arc::new(log))
+    }
+
+    async fn append(log: &dyn EventLog, number: u128) {
+        let stream: StreamName = "duty-x".parse().unwrap();
+        let last = u64::try_from(number).unwrap().checked_sub(1).map(Revision);
+        let envelope = Envelope {
+            event_id: Uuid::from_u128(number + 100),
+            writer: Writer::new("audit").unwrap(),
+            body: Bytes::from(number.to_string()),
+        };
+        log.append(&stream, Expected::after(last), envelope).await.unwrap();
+    }
+
+    async fn backup(events: u128) -> Arc<dyn EventLog> {
+        let (_, log) = log(1);
+        for number in 0..events {
+            append(log.as_ref(), number).await;
+        }
+        log
+    }
+
+    #[tokio::test]
+    async fn a_restored_log_has_the_same_bytes_says_so_and_has_an_id_of_its_own() {
+        let (memory, target) = log(2);
+        let backup = backup(3).await;
+        let told = restore_events(backup.as_ref(), &target, false).await.unwrap();
+        assert!(
+            told.starts_with("3 events restored") && told.contains(&Uuid::from_u128(2).to_string()),
+            "{told}"
+        );
+        let events = memory.recorded();
+        let originals: Vec<_> = backup.read_all(Position::START).try_collect().await.unwrap();
+        assert_eq!(events[..3], originals);
+        let last = journal::decode(&events[3].envelope.body).unwrap();
+        let from = LogId::from_uuid(Uuid::from_u128(1));
+        assert_eq!(last.fact, Fact::Log(LogEvent::Restored { backup: from, events: 3 }));
+        assert_eq!(events.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_log_with_events_is_no_target_and_one_that_was_cut_short_is_when_that_is_said() {
+        let backup = backup(3).await;
+        let (memory, target) = log(2);
+        append(target.as_ref(), 0).await;
+        let refused = restore_events(backup.as_ref(), &target, false).await.unwrap_err().to_string();
+        assert!(refused.contains("has events") && refused.contains("--resume"), "{refused}");
+        assert_eq!(memory.recorded().len(), 1);
+        restore_events(backup.as_ref(), &target, true).await.unwrap();
+        assert_eq!(memory.recorded().len(), 4);
+        // Once more, after services have written to it.
+        append(target.as_ref(), 3).await;
+        let told = restore_events(backup.as_ref(), &target, true).await.unwrap();
+        assert!(told.contains("nothing is left to do"), "{told}");
+        assert_eq!(memory.recorded().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_log_that_is_another_one() {
+        let backup = backup(3).await;
+        for number in [0, 7] {
+            let (memory, target) = log(2);
+            let stream: StreamName = "duty-y".parse().unwrap();
+            let envelope = Envelope {
+                event_id: Uuid::from_u128(number),
+                writer: Writer::new("audit").unwrap(),
+                body: Bytes::new(),
+            };
+            target.append(&stream, Expected::NoStream, envelope).await.unwrap();
+            let refused = restore_events(backup.as_ref(), &target, true).await.unwrap_err().to_string();
+            assert!(refused.contains("another log"), "{refused}");
+            assert_eq!(memory.recorded().len(), 1);
+        }
+        // The whole backup, and more.
+        let (memory, target) = log(2);
+        for number in 0..4 {
+            append(target.as_ref(), number).await;
+        }
+        assert!(restore_events(backup.as_ref(), &target, true).await.is_err());
+        assert_eq!(memory.recorded().len(), 4);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let names = ["envelope", "values", "request", "assignment", "denial", "policy", "duty", "signal"];
+    let names = ["envelope", "values", "request", "assignment", "denial", "policy", "duty", "signal", "log"];
     let files: Vec<PathBuf> =
         names.iter().map(|name| root.join(format!("daypass/log/v1/{name}.proto"))).collect();
     println!("cargo:rerun-if-changed={}", root.join("daypass/log").display());

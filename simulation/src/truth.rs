@@ -130,7 +130,7 @@ impl Truth {
             Fact::Policy(fact) => self.take_policy(event.id, fact)?,
             Fact::Person(linked) => self.linked.push((linked.person.clone(), linked.same_as.clone())),
             Fact::Denial(fact) => self.take_denial(&event, fact),
-            Fact::Duty(_) | Fact::Signal(_) => {}
+            Fact::Duty(_) | Fact::Signal(_) | Fact::Log(_) => {}
         }
         Ok(Some(event))
     }

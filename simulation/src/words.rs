@@ -52,7 +52,7 @@ pub(crate) fn about(event: &Event, truth: &Truth) -> String {
         stream @ Stream::Assignment(_) => truth.key_of(stream).map(key).unwrap_or_default(),
         Stream::Duty(name) => name.clone(),
         Stream::Denial(account) => account.to_string(),
-        Stream::Policy | Stream::Signal(_) | Stream::Person(_) => String::new(),
+        Stream::Policy | Stream::Signal(_) | Stream::Person(_) | Stream::Log => String::new(),
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn event(event: &Event, position: usize, truth: &Truth) -> String {
         Fact::Assignment(fact) => assignment(fact),
         Fact::Duty(claimed) => format!(" by {}", claimed.holder),
         Fact::Denial(fact) => denial(fact, truth),
-        Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) => String::new(),
+        Fact::Policy(_) | Fact::Signal(_) | Fact::Person(_) | Fact::Log(_) => String::new(),
     };
     format!("#{position} {name} {about}{more}{by}")
 }

@@ -21,7 +21,7 @@ use messaging::memory::MemorySignals;
 use projection::Projection;
 use prost::Message;
 use request::{RequestService, Sources};
-use service_runtime::config::{ServiceIdentity, SignalSource, SignalsConfig, Tells};
+use service_runtime::config::{SignalSource, SignalsConfig, Tells, TokenIdentity};
 use service_runtime::{DirectoryGroups, Gate, Guarded};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -260,11 +260,10 @@ fn sources() -> Sources {
         kinds: [Tells::PersonLeft].into(),
         may: BTreeSet::new(),
         age_max: SignedDuration::from_hours(24),
-        token: Some(ServiceIdentity {
-            issuer: Some(ISSUER.parse().unwrap()),
+        token: Some(TokenIdentity {
+            issuer: ISSUER.parse().unwrap(),
             subject: Some("robot".parse().unwrap()),
             client_id: None,
-            spiffe_id: None,
         }),
         nats_account: Some("daypass-signal-hr".to_owned()),
         signature: None,

@@ -47,10 +47,10 @@ fn look_up_measurement(line: &str, arguments: &[&str]) {
 
 /// Whether a program has such a verb, if one is named, with such options.
 fn look_up_options(line: &str, name: &str, arguments: &[&str]) {
-    let verb = arguments.first().filter(|word| !word.starts_with('-'));
-    let help = run(name, &verb.into_iter().copied().chain(["--help"]).collect::<Vec<_>>());
+    let verbs = arguments.iter().copied().take_while(|word| !word.starts_with('-'));
+    let help = run(name, &verbs.chain(["--help"]).collect::<Vec<_>>());
     let help_text = String::from_utf8(help.stdout).unwrap();
-    assert!(help.status.success(), "{line}: {name} has no {verb:?}");
+    assert!(help.status.success(), "{line}: {}", String::from_utf8_lossy(&help.stderr));
     let known: BTreeSet<&str> =
         help_text.split([' ', ',', '\n']).filter(|word| word.starts_with("--")).collect();
     for option in arguments.iter().filter(|word| word.starts_with("--")) {

@@ -8,7 +8,7 @@
 //!   at random, while AWS throttles, fails and leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one
 //!   process after the other replaced by the next release.
 //! - `order`: processes that start in any order, and that lose a neighbour; `spans`: one request as a trace shows it.
-//! - `history`: replay, export, copies of the log; `curl`: what others see of the API.
+//! - `history`: replay, export, copies of the log; `restored`: log and keys lost, and restored from backups; `curl`: what others see of the API.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -21,6 +21,7 @@ mod load;
 mod nats;
 mod order;
 mod program;
+mod restored;
 mod signals;
 mod spans;
 mod steps;
@@ -69,6 +70,11 @@ async fn processes_start_in_any_order_and_decide_without_their_neighbours() {
 #[tokio::test]
 async fn one_request_is_one_trace_across_all_processes() {
     spans::make_one_trace().await;
+}
+
+#[tokio::test]
+async fn a_restored_log_finds_what_was_made_after_its_backup() {
+    restored::says_so().await;
 }
 
 #[tokio::test]

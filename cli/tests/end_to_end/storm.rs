@@ -30,6 +30,15 @@ struct Storm {
     deployment: Deployment,
     chance: StdRng,
     answered: Answered,
+    struck: Struck,
+}
+
+/// How hard it blew on processes.
+#[derive(Debug, Default)]
+struct Struck {
+    cycles: u64,
+    kills: u64,
+    pauses: u64,
 }
 
 pub(crate) async fn blows_over() {
@@ -38,7 +47,8 @@ pub(crate) async fn blows_over() {
     let how = Apart { replicas: 2, certificates: true, ..Apart::default() };
     let deployment = Deployment::apart(&world, how).await;
     let chance = StdRng::seed_from_u64(seed);
-    let mut storm = Storm { world, deployment, chance, answered: Answered::default() };
+    let mut storm =
+        Storm { world, deployment, chance, answered: Answered::default(), struck: Struck::default() };
     for (account, set) in storm.targets().into_iter().take(KEPT) {
         storm.raise("ada", (&account, &set), SignedDuration::from_hours(1)).await;
     }
@@ -66,6 +76,7 @@ impl Storm {
     }
 
     async fn cycle(&mut self) {
+        self.struck.cycles += 1;
         self.change_the_weather();
         for _ in 0..self.chance.random_range(1..=2) {
             let targets = self.targets();
@@ -125,10 +136,12 @@ impl Storm {
         let program = programs.get_mut(which).unwrap();
         match kind {
             0..=4 => {
+                self.struck.kills += 1;
                 program.kill();
                 program.launch();
             }
             5..=8 => {
+                self.struck.pauses += 1;
                 program.signal("STOP");
                 sleep(pause).await;
                 program.signal("CONT");
@@ -138,6 +151,7 @@ impl Storm {
     }
 
     /// The weather clears; everything comes to its end, and is looked at.
+    #[expect(clippy::print_stdout, reason = "a long storm is run to be told of")]
     async fn calm(mut self) {
         let struck = self.world.faults.as_ref().unwrap().struck();
         self.world.faults.as_ref().unwrap().heal();
@@ -148,6 +162,7 @@ impl Storm {
             struck.faults > 0 && struck.calls > struck.faults,
             "a storm without faults shows nothing: {struck:?}"
         );
+        assert!(self.struck.kills > 0 && self.struck.pauses > 0, "a gentle storm: {:?}", self.struck);
         let kept: BTreeSet<String> =
             self.answered.raised.iter().take(KEPT).map(|(_, id)| id.clone()).collect();
         let (world, deployment) = (&self.world, &self.deployment);
@@ -175,7 +190,13 @@ impl Storm {
             self.revoke(place).await;
         }
         self.until_held(&BTreeSet::new()).await;
-        self.answered.is_in_the_log(&self.world, &self.deployment).await;
+        let events = self.answered.is_in_the_log(&self.world, &self.deployment).await;
+        println!(
+            "{:?}; AWS: {struck:?}; {} requests, {} events",
+            self.struck,
+            self.answered.raised.len(),
+            events.len()
+        );
     }
 
     /// Until AWS shows exactly these assignments, to somebody who knows nothing of Daypass.

@@ -18,7 +18,7 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
     let mut row = |subject: &str, who: &[&'static str]| table.push((subject.to_owned(), who.to_vec()));
     for writer in ["request", "approval", "activation", "audit"] {
         let user = WRITERS.into_iter().find(|user| user.ends_with(writer)).unwrap();
-        for kind in ["request", "policy", "assignment", "duty", "signal", "person"] {
+        for kind in ["request", "policy", "assignment", "duty", "signal", "person", "log"] {
             row(&format!("daypass.log.{writer}.{kind}.x"), &[user]);
         }
         row(&format!("daypass.log.{writer}.request"), &[]);
@@ -86,7 +86,13 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
     row("$JS.API.STREAM.MSG.GET.DAYPASS_SIGNALS", &[]);
     row("$JS.API.STREAM.CREATE.DAYPASS_PARKED", &["bus-setup"]);
 
-    // Calls that change or take away what is there: nobody's.
+    table.extend(nobodys().into_iter().map(|subject| (subject, Vec::new())));
+    table
+}
+
+/// What nobody may publish to: calls that change or take away what is there, and whatever is not thought of above.
+fn nobodys() -> Vec<String> {
+    let mut subjects = Vec::new();
     for stream in ["DAYPASS_LOG", "KV_DAYPASS_KEYS", "DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
         for call in [
             "STREAM.DELETE",
@@ -99,7 +105,7 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
             "CONSUMER.LIST",
             "META.LEADER.STEPDOWN",
         ] {
-            row(&format!("$JS.API.{call}.{stream}"), &[]);
+            subjects.push(format!("$JS.API.{call}.{stream}"));
         }
         for call in [
             "CONSUMER.DELETE",
@@ -108,16 +114,17 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
             "CONSUMER.UNPIN",
             "CONSUMER.LEADER.STEPDOWN",
         ] {
-            row(&format!("$JS.API.{call}.{stream}.somebodys"), &[]);
+            subjects.push(format!("$JS.API.{call}.{stream}.somebodys"));
         }
     }
     for stream in ["DAYPASS_LOG", "DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
+        // What is parked may be discarded.
         if stream != "DAYPASS_PARKED" {
-            row(&format!("$JS.API.STREAM.MSG.DELETE.{stream}"), &[]);
+            subjects.push(format!("$JS.API.STREAM.MSG.DELETE.{stream}"));
         }
-        row(&format!("$JS.API.STREAM.SNAPSHOT.{stream}"), &[]);
+        subjects.push(format!("$JS.API.STREAM.SNAPSHOT.{stream}"));
     }
-    for subject in [
+    let others = [
         "$JS.API.INFO",
         "$JS.API.STREAM.NAMES",
         "$JS.API.STREAM.LIST",
@@ -130,10 +137,9 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
         "_INBOX.somebody.1",
         "daypass",
         "anything.else",
-    ] {
-        row(subject, &[]);
-    }
-    table
+    ];
+    subjects.extend(others.map(str::to_owned));
+    subjects
 }
 
 /// Who may subscribe to a subject, beside everybody to the answers to itself.

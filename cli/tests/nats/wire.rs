@@ -74,6 +74,11 @@ impl Wire {
         Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
     }
 
+    /// Listens to exactly this subject: a consumer delivers to nothing else.
+    pub(crate) async fn listen(&mut self, subject: &str) {
+        self.send(&format!("SUB {subject} 3\r\n")).await;
+    }
+
     /// Where answers to this user come to.
     pub(crate) fn inbox(&self) -> &str {
         &self.inbox

@@ -5,6 +5,7 @@ use lifecycle::Request;
 use lifecycle::assignment::Ledger;
 use lifecycle::denial::Denials;
 use lifecycle::duty::Duty;
+use lifecycle::log::Restored;
 use lifecycle::signal::Signal;
 use policy::PolicyState;
 
@@ -41,6 +42,10 @@ pub struct SignalAggregate;
 #[derive(Clone, Copy, Debug)]
 pub struct DutyAggregate;
 
+/// Whether the log was restored.
+#[derive(Clone, Copy, Debug)]
+pub struct LogAggregate;
+
 impl Aggregate for RequestAggregate {
     type State = Request;
     fn evolve(state: Option<Request>, event: &Event) -> Option<Request> {
@@ -51,7 +56,8 @@ impl Aggregate for RequestAggregate {
             | Fact::Policy(_)
             | Fact::Duty(_)
             | Fact::Signal(_)
-            | Fact::Person(_) => state,
+            | Fact::Person(_)
+            | Fact::Log(_) => state,
         }
     }
 }
@@ -66,7 +72,8 @@ impl Aggregate for AssignmentAggregate {
             | Fact::Policy(_)
             | Fact::Duty(_)
             | Fact::Signal(_)
-            | Fact::Person(_) => state,
+            | Fact::Person(_)
+            | Fact::Log(_) => state,
         }
     }
 }
@@ -81,7 +88,8 @@ impl Aggregate for DenialAggregate {
             | Fact::Policy(_)
             | Fact::Duty(_)
             | Fact::Signal(_)
-            | Fact::Person(_) => state,
+            | Fact::Person(_)
+            | Fact::Log(_) => state,
         }
     }
 }
@@ -96,7 +104,8 @@ impl Aggregate for PolicyAggregate {
             | Fact::Denial(_)
             | Fact::Duty(_)
             | Fact::Signal(_)
-            | Fact::Person(_) => state,
+            | Fact::Person(_)
+            | Fact::Log(_) => state,
         }
     }
 }
@@ -111,7 +120,8 @@ impl Aggregate for DutyAggregate {
             | Fact::Denial(_)
             | Fact::Policy(_)
             | Fact::Signal(_)
-            | Fact::Person(_) => state,
+            | Fact::Person(_)
+            | Fact::Log(_) => state,
         }
     }
 }
@@ -126,6 +136,23 @@ impl Aggregate for SignalAggregate {
             | Fact::Denial(_)
             | Fact::Policy(_)
             | Fact::Duty(_)
+            | Fact::Person(_)
+            | Fact::Log(_) => state,
+        }
+    }
+}
+
+impl Aggregate for LogAggregate {
+    type State = Restored;
+    fn evolve(state: Option<Restored>, event: &Event) -> Option<Restored> {
+        match &event.fact {
+            Fact::Log(fact) => Restored::evolve(state, fact, event.at),
+            Fact::Request(_)
+            | Fact::Assignment(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
             | Fact::Person(_) => state,
         }
     }

@@ -42,6 +42,7 @@ pub(crate) async fn append(
         Some(look) => look,
         None => look_again(inner, stream, envelope).await?,
     };
+    let mut on_its_way = false;
     for tries in 0..TRIES_MAX {
         if let Some(place) = look.found {
             return repeat(inner, stream, place.sequence, envelope).await;
@@ -58,6 +59,7 @@ pub(crate) async fn append(
                 return Ok(Appended { revision, position: Position(sequence), repeated: false });
             }
             Published::Before(sequence) => return repeat(inner, stream, sequence, envelope).await,
+            Published::OnItsWay => on_its_way = true,
             Published::NotAsExpected => {}
         }
         if tries > 0 {
@@ -65,7 +67,11 @@ pub(crate) async fn append(
         }
         look = look_again(inner, stream, envelope).await?;
     }
-    Err(AppendError::Unavailable("another append to this stream is on its way and does not arrive".into()))
+    Err(if on_its_way {
+        AppendError::Unknown("the event is on its way and does not arrive".into())
+    } else {
+        AppendError::Unavailable("another append to this stream is on its way and does not arrive".into())
+    })
 }
 
 /// What the stream looks like as far as this process remembers, if that suffices to try.
@@ -127,6 +133,8 @@ enum Published {
     At(u64),
     /// It has seen this id lately, at this sequence.
     Before(u64),
+    /// An earlier try of this event is still on its way through the cluster.
+    OnItsWay,
     NotAsExpected,
 }
 
@@ -173,6 +181,7 @@ fn refused(error: &ApiError) -> Result<Published, AppendError> {
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
             Ok(Published::NotAsExpected)
         }
+        ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => Ok(Published::OnItsWay),
         // Looked at before anything is stored.
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::CLUSTER_NOT_AVAILABLE

@@ -10,6 +10,7 @@
 //! - Reads that must be fresh ask the stream's leader, and only a server that has heard of a majority just now counts as one; the
 //!   bulk comes from any replica, bounded by what the leader said.
 //! - An answer that says less than this process has seen already (an outdated leader, a restored server) is refused.
+//! - [`JetStreamLog::survey`] tells operators how servers and copies of the log are.
 //! - [`JetStreamLog::watch`] looks again while the log is in use: what others loosen then pages somebody.
 //!
 //! Deliberately absent: changing or deleting the stream. JetStream lets whoever may call `STREAM.DELETE` or `STREAM.UPDATE`
@@ -25,6 +26,7 @@ mod read;
 mod safety;
 mod servers;
 mod sizing;
+mod survey;
 mod told;
 mod wire;
 
@@ -33,4 +35,5 @@ pub use log::JetStreamLog;
 pub use safety::{ID_KEY, stream_config};
 pub use servers::SERVER_VERSION_MIN;
 pub use sizing::server_memory_bytes;
+pub use survey::{Copies, ServerState, Survey};
 pub use wire::{STREAM, SUBJECTS};

@@ -46,14 +46,39 @@ impl JetStreamLog {
     /// Connects, creates the log if there is none, and refuses with [`LogError::Unsafe`] to work with servers or a stream
     /// that could lose or change events.
     pub async fn open(config: JetStreamConfig) -> Result<Self, LogError> {
-        safety::refuse_few_replicas(&config)?;
-        let link = Link::connect(&config).await?;
-        servers::look_at_servers(&config, &link).await?;
+        let link = Self::link(&config).await?;
         let info = find_or_create(&config, &link).await?;
+        Self::on(config, link, &info)
+    }
+
+    /// The same, of a log that is there: nothing is made.
+    pub async fn open_existing(config: JetStreamConfig) -> Result<Self, LogError> {
+        let link = Self::link(&config).await?;
+        let info = stream_info(&link).await?.ok_or_else(told::gone)?;
+        Self::on(config, link, &info)
+    }
+
+    /// The way to servers that may hold a log.
+    async fn link(config: &JetStreamConfig) -> Result<Link, LogError> {
+        safety::refuse_few_replicas(config)?;
+        let link = Link::connect(config).await?;
+        servers::look_at_servers(config, &link).await?;
+        Ok(link)
+    }
+
+    fn on(config: JetStreamConfig, link: Link, info: &Info) -> Result<Self, LogError> {
         let id = safety::look_at_stream(&config, &info.config)?;
         tracing::info!(log.id = %id, log.head = info.state.last_sequence, "log opened on JetStream");
         let seen = AtomicU64::new(info.state.last_sequence);
         Ok(Self { inner: Arc::new(Inner { link, config, id, known: Mutex::default(), seen }) })
+    }
+
+    pub(crate) fn monitoring_urls(&self) -> &[String] {
+        &self.inner.config.monitoring_urls
+    }
+
+    pub(crate) fn link_ref(&self) -> &Link {
+        &self.inner.link
     }
 
     /// Looks again at what [`open`](Self::open) looked at: others may have loosened the stream since, or changed a server.

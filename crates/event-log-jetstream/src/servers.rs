@@ -26,9 +26,12 @@ pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Re
     let mut unreached = None;
     for url in &config.monitoring_urls {
         match look_at_server(url).await {
-            Ok(server) => drop(seen.insert(server.id.clone(), server)),
+            Ok(server) => {
+                refuse_old_server(&server.version)?;
+                seen.insert(server.id.clone(), server);
+            }
             Err(LogError::Unavailable(why)) => unreached = Some(why),
-            Err(refused) => return Err(refused),
+            Err(refused @ (LogError::Unsafe(_) | LogError::Corrupt(_))) => return Err(refused),
         }
     }
     if seen.values().any(|server| !server.syncs_always) {
@@ -63,18 +66,26 @@ pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Re
 }
 
 /// What a server says of itself and its cluster.
-struct Server {
+pub(crate) struct Server {
     id: String,
-    syncs_always: bool,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) syncs_always: bool,
+    /// What JetStream may take of memory, and of the disk, in bytes: what is configured, else three quarters of what the machine has.
+    pub(crate) memory_max: Option<u64>,
+    pub(crate) storage_max: Option<u64>,
+    /// What it has on disk.
+    pub(crate) storage_used: u64,
     /// The servers of its cluster that have JetStream, itself included.
     cluster_size: usize,
     /// Those of them that take no part now; 0 from all but the cluster's leader, who knows.
     away: usize,
 }
 
-async fn look_at_server(url: &str) -> Result<Server, LogError> {
+pub(crate) async fn look_at_server(url: &str) -> Result<Server, LogError> {
     let (about, jetstream) = tokio::try_join!(get(url, "varz"), get(url, "jsz?config=1"))?;
-    refuse_old_server(about.get("version").and_then(Value::as_str).unwrap_or_default())?;
+    let text = |name: &str| about.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let limit = |place: &str| jetstream.pointer(place).and_then(Value::as_u64).filter(|limit| *limit > 0);
     let cluster_size = jetstream.pointer("/meta_cluster/cluster_size").and_then(Value::as_u64);
     let others = jetstream.pointer("/meta_cluster/replicas").and_then(Value::as_array);
     let leader = jetstream.pointer("/meta_cluster/leader");
@@ -82,8 +93,13 @@ async fn look_at_server(url: &str) -> Result<Server, LogError> {
     let leads = leader.is_some()
         && others.is_some_and(|others| others.iter().all(|other| other.get("name") != leader));
     Ok(Server {
-        id: about.get("server_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        id: text("server_id"),
+        name: text("server_name"),
+        version: text("version"),
         syncs_always: jetstream.pointer("/config/sync_always").and_then(Value::as_bool) == Some(true),
+        memory_max: limit("/config/max_memory"),
+        storage_max: limit("/config/max_storage"),
+        storage_used: jetstream.get("storage").and_then(Value::as_u64).unwrap_or(0),
         cluster_size: cluster_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1),
         away: others.into_iter().flatten().filter(|other| leads && is_away(other)).count(),
     })

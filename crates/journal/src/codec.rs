@@ -2,6 +2,7 @@
 
 mod assignment;
 mod denial;
+mod log;
 mod policy;
 mod request;
 mod signal;
@@ -129,6 +130,7 @@ fn store_fact(fact: &Fact) -> Vec<u8> {
         Fact::Duty(claimed) => proto::DutyClaimedV1 { holder: claimed.holder.clone() }.encode_to_vec(),
         Fact::Signal(event) => signal::store(event),
         Fact::Person(linked) => linked.store().encode_to_vec(),
+        Fact::Log(event) => log::store(event),
     }
 }
 
@@ -145,6 +147,7 @@ fn load_fact(type_name: &str, payload: &[u8]) -> Result<Fact, DecodeError> {
         }
         ("signal", verb) => Fact::Signal(signal::load(verb, payload)?),
         ("person", "linked.v1") => Fact::Person(Stored::load(parse::<proto::PersonLinkedV1>(payload)?)?),
+        ("log", verb) => Fact::Log(log::load(verb, payload)?),
         _ => return Err(DecodeError::UnknownType(type_name.to_owned())),
     })
 }

@@ -6,6 +6,7 @@ use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use lifecycle::denial::DenialEvent;
 use lifecycle::duty::DutyClaimed;
+use lifecycle::log::LogEvent;
 use lifecycle::signal::{PersonLinked, SignalEvent};
 use policy::PolicyEvent;
 
@@ -50,4 +51,6 @@ pub enum Fact {
     Signal(SignalEvent),
     /// Two identities are one human.
     Person(PersonLinked),
+    /// To the log as a whole.
+    Log(LogEvent),
 }

@@ -14,7 +14,7 @@ pub use sqlite::SqliteKeyStore;
 use crate::seal::PersonKey;
 use domain::PersonId;
 use domain::ports::SharedEntropy;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 /// The key store could not be used.
@@ -34,6 +34,12 @@ impl KeyStoreError {
 pub trait KeyStore: Send + Sync + 'static {
     /// The person's key; made, durably, if there is none. Of several that make it at once, all get the same.
     async fn obtain(&self, person: &PersonId) -> Result<PersonKey, KeyStoreError>;
+
+    /// Keeps this key, which comes out of a backup, for its person if there is none. Gives back the one that is there now.
+    async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError>;
+
+    /// Everyone who has a key: for backups.
+    async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError>;
 
     /// The person's key; `None` when there never was one or it was erased.
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError>;
@@ -63,6 +69,15 @@ impl KeyStore for MemoryKeyStore {
             .entry(person.clone())
             .or_insert_with(|| PersonKey::generate(person.clone(), self.entropy.as_ref()));
         Ok(key.clone())
+    }
+
+    async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(keys.entry(key.person().clone()).or_insert_with(|| key.clone()).clone())
+    }
+
+    async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError> {
+        Ok(self.keys.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect())
     }
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {

@@ -10,7 +10,7 @@ use crate::Fact;
 /// A write level.
 pub type WriteLevel = u32;
 
-/// The first level. Everything that is not listed in [`SINCE`] is of it.
+/// The first level. Everything that is not listed in `SINCE` is of it.
 pub const FIRST: WriteLevel = 1;
 
 /// What this program writes at most.
@@ -20,8 +20,13 @@ pub const NEWEST: WriteLevel = 2;
 pub const DEFAULT: WriteLevel = NEWEST;
 
 /// The stored types that came after the first level, and the level that writes them.
-const SINCE: &[(&str, WriteLevel)] =
-    &[("assignment.adopted.v1", 2), ("assignment.abandon_asked.v1", 2), ("assignment.abandoned.v1", 2)];
+const SINCE: &[(&str, WriteLevel)] = &[
+    ("assignment.adopted.v1", 2),
+    ("assignment.abandon_asked.v1", 2),
+    ("assignment.abandoned.v1", 2),
+    ("log.restored.v1", 2),
+    ("log.swept.v1", 2),
+];
 
 /// The level from which on a fact is written.
 pub fn of(fact: &Fact) -> WriteLevel {

@@ -45,6 +45,11 @@ impl PersonKey {
         Self { of, secret }
     }
 
+    /// Whose it is.
+    pub fn person(&self) -> &PersonId {
+        &self.of
+    }
+
     /// The bytes for the key store; for nothing else.
     pub fn secret(&self) -> &[u8; 32] {
         &self.secret

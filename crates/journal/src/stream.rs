@@ -20,6 +20,8 @@ pub enum Stream {
     Signal(String),
     /// What is known of one person's identities.
     Person(PersonId),
+    /// The log's own story.
+    Log,
 }
 
 impl Stream {
@@ -38,6 +40,7 @@ impl Stream {
             Self::Duty(_) => "duty",
             Self::Signal(_) => "signal",
             Self::Person(_) => "person",
+            Self::Log => "log",
         };
         type_name.split_once('.').is_some_and(|(of, _)| of == kind)
     }
@@ -53,6 +56,7 @@ impl std::fmt::Display for Stream {
             Self::Duty(name) => write!(f, "duty-{name}"),
             Self::Signal(id) => write!(f, "signal-{id}"),
             Self::Person(id) => write!(f, "person-{id}"),
+            Self::Log => f.write_str("log-main"),
         }
     }
 }
@@ -73,6 +77,7 @@ impl std::str::FromStr for Stream {
             "duty" if plain => Ok(Self::Duty(id.to_owned())),
             "signal" if plain => Ok(Self::Signal(id.to_owned())),
             "person" => Ok(Self::Person(id.parse()?)),
+            "log" if id == "main" => Ok(Self::Log),
             _ => Err(WRONG),
         }
     }

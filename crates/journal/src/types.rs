@@ -6,6 +6,7 @@ use crate::Fact;
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use lifecycle::denial::DenialEvent;
+use lifecycle::log::LogEvent;
 use lifecycle::signal::SignalEvent;
 use policy::PolicyEvent;
 
@@ -88,6 +89,8 @@ pub const TYPES: &[(&str, Option<Service>)] = &[
     ("signal.received.v1", Some(Service::Request)),
     ("signal.refused.v1", Some(Service::Request)),
     ("person.linked.v1", Some(Service::Request)),
+    ("log.restored.v1", Some(Service::Activation)),
+    ("log.swept.v1", Some(Service::Activation)),
 ];
 
 /// The stored type of a fact.
@@ -137,6 +140,10 @@ pub fn type_name(fact: &Fact) -> &'static str {
             SignalEvent::Refused(_) => "signal.refused.v1",
         },
         Fact::Person(_) => "person.linked.v1",
+        Fact::Log(event) => match event {
+            LogEvent::Restored { .. } => "log.restored.v1",
+            LogEvent::Swept { .. } => "log.swept.v1",
+        },
     }
 }
 

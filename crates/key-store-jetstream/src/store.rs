@@ -15,6 +15,7 @@ use journal::key_store::{KeyStore, KeyStoreError};
 use journal::seal::PersonKey;
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often a key is looked for that another replica has just made, or erased, as the leader's writers say and its readers do not
@@ -99,21 +100,45 @@ fn subject(person: &PersonId) -> String {
 #[async_trait::async_trait]
 impl KeyStore for JetStreamKeyStore {
     async fn obtain(&self, person: &PersonId) -> Result<PersonKey, KeyStoreError> {
+        match self.find(person).await? {
+            Some(key) => Ok(key),
+            None => self.keep(&PersonKey::generate(person.clone(), self.entropy.as_ref())).await,
+        }
+    }
+
+    async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
+        let person = key.person();
         for tries in 0..TRIES_MAX {
-            if let Some(key) = self.find(person).await? {
-                return Ok(key);
-            }
-            let fresh = PersonKey::generate(person.clone(), self.entropy.as_ref());
             let wrapped = self
                 .wrapping
-                .wrap(person, &fresh, self.entropy.as_ref())
+                .wrap(person, key, self.entropy.as_ref())
                 .ok_or_else(|| KeyStoreError::new("a key cannot be wrapped"))?;
             if self.store_first(person, wrapped).await? {
-                return Ok(fresh);
+                return Ok(key.clone());
+            }
+            if let Some(found) = self.find(person).await? {
+                return Ok(found);
             }
             pause(tries).await;
         }
         Err(KeyStoreError::new("a key that another replica has made does not arrive"))
+    }
+
+    async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError> {
+        let mut people = BTreeSet::new();
+        let mut offset = 0;
+        loop {
+            let (subjects, total) = self.bucket.subjects(offset).await?;
+            offset += subjects.len();
+            let is_last = subjects.is_empty() || offset >= total;
+            for subject in subjects {
+                let id = subject.strip_prefix(PREFIX).unwrap_or_default();
+                people.insert(PersonId::new(id).map_err(|error| failed(&error))?);
+            }
+            if is_last {
+                return Ok(people);
+            }
+        }
     }
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {

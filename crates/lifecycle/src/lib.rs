@@ -5,13 +5,15 @@
 //! arms: a new state or event breaks the build until every decision has considered it.
 //!
 //! Reading order: [`event`] (the facts), [`state`] (evolve), [`raise`] (what the request service decides), [`review`]
-//! (approval), [`access`] (activation), [`assignment`] (the ledger of what was done in AWS), [`denial`] (of what is denied there), [`duty`], [`signal`].
+//! (approval), [`access`] (activation), [`assignment`] (the ledger of what was done in AWS), [`denial`] (of what is denied there), [`duty`], [`signal`],
+//! [`log`] (what becomes of a restored one).
 
 pub mod access;
 pub mod assignment;
 pub mod denial;
 pub mod duty;
 pub mod event;
+pub mod log;
 pub mod raise;
 mod rejection;
 pub mod review;

@@ -1,7 +1,7 @@
 //! Who is an administrator, an auditor, one of Daypass's services: the deployment's configuration says so, and nothing that
 //! changes at run time.
 
-use crate::config::{Problem, RolesConfig, ServiceIdentity};
+use crate::config::{Problem, RolesConfig, ServiceIdentity, TokenIdentity};
 use api::Access;
 use domain::{ActorKind, GroupRef, Groups};
 use identity::Caller;
@@ -85,27 +85,42 @@ impl Roles {
 
 impl ServiceIdentity {
     fn names_one(&self) -> bool {
-        let Self { issuer, subject, client_id, spiffe_id } = self;
-        match spiffe_id {
-            Some(_) => issuer.is_none() && subject.is_none() && client_id.is_none(),
-            None => issuer.is_some() && subject.is_some() != client_id.is_some(),
+        match (&self.spiffe_id, self.token()) {
+            (Some(_), _) => self.issuer.is_none() && self.subject.is_none() && self.client_id.is_none(),
+            (None, Some(token)) => token.names_one(),
+            (None, None) => false,
         }
+    }
+
+    fn token(&self) -> Option<TokenIdentity> {
+        let (issuer, subject, client_id) =
+            (self.issuer.clone()?, self.subject.clone(), self.client_id.clone());
+        Some(TokenIdentity { issuer, subject, client_id })
+    }
+
+    /// Whether this is the caller.
+    pub fn is(&self, caller: &Caller) -> bool {
+        let by_name = match &self.spiffe_id {
+            Some(id) => id.person().is_ok_and(|person| person == caller.actor.person),
+            None => self.token().is_some_and(|token| token.is(caller)),
+        };
+        caller.actor.kind == ActorKind::Workload && self.names_one() && by_name
+    }
+}
+
+impl TokenIdentity {
+    pub(crate) fn names_one(&self) -> bool {
+        self.subject.is_some() != self.client_id.is_some()
     }
 
     /// Whether this is the caller.
     pub fn is(&self, caller: &Caller) -> bool {
         let actor = &caller.actor;
-        let by_name = match self {
-            Self { spiffe_id: Some(id), .. } => id.person().is_ok_and(|person| person == actor.person),
-            Self { issuer: Some(issuer), subject: Some(subject), .. } => {
-                actor.person.issuer == *issuer && actor.person.subject == *subject
-            }
-            Self { issuer: Some(issuer), client_id: Some(client), .. } => {
-                actor.person.issuer == *issuer && actor.client_id.as_ref() == Some(client)
-            }
-            Self { .. } => false,
+        let by_name = match &self.subject {
+            Some(subject) => actor.person.subject == *subject,
+            None => actor.client_id == self.client_id,
         };
-        actor.kind == ActorKind::Workload && self.names_one() && by_name
+        actor.kind == ActorKind::Workload && actor.person.issuer == self.issuer && self.names_one() && by_name
     }
 }
 

@@ -1,5 +1,7 @@
 //! The server around a service's routes: TLS, limits, gRPC-Web, health, reflection, drain; and before there are any, `waiting`.
+//! `health`: the same health once more, at an address of its own.
 
+mod health;
 mod incoming;
 mod waiting;
 mod web;
@@ -12,6 +14,7 @@ use crate::config::{Limits, ServerConfig};
 use crate::deadline::DeadlineLayer;
 use crate::tls::TlsError;
 use crate::tls::server::Acceptor;
+use health::HealthPort;
 use http::Request;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,24 +103,30 @@ pub struct Bound {
     listener: std::net::TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Acceptor>>,
+    health: Option<HealthPort>,
+}
+
+/// Takes an address.
+fn listen(address: SocketAddr, backlog: u32) -> Result<(std::net::TcpListener, SocketAddr), ServeError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(backlog)?;
+        let address = listener.local_addr()?;
+        Ok((listener.into_std()?, address))
+    };
+    listen().map_err(|error| ServeError::Listen { address, error })
 }
 
 impl Bound {
-    /// Takes the address, and reads the files of TLS.
+    /// Takes the addresses, and reads the files of TLS.
     pub fn new(config: ServerConfig) -> Result<Self, ServeError> {
         let acceptor = |tls| Acceptor::new(tls, config.web.is_some()).map(Arc::new);
         let tls = config.tls.as_ref().map(acceptor).transpose()?;
-        let listen = || {
-            let socket = if config.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            socket.set_reuseaddr(true)?;
-            socket.bind(config.listen)?;
-            let listener = socket.listen(config.limits.backlog)?;
-            let address = listener.local_addr()?;
-            Ok((listener.into_std()?, address))
-        };
-        let (listener, address) =
-            listen().map_err(|error| ServeError::Listen { address: config.listen, error })?;
-        Ok(Self { config, listener, address, tls })
+        let (listener, address) = listen(config.listen, config.limits.backlog)?;
+        let health = config.health_listen.map(HealthPort::new).transpose()?;
+        Ok(Self { config, listener, address, tls, health })
     }
 
     /// Where it listens.
@@ -125,11 +134,16 @@ impl Bound {
         self.address
     }
 
+    /// Where it tells health alone, if it does.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref().map(HealthPort::address)
+    }
+
     /// Serves until `shutdown`, then lets calls finish for a while. Streams are told to end by their services, which have the
     /// same token.
     pub async fn serve(self, server: Server, shutdown: CancellationToken) -> Result<(), ServeError> {
         let Server { routes, gate, readiness } = server;
-        let Self { config, listener, address, tls } = self;
+        let Self { config, listener, address, tls, health } = self;
         let listener =
             TcpListener::from_std(listener).map_err(|error| ServeError::Listen { address, error })?;
         let limits = config.limits;
@@ -175,6 +189,7 @@ impl Bound {
         tokio::select! {
             biased;
             ended = until_ended => Ok(ended?),
+            error = health::serve(health.as_ref(), &readiness.reporter) => Err(error),
             () = cut_off => Err(ServeError::DrainTimedOut(limits.drain_duration_max)),
         }
     }

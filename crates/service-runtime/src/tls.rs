@@ -15,6 +15,7 @@ mod spiffe;
 pub(crate) use reloading::Reloading;
 pub use spiffe::{Peer, SpiffeId};
 
+use domain::Timestamp;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -70,6 +71,11 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         Ok(found) => Ok(found),
         Err(error) => Err(TlsError::unusable(file, &error)),
     }
+}
+
+/// When the first certificate of a PEM file expires; `None`: it does not say.
+pub fn expires_at(file: &Path) -> Result<Option<Timestamp>, TlsError> {
+    Ok(certificates(file)?.first().and_then(spiffe::end_of))
 }
 
 fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {

@@ -82,6 +82,7 @@ async fn tokens_and_messages_are_in_no_log_line() {
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
     let config = ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
+        health_listen: None,
         tls: None,
         web: None,
         reflection: false,

@@ -44,7 +44,8 @@ impl Story {
             | Fact::Policy(_)
             | Fact::Duty(_)
             | Fact::Signal(_)
-            | Fact::Person(_) => None,
+            | Fact::Person(_)
+            | Fact::Log(_) => None,
         });
         let request = Request::fold(facts)?;
         let revision = Revision(u64::try_from(events.len()).ok()?.checked_sub(1)?);

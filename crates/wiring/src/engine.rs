@@ -3,6 +3,7 @@
 use crate::{nats, write_level};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
+pub use event_log_jetstream::{Copies, ServerState, Survey, server_memory_bytes};
 use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
 use journal::level::WriteLevel;
@@ -74,7 +75,19 @@ pub async fn open_read_only(
 ) -> Result<Arc<dyn EventLog>, LogError> {
     match config {
         LogConfig::Sqlite { path } => Ok(Arc::new(SqliteLog::open_read_only(path)?)),
-        LogConfig::Jetstream { .. } => Ok(Arc::new(JetStreamLog::open(jetstream(config, entropy)?).await?)),
+        LogConfig::Jetstream { .. } => {
+            Ok(Arc::new(JetStreamLog::open_existing(jetstream(config, entropy)?).await?))
+        }
+    }
+}
+
+/// How the servers of a log are that is there, and its copies on them. `None`: it is on no servers.
+pub async fn survey(config: &LogConfig, entropy: &dyn Entropy) -> Result<Option<Survey>, LogError> {
+    match config {
+        LogConfig::Sqlite { .. } => Ok(None),
+        LogConfig::Jetstream { .. } => {
+            JetStreamLog::open_existing(jetstream(config, entropy)?).await?.survey().await.map(Some)
+        }
     }
 }
 

@@ -21,10 +21,10 @@ mod time_watch;
 mod write_level;
 
 pub use process::{Parts, Process, StartError, Work};
-pub use program::{Built, program, seed_text, services_of, this_program};
+pub use program::{Built, neighbour, program, seed_text, services_of, this_program};
 pub use settings::{
     ActivationSection, AwsSection, BusSection, ClockSection, DataSection, KeysSection, Neighbours,
     PolicySection, RaisersSection, Settings, WhenMissing,
 };
 pub use start::serve;
-pub use time_watch::machine_clock;
+pub use time_watch::{ask_log, machine_clock};

@@ -262,9 +262,8 @@ async fn said_while<T>(why: &str, work: impl Future<Output = T>) -> T {
     loop {
         if let Ok(done) = tokio::time::timeout(SAY_AGAIN, &mut work).await {
             return done;
-        } else {
-            tracing::info!(why, "not ready yet")
         }
+        tracing::info!(why, "not ready yet");
     }
 }
 

@@ -11,7 +11,8 @@ use domain::ports::{SharedClock, SharedEntropy};
 use domain::{Actor, ActorKind, Person};
 use identity::Authenticator;
 use service_runtime::clock::SystemEntropy;
-use service_runtime::outgoing::{self, Ourselves};
+use service_runtime::config::NeighbourConfig;
+use service_runtime::outgoing::{self, Connection, Ourselves};
 use service_runtime::roles::Roles;
 use service_runtime::token_source::TokenSource;
 use service_runtime::{shutdown, telemetry};
@@ -111,9 +112,21 @@ fn directory(
 
 fn from_neighbour(
     settings: &Settings,
-    neighbour: &service_runtime::config::NeighbourConfig,
+    config: &NeighbourConfig,
     clock: &SharedClock,
 ) -> Result<(Arc<dyn DirectorySource>, RefreshPace), StartError> {
+    let connection = neighbour(settings, config, clock)?;
+    let pace =
+        RefreshPace { interval: NEIGHBOUR_REFRESH, backoff_max: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
+    Ok((Arc::new(GrpcDirectory::new(connection)), pace))
+}
+
+/// The way to a neighbour, as ourselves.
+pub fn neighbour(
+    settings: &Settings,
+    config: &NeighbourConfig,
+    clock: &SharedClock,
+) -> Result<Connection, StartError> {
     let tokens = settings
         .client_credentials
         .as_ref()
@@ -122,11 +135,7 @@ fn from_neighbour(
         .map_err(|error| StartError::Other(error.to_string()))?;
     let ourselves =
         Ourselves { tokens: tokens.map(Arc::new), certificate: settings.client_certificate.clone() };
-    let connection =
-        outgoing::connect(neighbour, ourselves).map_err(|error| StartError::Other(error.to_string()))?;
-    let pace =
-        RefreshPace { interval: NEIGHBOUR_REFRESH, backoff_max: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
-    Ok((Arc::new(GrpcDirectory::new(connection)), pace))
+    outgoing::connect(config, ourselves).map_err(|error| StartError::Other(error.to_string()))
 }
 
 /// The full names of the services of a package, for health.

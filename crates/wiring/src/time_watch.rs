@@ -38,7 +38,8 @@ pub(crate) async fn watch(clock: SharedClock, log: Arc<dyn EventLog>, aws: Optio
     }
 }
 
-async fn ask_log(clock: &SharedClock, log: &dyn EventLog) {
+/// Tells the clock what time the log has.
+pub async fn ask_log(clock: &SharedClock, log: &dyn EventLog) {
     let asked_at = clock.now();
     match log.time().await {
         Ok(Some(at)) => {

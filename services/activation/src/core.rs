@@ -18,6 +18,7 @@ use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
 use service_runtime::trace;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 use views::{Story, Views};
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     identity_center: Traffic,
     account_access: Traffic,
     pub(crate) ledgers: Ledgers,
+    /// Whether the log knows what is in AWS, once that was seen.
+    pub(crate) knows_aws: AtomicBool,
     pub(crate) meters: Meters,
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
@@ -59,6 +62,7 @@ impl Core {
             ports,
             settings,
             ledgers: Ledgers::default(),
+            knows_aws: AtomicBool::new(false),
             meters: Meters::of_process(),
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),

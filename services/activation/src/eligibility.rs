@@ -4,6 +4,7 @@
 
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::restored::NOT_SWEPT;
 use domain::{Groups, PrincipalId};
 use lifecycle::Request;
 use lifecycle::event::ApprovalBasis;
@@ -85,6 +86,9 @@ impl Core {
         };
         if let Err(doubt) = self.views.certain_of_time() {
             return Ok(Eligibility::Unknown(doubt.to_string()));
+        }
+        if !self.knows_aws().await? {
+            return Ok(Eligibility::Unknown(NOT_SWEPT.to_owned()));
         }
         let in_force = match self.views.policy.current().await {
             Ok(in_force) => in_force,

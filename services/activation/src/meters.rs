@@ -29,6 +29,7 @@ pub(crate) struct Meters {
     overdue_oldest: Gauge<f64>,
     past_end: Histogram<f64>,
     drift: Counter<u64>,
+    unknown: Gauge<u64>,
 }
 
 impl Meters {
@@ -58,6 +59,12 @@ impl Meters {
                 )
                 .with_boundaries(PAST_END_CLASSES.to_vec())
                 .build(),
+            unknown: meter
+                .u64_gauge("daypass.restored.unknown")
+                .with_description(
+                    "Assignments found in AWS that a restored log did not know. Above zero: adopt those that are Daypass's.",
+                )
+                .build(),
             drift: meter
                 .u64_counter("daypass.drift.found")
                 .with_description(
@@ -82,6 +89,11 @@ impl Meters {
         };
         let seconds = length.max(SignedDuration::ZERO).as_secs_f64();
         self.past_end.record(seconds, &[KeyValue::new("provider", provider)]);
+    }
+
+    /// So many assignments are in AWS that the restored log did not know.
+    pub(crate) fn unknown(&self, count: u64) {
+        self.unknown.record(count, &[]);
     }
 
     /// AWS is not as it should be.
@@ -137,6 +149,7 @@ mod tests {
         meters.past_end(Provider::IdentityCenter, SignedDuration::from_secs(4));
         meters.past_end(Provider::Sts, SignedDuration::from_mins(20));
         meters.drift(Drift::Orphan);
+        meters.unknown(2);
         provider.force_flush().unwrap();
         let exported = kept.0.lock().unwrap().clone();
         for told in [
@@ -148,6 +161,7 @@ mod tests {
             "\"sts\"",
             "daypass.drift.found",
             "orphan",
+            "daypass.restored.unknown",
         ] {
             assert!(exported.contains(told), "{told} is not in {exported}");
         }

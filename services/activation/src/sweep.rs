@@ -176,8 +176,11 @@ impl Core {
 
     /// How many places the organisation has to look at.
     pub(crate) fn places(&self) -> usize {
-        let Some(directory) = self.views.directory.snapshot() else { return 0 };
-        swept_accounts(&directory).count().saturating_mul(self.places_of_account(&directory))
+        self.views.directory.snapshot().map_or(0, |directory| self.places_of(&directory))
+    }
+
+    pub(crate) fn places_of(&self, directory: &aws::Directory) -> usize {
+        swept_accounts(directory).count().saturating_mul(self.places_of_account(directory))
     }
 
     /// Every permission set, and all roles together.
@@ -189,22 +192,35 @@ impl Core {
     /// Looks who holds what at one place of the organisation.
     pub(crate) async fn sweep_place(&self, place: usize) -> Result<(), Fault> {
         let (held, looked_at) = self.held_at(place).await?;
+        self.note_held(held, looked_at).await;
+        Ok(())
+    }
+
+    /// Notes what users hold at one place.
+    pub(crate) async fn note_held(&self, held: Vec<AssignmentKey>, looked_at: Timestamp) {
         for key in held {
             if let Err(fault) = self.note_found(&key, looked_at).await {
                 tracing::warn!(target = %key.target, principal = %key.principal, %fault, "what is there cannot be noted");
             }
         }
-        Ok(())
     }
 
     /// What users hold at one place of the organisation, and when that was asked for.
     pub(crate) async fn held_at(&self, place: usize) -> Result<(Vec<AssignmentKey>, Timestamp), Fault> {
-        let found = self.views.directory.snapshot().and_then(|directory| {
-            let place = self.place_of(&directory, place)?;
-            let management = directory.account(place.account()).is_some_and(|account| account.management);
-            Some((place, management))
-        });
-        let Some((place, management)) = found else { return Ok((Vec::new(), self.now())) };
+        match self.views.directory.snapshot() {
+            Some(directory) => self.held_in(&directory, place).await,
+            None => Ok((Vec::new(), self.now())),
+        }
+    }
+
+    /// The same, of an organisation that stays as it is.
+    pub(crate) async fn held_in(
+        &self,
+        directory: &aws::Directory,
+        place: usize,
+    ) -> Result<(Vec<AssignmentKey>, Timestamp), Fault> {
+        let Some(place) = self.place_of(directory, place) else { return Ok((Vec::new(), self.now())) };
+        let management = directory.account(place.account()).is_some_and(|account| account.management);
         let traffic = match place {
             Place::Set(..) => self.identity_center_traffic(),
             Place::Roles(_) => self.account_access_traffic(),

@@ -6,8 +6,6 @@
 //! of an event depends on the event alone: whoever publishes it says the same.
 
 pub mod data;
-#[cfg(test)]
-mod document;
 mod map;
 
 use crate::stored;
@@ -72,7 +70,7 @@ pub fn message(log_id: LogId, item: &Item) -> Result<OutgoingMessage, serde_json
     if body.len() > MESSAGE_BYTES_MAX {
         tracing::error!(stream = %recorded.stream, event_id = %recorded.envelope.event_id, bytes = body.len(),
             "an event is too large for others: they are told that it is there, and not what it says");
-        event.type_name = UNDECODABLE.to_owned();
+        UNDECODABLE.clone_into(&mut event.type_name);
         event.data = Some(undecodable(item, Reason::TooLarge));
         body = serde_json::to_vec(&event)?;
     }
@@ -105,3 +103,6 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod document;

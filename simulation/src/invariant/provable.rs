@@ -73,7 +73,8 @@ fn gives(event: &Event, truth: &Truth) -> bool {
         | Fact::Policy(_)
         | Fact::Duty(_)
         | Fact::Signal(_)
-        | Fact::Person(_) => false,
+        | Fact::Person(_)
+        | Fact::Log(_) => false,
     }
 }
 
@@ -85,7 +86,8 @@ fn is_damaged(event: &Event, truth: &Truth) -> bool {
         | Stream::Policy
         | Stream::Duty(_)
         | Stream::Signal(_)
-        | Stream::Person(_) => false,
+        | Stream::Person(_)
+        | Stream::Log => false,
     }
 }
 

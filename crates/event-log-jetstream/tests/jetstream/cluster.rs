@@ -6,7 +6,7 @@ mod refusing;
 mod replaced;
 mod storm;
 
-use crate::given::{ID, config};
+use crate::given::ID;
 use event_log_jetstream::{JetStreamConfig, JetStreamLog, STREAM};
 use nats_connection::{Connection, Credentials};
 use test_servers::nats::NatsOptions;
@@ -29,7 +29,6 @@ fn three(cluster: &NatsCluster) -> JetStreamConfig {
         operator_asserts_sync_always: false,
         monitoring_urls: cluster.monitoring_urls(),
         new_id: ID,
-        ..config("nats://127.0.0.1")
     }
 }
 

@@ -8,7 +8,7 @@
 )]
 
 use super::KeyStore;
-use crate::seal::Unreadable;
+use crate::seal::{PersonKey, Unreadable};
 use domain::PersonId;
 use domain::ports::Entropy;
 use futures::future::join_all;
@@ -22,6 +22,7 @@ pub async fn holds(one: &dyn KeyStore, other: &dyn KeyStore) {
     everyone_has_a_key_of_their_own(one).await;
     of_racing_makers_all_get_the_same_key(one, other).await;
     an_erased_key_is_gone_for_every_replica(one, other).await;
+    a_key_of_a_backup_is_kept_where_there_is_none_and_replaces_nothing(one, other).await;
 }
 
 fn person(number: u32) -> PersonId {
@@ -72,6 +73,23 @@ pub async fn an_erased_key_is_gone_for_every_replica(one: &dyn KeyStore, other: 
     assert_eq!(new.open("place", &sealed), Err(Unreadable::Foreign));
     assert_eq!(one.obtain(&ada).await.expect("known"), new);
     assert_eq!(other.find(&bob).await.expect("found"), Some(bobs), "another person's key went with it");
+}
+
+/// A restored key reads what it sealed; where there is one already, that one stays. Those who have a key are told, others are not.
+pub async fn a_key_of_a_backup_is_kept_where_there_is_none_and_replaces_nothing(
+    one: &dyn KeyStore,
+    other: &dyn KeyStore,
+) {
+    let (ada, bob) = (person(300), person(301));
+    let key = one.obtain(&ada).await.expect("made");
+    assert!(one.erase(&ada).await.expect("erased"));
+    assert!(!other.people().await.expect("told").contains(&ada));
+    assert_eq!(one.keep(&key).await.expect("kept"), key);
+    assert_eq!(other.find(&ada).await.expect("found"), Some(key.clone()));
+    let another = PersonKey::from_secret(ada.clone(), [9; 32]);
+    assert_eq!(other.keep(&another).await.expect("looked at"), key, "the one that is there stays");
+    let people = other.people().await.expect("told");
+    assert!(people.contains(&ada) && !people.contains(&bob));
 }
 
 /// A nonce that is used once.

@@ -5,6 +5,7 @@ use crate::seal::PersonKey;
 use domain::PersonId;
 use domain::ports::SharedEntropy;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +50,15 @@ fn read(connection: &Connection, person: &PersonId) -> Result<Option<PersonKey>,
     Ok(secret.map(|secret| PersonKey::from_secret(person.clone(), secret)))
 }
 
+fn keep(connection: &Connection, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
+    connection.execute(
+        "INSERT INTO person_key (person, secret) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![key.person().as_str(), key.secret()],
+    )?;
+    // Another process may have been first; its key counts.
+    read(connection, key.person())?.ok_or_else(|| KeyStoreError("a key was not kept".into()))
+}
+
 #[cfg(unix)]
 fn restrict(path: &Path) -> Result<(), KeyStoreError> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -68,13 +78,19 @@ impl KeyStore for SqliteKeyStore {
         if let Some(key) = read(&connection, person)? {
             return Ok(key);
         }
-        let fresh = PersonKey::generate(person.clone(), self.entropy.as_ref());
-        connection.execute(
-            "INSERT INTO person_key (person, secret) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            params![person.as_str(), fresh.secret()],
-        )?;
-        // Another process may have been first; its key counts.
-        read(&connection, person)?.ok_or_else(|| KeyStoreError("a key was not kept".into()))
+        keep(&connection, &PersonKey::generate(person.clone(), self.entropy.as_ref()))
+    }
+
+    async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
+        keep(&self.lock(), key)
+    }
+
+    async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare("SELECT person FROM person_key")?;
+        let names = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let person = |name| PersonId::new(name).map_err(|invalid| KeyStoreError(invalid.to_string()));
+        names.into_iter().map(person).collect()
     }
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {

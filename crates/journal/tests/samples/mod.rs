@@ -12,6 +12,7 @@ use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
 use lifecycle::denial::DenialEvent;
 use lifecycle::duty::DutyClaimed;
 use lifecycle::event::*;
+use lifecycle::log::LogEvent;
 use lifecycle::signal::{PersonLinked, SignalAsk, SignalEvent, SignalKind, SignalReceived, SignalRefused};
 use policy::change::{Applied, Discarded, Proposed};
 use policy::{
@@ -427,6 +428,15 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 Fact::Signal(SignalEvent::Refused(SignalRefused { reason: "NO_RULE".into() })),
             ),
             event(Stream::Person(person("ada").id()), Service::Request, Fact::Person(linked)),
+            event(
+                Stream::Log,
+                Service::Activation,
+                Fact::Log(LogEvent::Restored {
+                    backup: "01900000-0000-8000-8000-000000000001".parse().unwrap(),
+                    events: 4_711,
+                }),
+            ),
+            event(Stream::Log, Service::Activation, Fact::Log(LogEvent::Swept { unknown: 3 })),
         ])
         .collect()
 }

@@ -14,6 +14,9 @@ use std::time::Duration;
 pub struct ServerConfig {
     /// Address and port; port 0: any that is free.
     pub listen: SocketAddr,
+    /// Another address, in plain text, that answers `grpc.health.v1` and nothing else: for an orchestrator, which has no certificate.
+    #[serde(default)]
+    pub health_listen: Option<SocketAddr>,
     /// Without it, plain text: for loopback, or behind a proxy that ends TLS.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
@@ -106,6 +109,10 @@ impl Default for Limits {
 impl Section for ServerConfig {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        if self.health_listen.is_some_and(|health| health.port() != 0 && health.port() == self.listen.port())
+        {
+            problems.push(Problem::new("health_listen", "must have another port than listen"));
+        }
         let limits = &self.limits;
         let positive = [
             ("limits.connections_max", limits.connections_max > 0),
@@ -148,6 +155,20 @@ pub struct RolesConfig {
     pub auditors: Vec<String>,
     /// Daypass's own services, where they run as processes of their own.
     pub services: Vec<ServiceIdentity>,
+}
+
+/// A workload: as its token says, by subject or by client id.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenIdentity {
+    /// Who vouches for the token.
+    pub issuer: Issuer,
+    /// The token's subject.
+    #[serde(default)]
+    pub subject: Option<Subject>,
+    /// The client that the token was issued to.
+    #[serde(default)]
+    pub client_id: Option<String>,
 }
 
 /// A service: as its token says, by subject or by client id; or as its certificate says, by SPIFFE id.

@@ -1,6 +1,6 @@
 //! `[signals]`: who outside is believed, in what, and how each is known.
 
-use super::{Problem, Section, ServiceIdentity};
+use super::{Problem, Section, TokenIdentity};
 use domain::SignedDuration;
 use identity::Algorithm;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub struct SignalSource {
     pub age_max: SignedDuration,
     /// The workload that tells over gRPC.
     #[serde(default)]
-    pub token: Option<ServiceIdentity>,
+    pub token: Option<TokenIdentity>,
     /// The NATS account that alone may publish `daypass.signals.v1.<name>.>`: the server vouches.
     #[serde(default)]
     pub nats_account: Option<String>,
@@ -124,7 +124,7 @@ impl SignalSource {
         if self.nats_account.as_ref().is_some_and(String::is_empty) {
             problems.push(Problem::new("nats_account", "must not be empty"));
         }
-        if self.token.as_ref().is_some_and(|token| token.subject.is_none() == token.client_id.is_none()) {
+        if self.token.as_ref().is_some_and(|token| !token.names_one()) {
             problems.push(Problem::new("token", "must have either a subject or a client_id"));
         }
         problems

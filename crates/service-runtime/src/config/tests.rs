@@ -65,7 +65,8 @@ fn the_environment_overrides_single_fields() {
 fn everything_wrong_is_told_at_once() {
     let bad = r#"
         [server]
-        listen = "127.0.0.1:0"
+        listen = "127.0.0.1:7400"
+        health_listen = "0.0.0.0:7400"
         web = { origins = ["*"] }
         limits = { header_list_bytes_max = 1, backlog = 0 }
         [[issuers]]
@@ -92,6 +93,7 @@ fn everything_wrong_is_told_at_once() {
             "log.engine",
             "roles.auditors[0]",
             "roles.services[0]",
+            "server.health_listen",
             "server.limits.backlog",
             "server.limits.header_list_bytes_max",
             "server.web.origins[0]",

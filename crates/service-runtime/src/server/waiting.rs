@@ -1,6 +1,6 @@
 //! A server of a process that cannot do its work yet: it is there, says that it is not ready, and turns calls away with the reason.
 
-use super::{Bound, ServeError, bounded, incoming};
+use super::{Bound, ServeError, bounded, health, incoming};
 use crate::status;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -51,7 +51,7 @@ impl Bound {
         let listener = self.listener.try_clone().and_then(TcpListener::from_std);
         let listener = listener.map_err(|error| ServeError::Listen { address: self.address, error })?;
         let ended = CancellationToken::new();
-        let health = HealthServer::new(HealthService::from_health_reporter(reporter));
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let serving = bounded(&self.config.limits, false)
             .layer(NotYet(waits_for.clone()))
             .add_service(health)
@@ -63,6 +63,7 @@ impl Bound {
         let outcome = tokio::select! {
             biased;
             outcome = ready => outcome,
+            error = health::serve(self.health.as_ref(), &reporter) => return Err(error),
             served = &mut serving => {
                 served?;
                 return Err(ServeError::DrainTimedOut(Duration::ZERO));

@@ -98,7 +98,7 @@ impl Peer {
 
 /// When a certificate expires. webpki tells that only of one that has: so it is asked about the end of time, and looks at the
 /// validity before anything else.
-fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+pub(super) fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
     let usage = webpki::KeyUsage::client_auth();

@@ -110,6 +110,7 @@ impl RequestService for Requests {
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) health_address: Option<SocketAddr>,
     pub(crate) requests: Requests,
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: CancellationToken,
@@ -135,6 +136,7 @@ pub(crate) async fn run_behind(
 ) -> Running {
     let mut config = ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
+        health_listen: None,
         tls: None,
         web: Some(WebConfig { origins: vec!["https://portal.example".to_owned()] }),
         reflection: false,
@@ -144,10 +146,10 @@ pub(crate) async fn run_behind(
     let readiness = Readiness::new(["daypass.request.v1.RequestService"]).await;
     let server = Server { routes, gate, readiness: readiness.clone() };
     let bound = Bound::new(config).unwrap();
-    let address = bound.address();
+    let (address, health_address) = (bound.address(), bound.health_address());
     let shutdown = CancellationToken::new();
     let ended = tokio::spawn(bound.serve(server, shutdown.clone()));
-    Running { address, requests, readiness, shutdown, ended }
+    Running { address, health_address, requests, readiness, shutdown, ended }
 }
 
 impl Running {

@@ -5,10 +5,12 @@ use api::request::v1::request_service_client::RequestServiceClient;
 use api::request::v1::request_service_server::RequestServiceServer;
 use service_runtime::clock::SystemClock;
 use service_runtime::config::{
-    Addresses, ClientCertificate, ClientCertificateConfig, NeighbourConfig, RolesConfig, TlsConfig,
+    Addresses, ClientCertificate, ClientCertificateConfig, NeighbourConfig, RolesConfig, ServerConfig,
+    TlsConfig,
 };
 use service_runtime::outgoing::{self, Connection, Ourselves};
-use service_runtime::{Gate, Roles, SpiffeId};
+use service_runtime::server::WaitsFor;
+use service_runtime::{Bound, Gate, Roles, SpiffeId};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,12 @@ use test_servers::certificates::{Authority, Files};
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::transport::Endpoint;
 use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tower::{Service as _, ServiceExt as _};
 
 const REQUEST: &str = "spiffe://example.org/daypass/request";
@@ -53,7 +60,12 @@ impl Domain {
             client_ca_file: Some(authority.file.clone()),
             client_certificate,
         };
-        let server = run_behind(gate, requests, routes, |config| config.tls = Some(tls)).await;
+        let change = |config: &mut ServerConfig| {
+            config.tls = Some(tls);
+            config.reflection = true;
+            config.health_listen = Some("127.0.0.1:0".parse().unwrap());
+        };
+        let server = run_behind(gate, requests, routes, change).await;
         Self { folder, authority, server }
     }
 
@@ -204,4 +216,38 @@ async fn certificates_are_renewed_under_calls() {
         sleep(Duration::from_millis(20)).await;
     }
     assert!(renewed);
+}
+
+#[tokio::test]
+async fn who_has_no_certificate_is_told_health_at_its_own_address_and_nothing_else() {
+    let domain = Domain::new(ClientCertificate::Required).await;
+    let address = domain.server.health_address.unwrap();
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel.clone());
+    for (ready, expected) in [(false, ServingStatus::NotServing), (true, ServingStatus::Serving)] {
+        domain.server.readiness.set(ready).await;
+        let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+        assert_eq!(answer.status(), expected);
+    }
+    let (code, _) = asked(Connection::new(channel.clone().map_err(Into::into))).await;
+    assert_eq!(code, Code::Unimplemented);
+    let list = tonic_reflection::pb::v1::ServerReflectionRequest::default();
+    let reflected =
+        ServerReflectionClient::new(channel).server_reflection_info(tokio_stream::once(list)).await;
+    assert_eq!(reflected.err().map(|status| status.code()), Some(Code::Unimplemented));
+    // The server's own address turns them away.
+    assert_eq!(asked(domain.connect(Some(REQUEST), None)).await.0, Code::Unknown);
+}
+
+#[tokio::test]
+async fn health_has_its_own_address_before_there_is_anything_to_do() {
+    let config = "listen = \"127.0.0.1:0\"\nhealth_listen = \"127.0.0.1:0\"\n";
+    let bound = Bound::new(toml::from_str(config).unwrap()).unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", bound.health_address().unwrap())).unwrap();
+    let probe = async {
+        let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+        health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status()
+    };
+    let waited = bound.wait(probe, &WaitsFor::default()).await.unwrap();
+    assert_eq!(waited, ServingStatus::NotServing);
 }

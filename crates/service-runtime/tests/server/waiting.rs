@@ -17,6 +17,7 @@ use tonic_types::StatusExt as _;
 async fn it_is_there_is_not_ready_and_says_why() {
     let config = ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
+        health_listen: None,
         tls: None,
         web: None,
         reflection: false,

@@ -129,7 +129,9 @@ impl ReadModel for RequestsModel {
                     signals::linked(tx, item, &linked.person)
                 }
                 Fact::Signal(fact) => signals::apply(tx, item, event, fact),
-                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) => Ok(()),
+                Fact::Assignment(_) | Fact::Denial(_) | Fact::Policy(_) | Fact::Duty(_) | Fact::Log(_) => {
+                    Ok(())
+                }
             },
             Err(why) => self.quarantine(tx, item, &why.to_string()),
         }
@@ -227,7 +229,8 @@ fn request_of(item: &Item) -> Option<RequestId> {
         | journal::Stream::Policy
         | journal::Stream::Duty(_)
         | journal::Stream::Signal(_)
-        | journal::Stream::Person(_) => None,
+        | journal::Stream::Person(_)
+        | journal::Stream::Log => None,
     }
 }
 

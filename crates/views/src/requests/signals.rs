@@ -191,6 +191,7 @@ fn received(row: &Row<'_>) -> Result<Option<Received>, StoryError> {
         | Fact::Denial(_)
         | Fact::Policy(_)
         | Fact::Duty(_)
-        | Fact::Person(_) => None,
+        | Fact::Person(_)
+        | Fact::Log(_) => None,
     })
 }

@@ -132,7 +132,8 @@ impl Core {
                 | Fact::Policy(_)
                 | Fact::Duty(_)
                 | Fact::Signal(_)
-                | Fact::Person(_) => Err(Fault::Log("a ledger holds an event of another kind".to_owned())),
+                | Fact::Person(_)
+                | Fact::Log(_) => Err(Fault::Log("a ledger holds an event of another kind".to_owned())),
             },
             Err(CommandError::Refused(refused)) => Ok(Err(refused)),
             Err(error) => Err(Fault::of_command(&error)),
@@ -227,6 +228,7 @@ pub(crate) fn facts(events: &[Event]) -> impl Iterator<Item = (&Event, &Assignme
         | Fact::Policy(_)
         | Fact::Duty(_)
         | Fact::Signal(_)
-        | Fact::Person(_) => None,
+        | Fact::Person(_)
+        | Fact::Log(_) => None,
     })
 }

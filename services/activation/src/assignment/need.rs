@@ -70,6 +70,7 @@ impl Core {
         // A clock that was set back takes nothing away: time has come at least as far as the ledger says.
         let last_at = loaded.state.as_ref().map_or(Timestamp::MIN, |ledger| ledger.last_at);
         let gone = loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Absent);
+        let missing = self.missing().await?;
         for request in self.agenda.requests_of(key) {
             let id = request.raised.id;
             if request.is_closing() {
@@ -78,7 +79,7 @@ impl Core {
             let Some(since) = self.wanted_since(&request, last_at) else { continue };
             let active = request.approved().ok().and_then(|(_, active)| active.copied());
             if let Some(active) = active
-                && !(gone && self.makes_again(active))
+                && !(gone && makes_again(missing, active))
             {
                 needs.by.insert(0, Needed { id, since, bound: None, standing: active.activated.standing });
                 continue;
@@ -105,16 +106,6 @@ impl Core {
             }
         }
         Ok(needs)
-    }
-
-    /// Whether what others removed of an active request would be made again. That gives access anew, so it takes what the
-    /// first time took: requester, approvers and policy are looked at again.
-    fn makes_again(&self, active: Active) -> bool {
-        match self.settings.missing {
-            Missing::Restore => true,
-            // The request ends; but what stood there before and was taken away is made for who still needs it.
-            Missing::End => active.activated.standing,
-        }
     }
 
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
@@ -159,6 +150,16 @@ impl Core {
             }
             Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
         }
+    }
+}
+
+/// Whether what others removed of an active request would be made again. That gives access anew, so it takes what the
+/// first time took: requester, approvers and policy are looked at again.
+fn makes_again(missing: Missing, active: Active) -> bool {
+    match missing {
+        Missing::Restore => true,
+        // The request ends; but what stood there before and was taken away is made for who still needs it.
+        Missing::End => active.activated.standing,
     }
 }
 

@@ -77,7 +77,7 @@ impl Core {
         if let Some((id, attempt)) = ledger.attempt() {
             return self.resolve(key, id, attempt).await;
         }
-        if ledger.presence == Presence::Absent && self.settings.missing == Missing::End {
+        if ledger.presence == Presence::Absent && self.missing().await? == Missing::End {
             self.end_what_was_removed(key, &mut needs).await?;
         }
         if needs.any() {
@@ -111,6 +111,22 @@ impl Core {
         for needed in removed {
             tracing::warn!(request = %needed.id, target = %key.target, "someone else removed it in AWS: the request ends");
             self.react(needed.id, END, |request, _| access::removed_outside(request)).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that an assignment which is ours by a restored log is gone, and ends the requests that have it by that log.
+    pub(crate) async fn end_lost(&self, key: &AssignmentKey) -> Result<(), Fault> {
+        let loaded = self.ledger(key).await?;
+        if loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Ours) {
+            let gone =
+                |ledger: Option<&Ledger>, _| assignment::attempt(ledger, key, true, false, Timestamp::MAX);
+            let _ = self.write(key, loaded.revision, gone).await?;
+        }
+        let state = self.ledger(key).await?.state.clone();
+        if state.is_some_and(|ledger| ledger.presence == Presence::Absent) {
+            let mut needs = self.needs(key).await?;
+            self.end_what_was_removed(key, &mut needs).await?;
         }
         Ok(())
     }

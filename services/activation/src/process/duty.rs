@@ -104,6 +104,8 @@ struct Unattended {
 enum What {
     Request(RequestId),
     Assignment(AssignmentKey),
+    /// A restored log, before AWS was looked through.
+    Restored,
 }
 
 impl std::fmt::Display for What {
@@ -111,6 +113,7 @@ impl std::fmt::Display for What {
         match self {
             Self::Request(id) => write!(f, "request {id}"),
             Self::Assignment(key) => write!(f, "{} for {}", key.target, key.principal),
+            Self::Restored => f.write_str("the restored log"),
         }
     }
 }
@@ -183,6 +186,26 @@ impl Core {
             Some(work) => self.claim(Some(work)).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether it is for this replica to look through AWS since the log was restored, at this time; others have `patience` with who
+    /// took that over. Who had the duty in the backup may not be there any more.
+    pub(crate) async fn sees_to_restored(
+        &self,
+        at: Timestamp,
+        patience: SignedDuration,
+    ) -> Result<bool, Fault> {
+        match self.duty().await? {
+            None => self.claim(None).await?,
+            Some(held) if held.holder == self.shift.replica => return Ok(true),
+            Some(held) => {
+                let patience = if held.claimed_at > at { patience } else { self.settings.duty_patience };
+                if self.now() >= held.attended_until(at, patience) {
+                    self.claim(Some(Unattended { what: What::Restored, since: at, patience })).await?;
+                }
+            }
+        }
+        self.sweeps().await
     }
 
     async fn catch_up(&self) -> Result<(), Fault> {

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 /// When to ask again whether there is anything to look through, or whether it is for us to do.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
+/// When to see to a restored log again, after something was in the way or another replica does it.
+const RESTORED_AGAIN: Duration = Duration::from_secs(5);
+
 /// Runs until `shutdown`.
 pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
     tokio::select! {
@@ -20,7 +23,21 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
 
 async fn sweep(core: &Core) {
     core.views.requests.projection().caught_up().await;
-    tokio::join!(ledgers(core), organisation(core));
+    tokio::join!(ledgers(core), organisation(core), after_restore(core));
+}
+
+/// Until the log knows what is in AWS; of one that was not restored it does.
+async fn after_restore(core: &Core) {
+    loop {
+        match core.see_to_restored().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(fault) => {
+                tracing::warn!(%fault, "AWS is not looked through since the log was restored, so nothing is granted; tried again");
+            }
+        }
+        tokio::time::sleep(RESTORED_AGAIN).await;
+    }
 }
 
 async fn ledgers(core: &Core) {

@@ -44,7 +44,8 @@ fn facts(house: &House) -> Vec<DenialEvent> {
         | Fact::Policy(_)
         | Fact::Duty(_)
         | Fact::Signal(_)
-        | Fact::Person(_) => None,
+        | Fact::Person(_)
+        | Fact::Log(_) => None,
     });
     facts.collect()
 }

@@ -16,7 +16,8 @@ fn ledger_facts(house: &House) -> Vec<AssignmentEvent> {
         | journal::Fact::Policy(_)
         | journal::Fact::Duty(_)
         | journal::Fact::Signal(_)
-        | journal::Fact::Person(_) => None,
+        | journal::Fact::Person(_)
+        | journal::Fact::Log(_) => None,
     });
     facts.collect()
 }

@@ -7,7 +7,7 @@ use aws::{
     Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus,
     RefreshPace,
 };
-use command::aggregate::{AssignmentAggregate, PolicyAggregate, RequestAggregate};
+use command::aggregate::{AssignmentAggregate, LogAggregate, PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
 use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
 use domain::{
@@ -16,12 +16,13 @@ use domain::{
     TimeSource, Timestamp, Window,
 };
 use event_log::memory::MemoryLog;
-use event_log::{Envelope, EventLog, Expected, Writer};
+use event_log::{Envelope, EventLog, Expected, Revision, Writer};
 use identity::{Caller, DirectoryId};
 use journal::key_store::{KeyStore, MemoryKeyStore};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger};
 use lifecycle::event::{ApprovalBasis, Approved, ClosedHow, Grounds, Requested};
+use lifecycle::log::LogEvent;
 use lifecycle::state::{Closure, EndReason, Phase};
 use lifecycle::{Request, RequestEvent};
 use policy::{Policy, PolicyEvent};
@@ -289,6 +290,24 @@ impl House {
         let number = self.asked.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let event_id = EventId::from_parts([b"test".as_slice(), &number]);
         Command { event_id, actor: None, digest: None, trace: None }
+    }
+
+    /// From now on the log is one that was restored from a backup, which was made when there were so many events.
+    pub(crate) async fn restore(&mut self, events: usize) {
+        let restored = MemoryLog::with_id(uuid::Uuid::from_u128(2));
+        for event in self.log.recorded().into_iter().take(events) {
+            let expected = Expected::after(event.revision.0.checked_sub(1).map(Revision));
+            restored.append(&event.stream, expected, event.envelope).await.unwrap();
+        }
+        let backup = LogId::from_uuid(self.log.id().await.unwrap());
+        let fact = Fact::Log(LogEvent::Restored { backup, events: events.try_into().unwrap() });
+        self.log = restored;
+        self.commander(Service::Activation)
+            .execute::<LogAggregate, std::convert::Infallible>(Stream::Log, self.command(), |_, _| {
+                Ok(fact.clone())
+            })
+            .await
+            .unwrap();
     }
 
     /// Starts a process on this log and this AWS, under the name that it always has.

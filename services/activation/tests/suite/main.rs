@@ -17,6 +17,7 @@ mod limits;
 mod regressions;
 mod replicas;
 mod restart;
+mod restored;
 mod rpcs;
 mod sessions;
 mod signals;

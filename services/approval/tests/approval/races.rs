@@ -23,7 +23,8 @@ async fn turns(house: &House, id: domain::RequestId) -> usize {
         | Fact::Policy(_)
         | Fact::Duty(_)
         | Fact::Signal(_)
-        | Fact::Person(_) => false,
+        | Fact::Person(_)
+        | Fact::Log(_) => false,
     };
     story.events.iter().filter(|event| turn(&event.fact)).count()
 }

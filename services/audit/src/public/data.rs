@@ -47,6 +47,8 @@ pub enum Details<'a> {
     SignalReceived(SignalReceived<'a>),
     SignalRefused(SignalRefused<'a>),
     PersonLinked(PersonLinked<'a>),
+    LogRestored(LogRestored),
+    LogSwept(LogSwept),
     Undecodable(Undecodable<'a>),
 }
 
@@ -331,6 +333,20 @@ shapes! {
     struct DutyClaimed<'a> {
         /// Which replica.
         holder: &'a str,
+    }
+
+    /// All events before this one were copied from a backup, to a new log.
+    struct LogRestored {
+        /// The log that they were copied from.
+        backup: String,
+        /// How many they were.
+        events: u64,
+    }
+
+    /// AWS was looked through since the log was restored.
+    struct LogSwept {
+        /// How many assignments there are in AWS that the restored log did not know.
+        unknown: u64,
     }
 
     /// A signal of a configured source was recorded.

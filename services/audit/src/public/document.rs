@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use test_servers::tools::workspace;
 use uuid::Uuid;
 
 /// A public type: what it is called without its prefix, what it says in one sentence, the schema of its details.
@@ -68,11 +68,9 @@ const DESCRIPTIONS: &[(&str, &str, Shape)] = &[
     ("signal.received.v1", "A signal was recorded.", shape::<data::SignalReceived<'static>>),
     ("signal.refused.v1", "What a signal asked for was not raised.", shape::<data::SignalRefused<'static>>),
     ("person.linked.v1", "Two identities are one human.", shape::<data::PersonLinked<'static>>),
+    ("log.restored.v1", "The log was restored from a backup.", shape::<data::LogRestored>),
+    ("log.swept.v1", "AWS was looked through since.", shape::<data::LogSwept>),
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 fn log_id() -> LogId {
     LogId::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
@@ -80,7 +78,7 @@ fn log_id() -> LogId {
 
 /// The event of a stored type that is decodable for ever, as the log would give it back.
 fn sample(stored: &str) -> Item {
-    let file = root().join("crates/journal/tests/golden").join(format!("{stored}.hex"));
+    let file = workspace().join("crates/journal/tests/golden").join(format!("{stored}.hex"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("no golden file of {stored}"));
     let digits: Vec<char> = text.trim().chars().collect();
     let body: Vec<u8> = digits
@@ -261,7 +259,12 @@ fn yaml(value: &Value, depth: usize, out: &mut String) {
                 write!(out, "\n{indent}- {}", nested.trim_start()).unwrap();
             }
         }
-        scalar => write!(out, " {scalar}").unwrap(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => write!(out, " {value}").unwrap(),
     }
 }
 
@@ -276,7 +279,7 @@ const END: &str = "<!-- end of types -->\n";
 
 #[test]
 fn the_documents_say_what_is_published() {
-    let (document, page) = (root().join("docs/asyncapi.yaml"), root().join("docs/events.md"));
+    let (document, page) = (workspace().join("docs/asyncapi.yaml"), workspace().join("docs/events.md"));
     let text = std::fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (rows, after) = rest.split_once(END).unwrap();

@@ -9,6 +9,7 @@ use lifecycle::denial::DenialEvent;
 use lifecycle::event::{
     ApprovalBasis, ClosedHow, EndedBecause, ExpiredBecause, RejectedBecause, Requested, RevokedAs, Verdict,
 };
+use lifecycle::log::LogEvent;
 use lifecycle::signal::{SignalEvent, SignalKind, SignalReceived};
 use policy::PolicyEvent;
 
@@ -27,6 +28,10 @@ pub(super) fn details(event: &Event) -> Details<'_> {
             person: (&linked.person).into(),
             same_as: (&linked.same_as).into(),
         }),
+        Fact::Log(LogEvent::Restored { backup, events }) => {
+            Details::LogRestored(public::LogRestored { backup: backup.to_string(), events: *events })
+        }
+        Fact::Log(LogEvent::Swept { unknown }) => Details::LogSwept(public::LogSwept { unknown: *unknown }),
     }
 }
 

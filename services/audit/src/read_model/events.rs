@@ -283,7 +283,8 @@ fn account(event: &Event) -> Option<i64> {
         | Fact::Denial(_)
         | Fact::Policy(_)
         | Fact::Duty(_)
-        | Fact::Person(_) => {
+        | Fact::Person(_)
+        | Fact::Log(_) => {
             return None;
         }
     };

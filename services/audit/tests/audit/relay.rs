@@ -279,9 +279,10 @@ fn service_in_time(world: &World) -> AuditService {
 fn claims(world: &World) -> Vec<String> {
     let all = world.log.recorded().into_iter();
     let duty = all.filter(|event| event.stream.as_str() == "duty-relay");
-    duty.map(|event| match journal::decode(&event.envelope.body).unwrap().fact {
-        Fact::Duty(DutyClaimed { holder }) => holder,
-        other => panic!("{other:?}"),
+    duty.map(|event| {
+        let fact = journal::decode(&event.envelope.body).unwrap().fact;
+        let Fact::Duty(DutyClaimed { holder }) = fact else { panic!("{fact:?}") };
+        holder
     })
     .collect()
 }

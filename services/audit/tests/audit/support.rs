@@ -357,7 +357,7 @@ impl World {
 
     async fn claim(&self, seconds: i64) {
         let claimed = Fact::Duty(DutyClaimed { holder: format!("audit-{seconds}") });
-        self.append(Stream::Duty("relay".into()), Service::Audit, None, seconds, claimed).await;
+        self.append(Stream::Duty("tree-heads".into()), Service::Audit, None, seconds, claimed).await;
     }
 }
 

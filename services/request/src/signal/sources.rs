@@ -3,7 +3,7 @@
 use domain::{Invalid, Person};
 use identity::{Caller, MessageKeys, UnusableKeys};
 use lifecycle::signal::{Belief, SignalKind};
-use service_runtime::config::{ServiceIdentity, SignalSource, SignalsConfig, Tells, WhatFollows};
+use service_runtime::config::{SignalSource, SignalsConfig, Tells, TokenIdentity, WhatFollows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) belief: Belief,
     pub(crate) on_bus: OnBus,
-    token: Option<ServiceIdentity>,
+    token: Option<TokenIdentity>,
 }
 
 /// How a source is known by its messages on the bus.

@@ -3,6 +3,8 @@
 //!
 //! A round is mostly waiting for an election, so some clusters weather their storms beside each other.
 
+#![expect(clippy::indexing_slicing, reason = "tests")]
+
 use super::{cluster, open, step_down};
 use crate::following::{follow, next};
 use crate::given::{all, assert_whole, stream};
@@ -92,7 +94,7 @@ impl History {
             match log.read_stream(stream, None).try_collect::<Vec<_>>().await {
                 Ok(events) => break events,
                 Err(error @ event_log::LogError::Unavailable(_)) => {
-                    self.rest(format!("{stream}: {error}")).await
+                    self.rest(format!("{stream}: {error}")).await;
                 }
                 Err(error) => panic!("{stream}: {error}"),
             }
@@ -214,9 +216,9 @@ impl Storm {
         }
         let chance = Chance(((seed << 8) | number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let now = Arc::default();
-        let (acknowledged, seen) = (Vec::new(), Seen::default());
         let went_wrong = Arc::default();
-        Self { number, cluster, chance, writers, followers, now, acknowledged, seen, went_wrong }
+        let (acknowledged, history) = (Vec::new(), Seen::default());
+        Self { number, cluster, chance, writers, followers, now, acknowledged, seen: history, went_wrong }
     }
 
     async fn round(&mut self, round: u64) {
