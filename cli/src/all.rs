@@ -5,7 +5,7 @@ use approval::{ApprovalService, SeedError};
 use audit::{AuditService, RelaySettings};
 use domain::Actor;
 use futures::future::BoxFuture;
-use messaging::OutgoingBus;
+use messaging::{IncomingBus, OutgoingBus};
 use request::RequestService;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +15,14 @@ use views::Views;
 use wiring::cloud::Cloud;
 use wiring::{StartError, Work};
 
-/// The bus that events go out to, and how.
-pub(crate) type Outgoing = Option<(Arc<dyn OutgoingBus>, RelaySettings)>;
+/// The bus, where there is one.
+#[derive(Default)]
+pub(crate) struct Bus {
+    /// Where events go out to, and how.
+    pub(crate) outgoing: Option<(Arc<dyn OutgoingBus>, RelaySettings)>,
+    /// Where signals come in from.
+    pub(crate) incoming: Option<Arc<dyn IncomingBus>>,
+}
 
 /// What a process with all services does. A policy is applied first, if none ever was. `pending_max` bounds the pending
 /// requests of a person.
@@ -25,7 +31,7 @@ pub(crate) async fn work(
     cloud: &Cloud,
     folder: &Path,
     (pending_max, sources, activation): (usize, request::Sources, activation::Settings),
-    outgoing: Outgoing,
+    bus: Bus,
     seed: Option<(&str, Actor)>,
     shutdown: &CancellationToken,
 ) -> Result<Work, StartError> {
@@ -56,13 +62,17 @@ pub(crate) async fn work(
     audit.add_to(&mut routes);
     let (raise, decide, activate, index) =
         (shutdown.clone(), shutdown.clone(), shutdown.clone(), shutdown.clone());
+    let (takes, take) = (request.clone(), shutdown.clone());
     let mut background: Vec<BoxFuture<'static, ()>> = vec![
         Box::pin(async move { request.run(raise).await }),
         Box::pin(async move { approval.run(decide).await }),
         Box::pin(async move { activation.run(activate).await }),
         Box::pin(follower.run(index.cancelled_owned())),
     ];
-    if let Some((bus, settings)) = outgoing {
+    if let Some(signals) = bus.incoming {
+        background.push(Box::pin(async move { takes.take_signals(signals, take).await }));
+    }
+    if let Some((bus, settings)) = bus.outgoing {
         background.push(Box::pin(audit.relay(bus, settings).run(shutdown.clone().cancelled_owned())));
     }
     Ok(Work { routes, services: wiring::services_of("daypass"), background })

@@ -4,7 +4,7 @@ use crate::commands::{
     approve, assignment, audit, console, credentials, entitlements, list, pending, policy, reject, request,
     revoke, show, withdraw,
 };
-use crate::{config_check, dev, doctor, keys, log, nats, serve};
+use crate::{config_check, dev, doctor, keys, log, nats, serve, signals};
 use domain::{SignedDuration, Timestamp};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Doctor(doctor::Arguments),
     /// Who may do what on NATS servers, and the streams there
     Nats(nats::Arguments),
+    /// Messages from the bus that were not believed
+    Signals(signals::Arguments),
     /// Look after the configuration
     Config(config_check::Arguments),
 }
@@ -111,6 +113,7 @@ impl Command {
             Self::Keys(arguments) => Box::pin(keys::run(arguments)).await,
             Self::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
             Self::Nats(arguments) => Box::pin(nats::run(arguments)).await,
+            Self::Signals(arguments) => Box::pin(signals::run(arguments)).await,
             Self::Config(arguments) => config_check::run(arguments),
         }
     }

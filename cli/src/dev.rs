@@ -108,16 +108,14 @@ async fn start(arguments: Arguments) -> Result<(), StartError> {
     let process = Process::new(parts).await?;
     let seed = Some((policy.as_str(), wiring::this_program("dev")?));
     let alone = arguments.nats.is_none().then(|| "dev".to_owned());
-    let outgoing = match &arguments.bus {
-        None => None,
-        Some(server) => {
-            let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
-            Some((wiring::bus::outgoing(&BusSection::of_one(server)).await?, relay))
-        }
-    };
+    let mut bus = all::Bus::default();
+    if let Some(server) = &arguments.bus {
+        let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
+        bus.outgoing = Some((wiring::bus::outgoing(&BusSection::of_one(server)).await?, relay));
+    }
     let settings = activation::Settings { replica: alone, ..activation::Settings::default() };
     let chosen = (arguments.pending_max, request::Sources::default(), settings);
-    let work = all::work(&process.views, &cloud, &folder, chosen, outgoing, seed, &shutdown).await?;
+    let work = all::work(&process.views, &cloud, &folder, chosen, bus, seed, &shutdown).await?;
     let simulated = arguments.aws_endpoint.is_none();
     let bound = Bound::new(server(arguments.listen))?;
     process.run(bound, work, shutdown, |address| say_what_to_try(address, &folder, simulated)).await

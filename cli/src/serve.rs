@@ -51,13 +51,16 @@ async fn work(built: &Built) -> Result<Work, StartError> {
     let section = built.settings.activation.clone();
     // Nobody else can be on this log, so whoever starts again is who was here before.
     let alone = matches!(built.settings.log, LogConfig::Sqlite { .. }).then(|| "serve".to_owned());
-    let outgoing = match &built.settings.bus {
-        None => None,
-        Some(bus) => {
-            let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
-            Some((wiring::bus::outgoing(bus).await?, relay))
+    let sources = request::Sources::new(&built.settings.signals)
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    let mut bus = all::Bus::default();
+    if let Some(section) = &built.settings.bus {
+        let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
+        bus.outgoing = Some((wiring::bus::outgoing(section).await?, relay));
+        if !sources.is_empty() {
+            bus.incoming = Some(wiring::bus::incoming(section).await?);
         }
-    };
+    }
     let activation = activation::Settings {
         external_id,
         console_issuer: section.console_issuer,
@@ -74,10 +77,8 @@ async fn work(built: &Built) -> Result<Work, StartError> {
         ..activation::Settings::default()
     };
     let pending_max = built.settings.requests.pending_per_person_max;
-    let sources = request::Sources::new(&built.settings.signals)
-        .map_err(|error| StartError::Other(error.to_string()))?;
     let folder = built.settings.data.folder.clone();
     let chosen = (pending_max, sources, activation);
     let views = &built.process.views;
-    all::work(views, &cloud, &folder, chosen, outgoing, seed, &built.shutdown).await
+    all::work(views, &cloud, &folder, chosen, bus, seed, &built.shutdown).await
 }

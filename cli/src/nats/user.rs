@@ -116,6 +116,7 @@ impl Deployment {
         let mut users: Vec<User> = self.services.iter().filter_map(|service| service.in_bus()).collect();
         users.extend(self.subscribers.iter().map(subscriber));
         let streams = [EVENTS_STREAM, SIGNALS_STREAM, PARKED_STREAM];
+        users.push(User::new("bus-operator", looks_after_parked()));
         users.push(User::new("bus-setup", streams.into_iter().flat_map(makes).collect()));
         let takes =
             self.signal_sources.iter().map(|source| (signals_of(source), source_account(source))).collect();
@@ -128,7 +129,7 @@ fn source_account(source: &Name) -> String {
 }
 
 fn signals_of(source: &Name) -> String {
-    format!("daypass.signals.v1.{source}.>")
+    format!("{}{source}.>", wiring::nats::SIGNALS_PREFIX)
 }
 
 impl Service {
@@ -211,14 +212,22 @@ fn makes(stream: &str) -> Vec<String> {
 
 fn publishes_events() -> Vec<String> {
     let mut rights = api(&["STREAM.INFO", "STREAM.MSG.GET"], EVENTS_STREAM);
-    rights.push(wiring::nats::EVENTS_SUBJECTS.to_owned());
+    rights.push(wiring::nats::EVENTS_SUBJECT.to_owned());
     rights
 }
 
 fn receives_signals() -> Vec<String> {
     let mut rights = consumes(SIGNALS_STREAM, wiring::nats::SIGNALS_CONSUMER);
-    rights.extend(api(&["STREAM.INFO", "STREAM.MSG.GET"], PARKED_STREAM));
-    rights.push(wiring::nats::PARKED_SUBJECTS.to_owned());
+    rights.extend(api(&["STREAM.INFO", "STREAM.MSG.GET", "STREAM.MSG.DELETE"], PARKED_STREAM));
+    rights.push(wiring::nats::PARKED_SUBJECT.to_owned());
+    rights
+}
+
+/// It sees what is parked, takes it away, and has it looked at again: by its number alone, so that it cannot tell anything in the
+/// name of a source.
+fn looks_after_parked() -> Vec<String> {
+    let mut rights = api(&["STREAM.MSG.GET", "STREAM.MSG.DELETE"], PARKED_STREAM);
+    rights.push(wiring::nats::REPLAY_SUBJECT.to_owned());
     rights
 }
 
@@ -243,6 +252,6 @@ fn subscriber(name: &Name) -> User {
     User {
         name: format!("bus-{consumer}"),
         publish: rights,
-        subscribe: vec![wiring::nats::EVENTS_SUBJECTS.to_owned()],
+        subscribe: vec![wiring::nats::EVENTS_SUBJECT.to_owned()],
     }
 }

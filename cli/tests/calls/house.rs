@@ -17,6 +17,7 @@ use event_log::EventLog;
 use event_log::memory::MemoryLog;
 use identity::Caller;
 use journal::key_store::MemoryKeyStore;
+use messaging::memory::MemorySignals;
 use projection::Projection;
 use prost::Message;
 use request::{RequestService, Sources};
@@ -79,6 +80,8 @@ pub(crate) struct House {
     pub(crate) guarded: Guarded,
     pub(crate) log: MemoryLog,
     pub(crate) aws: Arc<SimulatedAws>,
+    pub(crate) signals: MemorySignals,
+    clock: SharedClock,
     asked: AtomicU64,
     _running: JoinSet<()>,
 }
@@ -121,6 +124,8 @@ impl House {
             activation::Ports::new(aws.clone(), aws.clone()).with_federation(aws.clone()),
             settings,
         );
+        let signals = MemorySignals::new();
+        let (takes, bus) = (request.clone(), Arc::new(signals.clone()));
         let (audit, events_follower) = AuditService::open(views.clone(), None).unwrap();
         approval.seed(POLICY, seeder()).await.unwrap();
         let mut routes = Routes::default();
@@ -129,16 +134,21 @@ impl House {
         activation.add_to(&mut routes);
         audit.add_to(&mut routes);
         let expires_at = clock.now().checked_add(SignedDuration::from_hours(72)).unwrap();
-        let gate = Gate::new(Arc::new(ByName { expires_at }), roles, clock)
+        let gate = Gate::new(Arc::new(ByName { expires_at }), roles, clock.clone())
             .with_directory(Arc::new(GroupsOfDirectory(views)));
         let mut running = JoinSet::new();
         running.spawn(requests_follower.run(std::future::pending()));
         running.spawn(events_follower.run(std::future::pending()));
+        running.spawn(async move { takes.take_signals(bus, CancellationToken::new()).await });
         running.spawn(async move { approval.run(CancellationToken::new()).await });
         running.spawn(async move { activation.run(CancellationToken::new()).await });
         running.spawn(async move { directory.run(|error| panic!("{error}")).await });
         let guarded = Guarded::new(routes, &gate, Duration::from_mins(1));
-        Self { guarded, log: memory, aws, asked: AtomicU64::new(0), _running: running }
+        Self { guarded, log: memory, aws, signals, clock, asked: AtomicU64::new(0), _running: running }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// A key that nothing was asked with before.
@@ -255,7 +265,7 @@ fn sources() -> Sources {
             subject: Some("robot".parse().unwrap()),
             client_id: None,
         }),
-        nats_account: None,
+        nats_account: Some("daypass-signal-hr".to_owned()),
         signature: None,
     };
     Sources::new(&SignalsConfig { sources: vec![source] }).unwrap()

@@ -10,4 +10,5 @@ mod messages;
 mod raw;
 mod regressions;
 mod secrets;
+mod signals_from_bus;
 mod wrong_values;

@@ -38,12 +38,21 @@ pub(crate) struct Apart {
     pub(crate) collector: Option<String>,
     /// What is written at most.
     pub(crate) write_level: Option<u32>,
+    /// HR tells on the bus who leaves.
+    pub(crate) signals: bool,
 }
 
 impl Default for Apart {
     /// One of each, by tokens.
     fn default() -> Self {
-        Self { replicas: 1, certificates: false, cluster: false, collector: None, write_level: None }
+        Self {
+            replicas: 1,
+            certificates: false,
+            cluster: false,
+            collector: None,
+            write_level: None,
+            signals: false,
+        }
     }
 }
 
@@ -133,7 +142,11 @@ impl Deployment {
                 }
             };
             match name {
-                "daypass-request" | "daypass-activation" => config.push(aws(world)),
+                "daypass-request" => {
+                    config.push(aws(world));
+                    config.extend(how.signals.then(|| nats.signals()));
+                }
+                "daypass-activation" => config.push(aws(world)),
                 "daypass-approval" => {
                     config.push(format!("[policy]\nseed_file = {}\n", quoted(&world.policy_file())));
                 }

@@ -22,6 +22,7 @@ mod nats;
 mod order;
 mod program;
 mod restored;
+mod signals;
 mod spans;
 mod steps;
 mod storm;
@@ -74,6 +75,11 @@ async fn one_request_is_one_trace_across_all_processes() {
 #[tokio::test]
 async fn a_restored_log_finds_what_was_made_after_its_backup() {
     restored::says_so().await;
+}
+
+#[tokio::test]
+async fn someone_who_leaves_by_the_bus_has_nothing_any_more() {
+    signals::end_what_a_leaver_has().await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(crate) struct Nats {
 impl Nats {
     /// A server, or a cluster of three, on which everyone may do what they need and nothing else, with all streams.
     pub(crate) async fn secured(folder: PathBuf, cluster: bool) -> Self {
-        done(&["nats", "config", "--out", &shown(&folder)]).await;
+        done(&["nats", "config", "--out", &shown(&folder), "--signal-source", "hr"]).await;
         let accounts = std::fs::read_to_string(folder.join("accounts.conf")).unwrap();
         std::fs::write(folder.join("wrapping.keys"), format!("{}\n", "5a".repeat(32))).unwrap();
         let options = NatsOptions { extra: accounts, ..NatsOptions::default() };
@@ -95,6 +95,16 @@ impl Nats {
             "[log]\n{common}monitoring_urls = {:?}\n\n[keys]\n{common}wrapping_keys_file = {:?}\n",
             self.monitoring(),
             shown(&self.wrapping_keys_file()),
+        )
+    }
+
+    /// The sections by which a service takes signals.
+    pub(crate) fn signals(&self) -> String {
+        format!(
+            "[bus]\nservers = {:?}\nnkey_seed_file = {:?}\n\n[[signals.sources]]\nname = \"hr\"\n\
+             kinds = [\"person_left\"]\nnats_account = \"daypass-signal-hr\"\n",
+            self.urls(),
+            shown(&self.seed("bus-request")),
         )
     }
 

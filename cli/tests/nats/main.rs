@@ -6,4 +6,5 @@ mod attacks;
 mod files;
 mod given;
 mod matrix;
+mod signals;
 mod wire;

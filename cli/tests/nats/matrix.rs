@@ -67,7 +67,10 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
     // Signals: each source under its own name, received by request.
     row("daypass.signals.v1.itsm.ticket", &["signal-itsm"]);
     row("daypass.signals.v1.other.ticket", &[]);
+    row("daypass.signals.v1.itsm.ticket.more", &["signal-itsm"]);
     row("daypass.parked.v1.itsm", &["bus-request"]);
+    row("daypass.replay.v1.17", &["bus-operator"]);
+    row("daypass.replay.v1.itsm.ticket", &[]);
     row("$JS.API.STREAM.INFO.DAYPASS_SIGNALS", &["bus-request", "bus-setup"]);
     row("$JS.API.STREAM.CREATE.DAYPASS_SIGNALS", &["bus-setup"]);
     for call in ["CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.INFO", "CONSUMER.MSG.NEXT"] {
@@ -77,7 +80,10 @@ fn publishers() -> Vec<(String, Vec<&'static str>)> {
     row("$JS.ACK.DAYPASS_SIGNALS.daypass-request.1.1.1.1.0", &["bus-request"]);
     row("$JS.ACK.DAYPASS_SIGNALS.other.1.1.1.1.0", &[]);
     row("$JS.API.STREAM.INFO.DAYPASS_PARKED", &["bus-request", "bus-setup"]);
-    row("$JS.API.STREAM.MSG.GET.DAYPASS_PARKED", &["bus-request"]);
+    for call in ["STREAM.MSG.GET", "STREAM.MSG.DELETE"] {
+        row(&format!("$JS.API.{call}.DAYPASS_PARKED"), &["bus-operator", "bus-request"]);
+    }
+    row("$JS.API.STREAM.MSG.GET.DAYPASS_SIGNALS", &[]);
     row("$JS.API.STREAM.CREATE.DAYPASS_PARKED", &["bus-setup"]);
 
     table.extend(nobodys().into_iter().map(|subject| (subject, Vec::new())));
@@ -112,7 +118,10 @@ fn nobodys() -> Vec<String> {
         }
     }
     for stream in ["DAYPASS_LOG", "DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
-        subjects.push(format!("$JS.API.STREAM.MSG.DELETE.{stream}"));
+        // What is parked may be discarded.
+        if stream != "DAYPASS_PARKED" {
+            subjects.push(format!("$JS.API.STREAM.MSG.DELETE.{stream}"));
+        }
         subjects.push(format!("$JS.API.STREAM.SNAPSHOT.{stream}"));
     }
     let others = [
@@ -146,6 +155,7 @@ const SUBSCRIBERS: &[(&str, &[&str])] = &[
     ("daypass.signals.v1.>", &[]),
     ("daypass.signals.v1.itsm.>", &[]),
     ("daypass.parked.v1.>", &[]),
+    ("daypass.replay.v1.>", &[]),
     ("$KV.DAYPASS_KEYS.>", &[]),
     ("$JS.API.>", &[]),
     ("$JS.EVENT.>", &[]),

@@ -1,5 +1,7 @@
-//! What every bus must do. `make` gives a new bus, twice: as two publishers see it.
+//! What every bus must do. `make` gives a new bus, twice: as two publishers see it. For signals: [`incoming`].
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a suite of tests, which other crates run")]
+
+pub mod incoming;
 
 use crate::{EVENTS_SUBJECT, MESSAGE_BYTES_MAX, Origin, OutgoingBus, OutgoingMessage, PublishError};
 use std::sync::Arc;

@@ -1,5 +1,9 @@
 //! A bus in memory, for simulation and fast tests. Clones share it. It can be down, be lost, and hold what others wrote.
 
+mod incoming;
+
+pub use incoming::MemorySignals;
+
 use crate::{BusError, Extent, OutgoingBus, OutgoingMessage, PublishError, Stored};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -2,7 +2,11 @@
 //!
 //! Needs of the servers' permissions: to publish to `daypass.events.v1.>`, `$JS.API.STREAM.INFO.DAYPASS_EVENTS`,
 //! `$JS.API.STREAM.MSG.GET.DAYPASS_EVENTS` and, where the stream is not made by somebody else,
-//! `$JS.API.STREAM.CREATE.DAYPASS_EVENTS`; to subscribe to `_INBOX.>`.
+//! `$JS.API.STREAM.CREATE.DAYPASS_EVENTS`; to subscribe to `_INBOX.>`. Signals come in by [`NatsSignals`].
+
+mod incoming;
+
+pub use incoming::{NatsSignals, SignalsOptions, parked_config, signals_config};
 
 use crate::{
     BusError, EVENTS_STREAM, EVENTS_SUBJECT, Extent, MESSAGE_BYTES_MAX, Origin, OutgoingBus, OutgoingMessage,
@@ -21,7 +25,7 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, HeaderMap, Message};
+use async_nats::{Client, ConnectOptions, HeaderMap, Message, ServerAddr};
 use nats_connection::{Connection, ConnectionError};
 use std::time::Duration;
 
@@ -59,29 +63,13 @@ pub struct NatsBus {
 impl NatsBus {
     /// Begins to connect, and does not wait for it: while the servers are not there, every call says so.
     pub async fn connect(connection: &Connection, options: NatsBusOptions) -> Result<Self, BusError> {
-        let wrong = |error: ConnectionError| BusError::Unavailable(error.to_string());
-        let addresses = connection.addresses().map_err(wrong)?;
-        let client = connection
-            .options("daypass-events")
-            .await
-            .map_err(wrong)?
-            .retry_on_initial_connect()
-            .connect(addresses)
-            .await
-            .map_err(|error| BusError::Unavailable(format!("cannot connect: {error}")))?;
-        let context = jetstream::ContextBuilder::new().timeout(ANSWER_WITHIN).build(client.clone());
+        let (way_there, servers) = way(connection, "daypass-events").await?;
+        let (client, context) = connected(way_there.retry_on_initial_connect(), servers).await?;
         Ok(Self { client, context, options })
     }
 
-    /// Asked before anything is sent: the client would keep it for later.
     fn reach(&self) -> Result<(), BusError> {
-        if self.client.connection_state() != State::Connected {
-            return Err(BusError::Unavailable("not connected".to_owned()));
-        }
-        if self.client.max_payload() < PAYLOAD_MIN {
-            return Err(BusError::Unsafe(format!("max_payload must be {PAYLOAD_MIN} bytes at least")));
-        }
-        Ok(())
+        reach(&self.client)
     }
 
     async fn find_or_create(&self) -> Result<jetstream::stream::Stream, BusError> {
@@ -95,6 +83,32 @@ impl NatsBus {
             Err(error) => Err(unavailable(&error)),
         }
     }
+}
+
+/// How a client of this name connects, and where.
+async fn way(connection: &Connection, name: &str) -> Result<(ConnectOptions, Vec<ServerAddr>), BusError> {
+    let wrong = |error: ConnectionError| BusError::Unavailable(error.to_string());
+    Ok((connection.options(name).await.map_err(wrong)?, connection.addresses().map_err(wrong)?))
+}
+
+async fn connected(options: ConnectOptions, servers: Vec<ServerAddr>) -> Result<(Client, Context), BusError> {
+    let client = options
+        .connect(servers)
+        .await
+        .map_err(|error| BusError::Unavailable(format!("cannot connect: {error}")))?;
+    let context = jetstream::ContextBuilder::new().timeout(ANSWER_WITHIN).build(client.clone());
+    Ok((client, context))
+}
+
+/// Asked before anything is sent: the client would keep it for later.
+fn reach(client: &Client) -> Result<(), BusError> {
+    if client.connection_state() != State::Connected {
+        return Err(BusError::Unavailable("not connected".to_owned()));
+    }
+    if client.max_payload() < PAYLOAD_MIN {
+        return Err(BusError::Unsafe(format!("max_payload must be {PAYLOAD_MIN} bytes at least")));
+    }
+    Ok(())
 }
 
 /// The stream as it is made here.
@@ -131,11 +145,16 @@ fn look_at(config: &Config) -> Result<(), BusError> {
         (config.sources.as_ref().is_none_or(Vec::is_empty), "sources must be none"),
         (config.subject_transform.is_none(), "subject_transform must be none"),
     ];
-    let wrong: Vec<&str> = checks.into_iter().filter(|(right, _)| !right).map(|(_, what)| what).collect();
+    judged(&format!("the stream {EVENTS_STREAM}"), checks)
+}
+
+/// What is wrong with `what`, all of it.
+fn judged(what: &str, checks: impl IntoIterator<Item = (bool, &'static str)>) -> Result<(), BusError> {
+    let wrong: Vec<&str> = checks.into_iter().filter(|(right, _)| !right).map(|(_, must)| must).collect();
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(BusError::Unsafe(format!("the stream {EVENTS_STREAM}: {}", wrong.join(", "))))
+    Err(BusError::Unsafe(format!("{what}: {}", wrong.join(", "))))
 }
 
 #[async_trait::async_trait]

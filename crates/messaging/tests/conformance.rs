@@ -1,12 +1,15 @@
 //! The suite that every bus passes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use messaging::OutgoingBus;
-use messaging::conformance;
-use messaging::memory::MemoryBus;
-use messaging::nats::{NatsBus, NatsBusOptions};
+use async_nats::HeaderMap;
+use async_nats::jetstream::{self, Context};
+use messaging::conformance::incoming::{Given, Teller};
+use messaging::memory::{MemoryBus, MemorySignals};
+use messaging::nats::{NatsBus, NatsBusOptions, NatsSignals, SignalsOptions, parked_config, signals_config};
+use messaging::{IncomingBus, Message, OutgoingBus, SIGNATURE_HEADER, conformance};
 use nats_connection::Connection;
 use std::sync::Arc;
+use std::time::Duration;
 use test_servers::nats::{NatsOptions, NatsServer};
 
 #[tokio::test]
@@ -36,4 +39,113 @@ async fn connect(server: &NatsServer) -> Arc<dyn OutgoingBus> {
         tokio::task::yield_now().await;
     }
     Arc::new(bus)
+}
+
+struct InMemory(MemorySignals);
+
+#[async_trait::async_trait]
+impl Teller for InMemory {
+    async fn tell(&self, subject: &str, signature: Option<&str>, body: &str) {
+        let (subject, signature) = (subject.to_owned(), signature.map(str::to_owned));
+        let sent_at = jiff::Timestamp::UNIX_EPOCH;
+        self.0.tell(Message { subject, sent_at, signature, body: body.to_owned().into() });
+    }
+}
+
+#[tokio::test]
+async fn signals_in_memory() {
+    conformance::incoming::run(async || {
+        let signals = MemorySignals::new();
+        let (bus, other) = (Arc::new(signals.clone()), Arc::new(signals.clone()));
+        Given { bus, other, teller: Box::new(InMemory(signals)) }
+    })
+    .await;
+}
+
+struct OnNats(Context);
+
+#[async_trait::async_trait]
+impl Teller for OnNats {
+    async fn tell(&self, subject: &str, signature: Option<&str>, body: &str) {
+        let mut headers = HeaderMap::new();
+        if let Some(signature) = signature {
+            headers.insert(SIGNATURE_HEADER, signature);
+        }
+        let stored = self.0.publish_with_headers(subject.to_owned(), headers, body.to_owned().into()).await;
+        stored.unwrap().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn signals_on_nats() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    conformance::incoming::run(async || signals_on(&server).await).await;
+}
+
+/// Two replicas that receive signals on the server, which has none yet.
+async fn signals_on(server: &NatsServer) -> Given {
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for config in [signals_config(1), parked_config(1)] {
+        let _ = context.delete_stream(&config.name).await;
+        context.create_stream(config).await.unwrap();
+    }
+    let replica = async || {
+        let options = SignalsOptions { replicas: 1, done_within: Duration::from_secs(1) };
+        let signals = NatsSignals::connect(&Connection::to(server.url()), options).await.unwrap();
+        while messaging::Parking::list(&signals, 0, 1).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        Arc::new(signals) as Arc<dyn IncomingBus>
+    };
+    Given { bus: replica().await, other: replica().await, teller: Box::new(OnNats(context)) }
+}
+
+#[tokio::test]
+async fn signals_wait_on_the_server_for_a_process_that_is_started_again() {
+    let mut server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let Given { bus, other, teller } = signals_on(&server).await;
+    teller.tell("daypass.signals.v1.hr.person_left", None, "1").await;
+    teller.tell("daypass.signals.v1.hr.person_returned", None, "2").await;
+    // Both processes die over the first, and the server too.
+    assert_eq!(bus.next().await.unwrap().unwrap().message.body, "1");
+    drop((bus, other, teller));
+    server.restart().await.unwrap();
+    let options = SignalsOptions { replicas: 1, done_within: Duration::from_secs(1) };
+    let signals = NatsSignals::connect(&Connection::to(server.url()), options).await.unwrap();
+    for body in ["1", "2"] {
+        let incoming = loop {
+            if let Ok(Some(incoming)) = signals.next().await {
+                break incoming;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(incoming.message.body, body);
+        signals.done(&incoming).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_a_signal_and_forgets_none() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let config = jetstream::stream::Config { max_messages: 2, ..signals_config(1) };
+    context.create_stream(config).await.unwrap();
+    let tell = async |body: &str| {
+        let subject = "daypass.signals.v1.hr.person_left";
+        context.publish(subject, body.to_owned().into()).await.unwrap().await
+    };
+    tell("1").await.unwrap();
+    tell("2").await.unwrap();
+    tell("3").await.unwrap_err();
+    let options = SignalsOptions { replicas: 1, done_within: Duration::from_secs(1) };
+    let signals = NatsSignals::connect(&Connection::to(server.url()), options).await.unwrap();
+    let first = loop {
+        if let Ok(Some(incoming)) = signals.next().await {
+            break incoming;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(first.message.body, "1");
+    signals.done(&first).await.unwrap();
+    tell("3").await.unwrap();
 }

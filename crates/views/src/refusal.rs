@@ -53,6 +53,11 @@ pub fn with_reason(code: Code, reason: &'static str, message: impl Into<String>)
     Status::with_error_details(code, message, details)
 }
 
+/// The reason in a status, where it has one.
+pub fn reason_of(status: &Status) -> Option<String> {
+    status.get_details_error_info().map(|info| info.reason)
+}
+
 /// A field of a request is wrong.
 pub fn field(field: impl Into<String>, why: impl Into<String>) -> Status {
     let (field, why) = (field.into(), why.into());

@@ -2,32 +2,18 @@
 
 pub use event_log_jetstream::STREAM as LOG_STREAM;
 pub use key_store_jetstream::{PREFIX as KEYS_PREFIX, STREAM as KEYS_STREAM};
+pub use messaging::{
+    EVENTS_STREAM, EVENTS_SUBJECT, PARKED_STREAM, PARKED_SUBJECT, REPLAY_SUBJECT, SIGNALS_CONSUMER,
+    SIGNALS_PREFIX, SIGNALS_STREAM,
+};
 pub use nats_connection::answers_to;
 
 use crate::StartError;
 use async_nats::jetstream;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use key_store_jetstream::Bucket;
+use messaging::nats::{events_config, parked_config, signals_config};
 use nats_connection::{Connection, Credentials, Tls};
 use std::path::{Path, PathBuf};
-
-/// Events for others.
-pub const EVENTS_STREAM: &str = "DAYPASS_EVENTS";
-/// Their subjects.
-pub const EVENTS_SUBJECTS: &str = "daypass.events.v1.>";
-/// Signals from others.
-pub const SIGNALS_STREAM: &str = "DAYPASS_SIGNALS";
-/// Their subjects.
-pub const SIGNALS_SUBJECTS: &str = "daypass.signals.v1.>";
-/// The consumer by which `request` receives them.
-pub const SIGNALS_CONSUMER: &str = "daypass-request";
-/// Signals that could not be understood.
-pub const PARKED_STREAM: &str = "DAYPASS_PARKED";
-/// Their subjects.
-pub const PARKED_SUBJECTS: &str = "daypass.parked.v1.>";
-
-/// Messages that a stream of the bus keeps.
-const MESSAGES_KEPT: i64 = 10_000_000;
 
 /// A way to NATS, as sections of the configuration describe it.
 pub(crate) fn connection(
@@ -79,22 +65,7 @@ pub async fn make_bus(making: &Making<'_>) -> Result<(), StartError> {
     let addresses = connection.addresses().map_err(|error| failed(&error))?;
     let client = options.connect(addresses).await.map_err(|error| failed(&error))?;
     let context = jetstream::new(client);
-    for (name, subjects) in [
-        (EVENTS_STREAM, EVENTS_SUBJECTS),
-        (SIGNALS_STREAM, SIGNALS_SUBJECTS),
-        (PARKED_STREAM, PARKED_SUBJECTS),
-    ] {
-        let config = Config {
-            name: name.into(),
-            subjects: vec![subjects.into()],
-            storage: StorageType::File,
-            num_replicas: making.replicas,
-            discard: DiscardPolicy::Old,
-            max_messages: MESSAGES_KEPT,
-            // Events for others are stored together or not at all.
-            allow_atomic_publish: name == EVENTS_STREAM,
-            ..Config::default()
-        };
+    for config in [events_config, signals_config, parked_config].map(|config| config(making.replicas)) {
         context.get_or_create_stream(config).await.map_err(|error| failed(&error))?;
     }
     Ok(())

@@ -4,7 +4,8 @@
 //!   the decider; `deciders`: whether there are people who could agree.
 //! - `viewer`: who is looking, and what they may know of; `filter`: which requests; `watch`: requests as they change.
 //! - `entitlements`: what someone may ask for; `timeline`: the story of a request, for people.
-//! - `signal`: what is told from outside, believed, recorded and followed; `process`: what of it was left to do.
+//! - `signal`: what is told from outside, believed, recorded and followed; `process`: taking it from the bus, and what of it was
+//!   left to do; `meters`: what operators can watch of it.
 //! - `grpc`: one verb each; `directory`: `DirectoryService`; `status`: the refusals that are this service's own.
 //!
 //! INVARIANT: rules are `policy`'s, decisions `lifecycle`'s; here facts are gathered for them. Works without sockets, threads and
@@ -17,6 +18,7 @@ mod directory;
 mod entitlements;
 mod filter;
 mod grpc;
+mod meters;
 mod process;
 mod raise;
 mod requester;
@@ -34,6 +36,7 @@ use api::request::v1::signal_service_server::SignalServiceServer;
 use command::Commander;
 use directory::DirectoryService;
 use journal::Service;
+use messaging::IncomingBus;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -87,6 +90,11 @@ impl RequestService {
     /// Does what is left to do of signals, until `shutdown`. May be dropped anywhere, and may run in several replicas at once.
     pub async fn run(&self, shutdown: CancellationToken) {
         process::raise_for_person::run(self, &shutdown).await;
+    }
+
+    /// Takes signals from `bus`, until `shutdown`. May be dropped anywhere, and may run in several replicas at once.
+    pub async fn take_signals(&self, bus: Arc<dyn IncomingBus>, shutdown: CancellationToken) {
+        process::take_signals::run(self, bus.as_ref(), &shutdown).await;
     }
 
     /// The gRPC services of this crate, alone.

@@ -12,10 +12,15 @@ async fn main() -> ExitCode {
         let service = RequestService::new(built.process.views.clone())
             .with_account_access(built.settings.has_account_access())
             .with_pending_max(built.settings.requests.pending_per_person_max)
-            .with_sources(sources);
+            .with_sources(sources.clone());
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.request.v1");
+        if let Some(section) = built.settings.bus.as_ref().filter(|_| !sources.is_empty()) {
+            let (service, bus) = (service.clone(), wiring::bus::incoming(section).await?);
+            let shutdown = built.shutdown.clone();
+            work.background.push(Box::pin(async move { service.take_signals(bus, shutdown).await }));
+        }
         let shutdown = built.shutdown.clone();
         work.background.push(Box::pin(async move { service.run(shutdown).await }));
         Ok(work)

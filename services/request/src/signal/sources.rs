@@ -16,9 +16,8 @@ pub struct Sources(Arc<BTreeMap<String, Source>>);
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) belief: Belief,
+    pub(crate) on_bus: OnBus,
     token: Option<TokenIdentity>,
-    #[expect(dead_code, reason = "read by what takes signals from the bus")]
-    on_bus: OnBus,
 }
 
 /// How a source is known by its messages on the bus.
@@ -29,7 +28,6 @@ pub(crate) enum OnBus {
     /// The server lets nobody else publish under its name.
     Account,
     /// By its signature.
-    #[expect(dead_code, reason = "read by what takes signals from the bus")]
     Signature(MessageKeys),
 }
 
@@ -59,6 +57,11 @@ impl Sources {
     pub fn new(config: &SignalsConfig) -> Result<Self, SourceError> {
         let sources = config.sources.iter().map(|source| Ok((source.name.clone(), Source::new(source)?)));
         Ok(Self(Arc::new(sources.collect::<Result<_, SourceError>>()?)))
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The source of this name.

@@ -9,6 +9,7 @@ mod entitlements;
 mod listing;
 mod refusals;
 mod signals;
+mod signals_from_bus;
 mod visibility;
 mod watching;
 mod withdrawing;

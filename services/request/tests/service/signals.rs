@@ -60,7 +60,7 @@ fn about(name: &str, mut signal: IngestSignalRequest) -> IngestSignalRequest {
     signal
 }
 
-fn left(id: &str, name: &str) -> IngestSignalRequest {
+pub(crate) fn left(id: &str, name: &str) -> IngestSignalRequest {
     about(name, signal("hr", id, SignalKind::PersonLeft))
 }
 
@@ -72,13 +72,17 @@ fn raise(id: &str, name: &str) -> IngestSignalRequest {
 }
 
 impl World {
-    async fn tell(&self, who: &str, signal: IngestSignalRequest) -> Result<IngestSignalResponse, Status> {
+    pub(crate) async fn tell(
+        &self,
+        who: &str,
+        signal: IngestSignalRequest,
+    ) -> Result<IngestSignalResponse, Status> {
         let answer = self.signals().ingest_signal(by(who, signal)).await.map(tonic::Response::into_inner);
         self.see().await;
         answer
     }
 
-    fn facts(&self) -> Vec<Event> {
+    pub(crate) fn facts(&self) -> Vec<Event> {
         self.log.recorded().iter().map(|found| journal::decode(&found.envelope.body).unwrap()).collect()
     }
 

@@ -1,0 +1,87 @@
+//! Someone leaves: HR says so on the bus while every replica of `request` is dead.
+
+use crate::deployment::{Apart, Deployment};
+use crate::job::{approve, ask, create, until_status};
+use crate::world::{World, now, until};
+use api::approval::v1::ListPendingRequest;
+use api::request::v1::GetRequestRequest;
+use api::types::v1::{AccessPhase, ClosurePhase, Request, RevokedAs};
+use async_nats::ConnectOptions;
+use async_nats::jetstream;
+use domain::SignedDuration;
+use nkeys::KeyPair;
+use serde_json::json;
+
+pub(crate) async fn end_what_a_leaver_has() {
+    let world = World::new().await;
+    let how = Apart { signals: true, replicas: 2, ..Apart::default() };
+    let mut deployment = Deployment::apart(&world, how).await;
+    let (account, set) =
+        (&world.organisation.accounts.payments_prod, &world.organisation.permission_sets.read_only);
+    let id = create(&world, &deployment, ask(account, set, SignedDuration::from_mins(30))).await.request_id;
+    until("the request reaching bob", &deployment, async || {
+        let mut approvals = world.approvals(&deployment, "bob");
+        let pending = approvals.list_pending(ListPendingRequest::default()).await.ok()?.into_inner().pending;
+        pending.into_iter().find(|pending| pending.request.as_ref().unwrap().request_id == id)
+    })
+    .await;
+    approve(&world, &deployment, &id).await;
+    until_status(&world, &deployment, &id, |request| request.access_phase() == AccessPhase::Active).await;
+
+    deployment.named("daypass-request").for_each(crate::program::Program::kill);
+    let leaver = leaver(&world);
+    for body in [leaver.as_str(), "poison", leaver.as_str()] {
+        tell(&deployment, "hr", "person_left", body).await;
+    }
+    for request in deployment.named("daypass-request") {
+        request.launch();
+        request.until_ready().await;
+    }
+    let over = until("the access being closed", &deployment, async || {
+        Some(seen(&world, &deployment, &id).await?)
+            .filter(|request| request.closure_phase() == ClosurePhase::Closed)
+    })
+    .await;
+    assert_eq!(over.revoked_as(), RevokedAs::Signal);
+    let held = world.aws.assigned_users(&world.organisation.instance_arn, account, set).await.unwrap();
+    assert!(held.is_empty(), "{held:?}");
+
+    // Once, though it came twice; and what is no signal is kept for whoever looks into it.
+    let listed = ["audit", "list", "--type", "signal.received.v1", "--output", "json"];
+    let listed = world.daypass(&deployment, "eve", &listed).await.unwrap();
+    assert_eq!(listed.matches("signal.received.v1").count(), 1, "{listed}");
+    let nats = deployment.nats.as_ref().unwrap();
+    let (server, seed) = (nats.urls().remove(0), nats.seed("bus-operator").display().to_string());
+    let list = ["signals", "parked", "list", "--server", &server, "--seed", &seed].map(str::to_owned);
+    let parked = crate::world::run(&list).await.unwrap();
+    assert!(parked.contains("MESSAGE_INVALID") && parked.lines().count() == 2, "{parked}");
+}
+
+fn leaver(world: &World) -> String {
+    json!({
+        "specversion": "1.0",
+        "id": "leaver-1",
+        "source": "hr",
+        "type": "daypass.signals.v1.person_left",
+        "time": format!("{:.0}", now() - SignedDuration::from_secs(1)),
+        "data": { "about": { "issuer": world.oidc.issuer(), "subject": "ada" } },
+    })
+    .to_string()
+}
+
+/// Publishes as this source, and waits until the server has it.
+async fn tell(deployment: &Deployment, source: &str, kind: &str, body: &str) {
+    let nats = deployment.nats.as_ref().unwrap();
+    let seed = std::fs::read_to_string(nats.seed(&format!("signal-{source}"))).unwrap().trim().to_owned();
+    let inbox = wiring::nats::answers_to(&KeyPair::from_seed(&seed).unwrap().public_key());
+    let options = ConnectOptions::with_nkey(seed).custom_inbox_prefix(inbox);
+    let context = jetstream::new(options.connect(nats.urls()).await.unwrap());
+    let subject = format!("daypass.signals.v1.{source}.{kind}");
+    context.publish(subject, body.to_owned().into()).await.unwrap().await.unwrap();
+}
+
+/// The request as Eve sees it: whoever has left sees nothing.
+async fn seen(world: &World, deployment: &Deployment, id: &str) -> Option<Request> {
+    let message = GetRequestRequest { request_id: id.to_owned(), ..GetRequestRequest::default() };
+    world.requests(deployment, "eve").get_request(message).await.ok()?.into_inner().request
+}

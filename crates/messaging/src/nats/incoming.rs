@@ -1,0 +1,372 @@
+//! Signals on NATS JetStream: a stream that gives each message to one durable consumer until it is done, and a stream beside it
+//! for those that were not believed.
+//!
+//! Needs of the servers' permissions, to receive: `$JS.API.STREAM.INFO.DAYPASS_SIGNALS`, `$JS.API.CONSUMER.{INFO,CREATE,MSG.NEXT}`
+//! and `$JS.ACK` of the consumer `daypass-request` there, `$JS.API.STREAM.{MSG.GET,MSG.DELETE}.DAYPASS_PARKED`, to publish to
+//! `daypass.parked.v1.>`; to look after what is parked: the latter two calls, to publish to `daypass.replay.v1.*`.
+
+use super::{ANSWER_WITHIN, connected, is_absent, judged, reach, unavailable, way};
+use crate::BusError;
+use crate::incoming::{
+    Incoming, IncomingBus, Message, PARKED_STREAM, PARKED_SUBJECT, Parked, Parking, REPLAY_PREFIX,
+    REPLAY_SUBJECT, SIGNALS_CONSUMER, SIGNALS_STREAM, SIGNALS_SUBJECT, SIGNATURE_BYTES_MAX, SIGNATURE_HEADER,
+};
+use async_nats::client::Request;
+use async_nats::header::{HeaderName, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::Context;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
+};
+use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use nats_connection::Connection;
+use std::time::Duration;
+
+/// Why a message is parked.
+const WHY: HeaderName = HeaderName::from_static("Daypass-Why");
+/// The subject that it came under.
+const SUBJECT: HeaderName = HeaderName::from_static("Daypass-Subject");
+/// When the bus took it.
+const SENT_AT: HeaderName = HeaderName::from_static("Daypass-Sent-At");
+/// When it was first read.
+const READ_AT: HeaderName = HeaderName::from_static("Daypass-Read-At");
+
+/// How long the server holds a call for the next message; for as long a signal may lie that came while the call was lost on the way.
+const NEXT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Signals that wait at most. Further ones are refused to their source, which sees it; none is forgotten.
+const SIGNALS_MAX: i64 = 1_000_000;
+/// Bytes of signals that wait at most.
+const SIGNALS_BYTES_MAX: i64 = 256 << 20;
+/// The largest message with its headers, far larger than a signal is. What is taken can be parked: with the headers that come
+/// with that it is smaller than the smallest `max_payload` that is accepted.
+const SIGNAL_BYTES_MAX: i32 = 256 * 1024;
+/// Parked messages of one source; the oldest goes first, so that a source that tells nonsense without end forgets its own alone.
+const PARKED_MAX: i64 = 10_000;
+
+/// How signals are received.
+#[derive(Clone, Copy, Debug)]
+pub struct SignalsOptions {
+    /// On how many servers streams are kept that are made here.
+    pub replicas: usize,
+    /// How long one may take to see to a message before it comes again, to anybody.
+    pub done_within: Duration,
+}
+
+impl SignalsOptions {
+    /// The usual patience: longer than an election, short enough that a process that died holds up signals for no longer.
+    pub fn on(replicas: usize) -> Self {
+        Self { replicas, done_within: Duration::from_secs(30) }
+    }
+}
+
+/// Signals, and those that were not believed.
+pub struct NatsSignals {
+    client: Client,
+    context: Context,
+    options: SignalsOptions,
+}
+
+/// The stream of signals as it is made here. A message leaves it when it is done, and in no other way.
+pub fn signals_config(replicas: usize) -> Config {
+    Config {
+        name: SIGNALS_STREAM.into(),
+        description: Some("Signals from others, until they are recorded.".into()),
+        subjects: vec![SIGNALS_SUBJECT.into(), REPLAY_SUBJECT.into()],
+        storage: StorageType::File,
+        num_replicas: replicas,
+        retention: RetentionPolicy::WorkQueue,
+        discard: DiscardPolicy::New,
+        max_messages: SIGNALS_MAX,
+        max_bytes: SIGNALS_BYTES_MAX,
+        max_message_size: SIGNAL_BYTES_MAX,
+        ..Config::default()
+    }
+}
+
+/// The stream of what was not believed, as it is made here.
+pub fn parked_config(replicas: usize) -> Config {
+    Config {
+        name: PARKED_STREAM.into(),
+        description: Some("Messages that were no signals to believe, with the reason.".into()),
+        subjects: vec![PARKED_SUBJECT.into()],
+        storage: StorageType::File,
+        num_replicas: replicas,
+        max_messages_per_subject: PARKED_MAX,
+        ..Config::default()
+    }
+}
+
+fn look_at(config: &Config) -> Result<(), BusError> {
+    let taken = |subject: &str| config.subjects.iter().any(|other| other == subject);
+    judged(
+        &format!("the stream {SIGNALS_STREAM}"),
+        [
+            (taken(SIGNALS_SUBJECT), "subjects must have daypass.signals.v1.>"),
+            (taken(REPLAY_SUBJECT), "subjects must have daypass.replay.v1.*"),
+            (config.retention == RetentionPolicy::WorkQueue, "retention must be workqueue"),
+            (config.discard == DiscardPolicy::New, "discard must be new: nothing is lost unseen"),
+            (config.max_age.is_zero(), "max_age must be unlimited"),
+            (!config.allow_message_ttl, "allow_msg_ttl must be off"),
+            (!config.no_ack, "no_ack must be off"),
+            (config.mirror.is_none(), "mirror must be none"),
+            (config.sources.as_ref().is_none_or(Vec::is_empty), "sources must be none"),
+            (
+                config.subject_transform.is_none(),
+                "subject_transform must be none: the subject says who tells",
+            ),
+        ],
+    )
+}
+
+impl NatsSignals {
+    /// Begins to connect, and does not wait for it: while the servers are not there, every call says so.
+    pub async fn connect(connection: &Connection, options: SignalsOptions) -> Result<Self, BusError> {
+        let (way_there, servers) = way(connection, "daypass-signals").await?;
+        let (client, context) = connected(way_there.retry_on_initial_connect(), servers).await?;
+        Ok(Self { client, context, options })
+    }
+
+    /// Connects, or says why not: for somebody who waits for it.
+    pub async fn sign_in(connection: &Connection, options: SignalsOptions) -> Result<Self, BusError> {
+        let (way_there, servers) = way(connection, "daypass-operator").await?;
+        let (client, context) = connected(way_there, servers).await?;
+        Ok(Self { client, context, options })
+    }
+
+    async fn find_or_create(&self, config: Config) -> Result<Stream, BusError> {
+        match self.context.get_stream(&config.name).await {
+            Ok(stream) => Ok(stream),
+            Err(error) if is_absent(&error) => {
+                tracing::warn!(stream = config.name, "there is no stream for signals: it is made");
+                self.context.create_stream(config).await.map_err(|error| unavailable(&error))
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    async fn consumer(&self) -> Result<PullConsumer, BusError> {
+        let stream = self.find_or_create(signals_config(self.options.replicas)).await?;
+        look_at(&stream.cached_info().config)?;
+        let made = pull::Config {
+            durable_name: Some(SIGNALS_CONSUMER.into()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.options.done_within,
+            // Without end, and one at a time: the next waits for the one before, so no signal overtakes another.
+            max_deliver: -1,
+            max_ack_pending: 1,
+            ..pull::Config::default()
+        };
+        let consumer = stream
+            .get_or_create_consumer(SIGNALS_CONSUMER, made)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let found = &consumer.cached_info().config;
+        judged(
+            &format!("the consumer {SIGNALS_CONSUMER}"),
+            [
+                (found.ack_policy == AckPolicy::Explicit, "ack_policy must be explicit"),
+                (found.max_ack_pending == 1, "max_ack_pending must be 1: signals come in order"),
+                (found.max_deliver == -1, "max_deliver must be unlimited"),
+                (found.filter_subject.is_empty() && found.filter_subjects.is_empty(), "filters must be none"),
+            ],
+        )?;
+        Ok(consumer)
+    }
+
+    async fn parked(&self) -> Result<Stream<()>, BusError> {
+        reach(&self.client)?;
+        self.context.get_stream_no_info(PARKED_STREAM).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Publishes, and waits until the stream has it.
+    async fn store(&self, subject: String, headers: HeaderMap, body: Bytes) -> Result<(), BusError> {
+        reach(&self.client)?;
+        let acknowledged = self
+            .context
+            .publish_with_headers(subject, headers, body)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        acknowledged.await.map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl IncomingBus for NatsSignals {
+    async fn next(&self) -> Result<Option<Incoming>, BusError> {
+        reach(&self.client)?;
+        let consumer = self.consumer().await?;
+        let mut messages = consumer
+            .batch()
+            .max_messages(1)
+            .expires(NEXT_WITHIN)
+            .messages()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let Some(found) = messages.next().await else { return Ok(None) };
+        let found = found.map_err(|error| BusError::Unavailable(error.to_string()))?;
+        let info = found.info().map_err(|error| BusError::Unavailable(error.to_string()))?;
+        let (sequence, sent_at) = (info.stream_sequence, instant(info.published.unix_timestamp_nanos())?);
+        let receipt = found.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+        let message = Message {
+            subject: found.subject.to_string(),
+            sent_at,
+            signature: found.headers.as_ref().and_then(signature),
+            body: found.payload.clone(),
+        };
+        Ok(Some(Incoming { sequence, receipt, message }))
+    }
+
+    async fn done(&self, incoming: &Incoming) -> Result<(), BusError> {
+        reach(&self.client)?;
+        let request = Request::new().payload(Bytes::from_static(b"+ACK")).timeout(Some(ANSWER_WITHIN));
+        let answer = self.client.send_request(incoming.receipt.clone(), request).await;
+        answer.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    async fn park(
+        &self,
+        incoming: &Incoming,
+        message: &Message,
+        why: &str,
+        read_at: Timestamp,
+    ) -> Result<(), BusError> {
+        reach(&self.client)?;
+        self.find_or_create(parked_config(self.options.replicas)).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(WHY, why);
+        headers.insert(SUBJECT, message.subject.as_str());
+        headers.insert(SENT_AT, message.sent_at.to_string());
+        headers.insert(READ_AT, read_at.to_string());
+        if let Some(signature) = &message.signature {
+            headers.insert(SIGNATURE_HEADER, signature.as_str());
+        }
+        headers.insert(NATS_EXPECTED_STREAM, PARKED_STREAM);
+        // The stream of signals may be made anew, and count from one again.
+        let id = format!("{}-{}", incoming.sequence, incoming.message.sent_at.as_nanosecond());
+        headers.insert(NATS_MESSAGE_ID, id);
+        self.store(PARKED_SUBJECT.replace('>', place(&message.subject)), headers, message.body.clone()).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Parking for NatsSignals {
+    async fn list(&self, after: u64, max: usize) -> Result<Vec<Parked>, BusError> {
+        let stream = self.parked().await?;
+        let (mut found, mut after) = (Vec::new(), after);
+        while found.len() < max {
+            match stream.get_first_raw_message_by_subject(PARKED_SUBJECT, after.saturating_add(1)).await {
+                Ok(message) => {
+                    after = message.sequence;
+                    found.push(parked(message)?);
+                }
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
+                Err(error) => return Err(unavailable(&error)),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn find(&self, number: u64) -> Result<Option<Parked>, BusError> {
+        // To the server that would be no number.
+        if number == 0 {
+            return Ok(None);
+        }
+        match self.parked().await?.get_raw_message(number).await {
+            Ok(message) => parked(message).map(Some),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    async fn remove(&self, number: u64) -> Result<(), BusError> {
+        match self.parked().await?.delete_message(number).await {
+            Ok(_) => Ok(()),
+            Err(error) => match self.find(number).await? {
+                None => Ok(()),
+                Some(_) => Err(unavailable(&error)),
+            },
+        }
+    }
+
+    async fn replay(&self, number: u64) -> Result<(), BusError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, SIGNALS_STREAM);
+        self.store(format!("{REPLAY_PREFIX}{number}"), headers, Bytes::new()).await
+    }
+}
+
+/// Where a message with this subject is parked: under its source, if that can be one.
+fn place(subject: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let source = subject.split('.').nth(3).filter(|source| source.bytes().all(plain));
+    source.filter(|source| !source.is_empty()).unwrap_or("unknown")
+}
+
+fn signature(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get_last(SIGNATURE_HEADER)?.as_str();
+    (text.len() <= SIGNATURE_BYTES_MAX).then(|| text.to_owned())
+}
+
+fn instant(nanoseconds: i128) -> Result<Timestamp, BusError> {
+    Timestamp::from_nanosecond(nanoseconds).map_err(|error| unavailable(&error))
+}
+
+/// A parked message, from the stream. What its headers do not say, the stream does: nobody but us should write to it.
+fn parked(stored: StreamMessage) -> Result<Parked, BusError> {
+    let StreamMessage { subject, sequence, headers, payload, time } = stored;
+    let stored_at = instant(time.unix_timestamp_nanos())?;
+    let text = |name: HeaderName| headers.get_last(name).map(|value| value.as_str().to_owned());
+    let at = |name: HeaderName| text(name).and_then(|text| text.parse().ok()).unwrap_or(stored_at);
+    let signature = signature(&headers);
+    Ok(Parked {
+        number: sequence,
+        why: text(WHY).unwrap_or_default(),
+        read_at: at(READ_AT),
+        message: Message {
+            subject: text(SUBJECT).unwrap_or_else(|| subject.to_string()),
+            sent_at: at(SENT_AT),
+            signature,
+            body: payload,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_here_is_as_it_must_be() {
+        assert_eq!(look_at(&signals_config(3)), Ok(()));
+    }
+
+    #[test]
+    fn a_message_is_parked_under_its_source() {
+        for (subject, expected) in [
+            ("daypass.signals.v1.hr.person_left", "hr"),
+            ("daypass.signals.v1.hr", "hr"),
+            ("daypass.signals.v1.*.person_left", "unknown"),
+            ("daypass.signals.v1", "unknown"),
+        ] {
+            assert_eq!(place(subject), expected);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_loses_signals_unseen_is_refused() {
+        for config in [
+            Config { discard: DiscardPolicy::Old, ..signals_config(1) },
+            Config { max_age: Duration::from_hours(1), ..signals_config(1) },
+            Config { retention: RetentionPolicy::Limits, ..signals_config(1) },
+        ] {
+            assert!(matches!(look_at(&config), Err(BusError::Unsafe(_))), "{config:?}");
+        }
+    }
+}
