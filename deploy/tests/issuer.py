@@ -1,6 +1,6 @@
 """An issuer of tokens in the place of Dex: `issuer.py FOLDER`. Writes NAME.token for some people, and serves the keys at port 5556.
 
-Dex's own tokens are ID tokens by their form (`dex.token`), which Daypass refuses; the others say what an access token says.
+Its tokens are what Dex's are by its source: ID tokens by their form, for the audience that was asked for and for the client that asked.
 """
 
 import base64
@@ -57,9 +57,9 @@ class Issuer(BaseHTTPRequestHandler):
 def main():
     folder = Path(sys.argv[1])
     for person in DEX["staticPasswords"]:
-        (folder / f"{person['username']}.token").write_text(token(person, aud="daypass", scope="openid"))
-    as_dex = token(DEX["staticPasswords"][0], aud=["daypass", "daypass-cli"], at_hash="x")
-    (folder / "dex.token").write_text(as_dex)
+        (folder / f"{person['username']}.token").write_text(token(person, aud=["daypass", "daypass-cli"], at_hash="x"))
+    own = token(DEX["staticPasswords"][0], aud="daypass-cli", at_hash="x")
+    (folder / "own.token").write_text(own)
     HTTPServer(("0.0.0.0", 5556), Issuer).serve_forever()
 
 

@@ -70,8 +70,9 @@ class Trial(unittest.TestCase):
         self.until("activation", *self.daypass("ada", "list"), wanted="approved, active")
         self.until("audit", *self.daypass("eve", "audit", "replay", request), wanted="request.activated.v1")
 
-        refused = subprocess.run(self.daypass("dex", "list"), capture_output=True, text=True)
-        self.assertIn("TOKEN_NOT_AN_ACCESS_TOKEN", refused.stderr)
+        # A client's own token, which was not asked for Daypass.
+        refused = subprocess.run(self.daypass("own", "list"), capture_output=True, text=True)
+        self.assertIn("TOKEN_AUDIENCE_WRONG", refused.stderr)
 
     def start(self, name, *command, stand_in=False):
         return self.machine.start(name, command, self.state, stand_in)

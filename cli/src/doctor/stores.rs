@@ -6,6 +6,7 @@ use journal::key_store::{KeyStore, KeyStoreError};
 use journal::level;
 use service_runtime::config::LogConfig;
 use std::path::{Path, PathBuf};
+use wiring::nats::{EVENTS_STREAM, SIGNALS_STREAM};
 use wiring::{KeysSection, Settings, bus, key_store};
 
 /// So many people's keys are looked at.
@@ -48,9 +49,15 @@ async fn readable(store: &dyn KeyStore) -> Result<(usize, usize), KeyStoreError>
 
 pub(super) async fn bus(settings: &Settings) -> Vec<Finding> {
     let Some(section) = &settings.bus else { return Vec::new() };
-    vec![match bus::has_stream(section).await {
-        Ok(true) => Finding::ok("bus", "events for others have their stream"),
-        Ok(false) => Finding::warn("bus", "events for others have no stream", "make it: daypass nats setup"),
+    // Who takes signals has no right to ask for events.
+    let (stream, what) = if settings.signals.sources.is_empty() {
+        (EVENTS_STREAM, "events for others")
+    } else {
+        (SIGNALS_STREAM, "signals")
+    };
+    vec![match bus::has_stream(section, stream).await {
+        Ok(true) => Finding::ok("bus", format!("{what} have their stream")),
+        Ok(false) => Finding::warn("bus", format!("{what} have no stream"), "make it: daypass nats setup"),
         Err(error) => {
             Finding::fail("bus", error.to_string(), "is it up, and may this machine and user reach it?")
         }

@@ -9,31 +9,6 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
-/// What a user may read, from the repository's root.
-const PAGES: [&str; 21] = [
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/configuration.md",
-    "docs/events.md",
-    "docs/glossary.md",
-    "docs/operations.md",
-    "docs/planned.md",
-    "docs/status-codes.md",
-    "docs/testing.md",
-    "docs/benchmarks.md",
-    "docs/regressions.md",
-    "docs/simulation.md",
-    "docs/guides/requester.md",
-    "docs/guides/approver.md",
-    "docs/guides/administrator.md",
-    "docs/guides/auditor.md",
-    "docs/guides/integrator.md",
-    "docs/guides/sre.md",
-    "proto/README.md",
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -115,9 +90,9 @@ fn code(path: &Path) -> String {
 
 #[test]
 fn links_lead_somewhere() {
-    for page in PAGES {
-        let text = read(page);
-        let folder = root().join(page).parent().unwrap().to_path_buf();
+    for page in fences::pages() {
+        let text = read(&page);
+        let folder = root().join(&page).parent().unwrap().to_path_buf();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap();
             if !target.is_empty() && !target.contains("://") {

@@ -43,7 +43,7 @@ impl Claims {
             return Err(AuthError::WrongAudience);
         }
         let client = self.client(config)?;
-        self.check_is_access_token(typ, config.access_token_type, &audiences, client)?;
+        self.check_is_access_token(typ, config, &audiences, client)?;
         let subject =
             self.text("sub")?.and_then(|text| Subject::new(text).ok()).ok_or(AuthError::BadClaim("sub"))?;
         let kind = self.kind(config, &subject, client)?;
@@ -111,21 +111,21 @@ impl Claims {
     fn check_is_access_token(
         &self,
         typ: Option<&str>,
-        expected: AccessTokenType,
+        config: &IssuerConfig,
         audiences: &[&str],
         client: Option<&str>,
     ) -> Result<(), AuthError> {
         let has_typ = |wanted: &str| typ.is_some_and(|typ| typ.eq_ignore_ascii_case(wanted));
         let is_marked = has_typ("at+jwt") || has_typ("application/at+jwt");
-        if ID_TOKEN_CLAIMS.iter().any(|claim| self.get(claim).is_some())
-            || self.get("typ").and_then(Value::as_str) == Some("ID")
-        {
+        let has_marks_of_id_token = ID_TOKEN_CLAIMS.iter().any(|claim| self.get(claim).is_some())
+            || self.get("typ").and_then(Value::as_str) == Some("ID");
+        if has_marks_of_id_token && config.access_token_type != AccessTokenType::IdToken {
             return Err(AuthError::NotAnAccessToken("it has claims of an ID token"));
         }
-        match expected {
+        match config.access_token_type {
             _ if is_marked => Ok(()),
             AccessTokenType::AtJwt => Err(AuthError::NotAnAccessToken("its typ is not at+jwt")),
-            AccessTokenType::Jwt if typ.is_some() && !has_typ("jwt") => {
+            AccessTokenType::Jwt | AccessTokenType::IdToken if typ.is_some() && !has_typ("jwt") => {
                 Err(AuthError::NotAnAccessToken("its typ is neither at+jwt nor JWT"))
             }
             AccessTokenType::Jwt if client.is_some_and(|client| audiences.contains(&client)) => {
@@ -134,7 +134,7 @@ impl Claims {
             AccessTokenType::Jwt if !ACCESS_TOKEN_CLAIMS.iter().any(|claim| self.get(claim).is_some()) => {
                 Err(AuthError::NotAnAccessToken("it has no claim of an access token"))
             }
-            AccessTokenType::Jwt => Ok(()),
+            AccessTokenType::Jwt | AccessTokenType::IdToken => Ok(()),
         }
     }
 

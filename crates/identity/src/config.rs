@@ -88,7 +88,7 @@ pub enum DirectoryClaim {
     UserId,
 }
 
-/// How an access token is told from an ID token. Under either setting a token is refused that carries `nonce`, `at_hash`,
+/// How an access token is told from an ID token. Unless they are the same, a token is refused that carries `nonce`, `at_hash`,
 /// `c_hash` or `s_hash` (OIDC Core §2, §3.3.2.11: ID tokens only), or says so itself (`"typ": "ID"` as a claim, as Keycloak does).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum AccessTokenType {
@@ -101,6 +101,11 @@ pub enum AccessTokenType {
     /// audience must not be the client itself, as an ID token's is.
     #[serde(rename = "JWT")]
     Jwt,
+    /// For issuers whose access tokens are ID tokens (Dex): nothing in them tells one from the other, so what counts is whom the
+    /// token is for. Besides the client that it was issued to, a configured audience must be in it, which it has only if that
+    /// client asked for it. `authorized_parties` must name the clients that may, and none of them may be an audience.
+    #[serde(rename = "id_token")]
+    IdToken,
 }
 
 /// How a workload's token is told: any of these.
@@ -215,7 +220,24 @@ impl IssuerConfig {
         self.check_names(&mut problems);
         self.check_groups(&mut problems);
         self.check_limits(&mut problems);
+        self.check_parties(&mut problems);
         if problems.0.is_empty() { Ok(()) } else { Err(problems.0) }
+    }
+
+    fn check_parties(&self, problems: &mut Problems) {
+        if self.access_token_type != AccessTokenType::IdToken {
+            return;
+        }
+        problems.unless(
+            !self.authorized_parties.is_empty(),
+            "authorized_parties",
+            "must name the clients that may ask for tokens, as access_token_type is id_token",
+        );
+        problems.unless(
+            self.authorized_parties.is_disjoint(&self.audiences),
+            "audiences",
+            "must be none of authorized_parties, as access_token_type is id_token",
+        );
     }
 
     fn check_url(&self, problems: &mut Problems) {

@@ -1,7 +1,7 @@
 //! The bus that the configuration names.
 
 use crate::StartError;
-use crate::nats::{EVENTS_STREAM, connection};
+use crate::nats::connection;
 use crate::settings::BusSection;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
@@ -23,14 +23,14 @@ impl BusSection {
     }
 }
 
-/// Whether the stream of events for others is there, as the bus says now.
-pub async fn has_stream(section: &BusSection) -> Result<bool, StartError> {
+/// Whether a stream is there, as the bus says now.
+pub async fn has_stream(section: &BusSection, stream: &str) -> Result<bool, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Other(format!("the bus: {error}"));
     let connection = section.connection();
     let options = connection.options("daypass-doctor").await.map_err(|error| failed(&error))?;
     let addresses = connection.addresses().map_err(|error| failed(&error))?;
     let client = options.connect(addresses).await.map_err(|error| failed(&error))?;
-    match jetstream::new(client).get_stream(EVENTS_STREAM).await {
+    match jetstream::new(client).get_stream(stream).await {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(told) if told.error_code() == ErrorCode::STREAM_NOT_FOUND => {

@@ -4,7 +4,7 @@ use crate::issuer::{
     AUDIENCE, NOW, OTHER_RSA, RSA, base64url, header, seconds, setup, signed, unsigned, with,
 };
 use aws_lc_rs::hmac;
-use identity::{AccessTokenType, Algorithm, AuthError};
+use identity::{AccessTokenType, Algorithm, AuthError, IssuerConfig};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -296,6 +296,50 @@ async fn access_tokens_that_are_called_jwt_are_accepted_where_configured() {
         assert_eq!(answer.is_ok(), strictly, "{typ}");
         let answer = lax.authenticate(&signed(&RSA, &header, &lax_issuer.claims())).await;
         assert!(answer.is_ok(), "{typ}");
+    }
+}
+
+/// As Dex makes them: `at_hash`, the client among the audiences, no claim of an access token.
+#[tokio::test]
+async fn tokens_of_an_issuer_whose_access_tokens_are_id_tokens() {
+    let (issuer, _, authenticator) = setup(|config| {
+        config.access_token_type = AccessTokenType::IdToken;
+        config.authorized_parties.insert("cli".to_owned());
+    })
+    .await;
+    let dex = json!({
+        "aud": [AUDIENCE, "cli"], "azp": "cli", "client_id": null, "scope": null, "jti": null, "at_hash": "h", "nonce": "n",
+    });
+    let of_dex = |typ: serde_json::Value, changes: &serde_json::Value| {
+        let header = with(header("k1"), &json!({ "typ": typ }));
+        signed(&RSA, &header, &with(with(issuer.claims(), &dex), changes))
+    };
+    for typ in [json!(null), json!("JWT"), json!("at+jwt")] {
+        let answer = authenticator.authenticate(&of_dex(typ.clone(), &json!({}))).await;
+        assert!(answer.is_ok(), "{typ}: {answer:?}");
+    }
+    for (typ, changes, expected) in [
+        // For the client alone, or for Daypass by a client that may not, or by nobody who says so.
+        (json!(null), json!({ "aud": "cli" }), AuthError::WrongAudience),
+        (json!(null), json!({ "azp": "other" }), AuthError::WrongParty),
+        (json!(null), json!({ "azp": null }), AuthError::WrongParty),
+        (json!("logout+jwt"), json!({}), AuthError::NotAnAccessToken("its typ is neither at+jwt nor JWT")),
+    ] {
+        let answer = authenticator.authenticate(&of_dex(typ, &changes)).await;
+        assert_eq!(answer, Err(expected), "{changes}");
+    }
+    // What makes that safe cannot be left out.
+    for change in
+        [(|config: &mut IssuerConfig| config.authorized_parties.clear()) as fn(&mut IssuerConfig), |config| {
+            drop(config.audiences.insert("cli".to_owned()))
+        }]
+    {
+        let mut config = issuer.config();
+        config.access_token_type = AccessTokenType::IdToken;
+        config.authorized_parties.insert("cli".to_owned());
+        assert_eq!(config.validate(), Ok(()));
+        change(&mut config);
+        assert_eq!(config.validate().unwrap_err().len(), 1);
     }
 }
 
