@@ -62,10 +62,10 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 async fn look(settings: &Settings) -> Vec<Finding> {
     let clock = wiring::machine_clock(settings.clock.skew_max);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
-    let mut findings = Box::pin(in_time("log", log::look(settings, &clock))).await;
+    let mut findings = in_time("log", Box::pin(log::look(settings, &clock))).await;
     findings.extend(in_time("keys", stores::keys(settings, entropy)).await);
     findings.extend(in_time("bus", stores::bus(settings)).await);
-    findings.extend(in_time("aws", others::aws(settings, &clock)).await);
+    findings.extend(in_time("aws", Box::pin(others::aws(settings, &clock))).await);
     findings.push(others::clock(settings, &clock));
     findings.extend(in_time("issuer", others::issuers(settings, &clock)).await);
     findings.extend(in_time("neighbour", others::neighbours(settings, &clock)).await);

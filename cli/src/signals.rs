@@ -81,7 +81,7 @@ struct Bus {
 impl Bus {
     async fn parking(&self) -> Result<Arc<dyn Parking>, Error> {
         let parking = wiring::bus::parking(&self.servers, self.seed.as_ref(), self.ca_file.as_ref());
-        parking.await.map_err(failed)
+        parking.await.map_err(|error| failed(&error))
     }
 }
 
@@ -98,7 +98,8 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn list(bus: Bus, after: u64, limit: usize, output: Format) -> Result<(), Error> {
-    let mut found = bus.parking().await?.list(after, limit.saturating_add(1)).await.map_err(failed)?;
+    let mut found =
+        bus.parking().await?.list(after, limit.saturating_add(1)).await.map_err(|error| failed(&error))?;
     if found.len() > limit {
         warn("there is more: raise --limit");
         found.truncate(limit);
@@ -143,7 +144,7 @@ async fn replay(bus: Bus, numbers: Vec<u64>) -> Result<(), Error> {
     let parking = bus.parking().await?;
     for number in numbers {
         found(parking.as_ref(), number).await?;
-        parking.replay(number).await.map_err(failed)?;
+        parking.replay(number).await.map_err(|error| failed(&error))?;
         print(&format!("{number} is looked at again; it stays parked until then"))?;
     }
     Ok(())
@@ -153,14 +154,14 @@ async fn discard(bus: Bus, numbers: Vec<u64>) -> Result<(), Error> {
     let parking = bus.parking().await?;
     for number in numbers {
         found(parking.as_ref(), number).await?;
-        parking.remove(number).await.map_err(failed)?;
+        parking.remove(number).await.map_err(|error| failed(&error))?;
         print(&format!("{number} is discarded"))?;
     }
     Ok(())
 }
 
 async fn found(parking: &dyn Parking, number: u64) -> Result<Parked, Error> {
-    let found = parking.find(number).await.map_err(failed)?;
+    let found = parking.find(number).await.map_err(|error| failed(&error))?;
     found.ok_or_else(|| Error::Failed(format!("there is no parked message {number}")))
 }
 
@@ -180,6 +181,6 @@ fn object(parked: &Parked) -> Value {
     })
 }
 
-fn failed(error: BusError) -> Error {
+fn failed(error: &BusError) -> Error {
     Error::Failed(error.to_string())
 }

@@ -1,6 +1,6 @@
 //! `daypass nats` on a real nats-server that has the configuration it writes.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod attacks;
 mod files;

@@ -63,5 +63,5 @@ pub async fn parking(
     ca_file: Option<&PathBuf>,
 ) -> Result<Arc<dyn Parking>, BusError> {
     let connection = connection(servers, None, nkey_seed_file, ca_file);
-    Ok(Arc::new(NatsSignals::sign_in(&connection, SignalsOptions::on(1)).await?))
+    Ok(Arc::new(Box::pin(NatsSignals::sign_in(&connection, SignalsOptions::on(1))).await?))
 }

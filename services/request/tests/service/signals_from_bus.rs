@@ -85,7 +85,7 @@ impl Itsm {
 }
 
 /// The event by which `source` tells something that happened now.
-fn event(source: &str, kind: &str, id: &str, data: Value) -> Value {
+fn event(source: &str, kind: &str, id: &str, data: &Value) -> Value {
     json!({
         "specversion": "1.0",
         "id": id,
@@ -106,8 +106,9 @@ fn message(source: &str, kind: &str, event: &Value) -> Message {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made where it is called")]
 fn tells(source: &str, kind: &str, id: &str, data: Value) -> Message {
-    message(source, kind, &event(source, kind, id, data))
+    message(source, kind, &event(source, kind, id, &data))
 }
 
 fn someone(name: &str) -> Value {
@@ -172,9 +173,9 @@ impl Deployment {
     /// Signals in the log, in order.
     fn received(&self) -> Vec<SignalReceived> {
         let facts = self.world.facts().into_iter();
-        let received = facts.filter_map(|event| match event.fact {
-            Fact::Signal(SignalEvent::Received(received)) => Some(*received),
-            _ => None,
+        let received = facts.filter_map(|event| {
+            let Fact::Signal(SignalEvent::Received(received)) = event.fact else { return None };
+            Some(*received)
         });
         received.collect()
     }
@@ -235,9 +236,9 @@ async fn a_request_is_raised_for_a_person_by_the_bus() {
     let facts = here.world.facts();
     let raised: Vec<_> = facts
         .iter()
-        .filter_map(|event| match &event.fact {
-            Fact::Request(RequestEvent::Requested(raised)) => Some(raised),
-            _ => None,
+        .filter_map(|event| {
+            let Fact::Request(RequestEvent::Requested(raised)) = &event.fact else { return None };
+            Some(raised)
         })
         .collect();
     let [raised] = raised.as_slice() else { panic!("{raised:?}") };
@@ -261,8 +262,8 @@ async fn what_is_forged_changes_nothing_and_is_parked() {
         here.tell(Message { subject: subject.to_owned(), ..leaves("3", "ada") });
     }
     // Under a subject that is one's own, in the name of another, and as another kind.
-    here.tell(message("hr", "person_left", &event("badges", "person_left", "4", left.clone())));
-    here.tell(message("hr", "person_left", &event("hr", "person_returned", "5", left.clone())));
+    here.tell(message("hr", "person_left", &event("badges", "person_left", "4", &left)));
+    here.tell(message("hr", "person_left", &event("hr", "person_returned", "5", &left)));
     // Not signed; signed by another; of another message.
     here.tell(tells("tickets", "ticket_approved", "6", approved.clone()));
     here.tell(Itsm::new().tells("ticket_approved", "7", approved.clone()));
@@ -293,7 +294,7 @@ async fn what_is_forged_changes_nothing_and_is_parked() {
 #[tokio::test(start_paused = true)]
 async fn poison_is_parked_as_it_came_and_blocks_nothing_after_it() {
     let here = Deployment::new().await;
-    let ordinary = event("hr", "person_left", "1", json!({ "about": someone("ada") }));
+    let ordinary = event("hr", "person_left", "1", &json!({ "about": someone("ada") }));
     let with = |name: &str, value: Value| {
         let mut event = ordinary.clone();
         event[name] = value;
@@ -380,7 +381,9 @@ async fn a_log_that_is_down_delays_signals_and_keeps_their_order() {
 async fn replicas_that_all_take_signals_record_each_once_and_in_order() {
     let here = Deployment::new().await;
     let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
-    ids.iter().for_each(|id| here.tell(leaves(id, "ada")));
+    for id in &ids {
+        here.tell(leaves(id, "ada"));
+    }
     tokio::join!(here.take(), here.take(), here.take());
     assert_eq!(here.ids(), ids);
     assert!(here.parked().await.is_empty());
