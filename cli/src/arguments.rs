@@ -259,7 +259,7 @@ mod tests {
                 assert!(help.contains(path.trim()), "{path}");
             }
         }
-        let ours = ["dev", "serve", "log", "keys", "doctor", "nats", "config"];
+        let ours = ["dev", "serve", "log", "keys", "doctor", "nats", "config", "signals"];
         let command = CommandLine::command();
         for inner in command.get_subcommands().filter(|inner| !ours.contains(&inner.get_name())) {
             check(inner, "daypass");

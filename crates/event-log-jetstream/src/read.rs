@@ -4,6 +4,7 @@
 //! missing event shows, whoever answered.
 
 use crate::log::Inner;
+use crate::told;
 use crate::wire::any_writer;
 use event_log::{EventStream, LogError, Recorded, Revision, StreamName};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -94,7 +95,13 @@ async fn batch(inner: &Inner, name: &StreamName, rest: Rest) -> Result<Step, Log
     }
     let ends = next == last.revision;
     if !ends && events.is_empty() {
-        return Err(LogError::Corrupt(format!("{name} has no {next:?}, but {:?}", last.revision)));
+        let lacks = format!("{name} has no {next:?}, but {:?}", last.revision);
+        // Whoever was asked may lag behind, even as the leader of a moment ago.
+        return Err(if told::lacks_some_before(inner, &subjects, &last).await? {
+            LogError::Corrupt(lacks)
+        } else {
+            LogError::Unavailable(format!("{lacks}, on the server that answered"))
+        });
     }
     let mut known = inner.known();
     for event in &events {

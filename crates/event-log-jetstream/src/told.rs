@@ -8,7 +8,7 @@ use crate::link::unavailable;
 use crate::log::Inner;
 use crate::wire::STREAM;
 use async_nats::jetstream::ErrorCode;
-use event_log::LogError;
+use event_log::{LogError, Recorded};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -89,6 +89,16 @@ pub(crate) async fn ask(inner: &Inner) -> Result<Option<Told>, LogError> {
 pub(crate) async fn count(inner: &Inner, subjects: &str) -> Result<u64, LogError> {
     let told = asked(inner, &json!({ "subjects_filter": subjects })).await?;
     told.map(|told| told.count()).ok_or_else(gone)
+}
+
+/// Whether the leader has `last`, which is the last event under some subjects, and fewer events there than its revision says.
+pub(crate) async fn lacks_some_before(
+    inner: &Inner,
+    subjects: &str,
+    last: &Recorded,
+) -> Result<bool, LogError> {
+    let told = asked(inner, &json!({ "subjects_filter": subjects })).await?.ok_or_else(gone)?;
+    Ok(told.head() >= last.position.0 && told.count() <= last.revision.0)
 }
 
 /// The stream is not there.

@@ -9,10 +9,39 @@ mod storm;
 use crate::given::ID;
 use event_log_jetstream::{JetStreamConfig, JetStreamLog, STREAM};
 use nats_connection::{Connection, Credentials};
+use std::ops::{Deref, DerefMut};
 use test_servers::nats::NatsOptions;
 use test_servers::nats_cluster::NatsCluster;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
-async fn cluster() -> NatsCluster {
+/// A storm needs the machine for itself: elections go by the clock.
+static QUIET: RwLock<()> = RwLock::const_new(());
+
+/// A cluster beside which no storm blows.
+struct Quiet {
+    cluster: NatsCluster,
+    _quiet: RwLockReadGuard<'static, ()>,
+}
+
+impl Deref for Quiet {
+    type Target = NatsCluster;
+    fn deref(&self) -> &NatsCluster {
+        &self.cluster
+    }
+}
+
+impl DerefMut for Quiet {
+    fn deref_mut(&mut self) -> &mut NatsCluster {
+        &mut self.cluster
+    }
+}
+
+async fn cluster() -> Quiet {
+    let quiet = QUIET.read().await;
+    Quiet { cluster: start().await, _quiet: quiet }
+}
+
+async fn start() -> NatsCluster {
     NatsCluster::start(NatsOptions::default()).await.unwrap()
 }
 

@@ -1,13 +1,12 @@
 //! The contract of the port, kept by three replicas.
 
-use super::{cluster, open};
+use super::{Quiet, cluster, open};
 use event_log::EventLog;
 use event_log::conformance::{self, Fixture};
 use event_log_jetstream::STREAM;
 use std::sync::Arc;
-use test_servers::nats_cluster::NatsCluster;
 
-struct ThreeServers(NatsCluster);
+struct ThreeServers(Quiet);
 
 #[async_trait::async_trait]
 impl Fixture for ThreeServers {

@@ -35,8 +35,8 @@ async fn change(cluster: &mut NatsCluster, round: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_on_every_server_go_on_through_changes_of_leaders_without_gap_or_repeat() {
+    let mut cluster = cluster().await;
     in_time(async {
-        let mut cluster = cluster().await;
         let log = open(&cluster).await;
         let mut followers = Vec::new();
         for node in 0..3 {
@@ -70,8 +70,8 @@ async fn followers_on_every_server_go_on_through_changes_of_leaders_without_gap_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_lost_its_disk_has_everything_again_from_the_others() {
+    let mut cluster = cluster().await;
     in_time(async {
-        let mut cluster = cluster().await;
         let log = open(&cluster).await;
         fill(&log, &stream("request-1"), 0, 100).await;
         let (lost, other) =

@@ -8,8 +8,8 @@ use futures::TryStreamExt;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_was_replaced_tells_nobody_of_the_past() {
+    let cluster = cluster().await;
     in_time(async {
-        let cluster = cluster().await;
         let target = stream("request-1");
         fill(&open_at(&cluster, 0).await, &target, 0, 3).await;
         let old = cluster.stream_leader(STREAM).await.unwrap();

@@ -5,7 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "tests")]
 
-use super::{cluster, open, step_down};
+use super::{QUIET, open, start, step_down};
 use crate::following::{follow, next};
 use crate::given::{all, assert_whole, stream};
 use event_log::conformance::history::{Call, What, check};
@@ -206,7 +206,7 @@ struct Seen {
 
 impl Storm {
     async fn begin(number: u64, seed: u64) -> Self {
-        let cluster = cluster().await;
+        let cluster = start().await;
         let (mut writers, mut followers) = (Vec::new(), Vec::new());
         for _ in 0..WRITERS {
             writers.push(open(&cluster).await);
@@ -321,6 +321,7 @@ impl Storm {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_in_trouble_keeps_every_acknowledged_event_in_one_order() {
+    let _alone = QUIET.write().await;
     let number =
         |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let (rounds, seed) = (number("DAYPASS_ROUNDS", 100), number("DAYPASS_SEED", 1));
