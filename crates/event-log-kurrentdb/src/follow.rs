@@ -1,0 +1,88 @@
+//! The whole log in order, for ever: the server's catch-up subscription, begun again where it came to when it breaks off.
+//!
+//! INVARIANT: what was handed on is never handed on again, and a checkpoint is only moved to by the server's word that everything
+//! of ours before it was sent.
+
+use crate::link::{Numbered, asked_of_leader, not_read};
+use crate::log::Inner;
+use crate::read::{filter, place};
+use event_log::{EventStream, LogError, Position, Recorded};
+use futures::{StreamExt, stream};
+use kurrentdb::{Error, SubscribeToAllOptions, Subscription, SubscriptionEvent};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pauses between tries to subscribe.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// All events after a position, and those to come.
+pub(crate) fn subscribe(inner: Arc<Inner>, after: Position) -> EventStream {
+    let follower = Follower { inner, reached: after, feed: None, pause: PAUSE_MIN };
+    stream::try_unfold(follower, Follower::next).boxed()
+}
+
+struct Follower {
+    inner: Arc<Inner>,
+    /// The place of the event handed on last, or of a checkpoint behind it.
+    reached: Position,
+    feed: Option<(Numbered, Subscription)>,
+    pause: Duration,
+}
+
+impl Follower {
+    async fn next(mut self) -> Result<Option<(Recorded, Self)>, LogError> {
+        loop {
+            let (of, mut feed) = match self.feed.take() {
+                Some(feed) => feed,
+                None => self.begin().await,
+            };
+            match feed.next_subscription_event().await {
+                Ok(SubscriptionEvent::EventAppeared(event)) => {
+                    self.feed = Some((of, feed));
+                    let event =
+                        event.event.ok_or_else(|| LogError::Corrupt("an event without content".into()))?;
+                    let event = self.inner.namespace.recorded_or_stray(&event)?;
+                    self.pause = PAUSE_MIN;
+                    // Some servers send the event at the place that was asked for, too.
+                    if event.position > self.reached {
+                        self.reached = event.position;
+                        self.inner.saw(event.position);
+                        return Ok(Some((event, self)));
+                    }
+                }
+                Ok(SubscriptionEvent::Checkpoint(checkpoint)) => {
+                    self.reached = self.reached.max(Position(checkpoint.commit));
+                    self.feed = Some((of, feed));
+                }
+                Ok(
+                    SubscriptionEvent::Confirmed(_)
+                    | SubscriptionEvent::FirstStreamPosition(_)
+                    | SubscriptionEvent::LastStreamPosition(_)
+                    | SubscriptionEvent::LastAllPosition(_)
+                    | SubscriptionEvent::CaughtUp(_)
+                    | SubscriptionEvent::FellBehind(_),
+                ) => self.feed = Some((of, feed)),
+                Err(error @ (Error::AccessDenied | Error::UnsupportedFeature | Error::ResourceDeleted)) => {
+                    return Err(not_read(&error));
+                }
+                Err(error) => {
+                    self.inner.link.look_at(&of, &error);
+                    tracing::debug!(%error, after = self.reached.0, "a subscription waits for the log");
+                    tokio::time::sleep(self.pause).await;
+                    self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    /// A subscription to what follows. It connects when first asked.
+    async fn begin(&self) -> (Numbered, Subscription) {
+        let options =
+            SubscribeToAllOptions::default().position(place(self.reached)).filter(filter(&self.inner));
+        let options = asked_of_leader!(self.inner.link, options);
+        let of = self.inner.link.client();
+        let feed = of.client.subscribe_to_all(&options).await;
+        (of, feed)
+    }
+}

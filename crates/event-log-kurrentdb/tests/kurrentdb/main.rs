@@ -1,0 +1,8 @@
+//! The KurrentDB engine against a double that speaks the server's protocol.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod appending;
+mod conformance;
+mod following;
+mod given;
+mod refusing;
