@@ -75,6 +75,8 @@ enum Engine {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // The engines' clients bring two crypto providers between them, and rustls takes none of its own accord. The first one stays.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let fixture = match fixture::make(&arguments).await {
         Ok(fixture) => fixture,
         Err(error) => {

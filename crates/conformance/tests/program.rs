@@ -2,13 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use event_log::conformance::cases;
-use kurrentdb_double::Double;
+use kurrentdb_double::{Double, Fault};
 use std::process::{Command, Output};
 use test_servers::nats::{NatsOptions, NatsServer};
 
 async fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conformance"));
-    command.args(arguments);
+    command.args(arguments).env_remove("KURRENTDB_PASSWORD");
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
 }
 
@@ -41,12 +41,54 @@ async fn a_nats_server_keeps_the_contract_and_its_log_unless_told_to_erase_it() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_speaks_kurrentdbs_protocol_keeps_the_contract() {
-    let server = Double::start().await.unwrap();
+    let server = Double::start().unwrap();
     let connection = server.connection();
     let arguments = ["--engine", "kurrentdb", "--url", &connection];
     let unproved = run(&arguments).await;
     assert_eq!(unproved.status.code(), Some(2), "{unproved:?}");
     assert_all_passed(&run(&[&arguments[..], &["--asserts-flush-to-disk"]].concat()).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_promises_are_named_and_are_a_failure() {
+    let server = Double::start().unwrap();
+    let (connection, opened) = (server.connection(), server.len() + 1);
+    let arguments = ["--engine", "kurrentdb", "--url", &connection, "--asserts-flush-to-disk"];
+    let refused = async {
+        while server.len() <= opened {
+            tokio::task::yield_now().await;
+        }
+        server.fail_next([Fault::Refused; 10]);
+    };
+    let (output, ()) = tokio::join!(run(&arguments), refused);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text.contains("\nFAILED ") && text.contains("\nok     "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_run_is_told_apart_from_what_failed() {
+    let nowhere = "kurrentdb://127.0.0.1:1?tls=false";
+    for (arguments, told) in [
+        (&["--url", "x"][..], "--engine"),
+        (&["--engine", "postgres", "--url", "x"], "[possible values: sqlite, jetstream, kurrentdb]"),
+        (&["--engine", "sqlite"], "--url"),
+        (&["--engine", "sqlite", "--url", "/dev/null/log"], "cannot be used"),
+        (&["--engine", "jetstream", "--url", "nats://127.0.0.1:1"], "cannot be used"),
+        (
+            &["--engine", "kurrentdb", "--url", "http://log:canary@host", "--asserts-flush-to-disk"],
+            "connection",
+        ),
+        (&["--engine", "kurrentdb", "--url", nowhere, "--asserts-flush-to-disk"], "cannot be used"),
+        (&["--engine", "kurrentdb", "--url", nowhere, "--node", "http://127.0.0.1:1"], "cannot be used"),
+        (&["--engine", "kurrentdb", "--url", nowhere, "--user", "log"], "KURRENTDB_PASSWORD"),
+    ] {
+        let output = run(arguments).await;
+        let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(told) && !text.contains("canary"), "{arguments:?}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@
 //! further back, nor compare bodies, nor say which of two equal appends wrote. INVARIANT: an event is acknowledged only after
 //! it was read back, with our body.
 
-use crate::link::{CALL_WITHIN, asked_of_leader, not_written};
+use crate::link::{CALL_WITHIN, asked_of_leader, in_time, not_written};
 use crate::log::Inner;
 use crate::read;
 use event_log::{
@@ -94,7 +94,7 @@ async fn write(
     let options = asked_of_leader!(inner.link, options);
     let of = inner.link.client();
     let event = inner.namespace.proposed(envelope, mark);
-    match of.client.append_to_stream(inner.namespace.stream(stream), &options, event).await {
+    match in_time(of.client.append_to_stream(inner.namespace.stream(stream), &options, event)).await {
         Ok(_) => Ok(true),
         Err(Error::WrongExpectedVersion { .. }) => Ok(false),
         Err(error) => {

@@ -3,12 +3,12 @@
 //! INVARIANT: what was handed on is never handed on again, and a checkpoint is only moved to by the server's word that everything
 //! of ours before it was sent.
 
-use crate::link::{Numbered, asked_of_leader, not_read};
+use crate::link::{Numbered, asked_of_leader, is_of_no_place, not_read};
 use crate::log::Inner;
 use crate::read::{filter, place};
 use event_log::{EventStream, LogError, Position, Recorded};
 use futures::{StreamExt, stream};
-use kurrentdb::{Error, SubscribeToAllOptions, Subscription, SubscriptionEvent};
+use kurrentdb::{Error, StreamPosition, SubscribeToAllOptions, Subscription, SubscriptionEvent};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +18,16 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// All events after a position, and those to come.
 pub(crate) fn subscribe(inner: Arc<Inner>, after: Position) -> EventStream {
-    let follower = Follower { inner, reached: after, feed: None, pause: PAUSE_MIN };
+    let follower = Follower { inner, handed_on: after, reached: place(after), feed: None, pause: PAUSE_MIN };
     stream::try_unfold(follower, Follower::next).boxed()
 }
 
 struct Follower {
     inner: Arc<Inner>,
-    /// The place of the event handed on last, or of a checkpoint behind it.
-    reached: Position,
+    /// The event that was handed on last.
+    handed_on: Position,
+    /// Where the server's search has come to: that event, or a checkpoint behind it.
+    reached: StreamPosition<kurrentdb::Position>,
     feed: Option<(Numbered, Subscription)>,
     pause: Duration,
 }
@@ -42,18 +44,20 @@ impl Follower {
                     self.feed = Some((of, feed));
                     let event =
                         event.event.ok_or_else(|| LogError::Corrupt("an event without content".into()))?;
-                    let event = self.inner.namespace.recorded_or_stray(&event)?;
+                    self.reached = StreamPosition::Position(event.position);
                     self.pause = PAUSE_MIN;
+                    let event = self.inner.namespace.recorded_or_stray(&event)?;
                     // Some servers send the event at the place that was asked for, too.
-                    if event.position > self.reached {
-                        self.reached = event.position;
+                    if event.position > self.handed_on {
+                        self.handed_on = event.position;
                         self.inner.saw(event.position);
                         return Ok(Some((event, self)));
                     }
                 }
                 Ok(SubscriptionEvent::Checkpoint(checkpoint)) => {
-                    self.reached = self.reached.max(Position(checkpoint.commit));
                     self.feed = Some((of, feed));
+                    self.reached = StreamPosition::Position(checkpoint);
+                    self.pause = PAUSE_MIN;
                 }
                 Ok(
                     SubscriptionEvent::Confirmed(_)
@@ -63,12 +67,12 @@ impl Follower {
                     | SubscriptionEvent::CaughtUp(_)
                     | SubscriptionEvent::FellBehind(_),
                 ) => self.feed = Some((of, feed)),
-                Err(error @ (Error::AccessDenied | Error::UnsupportedFeature | Error::ResourceDeleted)) => {
-                    return Err(not_read(&error));
-                }
                 Err(error) => {
+                    if is_for_good(&error) {
+                        return Err(not_read(&error));
+                    }
                     self.inner.link.look_at(&of, &error);
-                    tracing::debug!(%error, after = self.reached.0, "a subscription waits for the log");
+                    tracing::debug!(%error, after = self.handed_on.0, "a subscription waits for the log");
                     tokio::time::sleep(self.pause).await;
                     self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
                 }
@@ -78,11 +82,16 @@ impl Follower {
 
     /// A subscription to what follows. It connects when first asked.
     async fn begin(&self) -> (Numbered, Subscription) {
-        let options =
-            SubscribeToAllOptions::default().position(place(self.reached)).filter(filter(&self.inner));
+        let options = SubscribeToAllOptions::default().position(self.reached).filter(filter(&self.inner));
         let options = asked_of_leader!(self.inner.link, options);
         let of = self.inner.link.client();
         let feed = of.client.subscribe_to_all(&options).await;
         (of, feed)
     }
+}
+
+/// Whether the same subscription would fail again.
+fn is_for_good(error: &Error) -> bool {
+    matches!(error, Error::AccessDenied | Error::UnsupportedFeature | Error::ResourceDeleted)
+        || is_of_no_place(error)
 }

@@ -9,14 +9,18 @@
 //!   a newer revision, so the look is what makes an id one event; and what was written is read back, because the server answers a
 //!   repeat as if it were the first, and does not compare bodies.
 //! - Every call asks for the leader.
-//! - [`KurrentDbLog::open`] refuses a server that does not flush to disk.
+//! - [`KurrentDbLog::open`] refuses a server that does not flush to disk, and one before 22.6.
 //!
 //! Deliberately absent: persistent subscriptions (they reorder, and park what fails), deletion, stream metadata. What a server's
 //! administrator can do with these (`$maxAge`, `$tb`, deletion, scavenging) destroys history: deny it by access control lists.
 //!
-//! Of the client (`kurrentdb` 1.2): once it has found no node it never looks again, and after a node went away it stays with that
-//! one, so `link` makes a new client. A subscription that the server ends without an error would make it spin; servers end them
-//! with one.
+//! Of the client (`kurrentdb` 1.2), all of it worked around in `link` but the last:
+//!
+//! - once it has found no node it never looks again, and it stays with a node that went away: another client takes its place;
+//! - it tells the server how long a call may take, and waits for ever itself;
+//! - a client that is let go of leaves a task behind, so one whose node answers, if only with errors, is not replaced at once;
+//! - a subscription that the server ends *without* an error makes it spin. By its sources the server ends none so: they run until
+//!   the caller goes, the node stops or the log is out of reach, and each of these is an error.
 
 mod append;
 mod config;

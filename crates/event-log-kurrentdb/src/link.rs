@@ -5,14 +5,25 @@ use event_log::{AppendError, LogError};
 use kurrentdb::{Authentication, Client, ClientSettings, Error};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// How long one call may take.
+/// How long one call may take, and how long the next event of an answer.
 pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client is kept at least whose node answers, if only with errors: each leaves a task and its certificates behind.
+const KEPT_MIN: Duration = Duration::from_secs(1);
+/// The same, after many that lived no longer.
+const KEPT_MAX: Duration = Duration::from_mins(1);
 
 pub(crate) struct Link {
     settings: ClientSettings,
     user: Option<User>,
-    client: Mutex<Numbered>,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    client: Numbered,
+    made_at: Instant,
+    kept_for: Duration,
 }
 
 /// A client, and which one it is: of many calls that fail on it, one has it replaced.
@@ -28,17 +39,18 @@ impl Link {
         let settings: ClientSettings = config
             .connection
             .parse()
-            .map_err(|_| LogError::Unavailable("the connection string is not one of KurrentDB".into()))?;
-        let client = new_client(&settings)?;
-        Ok(Self { settings, user: config.user.clone(), client: Mutex::new(Numbered { client, number: 0 }) })
+            .map_err(|_| LogError::Unsafe("the connection string is not one of KurrentDB".into()))?;
+        let client = Numbered { client: new_client(&settings)?, number: 0 };
+        let current = Current { client, made_at: Instant::now(), kept_for: KEPT_MIN };
+        Ok(Self { settings, user: config.user.clone(), current: Mutex::new(current) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Numbered> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn client(&self) -> Numbered {
-        self.lock().clone()
+        self.lock().client.clone()
     }
 
     /// Who we are, for a call's options.
@@ -49,15 +61,24 @@ impl Link {
 
     /// Has the client replaced if `error` says that it will not find its way back by itself.
     pub(crate) fn look_at(&self, failed: &Numbered, error: &Error) {
-        if !matches!(error, Error::ConnectionClosed | Error::GrpcConnectionError(_) | Error::ServerError(_)) {
-            return;
-        }
+        let ended = matches!(error, Error::ConnectionClosed | Error::GrpcConnectionError(_));
+        // Its node may be gone, and it would stay with it.
+        let adrift = matches!(error, Error::ServerError(_)) && !is_of_no_place(error);
         let mut current = self.lock();
-        if current.number != failed.number {
+        let lived = current.made_at.elapsed();
+        if current.client.number != failed.number || !(ended || (adrift && lived >= current.kept_for)) {
             return;
         }
         match new_client(&self.settings) {
-            Ok(client) => *current = Numbered { client, number: failed.number + 1 },
+            Ok(client) => {
+                let kept_for = if lived < KEPT_MAX {
+                    current.kept_for.saturating_mul(2).min(KEPT_MAX)
+                } else {
+                    KEPT_MIN
+                };
+                let client = Numbered { client, number: failed.number + 1 };
+                *current = Current { client, made_at: Instant::now(), kept_for };
+            }
             Err(error) => tracing::warn!(%error, "no new client for KurrentDB"),
         }
     }
@@ -67,25 +88,62 @@ fn new_client(settings: &ClientSettings) -> Result<Client, LogError> {
     Client::new(settings.clone()).map_err(|error| LogError::Unavailable(error.to_string()))
 }
 
+/// A call, if it is answered in time. The client knows of time, and leaves it to the server.
+pub(crate) async fn in_time<T>(call: impl Future<Output = kurrentdb::Result<T>>) -> kurrentdb::Result<T> {
+    tokio::time::timeout(CALL_WITHIN, call).await.unwrap_or(Err(Error::DeadlineExceeded))
+}
+
 /// What a failed read means.
 pub(crate) fn not_read(error: &Error) -> LogError {
+    if matches!(error, Error::ResourceDeleted) {
+        LogError::Corrupt("a stream was deleted on the server".into())
+    } else if is_of_no_place(error) {
+        LogError::Corrupt("no event of the server begins at the position that was asked for".into())
+    } else {
+        LogError::Unavailable(error.to_string())
+    }
+}
+
+/// Whether the server says that no event begins where a read of `$all` was to begin: to reads it names its own constant, to
+/// subscriptions `INVALID_ARGUMENT`.
+pub(crate) fn is_of_no_place(error: &Error) -> bool {
     match error {
-        Error::ResourceDeleted => LogError::Corrupt("a stream was deleted on the server".into()),
-        error => LogError::Unavailable(error.to_string()),
+        Error::ServerError(message) => message.contains("InvalidPosition"),
+        Error::Grpc { message, .. } => message.contains("invalid position"),
+        Error::NotLeaderException(_)
+        | Error::ConnectionClosed
+        | Error::GrpcConnectionError(_)
+        | Error::InternalParsingError(_)
+        | Error::AccessDenied
+        | Error::ResourceAlreadyExists
+        | Error::ResourceNotFound
+        | Error::ResourceDeleted
+        | Error::UnsupportedFeature
+        | Error::InternalClientError
+        | Error::DeadlineExceeded
+        | Error::InitializationError(_)
+        | Error::IllegalStateError(_)
+        | Error::WrongExpectedVersion { .. } => false,
     }
 }
 
 /// What a failed append means, where the stream was as expected: whether anything may have been written.
 pub(crate) fn not_written(error: &Error) -> AppendError {
-    match error {
-        // Looked at, or failed, before the event was on its way.
+    // Looked at, or failed, before the event was on its way.
+    let nothing = matches!(
+        error,
         Error::NotLeaderException(_)
-        | Error::AccessDenied
-        | Error::UnsupportedFeature
-        | Error::ResourceDeleted
-        | Error::GrpcConnectionError(_)
-        | Error::InitializationError(_) => AppendError::Unavailable(error.to_string()),
-        error => AppendError::Unknown(error.to_string()),
+            | Error::AccessDenied
+            | Error::UnsupportedFeature
+            | Error::ResourceDeleted
+            | Error::GrpcConnectionError(_)
+            | Error::ConnectionClosed
+            | Error::InitializationError(_)
+    );
+    if nothing {
+        AppendError::Unavailable(error.to_string())
+    } else {
+        AppendError::Unknown(error.to_string())
     }
 }
 

@@ -1,14 +1,14 @@
 //! The open log.
 
 use crate::config::KurrentDbConfig;
-use crate::link::{CALL_WITHIN, Link, asked_of_leader, not_read};
+use crate::link::{CALL_WITHIN, Link, asked_of_leader, in_time, not_read};
 use crate::wire::Namespace;
 use crate::{append, follow, read, safety};
 use event_log::{
     AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
     StreamName,
 };
-use kurrentdb::{AppendToStreamOptions, Error, EventData, ReadStreamOptions, StreamState};
+use kurrentdb::{AppendToStreamOptions, Error, EventData, ReadStreamOptions, ResolvedEvent, StreamState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
@@ -36,8 +36,6 @@ impl KurrentDbLog {
     /// Connects, creates the log if there is none, and refuses with [`LogError::Unsafe`] to work with servers that could lose
     /// events.
     pub async fn open(config: KurrentDbConfig) -> Result<Self, LogError> {
-        // The client takes rustls' default provider, and there may be two in the process; the second call has no effect.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let namespace = Namespace::new(&config.namespace)?;
         safety::look_at_nodes(&config).await?;
         let link = Link::new(&config)?;
@@ -57,7 +55,7 @@ async fn find_or_create(link: &Link, namespace: &Namespace, new_id: Uuid) -> Res
     let options = asked_of_leader!(link, options);
     let event = EventData::binary(IDENTITY, new_id.to_string().into()).id(new_id);
     let of = link.client();
-    match of.client.append_to_stream(namespace.identity_stream(), &options, event).await {
+    match in_time(of.client.append_to_stream(namespace.identity_stream(), &options, event)).await {
         // Another one may have been faster: the log is theirs.
         Ok(_) | Err(Error::WrongExpectedVersion { .. }) => {}
         Err(error) => {
@@ -75,12 +73,18 @@ async fn identity(link: &Link, namespace: &Namespace) -> Result<Option<Uuid>, Lo
     let options = asked_of_leader!(link, options);
     let of = link.client();
     let first = async { of.client.read_stream(namespace.identity_stream(), &options).await?.next().await };
-    match first.await {
-        Ok(Some(event)) => {
-            let text = event.event.as_ref().and_then(|event| std::str::from_utf8(&event.data).ok());
-            let id = text.and_then(|text| text.parse().ok());
+    match in_time(first).await {
+        Ok(Some(ResolvedEvent { event: Some(event), .. })) => {
+            if event.position.commit == u64::MAX {
+                return Err(LogError::Unsafe(
+                    "the server must be 22.6 or later: it does not tell the places of a stream's events"
+                        .into(),
+                ));
+            }
+            let id = std::str::from_utf8(&event.data).ok().and_then(|text| text.parse().ok());
             id.map(Some).ok_or_else(|| LogError::Corrupt("the log's identity cannot be read".into()))
         }
+        Ok(Some(_)) => Err(LogError::Corrupt("the log's identity cannot be read".into())),
         Ok(None) | Err(Error::ResourceNotFound) => Ok(None),
         Err(error) => {
             link.look_at(&of, &error);

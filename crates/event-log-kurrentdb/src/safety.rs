@@ -17,7 +17,9 @@ const FORGETFUL: [&str; 2] = ["UnsafeDisableFlushToDisk", "MemDb"];
 /// One setting of a node.
 #[derive(Deserialize)]
 struct Setting {
+    #[serde(alias = "Name")]
     name: String,
+    #[serde(alias = "Value")]
     value: Option<Value>,
 }
 
@@ -25,14 +27,21 @@ struct Setting {
 pub(crate) async fn look_at_nodes(config: &KurrentDbConfig) -> Result<(), LogError> {
     let mut unseen = config.node_urls.is_empty();
     for url in &config.node_urls {
-        unseen |= !look_at(&settings(url, config).await?)?;
+        match settings(url, config).await {
+            Ok(settings) => unseen |= !look_at(&settings)?,
+            Err(error) if config.operator_asserts_flush_to_disk => {
+                tracing::warn!(%error, "a node was not asked whether it flushes to disk");
+                unseen = true;
+            }
+            Err(error) => return Err(error),
+        }
     }
     if !unseen {
         return Ok(());
     }
     if !config.operator_asserts_flush_to_disk {
         return Err(LogError::Unsafe(
-            "nodes must flush to disk: that was not seen on every one, so the operator has to assert it"
+            "nodes must flush to disk: that was not seen on every one (node_urls, or the word of the operator)"
                 .into(),
         ));
     }

@@ -1,15 +1,18 @@
 //! A server that speaks as much of KurrentDB's gRPC protocol as the engine uses, in memory, for tests: no real server can be had
-//! from a package registry. It does what KurrentDB documents: exact expected revisions; a repeat of what is next to the expected
-//! revision is answered as if it were the first, and the same id under a newer revision is written again; `$all` with other
-//! people's and the system's events in between, filters, checkpoints.
+//! from a package registry. It does what KurrentDB documents, and what its sources say where the documents do not:
 //!
-//! - [`Double`]: the server. [`Fault`]: what goes wrong next.
+//! - exact expected revisions; a repeat of what is next to the expected revision is answered as if it were the first, whatever
+//!   its body, and the same id under a newer revision is written again;
+//! - `$all` with other people's and the system's events in between, filters, checkpoints; a place where no event begins is refused;
+//! - nodes that share what they hold, of which one leads; the others name it to those who ask for the leader.
 //!
-//! Deliberately absent: durability, clusters, users, links, metadata streams, deletion, regular expressions in filters.
+//! [`Double`]: the server. [`Fault`]: what goes wrong next.
+//!
+//! Deliberately absent: durability, elections, replication, users, links, metadata streams, deletion, regular expressions in filters.
 
 #![expect(clippy::disallowed_methods, reason = "a server for tests has tasks of its own")]
-#![expect(clippy::missing_panics_doc, reason = "it panics only if a lock is poisoned, that is after a panic")]
 
+mod node;
 mod reading;
 mod server;
 mod store;
@@ -18,7 +21,7 @@ pub use server::Double;
 pub use store::Fault;
 
 /// Generated messages and servers.
-#[expect(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated")]
+#[expect(unreachable_pub, clippy::pedantic, reason = "generated")]
 pub(crate) mod wire {
     /// Shared messages.
     pub(crate) mod client {
@@ -30,6 +33,10 @@ pub(crate) mod wire {
         /// What a client asks first.
         pub(crate) mod server_features {
             tonic::include_proto!("event_store.client.server_features");
+        }
+        /// Which nodes there are.
+        pub(crate) mod gossip {
+            tonic::include_proto!("event_store.client.gossip");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads: a stream, `$all` once, `$all` for ever.
 
-use crate::store::{Store, Stored};
+use crate::server::Shared;
+use crate::store::Stored;
 use crate::wire::client::streams::read_req::filter_options::{Filter, Window};
 use crate::wire::client::streams::read_req::options::FilterOption;
 use crate::wire::client::streams::read_req::{AllOptions, StreamOptions, all_options, stream_options};
@@ -10,8 +11,7 @@ use crate::wire::client::streams::read_resp::{
 use crate::wire::client::streams::{Position, ReadResp};
 use crate::wire::client::{StreamIdentifier, Uuid, uuid};
 use bytes::Bytes;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tonic::Status;
 
 /// Checkpoints come after so many events that were looked through, where the reader does not say.
@@ -22,55 +22,46 @@ pub(crate) type Answers = mpsc::Sender<Result<ReadResp, Status>>;
 
 /// The events of one stream, from a revision on.
 pub(crate) async fn stream(events: Option<Vec<Stored>>, options: StreamOptions, most: u64, answers: Answers) {
-    let identifier = options.stream_identifier.clone();
     let Some(events) = events else {
-        let not_found = Content::StreamNotFound(StreamNotFound { stream_identifier: identifier });
-        drop(send(&answers, not_found).await);
+        let stream_identifier = options.stream_identifier;
+        drop(send(&answers, Content::StreamNotFound(StreamNotFound { stream_identifier })).await);
         return;
     };
     let first = match options.revision_option {
         Some(stream_options::RevisionOption::Revision(revision)) => revision,
         Some(stream_options::RevisionOption::Start(_) | stream_options::RevisionOption::End(_)) | None => 0,
     };
-    let asked = events.into_iter().filter(|event| event.revision >= first);
-    for event in asked.take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        if !send(&answers, shown(event)).await {
-            return;
-        }
-    }
+    send_events(events.into_iter().filter(|event| event.revision >= first), most, &answers).await;
 }
 
 /// `$all` as it is now, from a place on, or back from its end.
 pub(crate) async fn all(
     mut events: Vec<Stored>,
-    options: &AllOptions,
+    from: u64,
     backwards: bool,
     (filter, most): (&FilterOption, u64),
     answers: Answers,
 ) {
-    let from = begins_at(options).unwrap_or(0);
     if backwards {
         events.reverse();
     } else {
         events.retain(|event| event.position >= from);
     }
-    let asked = events.into_iter().filter(|event| passes(filter, event));
-    for event in asked.take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        if !send(&answers, shown(event)).await {
+    send_events(events.into_iter().filter(|event| passes(filter, event)), most, &answers).await;
+}
+
+async fn send_events(events: impl Iterator<Item = Stored>, most: u64, answers: &Answers) {
+    for event in events.take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        if !send(answers, shown(event)).await {
             return;
         }
     }
 }
 
-/// `$all` behind a place, and what comes, until `ended` changes.
-pub(crate) async fn subscription(
-    store: Arc<Mutex<Store>>,
-    mut grown: watch::Receiver<usize>,
-    mut ended: watch::Receiver<u64>,
-    (options, filter): (AllOptions, FilterOption),
-    answers: Answers,
-) {
-    let mut reached = begins_at(&options).unwrap_or(0);
+/// `$all` behind a place, and what comes, until subscriptions are dropped.
+pub(crate) async fn subscription(shared: Shared, from: u64, filter: FilterOption, answers: Answers) {
+    let (mut grown, mut dropped) = (shared.grown.subscribe(), shared.dropped.subscribe());
+    let mut reached = from;
     let confirmed = SubscriptionConfirmation { subscription_id: "double".to_owned() };
     if !send(&answers, Content::Confirmation(confirmed)).await {
         return;
@@ -80,13 +71,13 @@ pub(crate) async fn subscription(
     loop {
         grown.borrow_and_update();
         let next: Vec<Stored> = {
-            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            store.all.iter().filter(|event| event.position > reached).cloned().collect()
+            let store = shared.store();
+            let behind = store.all.partition_point(|event| event.position <= reached);
+            store.all.get(behind..).unwrap_or_default().to_vec()
         };
         for event in next {
-            if ended.has_changed().unwrap_or(true) {
-                drop(answers.send(Err(Status::unavailable("the subscription was dropped"))).await);
-                return;
+            if dropped.has_changed().unwrap_or(true) {
+                break;
             }
             reached = event.position;
             searched += 1;
@@ -94,21 +85,22 @@ pub(crate) async fn subscription(
                 return;
             }
             if searched % window == 0 {
-                let checkpoint = Position { commit_position: reached, prepare_position: reached };
-                if !send(&answers, Content::Checkpoint(checkpoint)).await {
+                if !send_checkpoint(&shared, reached, &answers).await {
                     return;
                 }
             }
         }
         if !live {
             live = true;
-            if !send(&answers, Content::CaughtUp(CaughtUp {})).await {
+            if !send_checkpoint(&shared, reached, &answers).await
+                || !send(&answers, Content::CaughtUp(CaughtUp {})).await
+            {
                 return;
             }
         }
         tokio::select! {
             biased;
-            _ = ended.changed() => {
+            _ = dropped.changed() => {
                 drop(answers.send(Err(Status::unavailable("the subscription was dropped"))).await);
                 return;
             }
@@ -116,6 +108,12 @@ pub(crate) async fn subscription(
             more = grown.changed() => if more.is_err() { return },
         }
     }
+}
+
+async fn send_checkpoint(shared: &Shared, reached: u64, answers: &Answers) -> bool {
+    shared.store().checkpoints.push(reached);
+    let checkpoint = Position { commit_position: reached, prepare_position: reached };
+    send(answers, Content::Checkpoint(checkpoint)).await
 }
 
 /// The position that a reader of `$all` names.

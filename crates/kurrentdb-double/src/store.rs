@@ -5,13 +5,15 @@ use std::collections::{HashMap, VecDeque};
 use uuid::Uuid;
 
 /// How far apart positions are, as in a file of records: nobody may count on the next one.
-const RECORD: u64 = 137;
+pub(crate) const RECORD: u64 = 137;
 
 /// What goes wrong with the next append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It takes effect, and its answer is lost.
     AnswerLost,
+    /// It takes effect, and its answer never comes.
+    NeverAnswered,
     /// It is refused before anything happens.
     Refused,
 }
@@ -53,10 +55,14 @@ pub(crate) struct Store {
     pub(crate) faults: VecDeque<Fault>,
     /// Where subscriptions began, oldest first.
     pub(crate) begun_at: Vec<Option<u64>>,
+    /// What subscriptions were told to have passed, oldest first.
+    pub(crate) checkpoints: Vec<u64>,
+    /// Whether events of streams come without their places in `$all`, as from servers before 22.6.
+    pub(crate) before_22_6: bool,
 }
 
 impl Store {
-    pub(crate) fn last(&self, stream: &str) -> Option<u64> {
+    fn last(&self, stream: &str) -> Option<u64> {
         let places = self.streams.get(stream)?;
         u64::try_from(places.len()).ok()?.checked_sub(1)
     }
@@ -64,7 +70,17 @@ impl Store {
     /// The events of one stream.
     pub(crate) fn of(&self, stream: &str) -> Option<Vec<Stored>> {
         let places = self.streams.get(stream)?;
-        Some(places.iter().filter_map(|place| self.all.get(*place)).cloned().collect())
+        let mut events: Vec<_> = places.iter().filter_map(|place| self.all.get(*place)).cloned().collect();
+        if self.before_22_6 {
+            events.iter_mut().for_each(|event| event.position = u64::MAX);
+        }
+        Some(events)
+    }
+
+    /// Whether `$all` can be read from here: an event begins here, or none does yet.
+    pub(crate) fn can_begin_at(&self, position: u64) -> bool {
+        let end = self.all.last().map_or(0, |event| event.position);
+        position == 0 || position > end || self.all.binary_search_by_key(&position, |e| e.position).is_ok()
     }
 
     /// Appends one event; gives its revision and position, or the revision that the stream has instead.
@@ -99,5 +115,39 @@ impl Store {
         self.streams.entry(stream.to_owned()).or_default().push(self.all.len());
         self.all.push(Stored { position, stream: stream.to_owned(), revision, id, metadata, custom, data });
         Ok((revision, position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proposed(id: u128, data: &'static str) -> Proposed {
+        let data = Bytes::from_static(data.as_bytes());
+        Proposed { id: Uuid::from_u128(id), metadata: HashMap::new(), custom: Bytes::new(), data }
+    }
+
+    #[test]
+    fn a_repeat_next_to_the_expected_revision_is_answered_as_the_first_whatever_its_body() {
+        let mut store = Store::default();
+        let first = store.append("a", Expects::NoStream, proposed(1, "one"));
+        store.append("a", Expects::Revision(0), proposed(2, "two")).unwrap();
+        assert_eq!(store.append("a", Expects::NoStream, proposed(1, "another")), first);
+        assert_eq!(store.all.len(), 2);
+    }
+
+    #[test]
+    fn the_same_id_under_a_newer_revision_is_written_again() {
+        let mut store = Store::default();
+        store.append("a", Expects::NoStream, proposed(1, "one")).unwrap();
+        assert_eq!(store.append("a", Expects::Revision(0), proposed(1, "one")), Ok((1, 2 * RECORD)));
+    }
+
+    #[test]
+    fn another_id_than_the_one_that_is_there_is_a_conflict() {
+        let mut store = Store::default();
+        store.append("a", Expects::NoStream, proposed(1, "one")).unwrap();
+        assert_eq!(store.append("a", Expects::NoStream, proposed(2, "two")), Err(Some(0)));
+        assert_eq!(store.append("b", Expects::Revision(0), proposed(2, "two")), Err(None));
     }
 }

@@ -14,7 +14,7 @@ use service_runtime::clock::SystemEntropy;
 use service_runtime::outgoing::{self, Ourselves};
 use service_runtime::roles::Roles;
 use service_runtime::token_source::TokenSource;
-use service_runtime::{shutdown, telemetry};
+use service_runtime::{shutdown, telemetry, tls};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -159,6 +159,7 @@ pub async fn program(
     work_of: impl AsyncFn(&Built) -> Result<Work, StartError>,
 ) -> ExitCode {
     let arguments = Arguments::parse();
+    tls::install_provider();
     let settings = match Settings::read(&arguments.config) {
         Ok(settings) => settings,
         Err(problems) => {

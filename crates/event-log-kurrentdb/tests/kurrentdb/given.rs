@@ -1,6 +1,6 @@
 //! What the tests are told with.
 
-use event_log::{Envelope, Writer};
+use event_log::{AppendError, Appended, Envelope, EventLog, Expected, StreamName, Writer};
 use event_log_kurrentdb::{KurrentDbConfig, KurrentDbLog, NAMESPACE};
 use kurrentdb_double::Double;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,21 @@ pub(crate) fn config(server: &Double) -> KurrentDbConfig {
         operator_asserts_flush_to_disk: true,
         new_id: ID,
         process: Uuid::from_u128(OPENED.fetch_add(1, Ordering::Relaxed).into()),
+    }
+}
+
+/// Appends until the answer is definite, as every caller has to; a server that is away is waited for.
+pub(crate) async fn put(
+    log: &KurrentDbLog,
+    stream: &StreamName,
+    expected: Expected,
+    envelope: Envelope,
+) -> Appended {
+    loop {
+        match log.append(stream, expected, envelope.clone()).await {
+            Err(AppendError::Unknown(_) | AppendError::Unavailable(_)) => tokio::task::yield_now().await,
+            definite => return definite.unwrap(),
+        }
     }
 }
 
