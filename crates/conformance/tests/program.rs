@@ -4,6 +4,8 @@
 use event_log::conformance::cases;
 use kurrentdb_double::{Double, Fault};
 use std::process::{Command, Output};
+use std::time::Duration;
+use test_servers::certificates::Authority;
 use test_servers::nats::{NatsOptions, NatsServer};
 
 async fn run(arguments: &[&str]) -> Output {
@@ -37,6 +39,22 @@ async fn a_nats_server_keeps_the_contract_and_its_log_unless_told_to_erase_it() 
     let one = [&arguments[..], &["--erase", "--case", "an_empty_log"]].concat();
     let output = run(&one).await;
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("1 passed, 0 failed\n"), "{output:?}");
+}
+
+/// The engines bring two crypto providers between them, and rustls takes none of two by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nats_server_is_reached_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca").unwrap();
+    let of_server =
+        authority.issue("nats", &["localhost", "127.0.0.1"], &[], Duration::from_hours(1)).unwrap();
+    let extra = format!("tls {{ cert_file: {:?}, key_file: {:?} }}", of_server.certificate, of_server.key);
+    let server = NatsServer::start(NatsOptions { extra, ..NatsOptions::default() }).await.unwrap();
+    let (url, monitoring) = (server.url().replace("nats://", "tls://"), server.monitoring_url().unwrap());
+    let ca = authority.file.to_str().unwrap();
+    let server = ["--engine", "jetstream", "--url", &url, "--monitoring", &monitoring, "--ca", ca];
+    let output = run(&[&server[..], &["--case", "an_empty_log"]].concat()).await;
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
