@@ -37,7 +37,7 @@ impl Follower {
         loop {
             let (of, mut feed) = match self.feed.take() {
                 Some(feed) => feed,
-                None => self.begin().await,
+                None => begin(&self.inner, self.reached).await,
             };
             match feed.next_subscription_event().await {
                 Ok(SubscriptionEvent::EventAppeared(event)) => {
@@ -79,15 +79,15 @@ impl Follower {
             }
         }
     }
+}
 
-    /// A subscription to what follows. It connects when first asked.
-    async fn begin(&self) -> (Numbered, Subscription) {
-        let options = SubscribeToAllOptions::default().position(self.reached).filter(filter(&self.inner));
-        let options = asked_of_leader!(self.inner.link, options);
-        let of = self.inner.link.client();
-        let feed = of.client.subscribe_to_all(&options).await;
-        (of, feed)
-    }
+/// A subscription to what follows. It connects when first asked.
+async fn begin(inner: &Inner, after: StreamPosition<kurrentdb::Position>) -> (Numbered, Subscription) {
+    let options = SubscribeToAllOptions::default().position(after).filter(filter(inner));
+    let options = asked_of_leader!(inner.link, options);
+    let of = inner.link.client();
+    let feed = of.client.subscribe_to_all(&options).await;
+    (of, feed)
 }
 
 /// Whether the same subscription would fail again.

@@ -69,10 +69,9 @@ impl Namespace {
         };
         let place = event.position.commit;
         tracing::error!(stream = event.stream_id(), %damaged, "an event in the log is none of ours");
-        let no_name = |error: event_log::InvalidName| LogError::Corrupt(error.to_string());
         let stream = match self.stream_of(event) {
             Some(stream) => stream,
-            None => StreamName::new(STRAY, &place.to_string()).map_err(no_name)?,
+            None => StreamName::new(STRAY, &place.to_string()).map_err(|_| damaged.clone())?,
         };
         Ok(Recorded {
             stream,
@@ -80,7 +79,7 @@ impl Namespace {
             position: Position(place),
             envelope: Envelope {
                 event_id: Uuid::from_u64_pair(u64::MAX, place),
-                writer: Writer::new(STRAY).map_err(no_name)?,
+                writer: Writer::new(STRAY).map_err(|_| damaged)?,
                 body: event.data.clone(),
             },
         })

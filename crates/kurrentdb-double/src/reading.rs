@@ -24,7 +24,7 @@ pub(crate) type Answers = mpsc::Sender<Result<ReadResp, Status>>;
 pub(crate) async fn stream(events: Option<Vec<Stored>>, options: StreamOptions, most: u64, answers: Answers) {
     let Some(events) = events else {
         let stream_identifier = options.stream_identifier;
-        drop(send(&answers, Content::StreamNotFound(StreamNotFound { stream_identifier })).await);
+        send(&answers, Content::StreamNotFound(StreamNotFound { stream_identifier })).await;
         return;
     };
     let first = match options.revision_option {

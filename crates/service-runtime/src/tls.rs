@@ -57,7 +57,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Makes [`provider`] the one that libraries take which are not told which. Programs do so first of all: an engine may bring
+/// Makes it the one that libraries take which are not told which. Programs do so first of all: an engine may bring
 /// another, and where there are two, rustls takes none by itself.
 pub fn install_provider() {
     // What was installed before stays, and nobody installs another.
