@@ -36,7 +36,7 @@ async fn a_nats_server_keeps_the_contract_and_its_log_unless_told_to_erase_it() 
     let refused = run(&arguments).await;
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stdout).contains("--erase"), "{refused:?}");
-    let one = [&arguments[..], &["--erase", "--case", "an_empty_log"]].concat();
+    let one = [&arguments[..], &["--erase", "--case", "an_empty_log_reads"]].concat();
     let output = run(&one).await;
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("1 passed, 0 failed\n"), "{output:?}");
 }

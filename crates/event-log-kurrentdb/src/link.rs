@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long one call may take, and how long the next event of an answer.
-pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// How long one call may take, and how long the next event of an answer: as long as the client lets the server take.
+pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client is kept at least whose node answers, if only with errors: each leaves a task and its certificates behind.
 const KEPT_MIN: Duration = Duration::from_secs(1);
 /// The same, after many that lived no longer.

@@ -8,8 +8,8 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 /// How long tasks have to notice that their node is gone.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -62,7 +62,8 @@ fn run(listener: TcpListener, served: Served) -> io::Result<Runtime> {
             .add_service(StreamsServer::new(served.clone()))
             .add_service(GossipServer::new(served.clone()))
             .add_service(ServerFeaturesServer::new(served));
-        server.serve_with_incoming(TcpListenerStream::new(listener)).await.map_err(io::Error::other)
+        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+        server.serve_with_incoming(connections).await.map_err(io::Error::other)
     });
     Ok(runtime)
 }
