@@ -20,6 +20,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::AsciiMetadataValue;
@@ -27,6 +28,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// Answers that wait for a slow reader, before the server stops to read for it.
 const ANSWERS_MAX: usize = 16;
+/// How long a node stands still.
+const FROZEN_FOR: Duration = Duration::from_secs(15);
 /// Where nodes listen.
 const HOST: &str = "127.0.0.1";
 
@@ -303,12 +306,12 @@ impl Streams for Served {
         }
         let appended = self.shared.append(&stream, expects, proposed);
         match fault {
-            Some(Fault::AnswerLost) => Err(Status::unavailable("the connection was lost")),
-            Some(Fault::NeverAnswered) => std::future::pending().await,
-            Some(Fault::Refused) | None => {
-                Ok(Response::new(AppendResp { result: Some(result(appended, expects)) }))
-            }
+            Some(Fault::AnswerLost) => return Err(Status::unavailable("the connection was lost")),
+            // Of the one thread that the node has.
+            Some(Fault::Frozen) => std::thread::sleep(FROZEN_FOR),
+            Some(Fault::Refused) | None => {}
         }
+        Ok(Response::new(AppendResp { result: Some(result(appended, expects)) }))
     }
 }
 

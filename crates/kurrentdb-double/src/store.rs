@@ -12,8 +12,8 @@ pub(crate) const RECORD: u64 = 137;
 pub enum Fault {
     /// It takes effect, and its answer is lost.
     AnswerLost,
-    /// It takes effect, and its answer never comes.
-    NeverAnswered,
+    /// It takes effect, and its node stands still for longer than anybody has patience, deadlines and all.
+    Frozen,
     /// It is refused before anything happens.
     Refused,
 }
