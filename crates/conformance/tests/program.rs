@@ -48,7 +48,11 @@ async fn a_nats_server_is_reached_over_tls() {
     let authority = Authority::new(folder.path(), "ca").unwrap();
     let of_server =
         authority.issue("nats", &["localhost", "127.0.0.1"], &[], Duration::from_hours(1)).unwrap();
-    let extra = format!("tls {{ cert_file: {:?}, key_file: {:?} }}", of_server.certificate, of_server.key);
+    let extra = format!(
+        "tls {{ cert_file: {:?}, key_file: {:?} }}",
+        of_server.certificate.display(),
+        of_server.key.display()
+    );
     let server = NatsServer::start(NatsOptions { extra, ..NatsOptions::default() }).await.unwrap();
     let (url, monitoring) = (server.url().replace("nats://", "tls://"), server.monitoring_url().unwrap());
     let ca = authority.file.to_str().unwrap();
