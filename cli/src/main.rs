@@ -30,5 +30,7 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::CommandLine::parse().command.run().await
+    let arguments = arguments::CommandLine::parse();
+    service_runtime::tls::install_provider();
+    arguments.command.run().await
 }

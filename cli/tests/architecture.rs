@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event-log-sqlite", &["event-log"]),
     ("nats-connection", &[]),
     ("event-log-jetstream", &["event-log", "nats-connection"]),
+    ("event-log-kurrentdb", &["event-log"]),
+    ("conformance", &["event-log-sqlite", "event-log-jetstream", "event-log-kurrentdb"]),
     ("key-store-jetstream", &["journal", "nats-connection"]),
     ("command", &["event-log", "journal"]),
     ("projection", &["event-log", "journal"]),
@@ -32,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "messaging",
             "event-log-sqlite",
             "event-log-jetstream",
+            "event-log-kurrentdb",
             "key-store-jetstream",
             "aws-sdk",
         ],
@@ -106,6 +109,7 @@ fn only_main_files_choose_engines_and_adapters() {
                     "wiring::",
                     "event_log_sqlite",
                     "event_log_jetstream",
+                    "event_log_kurrentdb",
                     "key_store_jetstream",
                     "nats_connection",
                     "messaging::nats",
@@ -131,8 +135,17 @@ fn rules_name_no_runtime_network_or_cloud() {
 #[test]
 fn every_crate_is_in_the_plan() {
     let planned: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    let elsewhere =
-        ["request", "approval", "activation", "audit", "daypass", "simulation", "bench", "test-servers"];
+    let elsewhere = [
+        "request",
+        "approval",
+        "activation",
+        "audit",
+        "daypass",
+        "simulation",
+        "bench",
+        "test-servers",
+        "kurrentdb-double",
+    ];
     for name in packages().keys() {
         assert!(
             planned.contains(name.as_str()) || elsewhere.contains(&name.as_str()),

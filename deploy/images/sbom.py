@@ -10,7 +10,8 @@ import sys
 
 
 def metadata():
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline"]
+    # As script/images builds it.
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline", "--features", "kurrentdb"]
     host = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
     target = next(line.split(": ")[1] for line in host.splitlines() if line.startswith("host: "))
     return json.loads(subprocess.run([*command, "--filter-platform", target], check=True, capture_output=True, text=True).stdout)

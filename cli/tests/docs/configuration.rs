@@ -22,7 +22,7 @@ const SQLITE: &str = "[log]\nengine = \"sqlite\"\npath = \"log.db\"\n";
 const JETSTREAM: &str = "[log]\nengine = \"jetstream\"\nservers = [\"nats://localhost\"]\n";
 
 /// Tables within a section; everything else is a value. With them, what the section cannot do without.
-const TABLES: [(&str, &str); 32] = [
+const TABLES: [(&str, &str); 33] = [
     ("server", "listen = \"127.0.0.1:0\""),
     ("server.tls", ""),
     ("server.web", ""),
@@ -35,6 +35,7 @@ const TABLES: [(&str, &str); 32] = [
     ("roles", ""),
     ("log", "engine = \"sqlite\""),
     ("log", "engine = \"jetstream\""),
+    ("log", "engine = \"kurrentdb\""),
     ("bus", "servers = [\"nats://localhost\"]"),
     ("data", ""),
     ("keys", "engine = \"sqlite\""),

@@ -1,7 +1,7 @@
 //! The contract of the port as a suite that every engine runs: one function per promise.
 //!
 //! An engine's test file implements [`Fixture`] and writes `event_log::conformance_tests!(MyFixture::start().await);`, which
-//! makes one test of every case. [`run_all`] runs them in turn, for an engine that is reached by URL.
+//! makes one test of every case. [`cases`] lists them, for a program that runs them against an engine that is reached by URL.
 //!
 //! INVARIANT: no case sleeps to synchronise, and none looks at an engine's insides; all end within [`CASE_SECONDS_MAX`].
 
@@ -41,6 +41,7 @@ pub use reading::{
 };
 
 use crate::EventLog;
+use futures::future::LocalBoxFuture;
 use std::sync::Arc;
 
 /// No case takes longer, on a slow machine with slow disks.
@@ -98,15 +99,23 @@ macro_rules! conformance_tests {
             }
         )+
     };
-    (@run $fixture:expr; $($case:ident)+) => {
-        $( $crate::conformance::$case($fixture).await; )+
+    (@list $fixture:expr; $($case:ident)+) => {
+        vec![$( Case { name: stringify!($case), run: |fixture| Box::pin($crate::conformance::$case(fixture)) } ),+]
     };
     ($fixture:expr) => {
         $crate::conformance_tests! { @cases test $fixture }
     };
 }
 
-/// Every case in turn, each on a fresh log.
-pub async fn run_all(fixture: &dyn Fixture) {
-    crate::conformance_tests! { @cases run fixture }
+/// One promise.
+pub struct Case {
+    /// Its name.
+    pub name: &'static str,
+    /// Runs it on a fresh log; panics if the promise is broken.
+    pub run: for<'a> fn(&'a dyn Fixture) -> LocalBoxFuture<'a, ()>,
+}
+
+/// Every case, in the order of this suite.
+pub fn cases() -> Vec<Case> {
+    crate::conformance_tests! { @cases list () }
 }

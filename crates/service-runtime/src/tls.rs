@@ -58,6 +58,13 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// Makes it the one that libraries take which are not told which. Programs do so first of all: an engine may bring
+/// another, and where there are two, rustls takes none by itself.
+pub fn install_provider() {
+    // What was installed before stays, and nobody installs another.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}
+
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|error| TlsError::File { file: file.to_owned(), error })
 }
@@ -89,4 +96,17 @@ fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
         roots.add(certificate).map_err(|error| TlsError::unusable(file, &error))?;
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_are_not_told_which_take_the_one_provider() {
+        install_provider();
+        install_provider();
+        let installed = CryptoProvider::get_default().unwrap();
+        assert_eq!(format!("{installed:?}"), format!("{:?}", provider()));
+    }
 }

@@ -1,5 +1,8 @@
 //! Opens the log that the configuration names.
 
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
+
 use crate::{nats, write_level};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
@@ -7,7 +10,7 @@ pub use event_log_jetstream::{Copies, ServerState, Survey, server_memory_bytes};
 use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
 use journal::level::WriteLevel;
-use service_runtime::config::LogConfig;
+use service_runtime::config::{LogConfig, Problem};
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -65,6 +68,30 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
             let log = JetStreamLog::open(jetstream(config, entropy)?).await?;
             Ok(OpenLog { log: Arc::new(log.clone()), sqlite: None, jetstream: Some(log) })
         }
+        LogConfig::Kurrentdb { .. } => {
+            Ok(OpenLog { log: kurrentdb::open(config, entropy).await?, sqlite: None, jetstream: None })
+        }
+    }
+}
+
+/// Why a program cannot use an engine that it knows of.
+const NOT_BUILT: &str = "this program is built without KurrentDB, that is without the feature `kurrentdb`";
+
+/// What is wrong with naming this engine to this program.
+pub(crate) fn problem(config: &LogConfig) -> Option<Problem> {
+    let missing = matches!(config, LogConfig::Kurrentdb { .. }) && !cfg!(feature = "kurrentdb");
+    missing.then(|| Problem::new("log.engine", NOT_BUILT))
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+mod kurrentdb {
+    use super::{Arc, Entropy, EventLog, LogConfig, LogError, NOT_BUILT};
+
+    pub(super) fn open(
+        _: &LogConfig,
+        _: &dyn Entropy,
+    ) -> impl Future<Output = Result<Arc<dyn EventLog>, LogError>> + use<> {
+        std::future::ready(Err(LogError::Unsafe(NOT_BUILT.into())))
     }
 }
 
@@ -78,13 +105,14 @@ pub async fn open_read_only(
         LogConfig::Jetstream { .. } => {
             Ok(Arc::new(JetStreamLog::open_existing(jetstream(config, entropy)?).await?))
         }
+        LogConfig::Kurrentdb { .. } => kurrentdb::open(config, entropy).await,
     }
 }
 
-/// How the servers of a log are that is there, and its copies on them. `None`: it is on no servers.
+/// How the servers of a log are that is there, and its copies on them. `None`: it is on no servers, or on some that are not looked at.
 pub async fn survey(config: &LogConfig, entropy: &dyn Entropy) -> Result<Option<Survey>, LogError> {
     match config {
-        LogConfig::Sqlite { .. } => Ok(None),
+        LogConfig::Sqlite { .. } | LogConfig::Kurrentdb { .. } => Ok(None),
         LogConfig::Jetstream { .. } => {
             JetStreamLog::open_existing(jetstream(config, entropy)?).await?.survey().await.map(Some)
         }

@@ -15,7 +15,7 @@ use service_runtime::config::NeighbourConfig;
 use service_runtime::outgoing::{self, Connection, Ourselves};
 use service_runtime::roles::Roles;
 use service_runtime::token_source::TokenSource;
-use service_runtime::{shutdown, telemetry};
+use service_runtime::{shutdown, telemetry, tls};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -168,6 +168,7 @@ pub async fn program(
     work_of: impl AsyncFn(&Built) -> Result<Work, StartError>,
 ) -> ExitCode {
     let arguments = Arguments::parse();
+    tls::install_provider();
     let settings = match Settings::read(&arguments.config) {
         Ok(settings) => settings,
         Err(problems) => {

@@ -1,6 +1,6 @@
 //! Everything that a program of Daypass can be told. `docs/configuration.md` describes every field.
 
-use crate::StartError;
+use crate::{StartError, engine};
 use aws::RoleExternalId;
 use domain::{Person, RoleArn, SignedDuration};
 use identity::IssuerConfig;
@@ -481,6 +481,9 @@ impl Settings {
             Some((client, secret))
         });
         loader.finish()?;
+        if let Some(problem) = log.as_ref().and_then(engine::problem) {
+            return Err(Problems(vec![problem]));
+        }
         if keys.is_some() && data.as_ref().is_some_and(|data| data.keys.is_some()) {
             return Err(Problems(vec![Problem::new("data.keys", "must not be given beside [keys]")]));
         }
@@ -539,6 +542,43 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.keys, KeysSection::Sqlite { path: "data/keys.db".into() });
+    }
+
+    fn on_kurrentdb(rest: &str) -> Result<Settings, Problems> {
+        read(&format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"data\"\n\
+             [[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"https://daypass.example\"]\nalgorithms = [\"RS256\"]\n\
+             [log]\nengine = \"kurrentdb\"\n{rest}"
+        ))
+    }
+
+    #[test]
+    #[cfg(not(feature = "kurrentdb"))]
+    fn a_program_without_kurrentdb_says_so() {
+        let problems = on_kurrentdb("connection = \"kurrentdb://host\"\n").unwrap_err();
+        let problem = problems.0.first().unwrap();
+        assert_eq!(problem.field, "log.engine");
+        assert!(problem.why.contains("feature `kurrentdb`"), "{}", problem.why);
+    }
+
+    #[test]
+    #[cfg(feature = "kurrentdb")]
+    fn a_program_with_kurrentdb_takes_it() {
+        assert!(on_kurrentdb("connection = \"kurrentdb://host\"\n").is_ok());
+    }
+
+    #[test]
+    fn kurrentdbs_password_is_in_a_file_of_its_own() {
+        for (rest, field) in [
+            ("connection = \"kurrentdb://log:secret@host\"\n", "log.connection"),
+            ("connection = \"kurrentdb://host\"\nuser = \"log\"\n", "log.password_file"),
+            ("connection = \"kurrentdb://host\"\npassword_file = \"p\"\n", "log.password_file"),
+            ("connection = \"\"\n", "log.connection"),
+        ] {
+            let problems = on_kurrentdb(rest).unwrap_err();
+            assert!(problems.0.iter().any(|problem| problem.field == field), "{rest}: {problems:?}");
+            assert!(!format!("{problems:?}").contains("secret"), "{problems:?}");
+        }
     }
 
     #[test]

@@ -234,6 +234,30 @@ pub enum LogConfig {
         #[serde(default)]
         monitoring_urls: Vec<String>,
     },
+    /// Several machines, experimental; only in programs that are built with the feature `kurrentdb`.
+    Kurrentdb {
+        /// `kurrentdb://host:2113`, several hosts with commas, or `kurrentdb+discover://name`; without user and password.
+        connection: String,
+        /// Who we are to the server.
+        #[serde(default)]
+        user: Option<String>,
+        /// The file with that user's password.
+        #[serde(default)]
+        password_file: Option<PathBuf>,
+        /// What streams and event types begin with.
+        #[serde(default = "namespace")]
+        namespace: String,
+        /// Where nodes can be asked how they are set up: `https://host:2113`.
+        #[serde(default)]
+        node_urls: Vec<String>,
+        /// The operator's word that nodes flush to disk, where they cannot be asked.
+        #[serde(default)]
+        operator_asserts_flush_to_disk: bool,
+    },
+}
+
+fn namespace() -> String {
+    "daypass".to_owned()
 }
 
 fn replicas() -> usize {
@@ -252,7 +276,16 @@ impl Section for LogConfig {
             Self::Jetstream { credentials_file: Some(_), nkey_seed_file: Some(_), .. } => {
                 vec![Problem::new("nkey_seed_file", "must not be given beside credentials_file")]
             }
-            Self::Sqlite { .. } | Self::Jetstream { .. } => Vec::new(),
+            Self::Kurrentdb { connection, .. } if connection.is_empty() => {
+                vec![Problem::new("connection", "must not be empty")]
+            }
+            Self::Kurrentdb { connection, .. } if connection.contains('@') => {
+                vec![Problem::new("connection", "must not hold a user or a password: user, password_file")]
+            }
+            Self::Kurrentdb { user, password_file, .. } if user.is_some() != password_file.is_some() => {
+                vec![Problem::new("password_file", "goes with user, and not without")]
+            }
+            Self::Sqlite { .. } | Self::Jetstream { .. } | Self::Kurrentdb { .. } => Vec::new(),
         }
     }
 }

@@ -27,5 +27,8 @@ impl Fixture for ThreeServers {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_keep_the_contract() {
-    conformance::run_all(&ThreeServers(cluster().await)).await;
+    let servers = ThreeServers(cluster().await);
+    for case in conformance::cases() {
+        (case.run)(&servers).await;
+    }
 }

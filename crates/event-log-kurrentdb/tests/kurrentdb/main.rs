@@ -1,0 +1,10 @@
+//! The KurrentDB engine against a double that speaks the server's protocol.
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
+
+mod appending;
+mod conformance;
+mod following;
+mod given;
+mod nodes;
+mod refusing;

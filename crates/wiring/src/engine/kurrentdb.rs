@@ -1,0 +1,40 @@
+//! The log on KurrentDB.
+
+use super::new_id;
+use domain::ports::Entropy;
+use event_log::{EventLog, LogError};
+use event_log_kurrentdb::{KurrentDbConfig, KurrentDbLog, User};
+use service_runtime::config::LogConfig;
+use std::sync::Arc;
+
+pub(super) async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
+    let LogConfig::Kurrentdb {
+        connection,
+        user,
+        password_file,
+        namespace,
+        node_urls,
+        operator_asserts_flush_to_disk,
+    } = config
+    else {
+        return Err(LogError::Unsafe("log.engine: must be kurrentdb".into()));
+    };
+    let user = match (user, password_file) {
+        (Some(name), Some(file)) => {
+            let password = std::fs::read_to_string(file)
+                .map_err(|error| LogError::Unavailable(format!("{}: {error}", file.display())))?;
+            Some(User { name: name.clone(), password: password.trim_end_matches(['\r', '\n']).to_owned() })
+        }
+        (None, _) | (_, None) => None,
+    };
+    let log = KurrentDbLog::open(KurrentDbConfig {
+        connection: connection.clone(),
+        user,
+        namespace: namespace.clone(),
+        node_urls: node_urls.clone(),
+        operator_asserts_flush_to_disk: *operator_asserts_flush_to_disk,
+        new_id: new_id(entropy),
+        process: new_id(entropy),
+    });
+    Ok(Arc::new(log.await?))
+}
