@@ -92,6 +92,7 @@ pub(super) fn files(settings: &Settings) -> Vec<Finding> {
         LogConfig::Jetstream { nkey_seed_file, credentials_file, .. } => {
             files.extend(nkey_seed_file.iter().chain(credentials_file).map(PathBuf::as_path));
         }
+        LogConfig::Kurrentdb { password_file, .. } => files.extend(password_file.as_deref()),
     }
     files.sort_unstable();
     files.dedup();

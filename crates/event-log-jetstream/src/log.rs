@@ -2,7 +2,7 @@
 
 use crate::config::JetStreamConfig;
 use crate::known::Known;
-use crate::link::{Link, unavailable};
+use crate::link::{Link, Lost, unavailable};
 use crate::wire::{STREAM, any_writer};
 use crate::{append, follow, read, safety, servers, told};
 use async_nats::jetstream::ErrorCode;
@@ -119,11 +119,14 @@ async fn find_or_create(config: &JetStreamConfig, link: &Link) -> Result<Info, L
     }
     let wanted = serde_json::to_value(safety::stream_config(config.replicas, config.new_id))
         .map_err(|error| LogError::Corrupt(error.to_string()))?;
-    match link.api::<Info>(&format!("STREAM.CREATE.{STREAM}"), &wanted).await? {
-        Ok(info) => Ok(info),
+    match link.api::<Info>(&format!("STREAM.CREATE.{STREAM}"), &wanted).await {
+        Ok(Ok(info)) => Ok(info),
         // Another one was faster: the log is theirs.
-        Err(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => find_soon(link).await,
-        Err(error) => Err(unavailable(&error)),
+        Ok(Err(error)) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => find_soon(link).await,
+        Ok(Err(error)) => Err(unavailable(&error)),
+        // A cluster does not answer everyone of those who ask at once.
+        Err(Lost::NoAnswer(_)) => find_soon(link).await,
+        Err(lost @ Lost::NotSent(_)) => Err(lost.into()),
     }
 }
 

@@ -21,7 +21,7 @@ pub use server::Double;
 pub use store::Fault;
 
 /// Generated messages and servers.
-#[expect(unreachable_pub, clippy::pedantic, reason = "generated")]
+#[expect(unreachable_pub, clippy::pedantic, clippy::enum_variant_names, reason = "generated")]
 pub(crate) mod wire {
     /// Shared messages.
     pub(crate) mod client {

@@ -58,12 +58,12 @@ fn run(listener: TcpListener, served: Served) -> io::Result<Runtime> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = Server::builder()
+        let services = Server::builder()
             .add_service(StreamsServer::new(served.clone()))
             .add_service(GossipServer::new(served.clone()))
             .add_service(ServerFeaturesServer::new(served));
         let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-        server.serve_with_incoming(connections).await.map_err(io::Error::other)
+        services.serve_with_incoming(connections).await.map_err(io::Error::other)
     });
     Ok(runtime)
 }

@@ -84,10 +84,8 @@ pub(crate) async fn subscription(shared: Shared, from: u64, filter: FilterOption
             if passes(&filter, &event) && !send(&answers, shown(event)).await {
                 return;
             }
-            if searched % window == 0 {
-                if !send_checkpoint(&shared, reached, &answers).await {
-                    return;
-                }
+            if searched % window == 0 && !send_checkpoint(&shared, reached, &answers).await {
+                return;
             }
         }
         if !live {

@@ -72,7 +72,9 @@ impl Store {
         let places = self.streams.get(stream)?;
         let mut events: Vec<_> = places.iter().filter_map(|place| self.all.get(*place)).cloned().collect();
         if self.before_22_6 {
-            events.iter_mut().for_each(|event| event.position = u64::MAX);
+            for event in &mut events {
+                event.position = u64::MAX;
+            }
         }
         Some(events)
     }

@@ -88,12 +88,12 @@ async fn a_subscription_survives_its_nodes_without_gap_or_repeat() {
                 }
                 _ => {}
             }
-            let stream = format!("request-{number}").parse().unwrap();
-            put(&log, &stream, Expected::NoStream, event(number)).await;
+            let target = format!("request-{number}").parse().unwrap();
+            put(&log, &target, Expected::NoStream, event(number)).await;
         }
-        let followed = follower.await.unwrap().unwrap();
+        let seen = follower.await.unwrap().unwrap();
         let all: Vec<_> = log.read_all(Position::START).try_collect().await.unwrap();
-        assert_eq!(followed, all);
+        assert_eq!(seen, all);
     })
     .await;
 }
