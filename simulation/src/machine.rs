@@ -6,7 +6,7 @@ use crate::schedule::Owner;
 use crate::seams::LocalClock;
 use crate::witness::WitnessedLog;
 use aws::Directory;
-use domain::{RequestId, Timestamp};
+use domain::{RequestId, SignedDuration, Timestamp};
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What machines are called; their number is the seed's.
 pub(crate) const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// From a decision to its call, at the longest, while the process is not paused.
+const DECIDED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Snapshots of the directory that are remembered of a process.
 const SNAPSHOTS_MAX: usize = 4;
@@ -37,6 +40,8 @@ pub(crate) struct Machine {
     pub(crate) awake_since: Timestamp,
     /// When its clock was last changed.
     pub(crate) clock_since: Timestamp,
+    /// By how much it was ahead lately.
+    pub(crate) was_ahead: SignedDuration,
     /// When AWS last answered its process, as the world's clock says: from then on a wrong clock is known to be.
     pub(crate) told_at: Arc<Mutex<Option<Timestamp>>>,
     /// Requests that changed since its read model was last compared.
@@ -64,6 +69,7 @@ impl Machine {
             wake: Rc::default(),
             awake_since: now,
             clock_since: now,
+            was_ahead: SignedDuration::ZERO,
             told_at: Arc::default(),
             unseen: BTreeSet::new(),
             snapshots: VecDeque::new(),
@@ -78,6 +84,20 @@ impl Machine {
     /// When AWS last answered its process, by the world's clock.
     pub(crate) fn told_at(&self) -> Option<Timestamp> {
         *self.told_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets its clock.
+    pub(crate) fn set_clock(&mut self, ahead: SignedDuration, now: Timestamp) {
+        self.was_ahead = self.ahead_lately(now);
+        self.clock.set_ahead(ahead);
+        self.clock_since = now;
+    }
+
+    /// By how much its clock is ahead, or was when what it does now was decided.
+    pub(crate) fn ahead_lately(&self, now: Timestamp) -> SignedDuration {
+        let ahead = self.clock.ahead().max(SignedDuration::ZERO);
+        let settled = now.duration_since(self.clock_since.max(self.awake_since)) > DECIDED_WITHIN;
+        if settled { ahead } else { ahead.max(self.was_ahead) }
     }
 
     /// Whether its process runs, on time that can be relied on, with the log in reach.

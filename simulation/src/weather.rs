@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How old a signature may be in this AWS. Shorter than the real one's, so that fences pass in little time.
-pub(crate) const SIGNATURE_AGE_MAX: SignedDuration = SignedDuration::from_secs(60);
+/// How old a signature may be in this AWS, and how far ahead. Shorter than the real one's, so that fences pass in little time.
+pub(crate) const SIGNATURE_SKEW_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// The longest time from a call's arrival to its effect.
 pub(crate) const EFFECT_WITHIN: SignedDuration = SignedDuration::from_secs(30);
@@ -87,7 +87,7 @@ pub(crate) fn climate(chance: &mut ChaCha8Rng) -> Behaviour {
         calls_per_second: chance.random_bool(0.5).then_some(20),
         outstanding_max: chance.random_bool(0.5).then_some(3),
         conflict_in_account: chance.random_bool(0.5),
-        signature_age_max: SIGNATURE_AGE_MAX,
+        signature_skew_max: SIGNATURE_SKEW_MAX,
         delegated_administrator: true,
         caller_is_role_session: chance.random_bool(0.3),
     }

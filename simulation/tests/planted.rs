@@ -144,6 +144,11 @@ fn an_unreadable_policy_is_passed_over() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_begins_early() {
+    finds(Plant::FastClocks, 0, &["S1"]);
+}
+
+#[test]
 fn a_deny_that_hits_every_session() {
     finds(Plant::DenyEverything, 22, &["S3"]);
 }

@@ -154,8 +154,7 @@ impl Run {
                 } else {
                     "clock: jumps forward"
                 });
-                machine.clock.set_ahead(ahead);
-                machine.clock_since = now;
+                machine.set_clock(ahead, now);
                 let ahead = ahead.as_secs_f64();
                 self.trace.note(machine.name, &format!("has its clock set: {ahead:+.3} s"));
             }
@@ -307,7 +306,7 @@ impl Run {
         for machine in &mut self.machines {
             machine.crash_in = None;
             machine.pause_in = None;
-            machine.clock.set_ahead(SignedDuration::ZERO);
+            machine.set_clock(SignedDuration::ZERO, now);
             machine.log.set_cut(false);
             if machine.paused {
                 wake(machine, now);

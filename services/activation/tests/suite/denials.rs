@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// A house in a deployment that ends live sessions.
 async fn denying() -> House {
     let mut house = House::new().await;
-    let signature_age_max = Behaviour::default().signature_age_max;
-    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_age_max)));
+    let signature_skew_max = Behaviour::default().signature_skew_max;
+    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_skew_max)));
     house
 }
 

@@ -28,7 +28,7 @@ use policy::{Policy, PolicyEvent};
 use projection::Projection;
 use service_runtime::Call;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use tokio::task::JoinHandle;
@@ -97,6 +97,18 @@ impl Entropy for Counted {
     }
 }
 
+/// The clock of one process: the house's, set forward or back by milliseconds.
+struct LocalClock {
+    house: SharedClock,
+    ahead: Arc<AtomicI64>,
+}
+
+impl Clock for LocalClock {
+    fn now(&self) -> Timestamp {
+        self.house.now() + SignedDuration::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+}
+
 /// What outlives a process.
 pub(crate) struct House {
     pub(crate) clock: SharedClock,
@@ -123,6 +135,7 @@ pub(crate) struct Process {
     pub(crate) service: ActivationService,
     pub(crate) views: Views,
     line: Arc<Line>,
+    clock_ahead: Arc<AtomicI64>,
     valve: Arc<Valve>,
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -133,6 +146,11 @@ impl Process {
     pub(crate) fn aws_is_ahead(&self, by: SignedDuration) {
         let now = self.views.clock.now();
         self.views.clock.compare(&Sighting::http_date(TimeSource::Aws, now, now, now + by));
+    }
+
+    /// From now on its clock is so far ahead of everybody else's.
+    pub(crate) fn set_clock_ahead(&self, by: SignedDuration) {
+        self.clock_ahead.store(by.as_millis().try_into().unwrap(), Ordering::Relaxed);
     }
 
     /// As `SIGSTOP` does it.
@@ -299,10 +317,13 @@ impl House {
     /// Starts a replica of this name.
     pub(crate) async fn start_as(&self, replica: &str) -> Process {
         let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
+        let clock_ahead = Arc::new(AtomicI64::new(0));
+        let clock: SharedClock =
+            Arc::new(LocalClock { house: self.clock.clone(), ahead: clock_ahead.clone() });
         let (projection, follower) = Projection::open(None, RequestsModel::default(), log.clone()).unwrap();
         let directory = Arc::new(CachedDirectory::new(
             self.aws.clone(),
-            self.clock.clone(),
+            clock.clone(),
             self.entropy.clone(),
             RefreshPace::default(),
         ));
@@ -318,7 +339,7 @@ impl House {
                 auditors: [group(sample::AUDITORS)].into(),
                 raisers: BTreeSet::new(),
             }),
-            clock: Arc::new(WatchedClock::new(self.clock.clone(), SKEW_MAX)),
+            clock: Arc::new(WatchedClock::new(clock, SKEW_MAX)),
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;
@@ -342,7 +363,7 @@ impl House {
             tokio::spawn(behind(valve.clone(), follower.run(std::future::pending()))),
             tokio::spawn(behind(valve.clone(), async move { directory.run(|_| {}).await })),
         ];
-        Process { service, views, line, valve, shutdown, tasks }
+        Process { service, views, line, clock_ahead, valve, shutdown, tasks }
     }
 
     /// Lets time pass until `seconds` after the beginning.

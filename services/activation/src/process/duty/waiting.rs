@@ -8,7 +8,7 @@ use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
 use command::LoadError;
-use command::aggregate::{AssignmentAggregate, RequestAggregate};
+use command::aggregate::RequestAggregate;
 use domain::{RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
@@ -98,7 +98,7 @@ impl Core {
         if !self.can_be_recorded(&id, now).await? {
             return Ok(later(now, HOPELESS_FOR));
         }
-        let loaded = match self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await {
+        let loaded = match self.readable_ledger(key).await {
             Ok(loaded) => loaded,
             Err(LoadError::Corrupt(_)) => return Ok(later(now, HOPELESS_FOR)),
             Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
@@ -128,13 +128,15 @@ impl Core {
         let patience = self.settings.duty_patience;
         if let Some((_, attempt)) = ledger.attempt() {
             // Whoever intended it is waiting for AWS, or does not exist any more.
-            return later(attempt.at.max(held.claimed_at), self.settings.operation_patience());
+            let intended_at = self.agenda.happened_at(&ledger.key, attempt.at);
+            return later(intended_at.max(held.claimed_at), self.settings.operation_patience());
         }
         let fenced = ledger.fence.filter(|_| request.is_closing() && ledger.presence != Presence::Ours);
         if let Some(fence) = fenced {
             return later(fence, self.settings.operation_patience().saturating_add(patience));
         }
-        if ledger.last_at < since {
+        let last_at = self.agenda.happened_at(&ledger.key, ledger.last_at);
+        if last_at < since {
             return since;
         }
         let pause = match ledger.failures {
@@ -143,7 +145,7 @@ impl Core {
                 SignedDuration::try_from(self.settings.backoff(failures)).unwrap_or(SignedDuration::MAX)
             }
         };
-        later(ledger.last_at, pause.saturating_add(patience))
+        later(last_at, pause.saturating_add(patience))
     }
 
     /// Whether the story of a request can be read to its end, so that something can follow.
