@@ -30,6 +30,9 @@ const CHANGES_PAGE: usize = 500;
 /// The longest sleep: clocks jump.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// By how much a clock is set back that keeps time.
+const CLOCK_STEADY: SignedDuration = SignedDuration::from_secs(1);
+
 /// The shortest sleep.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
@@ -55,6 +58,8 @@ pub(crate) enum Next {
 
 #[derive(Default)]
 struct State {
+    /// The latest time that our clock has shown.
+    newest_now: Timestamp,
     /// Up to where changes have been taken up; `None`: never filled.
     cursor: Option<Position>,
     requests: BTreeMap<RequestId, Request>,
@@ -110,8 +115,11 @@ impl Agenda {
         }
         let mut state = self.lock();
         let applied = projection.applied();
-        let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied) else {
-            // Never filled, or the read model was made anew.
+        let set_back = crate::core::later(now, CLOCK_STEADY) < state.newest_now;
+        state.newest_now = if set_back { now } else { state.newest_now.max(now) };
+        let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied && !set_back) else {
+            // Never filled, or the read model was made anew; or our clock was set back, and what is to be done again waits for a
+            // time that was counted from a wrong one.
             let stories = requests.unfinished()?;
             let known: BTreeSet<RequestId> = stories.iter().map(|story| story.request.raised.id).collect();
             let gone: Vec<RequestId> =
@@ -121,6 +129,9 @@ impl Agenda {
             }
             for story in stories {
                 state.take_up(story.request, now, self.ahead_of_start);
+            }
+            for key in state.orphans.clone() {
+                state.schedule(Errand::Tend(key), now);
             }
             state.cursor = Some(applied);
             return Ok(());

@@ -133,3 +133,18 @@ async fn what_a_clock_ahead_has_written_begins_nothing_before_its_window() {
     house.at(600).await;
     assert!(house.has(&key) && house.is_active(next).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_right_again_waits_for_nothing() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    process.set_clock_ahead(SignedDuration::from_hours(2));
+    house.at(90).await;
+    assert!(house.over(id).await.is_some(), "by its clock");
+    assert!(house.has(&key_of(&permission_set())), "AWS refuses its signatures");
+    process.set_clock_ahead(SignedDuration::ZERO);
+    house.at(100).await;
+    assert!(!house.has(&key_of(&permission_set())));
+}
