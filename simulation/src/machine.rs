@@ -10,6 +10,7 @@ use domain::{RequestId, SignedDuration, Timestamp};
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What machines are called; their number is the seed's.
@@ -44,6 +45,8 @@ pub(crate) struct Machine {
     pub(crate) was_ahead: SignedDuration,
     /// When AWS last answered its process, as the world's clock says: from then on a wrong clock is known to be.
     pub(crate) told_at: Arc<Mutex<Option<Timestamp>>>,
+    /// Whether AWS does not take its calls, although it takes others'.
+    pub(crate) cut_from_aws: Arc<AtomicBool>,
     /// Requests that changed since its read model was last compared.
     pub(crate) unseen: BTreeSet<RequestId>,
     /// What its process knew of the organisation lately, and since when.
@@ -71,6 +74,7 @@ impl Machine {
             clock_since: now,
             was_ahead: SignedDuration::ZERO,
             told_at: Arc::default(),
+            cut_from_aws: Arc::default(),
             unseen: BTreeSet::new(),
             snapshots: VecDeque::new(),
         }
@@ -100,8 +104,13 @@ impl Machine {
         if settled { ahead } else { ahead.max(self.was_ahead) }
     }
 
-    /// Whether its process runs, on time that can be relied on, with the log in reach.
+    /// Whether its process runs, on time that can be relied on, with the log and AWS in reach.
     pub(crate) fn is_well(&self) -> bool {
+        self.is_up() && !self.cut_from_aws.load(Ordering::Relaxed)
+    }
+
+    /// Whether its process runs, on time that can be relied on, with the log in reach.
+    pub(crate) fn is_up(&self) -> bool {
         self.process.is_some() && !self.paused && self.clock.ahead().is_zero() && !self.log.is_cut()
     }
 

@@ -67,6 +67,8 @@ pub enum Plant {
     DenyForEver,
     /// Clocks are seconds ahead, and nobody knows.
     FastClocks,
+    /// Credentials live for an hour, whatever their user was told.
+    LongCredentials,
 }
 
 impl Plant {
@@ -108,6 +110,7 @@ impl Plant {
             Self::SkipUnreadable => "Cedar skips a policy whose evaluation errs",
             Self::DenyEverything => "the documented deny hits all sessions of a person",
             Self::DenyForEver => "a control policy has room for little",
+            Self::LongCredentials => "broker, TEAM: credentials outlive what was told",
             Self::FastClocks => "any of this kind: a clock is ahead",
         }
     }

@@ -134,6 +134,7 @@ impl Process {
             clock: Arc::clone(&machine.clock),
             watched: clock.clone(),
             told_at: Arc::clone(&machine.told_at),
+            cut: Arc::clone(&machine.cut_from_aws),
         });
         let (projection, follower) = Projection::open(None, RequestsModel::default(), Arc::clone(&log))
             .map_err(|error| told("the read model of requests", &error))?;

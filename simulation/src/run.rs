@@ -384,6 +384,7 @@ impl Run {
     /// Faults heal, people go home, time passes.
     async fn end(&mut self) -> Result<(), Violation> {
         self.heal();
+        self.cut_one();
         let looks = END_MAX.as_secs() / END_LOOK.as_secs();
         for _ in 0..looks {
             self.go_on(END_LOOK).await?;
@@ -393,12 +394,13 @@ impl Run {
             if nothing_denied
                 && end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
                 && end::unfound(&self.truth, &self.effects, &self.outside.cloud).is_none()
-                && self.machines.iter().all(Machine::is_well)
+                && self.machines.iter().all(Machine::is_up)
             {
                 break;
             }
         }
         end::check(&self.truth, &self.effects, &self.outside.cloud)?;
+        self.cut_none();
         self.check_late_is_counted(self.clock.now())?;
         self.give_up().await?;
         self.probe().await?;

@@ -35,6 +35,8 @@ pub(crate) struct Season {
     pub(crate) fair: bool,
     /// Whether Daypass may deny live sessions.
     pub(crate) denials: bool,
+    /// Whether one machine of several stays cut off from AWS to the end.
+    pub(crate) one_cut: bool,
     /// How likely it is, in each step and in thousandths, that an account is closed with what is assigned in it.
     pub(crate) account_losses: u32,
     /// At which step something that cannot be read is written, and what.
@@ -75,7 +77,8 @@ pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32) -> Season {
         _none => None,
     };
     let denials = chance.random_bool(0.6);
-    Season { machines, fair, denials, account_losses: 10, damage }
+    let one_cut = !fair && machines > 1 && chance.random_bool(0.2);
+    Season { machines, fair, denials, one_cut, account_losses: 10, damage }
 }
 
 /// How AWS behaves on a day chosen by `chance`.

@@ -4,8 +4,8 @@ use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedScps, sample};
 use aws::{
-    Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus,
-    RefreshPace,
+    Assignments, Attempt, AwsError, CachedDirectory, Deletion, ErrorKind, Limits, OperationId,
+    OperationStatus, RefreshPace,
 };
 use command::aggregate::{AssignmentAggregate, PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
@@ -28,7 +28,7 @@ use policy::{Policy, PolicyEvent};
 use projection::Projection;
 use service_runtime::Call;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use tokio::task::JoinHandle;
@@ -165,6 +165,11 @@ impl Process {
         valve.1.drain(..).for_each(Waker::wake);
     }
 
+    /// Whether its calls of Identity Center are refused from now on, and nobody else's: its credentials are gone, say.
+    pub(crate) fn cut_from_aws(&self, cut: bool) {
+        self.line.cut.store(cut, Ordering::Relaxed);
+    }
+
     /// How often this process called Identity Center.
     pub(crate) fn aws_calls(&self) -> usize {
         self.line.calls.load(Ordering::Relaxed)
@@ -219,12 +224,16 @@ async fn behind(valve: Arc<Valve>, task: impl Future<Output = ()>) {
 struct Line {
     aws: Arc<SimulatedAws>,
     calls: AtomicUsize,
+    cut: AtomicBool,
 }
 
 impl Line {
-    fn aws(&self) -> &SimulatedAws {
+    fn aws(&self) -> Result<&SimulatedAws, AwsError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        &self.aws
+        if self.cut.load(Ordering::Relaxed) {
+            return Err(AwsError::new(ErrorKind::Unavailable, "CredentialsError", "no credentials"));
+        }
+        Ok(&self.aws)
     }
 }
 
@@ -234,23 +243,23 @@ impl Assignments for Line {
         self.aws.limits()
     }
     async fn create(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
-        self.aws().create(key, attempt).await
+        self.aws()?.create(key, attempt).await
     }
     async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.aws().creation_status(operation).await
+        self.aws()?.creation_status(operation).await
     }
     async fn delete(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
-        self.aws().delete(key, attempt).await
+        self.aws()?.delete(key, attempt).await
     }
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.aws().deletion_status(operation).await
+        self.aws()?.deletion_status(operation).await
     }
     async fn holders(
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        self.aws().holders(account, entitlement).await
+        self.aws()?.holders(account, entitlement).await
     }
 }
 
@@ -343,7 +352,8 @@ impl House {
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;
-        let line = Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0) });
+        let line =
+            Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0), cut: AtomicBool::new(false) });
         let settings = Settings { replica: Some(replica.to_owned()), ..self.settings.clone() };
         let ports = Ports::new(line.clone(), self.aws.clone()).with_federation(self.aws.clone());
         let ports = if self.account_access {

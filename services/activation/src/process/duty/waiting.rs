@@ -1,6 +1,7 @@
 //! Due work that nobody has begun: of requests and their assignments, as far as the log tells.
 //!
-//! What AWS is at work on, what is tried again later, and what cannot be told here either is no reason to take over.
+//! What AWS is at work on, what is tried again later, and what cannot be told here either is no reason to take over; but what goes
+//! on failing is, now and then: it may be only who tries that AWS refuses.
 
 use super::{Unattended, What};
 use crate::agenda::Class;
@@ -27,6 +28,9 @@ impl Core {
     pub(super) async fn unattended(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
         let is_over = |since: Timestamp| now >= held.attended_until(since, self.settings.duty_patience);
         let alive = self.agenda.sign_of_life().map_or(held.claimed_at, |sign| sign.max(held.claimed_at));
+        if let Some(failing) = self.failing_for_long(held, now).await? {
+            return Ok(Some(failing));
+        }
         let silent_for = now.duration_since(alive);
         if silent_for < self.settings.duty_patience {
             return Ok(None);
@@ -48,6 +52,38 @@ impl Core {
             return Ok(oldest.filter(|_| silent).map(|(since, id)| self.of_request(*id, *since)));
         }
         self.unattended_change(held, &changes, now).await
+    }
+
+    /// A change in AWS that fails whenever it is tried, for so long that another has a turn; each turn is twice as long as the one
+    /// before it.
+    async fn failing_for_long(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
+        let patience = self.settings.removal_late_after;
+        for class in [Class::Removal, Class::Grant] {
+            for (since, id) in self.agenda.waiting(class, now, self.settings.outstanding_max) {
+                if now < held.attended_until(since, patience) {
+                    continue;
+                }
+                let Some(key) = self.agenda.request(&id).as_ref().and_then(crate::agenda::key_of) else {
+                    continue;
+                };
+                let undone = match class {
+                    Class::Removal => Presence::Ours,
+                    Class::Grant | Class::Story | Class::Check => Presence::Absent,
+                };
+                let failing = match self.readable_ledger(&key).await {
+                    Ok(loaded) => loaded
+                        .state
+                        .as_ref()
+                        .is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone),
+                    Err(LoadError::Corrupt(_)) => false,
+                    Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
+                };
+                if failing && self.can_be_recorded(&id, now).await? {
+                    return Ok(Some(Unattended { what: What::Request(id), since, patience }));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn of_request(&self, id: RequestId, since: Timestamp) -> Unattended {
