@@ -70,8 +70,9 @@ fn attempts(
     let stream = &event.stream;
     match fact {
         AssignmentEvent::Attempted { operation, .. } => {
-            let known = truth.key_of(stream).map(|key| (key.clone(), *operation, event.at));
-            let wanted = known.and_then(|known| truth.attempts.get(&known)).is_some_and(|known| known.wanted);
+            let key = truth.key_of(stream);
+            let known = key.and_then(|key| truth.attempt(key, *operation, event.at));
+            let wanted = known.is_some_and(|known| known.wanted);
             let attempt = Open { id: event.id, operation: *operation, wanted };
             if open.insert(stream.clone(), attempt).is_some() {
                 return Err(Violation::new(

@@ -11,14 +11,15 @@ use aws::federation::FederationEndpoint;
 use aws::simulated::{SimulatedAws, SimulatedScps};
 use aws::{
     AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, CallerIdentity, Contents, DeniedSessions,
-    DirectorySource, Federation, Secret, SessionCredentials, SessionDenials, Sts,
+    DirectorySource, ErrorKind, Federation, Secret, SessionCredentials, SessionDenials, Sts,
 };
 use domain::ports::Clock as _;
 use domain::ports::SharedClock;
-use domain::{AccountId, Sighting, TimeSource, Timestamp};
+use domain::{AccountId, Sighting, SignedDuration, TimeSource, Timestamp};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is the same for all machines.
@@ -61,11 +62,17 @@ pub(crate) struct Line {
     pub(crate) watched: SharedClock,
     /// When AWS last answered, by the world's clock.
     pub(crate) told_at: Arc<Mutex<Option<Timestamp>>>,
+    /// Whether this machine's calls do not reach AWS.
+    pub(crate) cut: Arc<AtomicBool>,
 }
 
 impl Line {
     /// A call, and the date of its answer: AWS's clock is the world's, and an answer that is not known to have come has none.
     async fn dated<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
+        if self.cut.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+            return Err(AwsError::new(ErrorKind::Unavailable, "CredentialsError", "no credentials"));
+        }
         let (asked_at, way) = (self.watched.now(), self.cloud.aws.behaviour().latency / 2);
         let arrives_at = self.cloud.world.now() + way;
         let answer = call.await;
@@ -98,6 +105,9 @@ impl Sts for Line {
         if self.cloud.planted.is(Plant::UnboundCredentials) {
             return self.dated(self.cloud.aws.assume_role(&unbound(call)?)).await;
         }
+        if self.cloud.planted.is(Plant::LongCredentials) {
+            return self.dated(self.cloud.aws.assume_role(&for_an_hour(call)?)).await;
+        }
         self.dated(self.cloud.aws.assume_role(call)).await
     }
 
@@ -122,6 +132,15 @@ impl Federation for Line {
     async fn sign_in_token(&self, credentials: &SessionCredentials) -> Result<Secret, AwsError> {
         self.dated(self.cloud.aws.sign_in_token(credentials)).await
     }
+}
+
+/// The same credentials, for an hour.
+fn for_an_hour(call: &AssumeRole) -> Result<AssumeRole, AwsError> {
+    let longer =
+        AssumeRole::new(call.role().clone(), call.session_name().clone(), SignedDuration::from_hours(1))?;
+    let bound = call.policy().cloned().into_iter().fold(longer, AssumeRole::with_policy);
+    let mut tags = call.tags().iter();
+    Ok(tags.try_fold(bound, |call, (key, value)| call.with_tag(key, value, true))?)
 }
 
 /// The same credentials, bound to nothing.

@@ -6,14 +6,18 @@ use crate::schedule::Owner;
 use crate::seams::LocalClock;
 use crate::witness::WitnessedLog;
 use aws::Directory;
-use domain::{RequestId, Timestamp};
+use domain::{RequestId, SignedDuration, Timestamp};
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What machines are called; their number is the seed's.
 pub(crate) const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// From a decision to its call, at the longest, while the process is not paused.
+const DECIDED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Snapshots of the directory that are remembered of a process.
 const SNAPSHOTS_MAX: usize = 4;
@@ -37,8 +41,12 @@ pub(crate) struct Machine {
     pub(crate) awake_since: Timestamp,
     /// When its clock was last changed.
     pub(crate) clock_since: Timestamp,
+    /// By how much it was ahead lately.
+    pub(crate) was_ahead: SignedDuration,
     /// When AWS last answered its process, as the world's clock says: from then on a wrong clock is known to be.
     pub(crate) told_at: Arc<Mutex<Option<Timestamp>>>,
+    /// Whether AWS does not take its calls, although it takes others'.
+    pub(crate) cut_from_aws: Arc<AtomicBool>,
     /// Requests that changed since its read model was last compared.
     pub(crate) unseen: BTreeSet<RequestId>,
     /// What its process knew of the organisation lately, and since when.
@@ -64,7 +72,9 @@ impl Machine {
             wake: Rc::default(),
             awake_since: now,
             clock_since: now,
+            was_ahead: SignedDuration::ZERO,
             told_at: Arc::default(),
+            cut_from_aws: Arc::default(),
             unseen: BTreeSet::new(),
             snapshots: VecDeque::new(),
         }
@@ -80,8 +90,27 @@ impl Machine {
         *self.told_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its process runs, on time that can be relied on, with the log in reach.
+    /// Sets its clock.
+    pub(crate) fn set_clock(&mut self, ahead: SignedDuration, now: Timestamp) {
+        self.was_ahead = self.ahead_lately(now);
+        self.clock.set_ahead(ahead);
+        self.clock_since = now;
+    }
+
+    /// By how much its clock is ahead, or was when what it does now was decided.
+    pub(crate) fn ahead_lately(&self, now: Timestamp) -> SignedDuration {
+        let ahead = self.clock.ahead().max(SignedDuration::ZERO);
+        let settled = now.duration_since(self.clock_since.max(self.awake_since)) > DECIDED_WITHIN;
+        if settled { ahead } else { ahead.max(self.was_ahead) }
+    }
+
+    /// Whether its process runs, on time that can be relied on, with the log and AWS in reach.
     pub(crate) fn is_well(&self) -> bool {
+        self.is_up() && !self.cut_from_aws.load(Ordering::Relaxed)
+    }
+
+    /// Whether its process runs, on time that can be relied on, with the log in reach.
+    pub(crate) fn is_up(&self) -> bool {
         self.process.is_some() && !self.paused && self.clock.ahead().is_zero() && !self.log.is_cut()
     }
 

@@ -65,6 +65,10 @@ pub enum Plant {
     DenyEverything,
     /// A denial of sessions is never lifted.
     DenyForEver,
+    /// Clocks are seconds ahead, and nobody knows.
+    FastClocks,
+    /// Credentials live for an hour, whatever their user was told.
+    LongCredentials,
 }
 
 impl Plant {
@@ -106,6 +110,8 @@ impl Plant {
             Self::SkipUnreadable => "Cedar skips a policy whose evaluation errs",
             Self::DenyEverything => "the documented deny hits all sessions of a person",
             Self::DenyForEver => "a control policy has room for little",
+            Self::LongCredentials => "broker, TEAM: credentials outlive what was told",
+            Self::FastClocks => "any of this kind: a clock is ahead",
         }
     }
 }
@@ -229,6 +235,11 @@ impl Planted {
             recorded.envelope.body = journal::encode(&event).into();
         }
         recorded
+    }
+
+    /// By how much clocks are ahead without anybody's knowledge: too little for AWS to prove it.
+    pub(crate) fn clock_ahead(&self) -> SignedDuration {
+        if self.is(Plant::FastClocks) { SignedDuration::from_secs(4) } else { SignedDuration::ZERO }
     }
 
     /// The organisation as it is believed to be.

@@ -8,7 +8,7 @@ use crate::mirage::Mirage;
 use crate::people::{self, ByName};
 use crate::plant::{Plant, Planted};
 use crate::schedule::{Owner, Scheduler};
-use crate::weather::{EFFECT_WITHIN, LIST_LAG_MAX, SIGNATURE_AGE_MAX};
+use crate::weather::{EFFECT_WITHIN, LIST_LAG_MAX, SIGNATURE_SKEW_MAX};
 use activation::ActivationService;
 use approval::ApprovalService;
 use audit::{AuditService, Events};
@@ -72,7 +72,7 @@ pub(crate) struct Process {
 fn settings(replica: &str, planted: &Planted) -> activation::Settings {
     let settings = activation::Settings {
         replica: Some(replica.to_owned()),
-        signature_lifetime: SIGNATURE_AGE_MAX.saturating_add(SignedDuration::from_secs(30)),
+        signature_lifetime: SIGNATURE_SKEW_MAX.saturating_add(SignedDuration::from_secs(30)),
         effect_within: EFFECT_WITHIN,
         list_lag_max: LIST_LAG_MAX,
         retry_horizon: SignedDuration::from_mins(4),
@@ -134,6 +134,7 @@ impl Process {
             clock: Arc::clone(&machine.clock),
             watched: clock.clone(),
             told_at: Arc::clone(&machine.told_at),
+            cut: Arc::clone(&machine.cut_from_aws),
         });
         let (projection, follower) = Projection::open(None, RequestsModel::default(), Arc::clone(&log))
             .map_err(|error| told("the read model of requests", &error))?;

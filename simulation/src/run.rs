@@ -90,7 +90,7 @@ pub(crate) struct Run {
 /// What a bug needs to show.
 fn provide_for(plant: Option<Plant>, climate: &mut Behaviour, season: &mut Season) {
     match plant {
-        Some(Plant::ZombieCreate) => climate.signature_age_max = SignedDuration::from_hours(1),
+        Some(Plant::ZombieCreate) => climate.signature_skew_max = SignedDuration::from_hours(1),
         Some(Plant::SkipUnreadable) => {
             season.fair = false;
             season.damage = Some((0, Damage::Policy));
@@ -130,7 +130,7 @@ impl Run {
             aws.standing(standing.clone());
             effects.made_by_others(standing.clone(), clock.now());
         }
-        let scps = SimulatedScps::new(clock.clone(), climate.signature_age_max);
+        let scps = SimulatedScps::new(clock.clone(), climate.signature_skew_max);
         let cloud = Cloud {
             aws,
             scps: season.denials.then(|| Arc::new(scps)),
@@ -143,7 +143,8 @@ impl Run {
         };
         let machine = |name: &'static str| {
             let line = WitnessedLog::new(log.clone(), planted.clone(), tally.clone());
-            let own = Arc::new(LocalClock::new(Arc::clone(&clock)));
+            let unnoticed = planted.clock_ahead();
+            let own = Arc::new(LocalClock::new(Arc::clone(&clock), unnoticed));
             Machine::new(name, own, Arc::new(line), clock.now())
         };
         let machines = machine::NAMES.into_iter().take(season.machines).map(machine).collect();
@@ -268,6 +269,8 @@ impl Run {
         let machine = polled.and_then(|owner| self.machine_of(owner));
         let now = self.clock.now();
         self.take_events(machine, now)?;
+        let ahead =
+            machine.and_then(|index| self.machines.get(index)).map(|machine| machine.ahead_lately(now));
         for record in self.outside.cloud.aws.take_calls() {
             if let Some(call) = words::call(&record) {
                 self.trace.note("aws", &call);
@@ -276,7 +279,7 @@ impl Run {
                 self.tally.count(&format!("aws says {}", error.code));
             }
             self.weather.struck(record.call.operation());
-            self.effects.call(&record, &self.truth)?;
+            self.effects.call(&record, ahead.unwrap_or_default(), &self.truth)?;
         }
         if let Some(index) = machine {
             self.strike(index, now);
@@ -381,6 +384,7 @@ impl Run {
     /// Faults heal, people go home, time passes.
     async fn end(&mut self) -> Result<(), Violation> {
         self.heal();
+        self.cut_one();
         let looks = END_MAX.as_secs() / END_LOOK.as_secs();
         for _ in 0..looks {
             self.go_on(END_LOOK).await?;
@@ -390,12 +394,13 @@ impl Run {
             if nothing_denied
                 && end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
                 && end::unfound(&self.truth, &self.effects, &self.outside.cloud).is_none()
-                && self.machines.iter().all(Machine::is_well)
+                && self.machines.iter().all(Machine::is_up)
             {
                 break;
             }
         }
         end::check(&self.truth, &self.effects, &self.outside.cloud)?;
+        self.cut_none();
         self.check_late_is_counted(self.clock.now())?;
         self.give_up().await?;
         self.probe().await?;

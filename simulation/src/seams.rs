@@ -41,11 +41,13 @@ impl Clock for SimClock {
 pub(crate) struct LocalClock {
     world: Arc<SimClock>,
     ahead_millis: AtomicI64,
+    /// By how much more, without anybody's knowledge.
+    unnoticed: SignedDuration,
 }
 
 impl LocalClock {
-    pub(crate) fn new(world: Arc<SimClock>) -> Self {
-        Self { world, ahead_millis: AtomicI64::new(0) }
+    pub(crate) fn new(world: Arc<SimClock>, unnoticed: SignedDuration) -> Self {
+        Self { world, ahead_millis: AtomicI64::new(0), unnoticed }
     }
 
     /// Shows another time from now on.
@@ -62,7 +64,7 @@ impl LocalClock {
 impl Clock for LocalClock {
     fn now(&self) -> Timestamp {
         let now = self.world.now();
-        now.checked_add(self.ahead()).unwrap_or(now)
+        now.checked_add(self.ahead() + self.unnoticed).unwrap_or(now)
     }
 }
 

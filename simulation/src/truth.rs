@@ -59,6 +59,8 @@ impl Known {
 pub(crate) struct KnownAttempt {
     /// Whether a live request needed the assignment, by the log up to this event and at its time.
     pub(crate) wanted: bool,
+    /// When the first window begins of the requests about it that were not over, by the log up to this event.
+    pub(crate) begins_at: Option<Timestamp>,
 }
 
 /// Everything that the log says.
@@ -66,8 +68,8 @@ pub(crate) struct KnownAttempt {
 pub(crate) struct Truth {
     pub(crate) seen: Vec<Recorded>,
     pub(crate) requests: BTreeMap<RequestId, Known>,
-    /// By key, operation and time: AWS's calls are signed with the time of their attempt.
-    pub(crate) attempts: BTreeMap<(AssignmentKey, Operation, Timestamp), KnownAttempt>,
+    /// By key, operation and time.
+    attempts: BTreeMap<(AssignmentKey, Operation, Timestamp), KnownAttempt>,
     /// Whose ledger a stream is.
     keys: BTreeMap<Stream, AssignmentKey>,
     pub(crate) policy: Option<(EventId, Policy)>,
@@ -184,8 +186,10 @@ impl Truth {
         match fact {
             AssignmentEvent::Attempted { key, operation, .. } => {
                 let wanted = self.wanted(key, event.at);
+                let approved = self.about(key).filter(|known| known.request.approved().is_ok());
+                let begins_at = approved.filter_map(|known| Some(known.request.window()?.start())).min();
                 let key = self.aws_key(event, key);
-                self.attempts.insert((key, *operation, event.at), KnownAttempt { wanted });
+                self.attempts.insert((key, *operation, event.at), KnownAttempt { wanted, begins_at });
             }
             AssignmentEvent::StandingFound { key } => {
                 let key = self.aws_key(event, key);
@@ -224,6 +228,17 @@ impl Truth {
     /// Whether a live request needs this assignment at `at`, by the log so far.
     fn wanted(&self, key: &lifecycle::assignment::AssignmentKey, at: Timestamp) -> bool {
         self.about(key).any(|known| known.needs(at))
+    }
+
+    /// The attempt of a call: it is signed with the time of its attempt, or with its machine's where the log's is ahead of that.
+    pub(crate) fn attempt(
+        &self,
+        key: &AssignmentKey,
+        operation: Operation,
+        signed_at: Timestamp,
+    ) -> Option<&KnownAttempt> {
+        let of_key = |at| (key.clone(), operation, at);
+        self.attempts.range(of_key(signed_at)..=of_key(Timestamp::MAX)).next().map(|(_, attempt)| attempt)
     }
 
     /// Whether one that needs it at `at` is active: then making it again is no new access.

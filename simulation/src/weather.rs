@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How old a signature may be in this AWS. Shorter than the real one's, so that fences pass in little time.
-pub(crate) const SIGNATURE_AGE_MAX: SignedDuration = SignedDuration::from_secs(60);
+/// How old a signature may be in this AWS, and how far ahead. Shorter than the real one's, so that fences pass in little time.
+pub(crate) const SIGNATURE_SKEW_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// The longest time from a call's arrival to its effect.
 pub(crate) const EFFECT_WITHIN: SignedDuration = SignedDuration::from_secs(30);
@@ -35,6 +35,8 @@ pub(crate) struct Season {
     pub(crate) fair: bool,
     /// Whether Daypass may deny live sessions.
     pub(crate) denials: bool,
+    /// Whether one machine of several stays cut off from AWS to the end.
+    pub(crate) one_cut: bool,
     /// How likely it is, in each step and in thousandths, that an account is closed with what is assigned in it.
     pub(crate) account_losses: u32,
     /// At which step something that cannot be read is written, and what.
@@ -75,7 +77,8 @@ pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32) -> Season {
         _none => None,
     };
     let denials = chance.random_bool(0.6);
-    Season { machines, fair, denials, account_losses: 10, damage }
+    let one_cut = !fair && machines > 1 && chance.random_bool(0.2);
+    Season { machines, fair, denials, one_cut, account_losses: 10, damage }
 }
 
 /// How AWS behaves on a day chosen by `chance`.
@@ -87,7 +90,7 @@ pub(crate) fn climate(chance: &mut ChaCha8Rng) -> Behaviour {
         calls_per_second: chance.random_bool(0.5).then_some(20),
         outstanding_max: chance.random_bool(0.5).then_some(3),
         conflict_in_account: chance.random_bool(0.5),
-        signature_age_max: SIGNATURE_AGE_MAX,
+        signature_skew_max: SIGNATURE_SKEW_MAX,
         delegated_administrator: true,
         caller_is_role_session: chance.random_bool(0.3),
     }

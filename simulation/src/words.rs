@@ -34,7 +34,8 @@ pub(crate) fn season(season: &Season) -> String {
     let fair = if season.fair { ", nothing goes wrong" } else { "" };
     let damage = season.damage.map(|(step, damage)| format!(", {damage:?} damaged from step {step} on"));
     let denials = if season.denials { ", live sessions are denied" } else { "" };
-    format!("{} machines{fair}{denials}{}", season.machines, damage.unwrap_or_default())
+    let one_cut = if season.one_cut { ", one stays cut off from AWS" } else { "" };
+    format!("{} machines{fair}{denials}{one_cut}{}", season.machines, damage.unwrap_or_default())
 }
 
 /// A stream.

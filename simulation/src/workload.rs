@@ -205,7 +205,12 @@ impl Workload {
                 (account, format!("arn:aws:iam::{account}:role/daypass/ReadOnly"))
             }
         };
-        let seconds = if self.chance.random_bool(0.05) { 3_600 } else { self.chance.random_range(60..420) };
+        let assumed = arn.ends_with("role/daypass/ReadOnly");
+        let seconds = match self.chance.random_range(0..20) {
+            0 => 3_600,
+            1..=4 if assumed => self.chance.random_range(1_200..1_800),
+            _usual => self.chance.random_range(60..420),
+        };
         let start = self.chance.random_bool(0.25).then(|| {
             let wait = SignedDuration::from_secs(self.chance.random_range(30..400));
             views::wire::time(now.checked_add(wait).unwrap_or(now))
@@ -265,7 +270,7 @@ impl Workload {
     }
 
     fn variant(&mut self, mut policy: approval::Policy) -> (approval::Policy, &'static str) {
-        let choice = self.chance.random_range(0..6);
+        let choice = self.chance.random_range(0..8);
         let what = match choice {
             0 | 1 => "as it was",
             2 => {
@@ -284,6 +289,16 @@ impl Workload {
                     .flat_map(|plan| &mut plan.steps);
                 steps.for_each(|step| step.count = 2);
                 "two approvers everywhere"
+            }
+            5 | 6 => {
+                let hour = prost_types::Duration { seconds: 3_600, nanos: 0 };
+                let of_sts = |rule: &&mut approval::Rule| rule.credential_duration_max.is_some();
+                policy
+                    .rules
+                    .iter_mut()
+                    .filter(of_sts)
+                    .for_each(|rule| rule.credential_duration_max = Some(hour));
+                "an hour's credentials"
             }
             _short => {
                 let short = prost_types::Duration { seconds: 180, nanos: 0 };

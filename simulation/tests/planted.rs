@@ -144,6 +144,16 @@ fn an_unreadable_policy_is_passed_over() {
 }
 
 #[test]
+fn credentials_outlive_what_was_told() {
+    finds(Plant::LongCredentials, 0, &["S2"]);
+}
+
+#[test]
+fn a_clock_that_is_ahead_begins_early() {
+    finds(Plant::FastClocks, 0, &["S1"]);
+}
+
+#[test]
 fn a_deny_that_hits_every_session() {
     finds(Plant::DenyEverything, 22, &["S3"]);
 }

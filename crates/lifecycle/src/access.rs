@@ -6,7 +6,7 @@ use crate::event::{
     Revoked, RevokedAs,
 };
 use crate::state::{Active, Grant, Phase, Request};
-use domain::{Provider, Sealed, Timestamp};
+use domain::{Provider, Sealed, SignedDuration, Timestamp};
 
 /// Records that the access exists.
 pub fn activate(
@@ -43,6 +43,12 @@ pub fn may_issue(request: &Request, at: Timestamp) -> Result<(&Grant, &Active), 
     }
     inside(grant, request.time_of_next(at))?;
     Ok((grant, active.ok_or(Rejection::NotActive)?))
+}
+
+/// For how long credentials may live that are handed out now: as the rule says by now, and no longer than its user was told of an
+/// early end when the access began.
+pub fn credential_duration_max(active: &Active, rule_max: SignedDuration) -> SignedDuration {
+    rule_max.min(active.activated.bound.after_early_end)
 }
 
 /// Records credentials, before they leave.

@@ -35,6 +35,14 @@ impl Duty {
         Some(Self { holder: event.holder.clone(), claimed_at: at, claims })
     }
 
+    /// The same, known since `known_since`: a claim that is dated later was made before all the same, by a clock that is ahead.
+    #[must_use]
+    pub fn known_since(mut self, known_since: Timestamp) -> Self {
+        self.claimed_at = self.claimed_at.min(known_since);
+        self.claims.iter_mut().for_each(|at| *at = (*at).min(known_since));
+        self
+    }
+
     /// From when on work that waits since `waiting_since` may be taken from the holder. What waits although hands have changed
     /// waits for something else (AWS, the directory): each claim that did not help doubles the patience.
     pub fn attended_until(&self, waiting_since: Timestamp, patience: SignedDuration) -> Timestamp {
@@ -131,6 +139,16 @@ mod tests {
         let duty = held(&[("a", 0), ("b", 15), ("a", 25)]);
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 44), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 45).unwrap().holder, "b");
+    }
+
+    #[test]
+    fn a_claim_by_a_clock_that_is_ahead_counts_from_when_it_is_known() {
+        let duty = held(&[("b", 5), ("a", 3_600)]);
+        assert_eq!(claim_at(Some(&duty), "b", Some(20), 30), Err(Rejection::Attended));
+        let known = duty.known_since(at(10));
+        assert_eq!(claim_at(Some(&known), "b", Some(20), 24), Err(Rejection::Attended));
+        assert_eq!(claim_at(Some(&known), "b", Some(20), 25).unwrap().holder, "b");
+        assert_eq!(known.claims, [at(5), at(10)]);
     }
 
     #[test]

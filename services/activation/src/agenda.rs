@@ -11,7 +11,7 @@ use crate::traffic::{Turn, Urgency};
 use domain::{RequestId, SignedDuration, Timestamp};
 pub(crate) use due::{key_of, never_begun};
 use estimate::Completions;
-use event_log::Position;
+use event_log::{Position, Revision};
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase, Status};
@@ -29,6 +29,9 @@ const CHANGES_PAGE: usize = 500;
 
 /// The longest sleep: clocks jump.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// By how much a clock is set back that keeps time.
+const CLOCK_STEADY: SignedDuration = SignedDuration::from_secs(1);
 
 /// The shortest sleep.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
@@ -55,6 +58,8 @@ pub(crate) enum Next {
 
 #[derive(Default)]
 struct State {
+    /// The latest time that our clock has shown.
+    newest_now: Timestamp,
     /// Up to where changes have been taken up; `None`: never filled.
     cursor: Option<Position>,
     requests: BTreeMap<RequestId, Request>,
@@ -63,6 +68,8 @@ struct State {
     queue: Queue,
     /// What waits for someone, or will, by kind and since when.
     waits: BTreeMap<Class, BTreeSet<(Timestamp, RequestId)>>,
+    /// The same by request.
+    waits_of: BTreeMap<RequestId, Vec<(Class, Timestamp)>>,
     /// When whoever has the duty was last seen to be alive.
     sign_of_life: Option<Timestamp>,
     completions: Completions,
@@ -79,6 +86,8 @@ struct State {
     /// Assignments that no request is about, and that are seen to all the same.
     orphans: BTreeSet<AssignmentKey>,
     paged: BTreeSet<RequestId>,
+    /// Ledgers whose latest event is dated ahead of our clock: which event it is, and since when it is known here.
+    dated_ahead: BTreeMap<AssignmentKey, (Revision, Timestamp)>,
 }
 
 /// The agenda. Interior locks are held for moments.
@@ -106,8 +115,11 @@ impl Agenda {
         }
         let mut state = self.lock();
         let applied = projection.applied();
-        let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied) else {
-            // Never filled, or the read model was made anew.
+        let set_back = crate::core::later(now, CLOCK_STEADY) < state.newest_now;
+        state.newest_now = if set_back { now } else { state.newest_now.max(now) };
+        let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied && !set_back) else {
+            // Never filled, or the read model was made anew; or our clock was set back, and what is to be done again waits for a
+            // time that was counted from a wrong one.
             let stories = requests.unfinished()?;
             let known: BTreeSet<RequestId> = stories.iter().map(|story| story.request.raised.id).collect();
             let gone: Vec<RequestId> =
@@ -117,6 +129,9 @@ impl Agenda {
             }
             for story in stories {
                 state.take_up(story.request, now, self.ahead_of_start);
+            }
+            for key in state.orphans.clone() {
+                state.schedule(Errand::Tend(key), now);
             }
             state.cursor = Some(applied);
             return Ok(());
@@ -253,8 +268,8 @@ impl Agenda {
     /// Whose turn it is among equally urgent changes: see [`Turn`].
     pub(crate) fn turn(&self, key: &AssignmentKey) -> Turn {
         let state = self.lock();
-        let requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
-        let changes = requests.flat_map(due::waits).filter(|(class, _)| *class != Class::Story);
+        let waits = state.keys.get(key).into_iter().flatten().filter_map(|id| state.waits_of.get(id));
+        let changes = waits.flatten().filter(|(class, _)| *class != Class::Story);
         let since = changes.map(|(_, since)| since.as_second()).min().unwrap_or(i64::MAX);
         (since, Reverse(state.queue.backlog_in(key.target.account())))
     }
@@ -363,6 +378,29 @@ impl Agenda {
         }
     }
 
+    /// Notes what a ledger dates its latest event.
+    pub(crate) fn note_dated(
+        &self,
+        key: &AssignmentKey,
+        revision: Option<Revision>,
+        last_at: Timestamp,
+        now: Timestamp,
+    ) {
+        let mut state = self.lock();
+        let Some(revision) = revision.filter(|_| last_at > now) else {
+            state.dated_ahead.remove(key);
+            return;
+        };
+        if state.dated_ahead.get(key).is_none_or(|(known, _)| *known != revision) {
+            state.dated_ahead.insert(key.clone(), (revision, now));
+        }
+    }
+
+    /// When what a ledger dates `at` happened, at the latest: where a clock was ahead, not after it was known here.
+    pub(crate) fn happened_at(&self, key: &AssignmentKey, at: Timestamp) -> Timestamp {
+        self.lock().dated_ahead.get(key).map_or(at, |(_, known_since)| at.min(*known_since))
+    }
+
     /// Notes that creating fails; says since when it does.
     pub(crate) fn note_failing(&self, key: &AssignmentKey, since: Timestamp) -> Timestamp {
         let mut state = self.lock();
@@ -385,7 +423,8 @@ impl Agenda {
 impl State {
     /// Something happened to a request: who has the duty is alive, and perhaps AWS has done something.
     fn note_change(&mut self, request: &Request, now: Timestamp, outstanding_max: usize) {
-        self.sign_of_life = self.sign_of_life.max(due::sign_of_life(request));
+        // By a clock that is ahead, it may be dated later.
+        self.sign_of_life = self.sign_of_life.max(due::sign_of_life(request).map(|at| at.min(now)));
         if let Some(at) = due::changed_in_aws(request) {
             if self.changes_waiting(now, outstanding_max) < outstanding_max {
                 // AWS waits for us: how fast it is cannot be told.
@@ -397,8 +436,7 @@ impl State {
     }
 
     fn no_longer_waits(&mut self, id: &RequestId) {
-        let Some(request) = self.requests.get(id) else { return };
-        for (class, since) in due::waits(request) {
+        for (class, since) in self.waits_of.remove(id).unwrap_or_default() {
             if let Some(waits) = self.waits.get_mut(&class) {
                 waits.remove(&(since, *id));
             }
@@ -422,9 +460,11 @@ impl State {
         let tend_at = due::tend_at(&request, now, ahead);
         let key = key_of(&request);
         self.no_longer_waits(&id);
-        for (class, since) in due::waits(&request) {
-            self.waits.entry(class).or_default().insert((since, id));
+        let waits = due::waits(&request, now);
+        for (class, since) in &waits {
+            self.waits.entry(*class).or_default().insert((*since, id));
         }
+        self.waits_of.insert(id, waits);
         self.requests.insert(id, request);
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
@@ -460,6 +500,7 @@ impl State {
             self.looked_at.remove(&key);
             self.looked_ahead.remove(&key);
             self.fenced.remove(&key);
+            self.dated_ahead.remove(&key);
         }
     }
 
@@ -492,6 +533,8 @@ impl State {
     fn is_late(&self, request: &Request, now: Timestamp, late_after: SignedDuration) -> bool {
         let Phase::Ended { at, closure: Closure::Closing, .. } = &request.phase else { return false };
         let Some(key) = key_of(request) else { return false };
-        now.duration_since(*at) >= late_after && !self.fenced.contains(&key)
+        let waits = self.waits_of.get(&request.raised.id).into_iter().flatten();
+        let since = waits.map(|(_, since)| *since).fold(*at, Timestamp::min);
+        now.duration_since(since) >= late_after && !self.fenced.contains(&key)
     }
 }

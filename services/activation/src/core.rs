@@ -9,7 +9,7 @@ use crate::role_limits::RoleLimits;
 use crate::sweep::Ledgers;
 use crate::traffic::Traffic;
 use crate::{Ports, Settings};
-use aws::Limits;
+use aws::{Attempt, Limits};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
 use domain::{Entitlement, EventId, RequestId, SignedDuration, Timestamp};
@@ -71,6 +71,13 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.views.clock.now()
+    }
+
+    /// The fence of an attempt that the log dates `at`. The log's time may be ahead of the real one, because somebody's clock was;
+    /// AWS takes no signature from the future, so the call is signed with our time, and never later than the attempt.
+    pub(crate) fn signed(&self, at: Timestamp) -> Attempt {
+        let signed_at = self.now().min(at);
+        Attempt { signed_at, start_before: later(signed_at, self.settings.start_within) }
     }
 
     /// The limits of the service that makes an assignment.

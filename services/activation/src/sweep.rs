@@ -275,7 +275,7 @@ impl Core {
 
     /// Whether a list of `looked_at` may not show yet what the ledger's latest event brought about.
     pub(crate) fn list_is_stale(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
-        looked_at < later(ledger.last_at, self.settings.list_lag_max)
+        looked_at < later(self.agenda.happened_at(&ledger.key, ledger.last_at), self.settings.list_lag_max)
     }
 }
 

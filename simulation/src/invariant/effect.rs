@@ -59,17 +59,26 @@ impl Effects {
         self.others.contains_key(key) && !self.ambiguous.contains(key)
     }
 
-    /// One call that came to AWS.
-    pub(crate) fn call(&mut self, record: &CallRecord, truth: &Truth) -> Result<(), Violation> {
+    /// One call that came to AWS, from a machine whose clock is `ahead`, or was just now.
+    pub(crate) fn call(
+        &mut self,
+        record: &CallRecord,
+        ahead: SignedDuration,
+        truth: &Truth,
+    ) -> Result<(), Violation> {
         match &record.call {
             Call::Create(key, attempt) => {
                 let shown = words::key(key);
-                let found = truth.attempts.get(&(key.clone(), Operation::Create, attempt.signed_at));
+                let found = truth.attempt(key, Operation::Create, attempt.signed_at);
                 let Some(found) = found else {
                     return Err(Violation::new("S1", format!("{shown} is created without an attempt")));
                 };
                 if !found.wanted && truth.needed_until(key, record.at).is_some() {
                     let what = format!("{shown} is created by an attempt for which no request was live");
+                    return Err(Violation::new("S1", what));
+                }
+                if found.begins_at.is_some_and(|begins_at| later(record.at, ahead) < begins_at) {
+                    let what = format!("{shown} is created before the window of any request that needs it");
                     return Err(Violation::new("S1", what));
                 }
                 let unknown = record.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Unknown);
@@ -90,7 +99,7 @@ impl Effects {
                 if self.stands(key) && !truth.adopted.contains(key) {
                     return Err(Violation::new("S3", format!("{shown} is deleted, and was there before")));
                 }
-                let found = truth.attempts.get(&(key.clone(), Operation::Delete, attempt.signed_at));
+                let found = truth.attempt(key, Operation::Delete, attempt.signed_at);
                 let Some(found) = found else {
                     return Err(Violation::new("S1", format!("{shown} is deleted without an attempt")));
                 };

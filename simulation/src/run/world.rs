@@ -154,10 +154,16 @@ impl Run {
                 } else {
                     "clock: jumps forward"
                 });
-                machine.clock.set_ahead(ahead);
-                machine.clock_since = now;
+                machine.set_clock(ahead, now);
                 let ahead = ahead.as_secs_f64();
                 self.trace.note(machine.name, &format!("has its clock set: {ahead:+.3} s"));
+            }
+            let cut = machine.cut_from_aws.load(Ordering::Relaxed);
+            if self.weather.does(if cut { 0.3 } else { 0.02 }) {
+                machine.cut_from_aws.store(!cut, Ordering::Relaxed);
+                self.tally.count("aws: one machine is cut off, or not any more");
+                let words = if cut { "reaches AWS again" } else { "is cut off from AWS" };
+                self.trace.note(machine.name, words);
             }
             let cut = machine.log.is_cut();
             if self.weather.does(if cut { 0.5 } else { 0.03 }) {
@@ -307,13 +313,27 @@ impl Run {
         for machine in &mut self.machines {
             machine.crash_in = None;
             machine.pause_in = None;
-            machine.clock.set_ahead(SignedDuration::ZERO);
+            machine.set_clock(SignedDuration::ZERO, now);
             machine.log.set_cut(false);
+            machine.cut_from_aws.store(false, Ordering::Relaxed);
             if machine.paused {
                 wake(machine, now);
                 machine.owner().into_iter().for_each(|owner| self.scheduler.thaw(owner));
             }
         }
+    }
+
+    /// One of the machines does not reach AWS, while the others work.
+    pub(super) fn cut_one(&mut self) {
+        let one = self.weather.one_of(self.machines.len());
+        let Some(machine) = self.machines.get(one).filter(|_| self.season.one_cut) else { return };
+        self.trace.note(machine.name, "is cut off from AWS");
+        machine.cut_from_aws.store(true, Ordering::Relaxed);
+    }
+
+    /// Every machine reaches AWS.
+    pub(super) fn cut_none(&self) {
+        self.machines.iter().for_each(|machine| machine.cut_from_aws.store(false, Ordering::Relaxed));
     }
 
     /// Two identities of one human, known as such from the beginning, or never.

@@ -11,8 +11,24 @@ use crate::{
 use domain::{AccountId, Entitlement, PrincipalId, SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-fn stale_signature() -> AwsError {
-    AwsError::new(ErrorKind::Unavailable, "RequestExpired", "the signature is too old")
+/// Refuses a signature that is `skew_max` old, or as far ahead of the clock of AWS, when it arrives at `now`.
+pub(super) fn check_signature(
+    signed_at: Timestamp,
+    now: Timestamp,
+    skew_max: SignedDuration,
+) -> Result<(), AwsError> {
+    let age = now.duration_since(signed_at);
+    if age > skew_max {
+        Err(AwsError::new(ErrorKind::Unavailable, "RequestExpired", "the signature is too old"))
+    } else if age < -skew_max {
+        Err(AwsError::new(
+            ErrorKind::Unavailable,
+            "InvalidSignatureException",
+            "the signature is not current yet",
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
@@ -34,9 +50,8 @@ pub(super) fn begin(
         _other => SignedDuration::ZERO,
     };
     let arrives_at = later(now, travel);
-    if arrives_at.duration_since(attempt.signed_at) > behaviour.signature_age_max {
-        return Err(if travel.is_zero() { stale_signature() } else { refusal(ErrorKind::Unknown) });
-    }
+    check_signature(attempt.signed_at, arrives_at, behaviour.signature_skew_max)
+        .map_err(|refused| if travel.is_zero() { refused } else { refusal(ErrorKind::Unknown) })?;
     let mut failure = match verb {
         Verb::Create => check_target(directory, sts, behaviour, key)?,
         Verb::Delete => None,

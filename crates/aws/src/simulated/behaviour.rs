@@ -19,8 +19,8 @@ pub struct Behaviour {
     pub outstanding_max: Option<usize>,
     /// Whether a second operation of Identity Center in an account conflicts while one is under way (the same key always conflicts).
     pub conflict_in_account: bool,
-    /// How old a signature may be.
-    pub signature_age_max: SignedDuration,
+    /// How old a signature may be when it arrives, and how far ahead of AWS's clock.
+    pub signature_skew_max: SignedDuration,
     /// Whether Identity Center is administered from a member account, which cannot assign in the management account, nor list
     /// what is assigned there. (AWS's pages do not say the latter; the stricter answer is made here.)
     pub delegated_administrator: bool,
@@ -38,7 +38,7 @@ impl Default for Behaviour {
             calls_per_second: None,
             outstanding_max: None,
             conflict_in_account: false,
-            signature_age_max: SignedDuration::from_mins(5),
+            signature_skew_max: SignedDuration::from_mins(5),
             delegated_administrator: true,
             caller_is_role_session: false,
         }

@@ -1,6 +1,6 @@
 //! The service control policies of a simulated AWS.
 
-use super::assignments::later;
+use super::assignments::check_signature;
 use crate::session_denials::{Merged, POLICIES_MAX, merged, policy_name, says_exactly, statements};
 use crate::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use domain::ports::SharedClock;
@@ -28,7 +28,7 @@ struct State {
 /// Service control policies, in memory. INVARIANT: deterministic.
 pub struct SimulatedScps {
     clock: SharedClock,
-    signature_age_max: SignedDuration,
+    signature_skew_max: SignedDuration,
     state: Mutex<State>,
 }
 
@@ -40,8 +40,8 @@ impl std::fmt::Debug for SimulatedScps {
 
 impl SimulatedScps {
     /// An organisation without such policies. `clock` is AWS's own.
-    pub fn new(clock: SharedClock, signature_age_max: SignedDuration) -> Self {
-        Self { clock, signature_age_max, state: Mutex::default() }
+    pub fn new(clock: SharedClock, signature_skew_max: SignedDuration) -> Self {
+        Self { clock, signature_skew_max, state: Mutex::default() }
     }
 
     /// Plants a fault for the next change.
@@ -92,13 +92,7 @@ impl SessionDenials for SimulatedScps {
             if let Some(DenialFault::Refused(kind)) = fault {
                 return Err(AwsError::new(kind, "Planted", "planted"));
             }
-            if now > later(attempt.signed_at, self.signature_age_max) {
-                return Err(AwsError::new(
-                    ErrorKind::Unavailable,
-                    "RequestExpired",
-                    "the signature is too old",
-                ));
-            }
+            check_signature(attempt.signed_at, now, self.signature_skew_max)?;
             let name = policy_name(account);
             let policies = state.attached.entry(account.clone()).or_default();
             let existing = policies.get(&name).cloned();

@@ -131,6 +131,18 @@ async fn a_stale_signature_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_signature_from_the_future_is_refused() {
+    let bench = bench(Behaviour::default());
+    let key = key(sample::WEB_DEV, sample::ADA);
+    let ahead = |minutes| {
+        let signed_at = bench.clock.now() + SignedDuration::from_mins(minutes);
+        Attempt { signed_at, ..bench.attempt() }
+    };
+    assert_eq!(kind(bench.aws.create(&key, ahead(6)).await), ErrorKind::Unavailable);
+    assert!(bench.aws.create(&key, ahead(4)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_dropped_on_the_way_back_leaves_the_effect() {
     let bench = bench(Behaviour { latency: Duration::from_secs(2), ..Behaviour::default() });
     let key = key(sample::WEB_DEV, sample::ADA);

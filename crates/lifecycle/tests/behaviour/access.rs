@@ -4,7 +4,8 @@ use crate::support::*;
 use domain::Provider;
 use lifecycle::Rejection;
 use lifecycle::access::{
-    activate, close, elapse, fail, issue_credentials, lose_eligibility, may_issue, open_console, revoke,
+    activate, close, credential_duration_max, elapse, fail, issue_credentials, lose_eligibility, may_issue,
+    open_console, revoke,
 };
 use lifecycle::event::{ClosedHow, Ended, EndedBecause, RequestEvent, Requested, Revoked, RevokedAs};
 use lifecycle::state::{Phase, Status};
@@ -47,6 +48,15 @@ fn access_begins_once() {
         panic!("not active")
     };
     assert_eq!((active.at, active.activated.standing), (at(110), false));
+}
+
+#[test]
+fn credentials_live_no_longer_than_the_rule_says_nor_than_was_told() {
+    let story = given(active(sts(), 110)).request();
+    let (_, active) = may_issue(&story, at(120)).unwrap();
+    for (rule, longest) in [(900, 900), (HOUR, HOUR), (12 * HOUR, HOUR)] {
+        assert_eq!(credential_duration_max(active, secs(rule)), secs(longest));
+    }
 }
 
 #[test]

@@ -70,8 +70,9 @@ pub(super) fn tend_at(request: &Request, now: Timestamp, ahead: SignedDuration) 
     }
 }
 
-/// Since when, or from when on, which kinds of work wait for someone, as long as the request stays as it is.
-pub(super) fn waits(request: &Request) -> Vec<(Class, Timestamp)> {
+/// Since when, or from when on, which kinds of work wait for someone, as long as the request stays as it is. What is over at
+/// `known_at` is over since then at the latest, even if a clock that is ahead has dated its end.
+pub(super) fn waits(request: &Request, known_at: Timestamp) -> Vec<(Class, Timestamp)> {
     let keyed = key_of(request).is_some();
     match &request.phase {
         Phase::Approved { grant, active } => {
@@ -84,10 +85,11 @@ pub(super) fn waits(request: &Request) -> Vec<(Class, Timestamp)> {
             }
         }
         Phase::Ended { closure: Closure::Closing, at, .. } => {
+            let over = (*at).min(known_at);
             if keyed && !never_begun(request) {
-                vec![(Class::Removal, *at)]
+                vec![(Class::Removal, over)]
             } else {
-                vec![(Class::Story, request.issues_expire_at().map_or(*at, |expires| expires.max(*at)))]
+                vec![(Class::Story, request.issues_expire_at().map_or(over, |expires| expires.max(over)))]
             }
         }
         Phase::Ended { closure: Closure::Closed { .. }, .. }

@@ -2,7 +2,7 @@
 
 use super::ledger::Outcome;
 use super::tend::Round;
-use crate::core::{Core, later};
+use crate::core::Core;
 use crate::fault::Fault;
 use crate::traffic::{Place, Traffic, Urgency};
 use aws::{Assignments, AwsError, Deletion, ErrorKind, OperationId, OperationStatus};
@@ -44,10 +44,7 @@ impl Core {
         intended: Intended,
         place: Option<Place<'_>>,
     ) -> Result<Round, Fault> {
-        let call = aws::Attempt {
-            signed_at: intended.at,
-            start_before: later(intended.at, self.settings.start_within),
-        };
+        let call = self.signed(intended.at);
         match self.still_wanted(key, &intended, &call).await {
             Ok(true) => {}
             Ok(false) => {

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::fault::Fault;
 use command::aggregate::AssignmentAggregate;
-use command::{Command, CommandError, Loaded};
+use command::{Command, CommandError, LoadError, Loaded};
 use domain::{EventId, Timestamp};
 use event_log::{Position, Revision, StreamName};
 use futures::TryStreamExt as _;
@@ -56,7 +56,18 @@ pub(super) enum Outcome {
 
 impl Core {
     pub(crate) async fn ledger(&self, key: &AssignmentKey) -> Result<Arc<Loaded<Ledger>>, Fault> {
-        Ok(self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await?)
+        Ok(self.readable_ledger(key).await?)
+    }
+
+    /// The same; a ledger that cannot be read to its end is told apart.
+    pub(crate) async fn readable_ledger(
+        &self,
+        key: &AssignmentKey,
+    ) -> Result<Arc<Loaded<Ledger>>, LoadError> {
+        let loaded = self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await?;
+        let last_at = loaded.state.as_ref().map_or(Timestamp::MIN, |ledger| ledger.last_at);
+        self.agenda.note_dated(key, loaded.revision, last_at, self.now());
+        Ok(loaded)
     }
 
     /// Writes what `decide` says of a ledger that must still be at `seen`. The event's id is new by chance: two replicas that

@@ -9,10 +9,11 @@ use command::aggregate::RequestAggregate;
 use domain::{Entitlement, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
-use lifecycle::assignment::{AssignmentKey, Presence};
+use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
 use lifecycle::event::Bound;
 use lifecycle::state::Active;
 use std::collections::BTreeSet;
+use views::clock_health::SKEW_MAX;
 
 /// The longest session that any role can be set to allow. Daypass does not read the roles of the accounts, so this is what it
 /// can honestly promise of the sessions of one.
@@ -67,8 +68,6 @@ impl Core {
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
         let mut needs = Needs { at: self.now(), ..Needs::default() };
         let loaded = self.ledger(key).await?;
-        // A clock that was set back takes nothing away: time has come at least as far as the ledger says.
-        let last_at = loaded.state.as_ref().map_or(Timestamp::MIN, |ledger| ledger.last_at);
         let gone = loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Absent);
         let missing = self.missing().await?;
         for request in self.agenda.requests_of(key) {
@@ -76,7 +75,7 @@ impl Core {
             if request.is_closing() {
                 needs.closing.insert(id);
             }
-            let Some(since) = self.wanted_since(&request, last_at) else { continue };
+            let Some(since) = self.wanted_since(&request, loaded.state.as_ref()) else { continue };
             let active = request.approved().ok().and_then(|(_, active)| active.copied());
             if let Some(active) = active
                 && !(gone && makes_again(missing, active))
@@ -84,7 +83,7 @@ impl Core {
                 needs.by.insert(0, Needed { id, since, bound: None, standing: active.activated.standing });
                 continue;
             }
-            if !self.is_wanted_by_the_log(id, last_at).await? {
+            if !self.is_wanted_by_the_log(id, loaded.state.as_ref()).await? {
                 continue;
             }
             match self.eligibility(&request).await? {
@@ -110,16 +109,26 @@ impl Core {
 
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
     /// make it late, where that is set.
-    fn wanted_since(&self, request: &Request, last_at: Timestamp) -> Option<Timestamp> {
+    fn wanted_since(&self, request: &Request, ledger: Option<&Ledger>) -> Option<Timestamp> {
         let (grant, active) = request.approved().ok()?;
         let window = grant.approved.window;
         // A clock that was set back takes nothing away: time has come at least as far as the story says.
         let now = request.time_of_next(self.now());
         let begins_at = later(window.start(), -self.start_lead(request, now));
-        let begun = active.is_some() || begins_at <= now.max(last_at);
+        let begun = active.is_some() || self.has_begun(begins_at, ledger);
         // How early a queue would make it is estimated anew each time: since when must not waver.
         let earliest = later(window.start(), -self.settings.start_lead());
         (begun && now < window.end()).then_some(earliest.max(grant.at))
+    }
+
+    /// Whether the time for something has come, by our clock: what the log says of time may be another's clock that is ahead. Only
+    /// where ours may be behind, it takes nothing away: what was made by a time at which it had come is kept.
+    fn has_begun(&self, begins_at: Timestamp, ledger: Option<&Ledger>) -> bool {
+        let now = self.now();
+        let made =
+            ledger.is_some_and(|ledger| ledger.presence == Presence::Ours && begins_at <= ledger.last_at);
+        let may_be_behind = || begins_at <= later(now, SKEW_MAX) || self.views.certain_of_time().is_err();
+        begins_at <= now || (made && may_be_behind())
     }
 
     /// How long before its start a request's assignment is made: what AWS is expected to need from now on, within the bound.
@@ -139,10 +148,10 @@ impl Core {
 
     /// Whether the log itself says so: nothing is begun on a history that cannot be read to its end, and none is kept up by a
     /// request that is over although the read model does not know it yet.
-    async fn is_wanted_by_the_log(&self, id: RequestId, last_at: Timestamp) -> Result<bool, Fault> {
+    async fn is_wanted_by_the_log(&self, id: RequestId, ledger: Option<&Ledger>) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(id)).await {
             Ok(loaded) => {
-                Ok(loaded.state.as_ref().is_some_and(|request| self.wanted_since(request, last_at).is_some()))
+                Ok(loaded.state.as_ref().is_some_and(|request| self.wanted_since(request, ledger).is_some()))
             }
             Err(LoadError::Corrupt(_)) => {
                 self.agenda.note_obstacle(id, DAMAGED.to_owned());

@@ -47,7 +47,8 @@ impl Core {
         attempt: Attempt,
     ) -> Result<Round, Fault> {
         let now = self.now();
-        let visible_at = later(attempt.at, self.settings.list_lag_max);
+        let intended_at = self.agenda.happened_at(key, attempt.at);
+        let visible_at = later(intended_at, self.settings.list_lag_max);
         if now < visible_at {
             return Ok(Round::Over(Next::At(visible_at)));
         }
@@ -59,7 +60,7 @@ impl Core {
             Operation::Create => self.settings.creation_patience(),
             Operation::Delete => self.settings.removal_patience(),
         };
-        let orphaned_at = later(attempt.at, patience);
+        let orphaned_at = later(intended_at, patience);
         if now < orphaned_at {
             return Ok(Round::Over(Next::At(orphaned_at.min(later(now, LOOK_EVERY)))));
         }

@@ -82,7 +82,7 @@ impl Core {
         }
         if needs.any() {
             let fresh = later(self.now(), -self.settings.sweep_interval)
-                .max(later(ledger.last_at, -self.settings.list_lag_max));
+                .max(later(self.agenda.happened_at(key, ledger.last_at), -self.settings.list_lag_max));
             let exists = ledger.presence != Presence::Absent;
             if exists && (self.agenda.was_seen_after(key, fresh) || self.may_be_stale(ledger)) {
                 return self.settled(key, &needs, Some(ledger)).await;
@@ -133,7 +133,7 @@ impl Core {
 
     /// Whether lists may not show yet what the ledger's latest event brought about.
     pub(crate) fn may_be_stale(&self, ledger: &Ledger) -> bool {
-        self.now().duration_since(ledger.last_at) < self.settings.list_lag_max
+        self.list_is_stale(ledger, self.now())
     }
 
     async fn look_and_decide(
@@ -153,8 +153,7 @@ impl Core {
         }
         // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so.
         let stale = loaded.state.as_ref().is_some_and(|ledger| {
-            ledger.presence == Presence::Absent
-                && looked_at.duration_since(ledger.last_at) < self.settings.list_lag_max
+            ledger.presence == Presence::Absent && self.list_is_stale(ledger, looked_at)
         });
         self.intend(key, needs, loaded, found && !stale, place).await
     }

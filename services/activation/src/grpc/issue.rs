@@ -124,7 +124,10 @@ impl Core {
             return Err(refusal::status(&Rejection::NoCredentials));
         };
         let window = request.window().ok_or_else(|| refusal::status(&Rejection::NotApproved))?;
-        let mut duration = session::duration(wanted, rule.credential_duration_max, &window, self.now());
+        let (_, active) =
+            access::may_issue(request, self.now()).map_err(|rejection| refusal::status(&rejection))?;
+        let longest = access::credential_duration_max(active, rule.credential_duration_max);
+        let mut duration = session::duration(wanted, longest, &window, self.now());
         let hour = session::chained(duration);
         if duration > hour && (self.role_limits.is_short(role, self.now()) || self.is_chained().await) {
             duration = hour;

@@ -54,6 +54,8 @@ struct Known {
     duty: Option<Duty>,
     /// When the log said so.
     looked_at: Option<Timestamp>,
+    /// The latest claim that is dated ahead of our clock, and since when it is known here.
+    ahead: Option<(Duty, Timestamp)>,
     /// Until when what waits is no reason to take over.
     excused: BTreeMap<RequestId, Timestamp>,
 }
@@ -78,6 +80,21 @@ impl Shift {
     /// Whether another had it when it was looked at last.
     fn was_anothers(&self) -> bool {
         self.lock().duty.as_ref().is_some_and(|duty| duty.holder != self.replica)
+    }
+
+    /// A duty, dated no later than it is known here.
+    fn as_known(&self, duty: Duty, now: Timestamp) -> Duty {
+        let mut known = self.lock();
+        if duty.claimed_at <= now {
+            known.ahead = None;
+            return duty;
+        }
+        let since = match &known.ahead {
+            Some((seen, since)) if *seen == duty => *since,
+            Some(_) | None => now,
+        };
+        known.ahead = Some((duty.clone(), since));
+        duty.known_since(since)
     }
 
     fn learn(&self, duty: Option<Duty>, looked_at: Timestamp) {
@@ -155,7 +172,7 @@ impl Core {
     /// its end for ever, while two who do the same meet compare-and-set, and fences.
     async fn duty(&self) -> Result<Option<Duty>, Fault> {
         match self.commander.load::<DutyAggregate>(&Stream::Duty(DUTY.to_owned())).await {
-            Ok(loaded) => Ok(loaded.state.clone()),
+            Ok(loaded) => Ok(loaded.state.clone().map(|duty| self.shift.as_known(duty, self.now()))),
             Err(LoadError::Corrupt(corrupt)) => {
                 tracing::error!(%corrupt, "who has the duty cannot be read: every replica does the work");
                 let holder = self.shift.replica.clone();
@@ -224,13 +241,15 @@ impl Core {
         let claimed = self
             .commander
             .execute::<DutyAggregate, Rejection>(Stream::Duty(DUTY.to_owned()), command, |loaded, at| {
+                let at = self.now().min(at);
+                let held = loaded.state.clone().map(|duty| self.shift.as_known(duty, at));
                 let offer = Claim {
                     replica: replica.clone(),
                     waiting_since: Some(work.as_ref().map_or(at, |work| work.since.min(at))),
                     patience: work.as_ref().map_or(self.settings.duty_patience, |work| work.patience),
                     at,
                 };
-                claim(loaded.state.as_ref(), offer).map(Fact::Duty)
+                claim(held.as_ref(), offer).map(Fact::Duty)
             })
             .await;
         match claimed {

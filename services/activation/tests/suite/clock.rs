@@ -1,7 +1,7 @@
 //! While the clock is in doubt nothing is given, and whatever is over is taken away.
 
 use crate::house::{HOUR, House, key_of, permission_set, reason, role};
-use aws::simulated::Operation as AwsOperation;
+use aws::simulated::{Behaviour, Operation as AwsOperation};
 use domain::SignedDuration;
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
@@ -70,4 +70,81 @@ async fn while_the_clock_is_in_doubt_access_is_revoked_ended_removed_and_closed(
         assert!(!house.has(&key_of(&permission_set())), "revoked: {revoked}");
         assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "revoked: {revoked}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_far_ahead_has_written_holds_up_no_removal_by_another() {
+    // Killed anywhere around an attempt that AWS refuses for its signature.
+    for step in 0..8_u64 {
+        let latency = std::time::Duration::from_millis(100);
+        let house = House::with(Behaviour { latency, ..Behaviour::default() }).await;
+        let key = key_of(&permission_set());
+        let one = house.start_as("one").await;
+        let id = house.grant(&permission_set(), 0, HOUR).await;
+        house.at(60).await;
+        assert!(house.is_active(id).await);
+        let _two = house.start_as("two").await;
+        house.at(100).await;
+        one.set_clock_ahead(SignedDuration::from_hours(2));
+        house.at(101).await;
+        tokio::time::sleep(std::time::Duration::from_millis(step * 40)).await;
+        one.kill().await;
+        house.at(HOUR + 60).await;
+        assert!(!house.has(&key), "step {step}");
+        assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "step {step}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_far_ahead_has_ended_is_removed_by_another_at_once() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    let _two = house.start_as("two").await;
+    house.at(100).await;
+    one.set_clock_ahead(SignedDuration::from_hours(2));
+    house.at(110).await;
+    assert!(house.over(id).await.is_some() && house.has(&key_of(&permission_set())));
+    one.kill().await;
+    house.at(150).await;
+    assert!(!house.has(&key_of(&permission_set())));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_ahead_has_written_begins_nothing_before_its_window() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let ahead = house.start().await;
+    let first = house.grant(&permission_set(), 0, 600).await;
+    house.at(60).await;
+    ahead.set_clock_ahead(SignedDuration::from_mins(4));
+    house.at(370).await;
+    assert_eq!(house.closed(first).await, Some(ClosedHow::Deleted), "by its clock it is over");
+    ahead.kill().await;
+    let _right = house.start().await;
+    let withdrawn = house.grant(&permission_set(), 580, HOUR).await;
+    let next = house.grant(&permission_set(), 590, HOUR).await;
+    house.at(380).await;
+    house.withdraw(withdrawn).await;
+    house.at(589).await;
+    assert!(!house.has(&key) && house.calls(AwsOperation::Create) == 1);
+    house.at(600).await;
+    assert!(house.has(&key) && house.is_active(next).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_right_again_waits_for_nothing() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    process.set_clock_ahead(SignedDuration::from_hours(2));
+    house.at(90).await;
+    assert!(house.over(id).await.is_some(), "by its clock");
+    assert!(house.has(&key_of(&permission_set())), "AWS refuses its signatures");
+    process.set_clock_ahead(SignedDuration::ZERO);
+    house.at(100).await;
+    assert!(!house.has(&key_of(&permission_set())));
 }

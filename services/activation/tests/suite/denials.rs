@@ -5,7 +5,7 @@ use crate::house::{HOUR, House, instant, key_of, permission_set, role};
 use aws::session_denials::{POLICIES_MAX, policy_name};
 use aws::simulated::{Behaviour, DenialFault, SimulatedScps};
 use aws::{ErrorKind, simulated::sample};
-use domain::{AccountId, RequestId};
+use domain::{AccountId, RequestId, SignedDuration};
 use journal::Fact;
 use lifecycle::denial::DenialEvent;
 use lifecycle::event::ClosedHow;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// A house in a deployment that ends live sessions.
 async fn denying() -> House {
     let mut house = House::new().await;
-    let signature_age_max = Behaviour::default().signature_age_max;
-    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_age_max)));
+    let signature_skew_max = Behaviour::default().signature_skew_max;
+    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_skew_max)));
     house
 }
 
@@ -256,4 +256,69 @@ async fn the_management_account_is_out_of_reach() {
     house.at(60).await;
     assert!(facts(&house).is_empty(), "no service control policy binds it");
     process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_denied_for_as_long_as_their_set_lets_them_live_by_now() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    house.aws.change_directory(|contents| {
+        for set in contents.permission_sets.values_mut() {
+            set.session_duration = SignedDuration::from_hours(4);
+        }
+    });
+    process.views.directory.refresh().await.unwrap();
+    house.at(600).await;
+    process.revoke("ada", id).await.unwrap();
+    house.at(700 + HOUR).await;
+    assert_eq!(denied(&house).len(), 1, "a session begun under the longer duration lives on");
+    house.at(700 + 4 * HOUR).await;
+    assert!(denied(&house).is_empty() && house.closed(id).await.is_some());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_known_to_be_wrong_lifts_no_denial_and_closes_nothing() {
+    for target in [permission_set(), role()] {
+        let house = denying().await;
+        let process = house.start().await;
+        let id = house.grant(&target, 0, 2 * HOUR).await;
+        house.at(300).await;
+        if target == role() {
+            process.issue("ada", id, "one", None).await.unwrap();
+        }
+        process.revoke("ada", id).await.unwrap();
+        house.at(360).await;
+        assert_eq!(denied(&house).len(), 1);
+        process.set_clock_ahead(SignedDuration::from_hours(2));
+        process.aws_is_ahead(-SignedDuration::from_hours(2));
+        house.at(900).await;
+        assert_eq!(denied(&house).len(), 1, "{target}: the sessions live");
+        assert_eq!(house.closed(id).await, None, "{target}");
+        process.set_clock_ahead(SignedDuration::ZERO);
+        process.aws_is_ahead(SignedDuration::ZERO);
+        house.at(400 + HOUR).await;
+        assert!(denied(&house).is_empty() && house.closed(id).await.is_some(), "{target}");
+        process.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_known_to_be_wrong_takes_no_credentials_for_expired() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(300).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    process.revoke("ada", id).await.unwrap();
+    process.set_clock_ahead(SignedDuration::from_hours(2));
+    process.aws_is_ahead(-SignedDuration::from_hours(2));
+    house.at(900).await;
+    assert_eq!(house.closed(id).await, None);
+    process.set_clock_ahead(SignedDuration::ZERO);
+    process.aws_is_ahead(SignedDuration::ZERO);
+    house.at(400 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
 }

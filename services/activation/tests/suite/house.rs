@@ -4,8 +4,8 @@ use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedScps, sample};
 use aws::{
-    Assignments, Attempt, AwsError, CachedDirectory, Deletion, Limits, OperationId, OperationStatus,
-    RefreshPace,
+    Assignments, Attempt, AwsError, CachedDirectory, Deletion, ErrorKind, Limits, OperationId,
+    OperationStatus, RefreshPace,
 };
 use command::aggregate::{AssignmentAggregate, LogAggregate, PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
@@ -29,7 +29,7 @@ use policy::{Policy, PolicyEvent};
 use projection::Projection;
 use service_runtime::Call;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use tokio::task::JoinHandle;
@@ -98,6 +98,18 @@ impl Entropy for Counted {
     }
 }
 
+/// The clock of one process: the house's, set forward or back by milliseconds.
+struct LocalClock {
+    house: SharedClock,
+    ahead: Arc<AtomicI64>,
+}
+
+impl Clock for LocalClock {
+    fn now(&self) -> Timestamp {
+        self.house.now() + SignedDuration::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+}
+
 /// What outlives a process.
 pub(crate) struct House {
     pub(crate) clock: SharedClock,
@@ -124,6 +136,7 @@ pub(crate) struct Process {
     pub(crate) service: ActivationService,
     pub(crate) views: Views,
     line: Arc<Line>,
+    clock_ahead: Arc<AtomicI64>,
     valve: Arc<Valve>,
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -136,6 +149,11 @@ impl Process {
         self.views.clock.compare(&Sighting::http_date(TimeSource::Aws, now, now, now + by));
     }
 
+    /// From now on its clock is so far ahead of everybody else's.
+    pub(crate) fn set_clock_ahead(&self, by: SignedDuration) {
+        self.clock_ahead.store(by.as_millis().try_into().unwrap(), Ordering::Relaxed);
+    }
+
     /// As `SIGSTOP` does it.
     pub(crate) fn pause(&self) {
         self.valve.0.lock().unwrap().0 = true;
@@ -146,6 +164,11 @@ impl Process {
         let mut valve = self.valve.0.lock().unwrap();
         valve.0 = false;
         valve.1.drain(..).for_each(Waker::wake);
+    }
+
+    /// Whether its calls of Identity Center are refused from now on, and nobody else's: its credentials are gone, say.
+    pub(crate) fn cut_from_aws(&self, cut: bool) {
+        self.line.cut.store(cut, Ordering::Relaxed);
     }
 
     /// How often this process called Identity Center.
@@ -202,12 +225,16 @@ async fn behind(valve: Arc<Valve>, task: impl Future<Output = ()>) {
 struct Line {
     aws: Arc<SimulatedAws>,
     calls: AtomicUsize,
+    cut: AtomicBool,
 }
 
 impl Line {
-    fn aws(&self) -> &SimulatedAws {
+    fn aws(&self) -> Result<&SimulatedAws, AwsError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        &self.aws
+        if self.cut.load(Ordering::Relaxed) {
+            return Err(AwsError::new(ErrorKind::Unavailable, "CredentialsError", "no credentials"));
+        }
+        Ok(&self.aws)
     }
 }
 
@@ -217,23 +244,23 @@ impl Assignments for Line {
         self.aws.limits()
     }
     async fn create(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
-        self.aws().create(key, attempt).await
+        self.aws()?.create(key, attempt).await
     }
     async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.aws().creation_status(operation).await
+        self.aws()?.creation_status(operation).await
     }
     async fn delete(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
-        self.aws().delete(key, attempt).await
+        self.aws()?.delete(key, attempt).await
     }
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
-        self.aws().deletion_status(operation).await
+        self.aws()?.deletion_status(operation).await
     }
     async fn holders(
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        self.aws().holders(account, entitlement).await
+        self.aws()?.holders(account, entitlement).await
     }
 }
 
@@ -318,10 +345,13 @@ impl House {
     /// Starts a replica of this name.
     pub(crate) async fn start_as(&self, replica: &str) -> Process {
         let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
+        let clock_ahead = Arc::new(AtomicI64::new(0));
+        let clock: SharedClock =
+            Arc::new(LocalClock { house: self.clock.clone(), ahead: clock_ahead.clone() });
         let (projection, follower) = Projection::open(None, RequestsModel::default(), log.clone()).unwrap();
         let directory = Arc::new(CachedDirectory::new(
             self.aws.clone(),
-            self.clock.clone(),
+            clock.clone(),
             self.entropy.clone(),
             RefreshPace::default(),
         ));
@@ -337,11 +367,12 @@ impl House {
                 auditors: [group(sample::AUDITORS)].into(),
                 raisers: BTreeSet::new(),
             }),
-            clock: Arc::new(WatchedClock::new(self.clock.clone(), SKEW_MAX)),
+            clock: Arc::new(WatchedClock::new(clock, SKEW_MAX)),
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;
-        let line = Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0) });
+        let line =
+            Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0), cut: AtomicBool::new(false) });
         let settings = Settings { replica: Some(replica.to_owned()), ..self.settings.clone() };
         let ports = Ports::new(line.clone(), self.aws.clone()).with_federation(self.aws.clone());
         let ports = if self.account_access {
@@ -361,7 +392,7 @@ impl House {
             tokio::spawn(behind(valve.clone(), follower.run(std::future::pending()))),
             tokio::spawn(behind(valve.clone(), async move { directory.run(|_| {}).await })),
         ];
-        Process { service, views, line, valve, shutdown, tasks }
+        Process { service, views, line, clock_ahead, valve, shutdown, tasks }
     }
 
     /// Lets time pass until `seconds` after the beginning.

@@ -178,7 +178,7 @@ async fn what_waits_for_aws_is_no_reason_to_take_over() {
     house.at(30).await;
     assert!(house.is_active(id).await);
     house.at(599).await;
-    for _ in 0..8 {
+    for _ in 0..7 {
         house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Conflict));
     }
     house.at(HOUR).await;
@@ -253,4 +253,43 @@ async fn the_same_name_goes_on_at_once_after_a_restart() {
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
     assert_eq!(house.claims(), ["serve"]);
     assert!(house.clock.now() < instant(2 * HOUR));
+}
+
+/// Access stays past its end, although a replica that could remove it runs.
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_one_replica_alone_is_done_by_another() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let one = house.start_as("one").await;
+    let removed = house.grant(&permission_set(), 0, 600).await;
+    house.at(30).await;
+    let two = house.start_as("two").await;
+    one.cut_from_aws(true);
+    house.at(600 + 5 * 60 - 5).await;
+    assert_eq!(house.claims(), ["one"], "at first it is AWS that may be at fault");
+    assert!(house.has(&key));
+    let granted = house.grant(&Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap(), 910, HOUR).await;
+    house.at(600 + 5 * 60 + 20).await;
+    assert_eq!(house.claims(), ["one", "two"]);
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(removed).await, Some(ClosedHow::Deleted));
+    assert!(house.is_active(granted).await && two.aws_calls() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_everybody_changes_hands_less_and_less_often() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    house.grant(&permission_set(), 0, 600).await;
+    house.at(30).await;
+    one.cut_from_aws(true);
+    two.cut_from_aws(true);
+    house.at(5 * HOUR).await;
+    let claims = house.claims().len();
+    assert!((3..=7).contains(&claims), "{claims} claims in five hours");
+    one.cut_from_aws(false);
+    two.cut_from_aws(false);
+    house.at(5 * HOUR + 600).await;
+    assert!(!house.has(&key_of(&permission_set())));
 }

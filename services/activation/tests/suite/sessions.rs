@@ -104,3 +104,22 @@ async fn a_target_of_another_partition_gets_no_session() {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "ANOTHER_PARTITION"));
     assert!(house.aws.sessions().is_empty());
 }
+
+/// A credential lives for hours although its user was told that an early end leaves it one.
+#[tokio::test(start_paused = true)]
+async fn credentials_never_outlive_what_was_told_when_the_access_began() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 10 * HOUR).await;
+    house.at(5).await;
+    house.apply(&policy("")).await;
+    house.at(10).await;
+    let issued = process.issue("ada", id, "one", None).await.unwrap();
+    assert_eq!(house.aws.sessions().pop().unwrap().call.duration(), SignedDuration::from_hours(1));
+    assert!(issued.expires_at.unwrap().seconds <= instant(10 + HOUR).as_second());
+    // What begins under the new rule is told so, and gets it.
+    let next = house.grant(&role(), 0, 11 * HOUR).await;
+    house.at(20).await;
+    process.issue("ada", next, "two", None).await.unwrap();
+    assert!(house.aws.sessions().pop().unwrap().call.duration() > SignedDuration::from_hours(10));
+}

@@ -88,7 +88,9 @@ impl Core {
                 0 => SignedDuration::ZERO,
                 failures => self.settings.backoff(failures).try_into().unwrap_or(SignedDuration::MAX),
             };
-            let since = first.max(later(ledger.last_at, pause)).max(alive.unwrap_or(Timestamp::MIN));
+            let since = first
+                .max(later(self.agenda.happened_at(&ledger.key, ledger.last_at), pause))
+                .max(alive.unwrap_or(Timestamp::MIN));
             found.insert(ledger.key, since);
         }
         Ok(found)
@@ -153,7 +155,9 @@ impl Core {
         }
         // What seems undone may be long done, or asked for: so it seems to who was paused.
         self.catch_up().await?;
-        let moved = self.ledger(key).await?.state.as_ref().is_some_and(|ledger| ledger.last_at > since);
+        let loaded = self.ledger(key).await?;
+        let moved =
+            loaded.state.as_ref().is_some_and(|ledger| self.agenda.happened_at(key, ledger.last_at) > since);
         if moved || self.agenda.is_asked_for(key) {
             return Ok(false);
         }

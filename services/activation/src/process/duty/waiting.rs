@@ -1,6 +1,7 @@
 //! Due work that nobody has begun: of requests and their assignments, as far as the log tells.
 //!
-//! What AWS is at work on, what is tried again later, and what cannot be told here either is no reason to take over.
+//! What AWS is at work on, what is tried again later, and what cannot be told here either is no reason to take over; but what goes
+//! on failing is, now and then: it may be only who tries that AWS refuses.
 
 use super::{Unattended, What};
 use crate::agenda::Class;
@@ -8,7 +9,7 @@ use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
 use command::LoadError;
-use command::aggregate::{AssignmentAggregate, RequestAggregate};
+use command::aggregate::RequestAggregate;
 use domain::{RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
@@ -27,6 +28,9 @@ impl Core {
     pub(super) async fn unattended(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
         let is_over = |since: Timestamp| now >= held.attended_until(since, self.settings.duty_patience);
         let alive = self.agenda.sign_of_life().map_or(held.claimed_at, |sign| sign.max(held.claimed_at));
+        if let Some(failing) = self.failing_for_long(held, now).await? {
+            return Ok(Some(failing));
+        }
         let silent_for = now.duration_since(alive);
         if silent_for < self.settings.duty_patience {
             return Ok(None);
@@ -48,6 +52,38 @@ impl Core {
             return Ok(oldest.filter(|_| silent).map(|(since, id)| self.of_request(*id, *since)));
         }
         self.unattended_change(held, &changes, now).await
+    }
+
+    /// A change in AWS that fails whenever it is tried, for so long that another has a turn; each turn is twice as long as the one
+    /// before it.
+    async fn failing_for_long(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
+        let patience = self.settings.removal_late_after;
+        for class in [Class::Removal, Class::Grant] {
+            for (since, id) in self.agenda.waiting(class, now, self.settings.outstanding_max) {
+                if now < held.attended_until(since, patience) {
+                    continue;
+                }
+                let Some(key) = self.agenda.request(&id).as_ref().and_then(crate::agenda::key_of) else {
+                    continue;
+                };
+                let undone = match class {
+                    Class::Removal => Presence::Ours,
+                    Class::Grant | Class::Story | Class::Check => Presence::Absent,
+                };
+                let failing = match self.readable_ledger(&key).await {
+                    Ok(loaded) => loaded
+                        .state
+                        .as_ref()
+                        .is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone),
+                    Err(LoadError::Corrupt(_)) => false,
+                    Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
+                };
+                if failing && self.can_be_recorded(&id, now).await? {
+                    return Ok(Some(Unattended { what: What::Request(id), since, patience }));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn of_request(&self, id: RequestId, since: Timestamp) -> Unattended {
@@ -98,7 +134,7 @@ impl Core {
         if !self.can_be_recorded(&id, now).await? {
             return Ok(later(now, HOPELESS_FOR));
         }
-        let loaded = match self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await {
+        let loaded = match self.readable_ledger(key).await {
             Ok(loaded) => loaded,
             Err(LoadError::Corrupt(_)) => return Ok(later(now, HOPELESS_FOR)),
             Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
@@ -128,13 +164,15 @@ impl Core {
         let patience = self.settings.duty_patience;
         if let Some((_, attempt)) = ledger.attempt() {
             // Whoever intended it is waiting for AWS, or does not exist any more.
-            return later(attempt.at.max(held.claimed_at), self.settings.operation_patience());
+            let intended_at = self.agenda.happened_at(&ledger.key, attempt.at);
+            return later(intended_at.max(held.claimed_at), self.settings.operation_patience());
         }
         let fenced = ledger.fence.filter(|_| request.is_closing() && ledger.presence != Presence::Ours);
         if let Some(fence) = fenced {
             return later(fence, self.settings.operation_patience().saturating_add(patience));
         }
-        if ledger.last_at < since {
+        let last_at = self.agenda.happened_at(&ledger.key, ledger.last_at);
+        if last_at < since {
             return since;
         }
         let pause = match ledger.failures {
@@ -143,7 +181,7 @@ impl Core {
                 SignedDuration::try_from(self.settings.backoff(failures)).unwrap_or(SignedDuration::MAX)
             }
         };
-        later(ledger.last_at, pause.saturating_add(patience))
+        later(last_at, pause.saturating_add(patience))
     }
 
     /// Whether the story of a request can be read to its end, so that something can follow.
