@@ -7,7 +7,7 @@
 
 use crate::Rejection;
 use domain::{AccountId, EventId, RequestId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests, and the instant up to which sessions that begin are theirs; `None`: theirs can be told by a tag.
 pub type Denied = BTreeMap<RequestId, Option<Timestamp>>;
@@ -63,6 +63,8 @@ pub struct Denials {
     pub account: AccountId,
     /// What is denied, as it was last confirmed; `None`: it is not known.
     pub denied: Option<Denied>,
+    /// While it is not known: every request whose sessions may be denied.
+    pub perhaps: BTreeSet<RequestId>,
     /// The attempt under way.
     pub open: Option<(EventId, Attempt)>,
     /// Attempts in a row that failed.
@@ -81,6 +83,7 @@ impl Denials {
             (None, DenialEvent::Attempted { account, .. }) => Self {
                 account: account.clone(),
                 denied: Some(BTreeMap::new()),
+                perhaps: BTreeSet::new(),
                 open: None,
                 failures: 0,
                 last_failure: None,
@@ -110,19 +113,25 @@ impl Denials {
             DenialEvent::Confirmed { attempt } => {
                 let Some(confirmed) = self.close(*attempt) else { return };
                 self.denied = Some(confirmed.requests);
+                self.perhaps.clear();
                 self.failures = 0;
                 self.last_failure = None;
             }
             DenialEvent::Failed { attempt, reason } => {
-                if self.close(*attempt).is_some() {
+                if let Some(failed) = self.close(*attempt) {
                     // Part of it may be in force.
-                    self.denied = None;
+                    self.no_longer_known();
+                    self.perhaps.extend(failed.requests.into_keys());
                     self.failures = self.failures.saturating_add(1);
                     self.last_failure = Some(reason.clone());
                 }
             }
-            DenialEvent::DriftFound => self.denied = None,
+            DenialEvent::DriftFound => self.no_longer_known(),
         }
+    }
+
+    fn no_longer_known(&mut self) {
+        self.perhaps.extend(self.denied.take().unwrap_or_default().into_keys());
     }
 
     fn close(&mut self, attempt: EventId) -> Option<Attempt> {
@@ -134,9 +143,15 @@ impl Denials {
         self.denied.as_ref() == Some(wanted)
     }
 
+    /// Whether it is certain that nothing is denied.
+    pub fn is_settled(&self) -> bool {
+        self.open.is_none() && self.denied.as_ref().is_some_and(BTreeMap::is_empty)
+    }
+
     /// Whether something may be denied for this request's sake.
     pub fn may_deny(&self, request: &RequestId) -> bool {
-        self.denied.as_ref().is_none_or(|denied| denied.contains_key(request))
+        self.denied.as_ref().is_some_and(|denied| denied.contains_key(request))
+            || self.perhaps.contains(request)
             || self.open.as_ref().is_some_and(|(_, attempt)| attempt.requests.contains_key(request))
     }
 }

@@ -7,8 +7,9 @@ mod due;
 mod estimate;
 mod queue;
 
+use crate::fault::Fault;
 use crate::traffic::{Turn, Urgency};
-use domain::{RequestId, SignedDuration, Timestamp};
+use domain::{AccountId, RequestId, SignedDuration, Timestamp};
 pub(crate) use due::{key_of, never_begun};
 use estimate::Completions;
 use event_log::{Position, Revision};
@@ -16,7 +17,7 @@ use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase, Status};
 pub(crate) use queue::Class;
-use queue::Queue;
+use queue::{Lane, Queue};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,7 @@ struct State {
     waits_of: BTreeMap<RequestId, Vec<(Class, Timestamp)>>,
     /// When whoever has the duty was last seen to be alive.
     sign_of_life: Option<Timestamp>,
-    completions: Completions,
+    completions: BTreeMap<Lane, Completions>,
     /// Since when creating fails, by key.
     failing_since: BTreeMap<AssignmentKey, Timestamp>,
     /// What stood in the way of a request's access last.
@@ -88,6 +89,10 @@ struct State {
     paged: BTreeSet<RequestId>,
     /// Ledgers whose latest event is dated ahead of our clock: which event it is, and since when it is known here.
     dated_ahead: BTreeMap<AssignmentKey, (Revision, Timestamp)>,
+    /// Until when ended requests wait for nothing but the death of their sessions.
+    held_until: BTreeMap<RequestId, Timestamp>,
+    /// When the assignments of ended requests were removed.
+    removed_at: BTreeMap<RequestId, Timestamp>,
 }
 
 /// The agenda. Interior locks are held for moments.
@@ -107,12 +112,23 @@ impl Agenda {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up what the read model shows beyond the last time.
-    pub(crate) fn refresh(&self, requests: &Requests, now: Timestamp) -> Result<(), StoryError> {
-        let projection = requests.projection();
-        if !projection.is_caught_up() {
+    /// Takes up what the read model shows beyond the last time. Nothing may be decided by what is known while the read model is
+    /// being made anew: its positions run from the beginning again, and say nothing of what has been taken up.
+    pub(crate) fn refresh(&self, requests: &Requests, now: Timestamp) -> Result<(), Fault> {
+        if !requests.projection().is_caught_up() {
+            return Err(Fault::Behind);
+        }
+        self.take_up_changes(requests, now)?;
+        if requests.projection().is_caught_up() {
             return Ok(());
         }
+        // It was begun anew meanwhile, and may have shown less than there is.
+        self.lock().cursor = None;
+        Err(Fault::Behind)
+    }
+
+    fn take_up_changes(&self, requests: &Requests, now: Timestamp) -> Result<(), StoryError> {
+        let projection = requests.projection();
         let mut state = self.lock();
         let applied = projection.applied();
         let set_back = crate::core::later(now, CLOCK_STEADY) < state.newest_now;
@@ -171,6 +187,12 @@ impl Agenda {
     pub(crate) fn closing(&self) -> Vec<Request> {
         let state = self.lock();
         state.closing.iter().filter_map(|id| state.requests.get(id).cloned()).collect()
+    }
+
+    /// Those of them in one account.
+    pub(crate) fn closing_in(&self, account: &AccountId) -> Vec<Request> {
+        let in_account = |request: &Request| request.raised.target.account() == account;
+        self.closing().into_iter().filter(in_account).collect()
     }
 
     /// Has a request and its assignment seen to now: something that nothing else tells of has changed.
@@ -350,7 +372,9 @@ impl Agenda {
         });
         let first = starts.filter(|start| now < *start && *start <= until).min();
         let places = self.outstanding_max;
-        first.is_some_and(|start| state.changes_waiting(start, places.saturating_add(1)) <= places)
+        first.is_some_and(|start| {
+            state.changes_waiting(Lane::of(key), start, places.saturating_add(1)) <= places
+        })
     }
 
     /// Notes what a look ahead of a start found.
@@ -375,6 +399,32 @@ impl Agenda {
             state.fenced.insert(key.clone());
         } else {
             state.fenced.remove(key);
+        }
+    }
+
+    /// Notes that nothing is to be done for an ended request before `until`: it waits for its sessions to die.
+    pub(crate) fn note_held(&self, id: RequestId, until: Timestamp, now: Timestamp) {
+        let mut state = self.lock();
+        if state.held_until.get(&id) == Some(&until) {
+            return;
+        }
+        let Some(request) = state.requests.get(&id) else { return };
+        let waits = due::waits(request, now);
+        state.no_longer_waits(&id);
+        state.held_until.insert(id, until);
+        state.note_waits(id, waits);
+    }
+
+    /// When the assignment of an ended request was removed, where that is known.
+    pub(crate) fn removed_at(&self, id: &RequestId) -> Option<Timestamp> {
+        self.lock().removed_at.get(id).copied()
+    }
+
+    /// Notes when the assignment of an ended request was removed: that stays so.
+    pub(crate) fn note_removed(&self, id: RequestId, at: Timestamp) {
+        let mut state = self.lock();
+        if state.requests.contains_key(&id) {
+            state.removed_at.insert(id, at);
         }
     }
 
@@ -425,12 +475,15 @@ impl State {
     fn note_change(&mut self, request: &Request, now: Timestamp, outstanding_max: usize) {
         // By a clock that is ahead, it may be dated later.
         self.sign_of_life = self.sign_of_life.max(due::sign_of_life(request).map(|at| at.min(now)));
-        if let Some(at) = due::changed_in_aws(request) {
-            if self.changes_waiting(now, outstanding_max) < outstanding_max {
+        let changed_at = due::changed_in_aws(request);
+        if let Some((at, lane)) = changed_at.zip(key_of(request).as_ref().map(Lane::of)) {
+            let waiting = self.changes_waiting(lane, now, outstanding_max);
+            let completions = self.completions.entry(lane).or_default();
+            if waiting < outstanding_max {
                 // AWS waits for us: how fast it is cannot be told.
-                self.completions.clear();
+                completions.clear();
             } else {
-                self.completions.add(request.raised.id, at);
+                completions.add(request.raised.id, at);
             }
         }
     }
@@ -460,11 +513,7 @@ impl State {
         let tend_at = due::tend_at(&request, now, ahead);
         let key = key_of(&request);
         self.no_longer_waits(&id);
-        let waits = due::waits(&request, now);
-        for (class, since) in &waits {
-            self.waits.entry(*class).or_default().insert((*since, id));
-        }
-        self.waits_of.insert(id, waits);
+        self.note_waits(id, due::waits(&request, now));
         self.requests.insert(id, request);
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
@@ -481,7 +530,19 @@ impl State {
         }
     }
 
+    fn note_waits(&mut self, id: RequestId, mut waits: Vec<(Class, Timestamp)>) {
+        if let Some(until) = self.held_until.get(&id) {
+            waits.iter_mut().for_each(|(_, since)| *since = (*since).max(*until));
+        }
+        for (class, since) in &waits {
+            self.waits.entry(*class).or_default().insert((*since, id));
+        }
+        self.waits_of.insert(id, waits);
+    }
+
     fn forget(&mut self, id: RequestId) {
+        self.held_until.remove(&id);
+        self.removed_at.remove(&id);
         self.no_longer_waits(&id);
         self.queue.drop(&Errand::Attend(id));
         self.closing.remove(&id);
@@ -535,6 +596,7 @@ impl State {
         let Some(key) = key_of(request) else { return false };
         let waits = self.waits_of.get(&request.raised.id).into_iter().flatten();
         let since = waits.map(|(_, since)| *since).fold(*at, Timestamp::min);
-        now.duration_since(since) >= late_after && !self.fenced.contains(&key)
+        let held = self.held_until.get(&request.raised.id).is_some_and(|until| now < *until);
+        now.duration_since(since) >= late_after && !held && !self.fenced.contains(&key)
     }
 }

@@ -12,13 +12,14 @@ use crate::{Ports, Settings};
 use aws::{Attempt, Limits};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
-use domain::{Entitlement, EventId, RequestId, SignedDuration, Timestamp};
+use domain::{Entitlement, EventId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
 use journal::{Fact, Service, Stream};
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
 use service_runtime::trace;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 use views::{Story, Views};
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
     pub(crate) role_limits: RoleLimits,
+    /// What permission sets are called, or were before they were deleted.
+    pub(crate) set_names: Mutex<BTreeMap<PermissionSetArn, String>>,
 }
 
 impl Core {
@@ -66,6 +69,7 @@ impl Core {
             meters: Meters::of_process(),
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),
+            set_names: Mutex::default(),
         }
     }
 
@@ -105,7 +109,7 @@ impl Core {
 
     /// Takes up what has changed since the last time.
     pub(crate) fn refresh(&self) -> Result<(), Fault> {
-        Ok(self.agenda.refresh(&self.views.requests, self.now())?)
+        self.agenda.refresh(&self.views.requests, self.now())
     }
 
     /// Writes what the service itself decides about a request, once: every replica gives the event of one `operation` on one

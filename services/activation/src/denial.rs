@@ -11,47 +11,83 @@ use crate::agenda::{key_of, never_begun};
 use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
-use aws::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
-use command::aggregate::{AssignmentAggregate, DenialAggregate};
+use aws::{AwsError, DeniedSessions, ErrorKind, SessionDenials};
+use command::aggregate::DenialAggregate;
 use command::{Command, CommandError, LoadError, Loaded};
-use domain::{AccountId, Entitlement, EventId, Provider, RequestId, SignedDuration, Timestamp};
+use domain::{
+    AccountId, Entitlement, EventId, PermissionSetArn, Provider, RequestId, SignedDuration, Timestamp,
+};
+use event_log::Position;
 use journal::{Fact, Stream};
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::denial::{self, DenialEvent, Denials, Denied};
 use lifecycle::state::Phase;
 use lifecycle::{Rejection, Request};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// More rounds than any account needs: resolve, intend, call, record, look.
 const ROUNDS_MAX: usize = 6;
 
+/// After so many failures in a row, requests whose sessions are dead do not wait for what denies them.
+const LIFTING_TRIES: u32 = 3;
+
+/// What is left of an early end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sessions {
+    /// Those that began before are its own; `None`: its own can be told by a tag.
+    begun_before: Option<Timestamp>,
+    /// When the last of them must be dead.
+    dead_at: Timestamp,
+    /// Whether no more of them can begin.
+    complete: bool,
+}
+
+impl Sessions {
+    /// Until when nothing else is to be done for the request, if so.
+    pub(crate) fn hold_until(&self) -> Option<Timestamp> {
+        self.complete.then_some(self.dead_at)
+    }
+}
+
+/// What AWS is told of all of them.
+pub(crate) fn denied(left: &BTreeMap<RequestId, Sessions>) -> Denied {
+    left.iter().map(|(id, sessions)| (*id, sessions.begun_before)).collect()
+}
+
 impl Core {
-    /// Whether something about the sessions of a closing request is still to be done, so that it is not closed yet.
+    /// Whether something about the sessions of a closing request is still to be done, so that it is not closed yet. What denies the
+    /// dead is in nobody's way: where it cannot be lifted now, the request does not wait for it.
     pub(crate) async fn sessions_hold_open(&self, request: &Request) -> Result<bool, Fault> {
         if self.ports.session_denials().is_none() || never_begun(request) {
             return Ok(false);
         }
-        if self.denied_until(request).await?.is_some() {
+        if self.sessions_left(request).await?.is_some() {
             return Ok(true);
         }
         let denials = self.denials(request.raised.target.account()).await?;
-        Ok(denials.state.as_ref().is_some_and(|denials| denials.may_deny(&request.raised.id)))
+        Ok(denials
+            .state
+            .as_ref()
+            .is_some_and(|denials| denials.failures < LIFTING_TRIES && denials.may_deny(&request.raised.id)))
     }
 
-    /// What is to be denied in an account now, for the sake of its closing requests.
-    pub(crate) async fn to_deny(&self, closing: &[Request]) -> Result<Denied, Fault> {
-        let mut wanted = Denied::new();
+    /// What is left of an account's closing requests.
+    pub(crate) async fn all_sessions_left(
+        &self,
+        closing: &[Request],
+    ) -> Result<BTreeMap<RequestId, Sessions>, Fault> {
+        let mut left = BTreeMap::new();
         for request in closing {
-            if let Some((begun_before, _)) = self.denied_until(request).await? {
-                wanted.insert(request.raised.id, begun_before);
+            if let Some(sessions) = self.sessions_left(request).await? {
+                left.insert(request.raised.id, sessions);
             }
         }
-        Ok(wanted)
+        Ok(left)
     }
 
     /// Which of its sessions are to be denied, by when they began, and when the last of them must be dead.
-    async fn denied_until(&self, request: &Request) -> Result<Option<(Option<Timestamp>, Timestamp)>, Fault> {
+    async fn sessions_left(&self, request: &Request) -> Result<Option<Sessions>, Fault> {
         let Phase::Ended { at: ended_at, active, .. } = &request.phase else { return Ok(None) };
         let early = request.window().is_some_and(|window| *ended_at < window.end());
         let account = request.raised.target.account();
@@ -63,7 +99,7 @@ impl Core {
         match request.raised.grounds.provider {
             Provider::Sts => {
                 let dead_at = request.issues_expire_at().filter(|dead_at| alive(*dead_at));
-                Ok(dead_at.map(|dead_at| (None, dead_at)))
+                Ok(dead_at.map(|dead_at| Sessions { begun_before: None, dead_at, complete: true }))
             }
             Provider::IdentityCenter => {
                 let (Some(active), Some(key)) =
@@ -75,13 +111,23 @@ impl Core {
                 if self.agenda.requests_of(&key).iter().any(|other| other.is_live(now)) {
                     return Ok(None);
                 }
+                // Without its name its sessions cannot be told from others.
+                if let Entitlement::PermissionSet(set) = key.target.entitlement()
+                    && self.views.directory.snapshot().is_some()
+                    && self.name_of(set).is_none()
+                {
+                    tracing::warn!(request = %request.raised.id, %set, "the permission set is gone: its sessions live as long as was told");
+                    return Ok(None);
+                }
                 // Until the assignment is gone, new sessions can begin.
-                let removed_at = self.removed_at(&key, *ended_at).await?;
+                let removed_at = self.removed_at(request.raised.id, &key, *ended_at).await?;
                 let begun_before = removed_at.unwrap_or(*ended_at);
                 let told = active.activated.bound.after_early_end;
-                let dead_at =
-                    later(begun_before, self.session_duration(&key).map_or(told, |now| now.max(told)));
-                Ok(alive(dead_at).then_some((Some(begun_before), dead_at)))
+                let longest = self.session_duration(&key).map_or(told, |now| now.max(told));
+                let dead_at = later(begun_before, longest);
+                let sessions =
+                    Sessions { begun_before: Some(begun_before), dead_at, complete: removed_at.is_some() };
+                Ok(alive(dead_at).then_some(sessions))
             }
             // Its sessions carry nothing that tells them from others of the same role.
             Provider::AccountAccess => Ok(None),
@@ -90,12 +136,26 @@ impl Core {
 
     /// When an assignment was removed first after `since`; `None`: not yet. Where its ledger cannot be read, that is never known:
     /// then what began before the end is denied, and nobody else's sessions wait for it.
-    async fn removed_at(&self, key: &AssignmentKey, since: Timestamp) -> Result<Option<Timestamp>, Fault> {
-        match self.commander.load::<AssignmentAggregate>(&Stream::assignment(key)).await {
-            Ok(_) => Ok(ledger::removed_at(&self.ledger_events(key).await?, since)),
-            Err(LoadError::Corrupt(_)) => Ok(None),
-            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+    async fn removed_at(
+        &self,
+        id: RequestId,
+        key: &AssignmentKey,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, Fault> {
+        if let Some(known) = self.agenda.removed_at(&id) {
+            return Ok(Some(known));
         }
+        let last_at = match self.readable_ledger(key).await {
+            Ok(loaded) => loaded.state.as_ref().map(|ledger| ledger.last_at),
+            Err(LoadError::Corrupt(_)) => None,
+            Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
+        };
+        if last_at.is_none_or(|last_at| last_at < since) {
+            return Ok(None);
+        }
+        let removed_at = ledger::removed_at(&self.ledger_events(key).await?, since);
+        removed_at.into_iter().for_each(|at| self.agenda.note_removed(id, at));
+        Ok(removed_at)
     }
 
     /// How long sessions live that begin now, where the directory says so: it may have changed since their bound was told.
@@ -115,38 +175,59 @@ impl Core {
         Ok(self.commander.load::<DenialAggregate>(&Stream::Denial(account.clone())).await?)
     }
 
+    /// The accounts in which something of ours may be denied, or a late call may yet have us deny something.
+    pub(crate) async fn accounts_denying(&self) -> Result<BTreeSet<AccountId>, Fault> {
+        let followed = self.followed_denials().await?;
+        let open = followed.into_iter().filter(|denials| !denials.is_settled() || self.may_arrive(denials));
+        Ok(open.map(|denials| denials.account).collect())
+    }
+
+    /// Whether a call of ours may be on its way that was not heard of any more.
+    fn may_arrive(&self, denials: &Denials) -> bool {
+        self.now() < later(denials.last_at, self.settings.fence())
+    }
+
+    /// Whether the policy of an account is known to deny what it should.
+    pub(crate) async fn denies(&self, account: &AccountId, wanted: &Denied) -> Result<bool, Fault> {
+        let loaded = self.denials(account).await?;
+        let open = loaded.state.as_ref().is_some_and(|denials| denials.open.is_some());
+        Ok(!open && loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(wanted)))
+    }
+
     /// Makes the policy of one account deny what it should, and nothing else of ours. Answers what has changed.
-    pub(crate) async fn see_to_denials(
-        &self,
-        account: &AccountId,
-        closing: &[Request],
-    ) -> Result<bool, Fault> {
+    pub(crate) async fn see_to_denials(&self, account: &AccountId) -> Result<bool, Fault> {
         let Some(port) = self.ports.session_denials() else { return Ok(false) };
         let mut changed = false;
         for _ in 0..ROUNDS_MAX {
-            let wanted = self.to_deny(closing).await?;
+            let closing = self.agenda.closing_in(account);
+            let wanted = denied(&self.all_sessions_left(&closing).await?);
             let loaded = self.denials(account).await?;
             if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
-                self.resolve_denial(port, account, closing, id, &attempt).await?;
+                self.resolve_denial(port, account, &closing, id, &attempt).await?;
                 changed = true;
                 continue;
             }
             let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
             if as_it_should {
-                if changed || !self.have_denials_changed(port, account, closing, &wanted).await? {
+                let done = |denials: &Denials| denials.is_settled() && !self.may_arrive(denials);
+                if loaded.state.as_ref().is_none_or(done) {
+                    return Ok(changed);
+                }
+                if changed || !self.have_denials_changed(port, account, &closing, &wanted).await? {
                     return Ok(changed);
                 }
                 changed = true;
                 continue;
             }
+            let sessions = self.sessions(&closing, &wanted)?;
             let written = self
                 .write_denial(account, None, |denials, at| {
                     denial::attempt(denials, account, &wanted, later(at, self.settings.signature_lifetime))
                 })
                 .await?;
-            let Some((id, at)) = written else { return Ok(changed) };
+            let Some(intended) = written else { return Ok(changed) };
             changed = true;
-            self.carry_out_denial(port, account, closing, id, &wanted, self.signed(at)).await?;
+            self.carry_out_denial(port, account, intended, (&wanted, &sessions)).await?;
         }
         Ok(changed)
     }
@@ -155,22 +236,22 @@ impl Core {
         &self,
         port: &dyn SessionDenials,
         account: &AccountId,
-        closing: &[Request],
-        id: EventId,
-        wanted: &Denied,
-        call: Attempt,
+        (id, at, position): (EventId, Timestamp, Position),
+        (wanted, sessions): (&Denied, &BTreeSet<DeniedSessions>),
     ) -> Result<(), Fault> {
-        let sessions = match self.sessions(closing, wanted) {
-            Ok(sessions) => sessions,
-            Err(fault) => {
-                self.write_denial(account, Some(id), |denials, _| denial::abandon(known(denials)?, id))
-                    .await?;
-                return Err(fault);
-            }
-        };
-        let said = self.in_time(port.deny(account, &sessions, call)).await;
+        let call = self.signed(at);
+        // Its answer tells the time: what is lifted by a clock that is ahead is lifted too soon.
+        if let Err(error) = self.in_time(port.denies_exactly(account, sessions)).await {
+            return self.denial_failed(account, id, error).await;
+        }
+        let still = self.still_to_deny(account, position, wanted).await;
+        if !matches!(still, Ok(true)) {
+            self.write_denial(account, Some(id), |denials, _| denial::abandon(known(denials)?, id)).await?;
+            return still.map(|_| ());
+        }
+        let said = self.in_time(port.deny(account, sessions, call)).await;
         // Whatever was said: what is there counts.
-        let there = self.in_time(port.denies_exactly(account, &sessions)).await;
+        let there = self.in_time(port.denies_exactly(account, sessions)).await;
         match (said, there) {
             (_, Ok(true)) => {
                 tracing::info!(%account, requests = wanted.len(), "live sessions are denied as they should be");
@@ -185,6 +266,21 @@ impl Core {
                 self.denial_failed(account, id, overwritten).await
             }
         }
+    }
+
+    /// Catches up to the attempt, and computes again what is to be denied, and whether that is ours to do.
+    async fn still_to_deny(
+        &self,
+        account: &AccountId,
+        position: Position,
+        wanted: &Denied,
+    ) -> Result<bool, Fault> {
+        if !self.views.caught_up_to(position).await {
+            return Err(Fault::Behind);
+        }
+        self.refresh()?;
+        let left = self.all_sessions_left(&self.agenda.closing_in(account)).await?;
+        Ok(denied(&left) == *wanted && self.on_duty().await?)
     }
 
     async fn denial_failed(&self, account: &AccountId, id: EventId, error: AwsError) -> Result<(), Fault> {
@@ -235,9 +331,6 @@ impl Core {
         closing: &[Request],
         wanted: &Denied,
     ) -> Result<bool, Fault> {
-        if wanted.is_empty() {
-            return Ok(false);
-        }
         let sessions = self.sessions(closing, wanted)?;
         if self.in_time(port.denies_exactly(account, &sessions)).await? {
             return Ok(false);
@@ -252,7 +345,6 @@ impl Core {
         let by_id: BTreeMap<RequestId, &Request> =
             closing.iter().map(|request| (request.raised.id, request)).collect();
         let unknown = |what: &str| AwsError::new(ErrorKind::Unavailable, "Unknown", what);
-        let directory = self.views.directory.snapshot().ok_or_else(|| unknown("there is no directory"))?;
         let one = |(id, begun_before): (&RequestId, &Option<Timestamp>)| {
             let Some(begun_before) = *begun_before else { return Ok(DeniedSessions::OfRequest(*id)) };
             let request = by_id.get(id).ok_or_else(|| unknown("the request is closed"))?;
@@ -260,7 +352,7 @@ impl Core {
                 return Ok(DeniedSessions::OfRequest(*id));
             };
             let user = request.raised.grounds.principal.clone();
-            let name = directory.permission_set(set).map(|set| set.name.clone());
+            let name = self.name_of(set);
             Ok(DeniedSessions::OfPermissionSet {
                 request: *id,
                 user: user.ok_or_else(|| unknown("the user is not known"))?,
@@ -269,6 +361,16 @@ impl Core {
             })
         };
         wanted.iter().map(one).collect::<Result<_, AwsError>>().map_err(Fault::from)
+    }
+
+    /// The name of a permission set: as the directory says, or as it said before the set was deleted.
+    fn name_of(&self, set: &PermissionSetArn) -> Option<String> {
+        let mut names = self.set_names.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.views.directory.snapshot()?.permission_set(set).map(|set| set.name.clone());
+        if let Some(name) = &now {
+            names.insert(set.clone(), name.clone());
+        }
+        now.or_else(|| names.get(set).cloned())
     }
 
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
@@ -283,7 +385,7 @@ impl Core {
         account: &AccountId,
         attempt: Option<EventId>,
         decide: impl Fn(Option<&Denials>, Timestamp) -> Result<DenialEvent, Rejection>,
-    ) -> Result<Option<(EventId, Timestamp)>, Fault> {
+    ) -> Result<Option<(EventId, Timestamp, Position)>, Fault> {
         let event_id = if let Some(attempt) = attempt {
             EventId::from_parts([b"denial outcome".as_slice(), attempt.as_bytes().as_slice()])
         } else {
@@ -299,7 +401,7 @@ impl Core {
             })
             .await;
         match outcome {
-            Ok(outcome) => Ok(Some((outcome.event.id, outcome.event.at))),
+            Ok(outcome) => Ok(Some((outcome.event.id, outcome.event.at, outcome.position))),
             // Another replica was faster.
             Err(CommandError::Refused(_)) => Ok(None),
             Err(error) => Err(Fault::of_command(&error)),

@@ -159,10 +159,8 @@ impl Core {
 
     /// Records that nothing of a request is left; not before its sessions are dead, where they are denied. Says whether it did.
     pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<bool, Fault> {
-        if self.sessions_hold_open(request).await? {
-            if let Some(key) = key_of(request) {
-                self.agenda.note_fenced(&key, true);
-            }
+        // Who gave it up gave up its sessions with it.
+        if how != ClosedHow::Abandoned && self.sessions_hold_open(request).await? {
             return Ok(false);
         }
         let now = self.now();

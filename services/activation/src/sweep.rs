@@ -11,17 +11,21 @@ use crate::meters::Drift;
 use crate::traffic::Urgency;
 use aws::{AwsError, ErrorKind};
 use command::Aggregate as _;
-use command::aggregate::AssignmentAggregate;
+use command::aggregate::{AssignmentAggregate, DenialAggregate};
 use domain::{AccountId, Entitlement, PermissionSetArn, Target, Timestamp};
 use event_log::{Position, Recorded};
 use futures::TryStreamExt as _;
 use lifecycle::Rejection;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
+use lifecycle::denial::Denials;
 use std::collections::BTreeMap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How the names of ledgers' streams begin.
 const LEDGERS: &str = "assignment-";
+
+/// How those of the denials of accounts do.
+const DENIALS: &str = "denial-";
 
 /// The ledgers of which something is, or may yet appear, in AWS; as of a place in the log.
 ///
@@ -33,11 +37,12 @@ pub(crate) struct Ledgers(Mutex<Followed>);
 struct Followed {
     to: Position,
     open: BTreeMap<String, Ledger>,
+    denials: BTreeMap<String, Denials>,
 }
 
 impl Default for Followed {
     fn default() -> Self {
-        Self { to: Position::START, open: BTreeMap::new() }
+        Self { to: Position::START, open: BTreeMap::new(), denials: BTreeMap::new() }
     }
 }
 
@@ -45,7 +50,7 @@ impl Followed {
     fn take_up(&mut self, recorded: &Recorded) {
         self.to = recorded.position;
         let stream = recorded.stream.as_str();
-        if !stream.starts_with(LEDGERS) {
+        if !stream.starts_with(LEDGERS) && !stream.starts_with(DENIALS) {
             return;
         }
         let envelope = &recorded.envelope;
@@ -58,6 +63,11 @@ impl Followed {
                 return;
             }
         };
+        if stream.starts_with(DENIALS) {
+            let denials = DenialAggregate::evolve(self.denials.remove(stream), &event);
+            self.denials.extend(denials.map(|denials| (stream.to_owned(), denials)));
+            return;
+        }
         let before = self.open.remove(stream);
         if let Some(ledger) = AssignmentAggregate::evolve(before, &event).filter(is_open) {
             self.open.insert(stream.to_owned(), ledger);
@@ -84,12 +94,21 @@ pub(crate) enum Found {
 impl Core {
     /// The ledgers of which something is, or may yet appear, in AWS, as of now.
     pub(crate) async fn open_ledgers(&self) -> Result<Vec<Ledger>, Fault> {
+        Ok(self.follow_ledgers().await?.open.values().cloned().collect())
+    }
+
+    /// What was ever denied, by account, as of now.
+    pub(crate) async fn followed_denials(&self) -> Result<Vec<Denials>, Fault> {
+        Ok(self.follow_ledgers().await?.denials.values().cloned().collect())
+    }
+
+    async fn follow_ledgers(&self) -> Result<MutexGuard<'_, Followed>, Fault> {
         let mut followed = self.ledgers.0.lock().await;
         let mut events = self.views.log.read_all(followed.to);
         while let Some(recorded) = events.try_next().await.map_err(|error| Fault::Log(error.to_string()))? {
             followed.take_up(&recorded);
         }
-        Ok(followed.open.values().cloned().collect())
+        Ok(followed)
     }
 
     /// Sees to every open ledger that no unfinished request is about.

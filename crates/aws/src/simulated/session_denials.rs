@@ -22,6 +22,8 @@ struct State {
     /// By account: policies by name.
     attached: BTreeMap<AccountId, BTreeMap<String, String>>,
     faults: VecDeque<DenialFault>,
+    /// How every call is refused.
+    refused: Option<ErrorKind>,
     writes: Vec<(Timestamp, AccountId, Option<String>)>,
 }
 
@@ -49,9 +51,16 @@ impl SimulatedScps {
         self.lock().faults.push_back(fault);
     }
 
-    /// Removes all faults that have not struck yet.
+    /// Refuses every call from now on, reading ones as well.
+    pub fn refuse(&self, kind: ErrorKind) {
+        self.lock().refused = Some(kind);
+    }
+
+    /// Removes all faults that have not struck yet, and refuses nothing any more.
     pub fn heal(&self) {
-        self.lock().faults.clear();
+        let mut state = self.lock();
+        state.refused = None;
+        state.faults.clear();
     }
 
     /// Others write a policy of an account, of whatever name.
@@ -75,6 +84,10 @@ impl SimulatedScps {
     }
 }
 
+fn check_refused(state: &State) -> Result<(), AwsError> {
+    state.refused.map_or(Ok(()), |kind| Err(AwsError::new(kind, "Planted", "planted")))
+}
+
 #[async_trait::async_trait]
 impl SessionDenials for SimulatedScps {
     async fn deny(
@@ -88,6 +101,7 @@ impl SessionDenials for SimulatedScps {
         let now = self.clock.now();
         let answer = {
             let mut state = self.lock();
+            check_refused(&state)?;
             let fault = state.faults.pop_front();
             if let Some(DenialFault::Refused(kind)) = fault {
                 return Err(AwsError::new(kind, "Planted", "planted"));
@@ -131,6 +145,7 @@ impl SessionDenials for SimulatedScps {
         sessions: &BTreeSet<DeniedSessions>,
     ) -> Result<bool, AwsError> {
         tokio::task::yield_now().await;
+        check_refused(&self.lock())?;
         says_exactly(self.document(account).as_deref(), &statements(account, sessions))
     }
 }

@@ -85,7 +85,10 @@ fn after_a_failure_or_a_change_by_others_nothing_is_taken_for_granted() {
         };
         story.append(&event, 12);
         assert_eq!(story.denials().denied, None);
-        assert!(story.denials().may_deny(&request_id("z")), "nothing is known");
+        assert!(story.denials().may_deny(&request_id("a")), "it was denied");
+        assert_eq!(story.denials().may_deny(&request_id("b")), spoil, "that was tried");
+        assert!(!story.denials().may_deny(&request_id("z")), "nobody ever tried");
+        assert!(!story.denials().is_settled());
         assert!(story.next(&["a"]).is_ok(), "it is written again");
         assert_eq!(drift(story.denials()), Err(Rejection::AsItShouldBe));
     }

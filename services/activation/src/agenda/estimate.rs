@@ -1,7 +1,7 @@
 //! When access may be there: who goes before, and how fast AWS is getting on. An estimate, never decided by.
 
 use super::due::key_of;
-use super::queue::Class;
+use super::queue::{Class, Lane};
 use super::{Agenda, State};
 use domain::{RequestId, SignedDuration, Timestamp};
 use lifecycle::Request;
@@ -133,7 +133,9 @@ impl State {
         let usual = usual.unwrap_or(USUAL_OPERATION);
         let places = outstanding_max.max(1);
         let one_of_many = usual / u32::try_from(places).unwrap_or(u32::MAX);
-        let each = self.completions.each().unwrap_or(one_of_many);
+        let lane = key_of(request).as_ref().map(Lane::of);
+        let seen = lane.and_then(|lane| self.completions.get(&lane)).and_then(Completions::each);
+        let each = seen.unwrap_or(one_of_many);
         Line { ahead, in_account, usual, each, places }
     }
 
@@ -143,9 +145,15 @@ impl State {
         let of = |class| self.waits.get(&class).into_iter().flatten();
         let place = |since: Timestamp, request: &Request| (since.as_second(), key_of(request));
         let own = place(since, request);
-        let removals = of(Class::Removal).take_while(|(at, _)| *at <= now);
+        let lane = key_of(request).as_ref().map(Lane::of);
+        let in_lane = |(_, id): &&(Timestamp, RequestId)| {
+            let other = self.requests.get(id).and_then(key_of);
+            other.as_ref().map(Lane::of) == lane
+        };
+        let removals = of(Class::Removal).take_while(|(at, _)| *at <= now).filter(in_lane);
         let grants = of(Class::Grant)
             .take_while(|(at, _)| at.as_second() <= since.as_second())
+            .filter(in_lane)
             .filter(|(at, id)| self.requests.get(id).is_some_and(|other| place(*at, other) < own));
         let account = request.raised.target.account();
         let in_account = |id: &RequestId| {
@@ -156,9 +164,12 @@ impl State {
             .fold((0, 0), |(all, same), (_, id)| (all + 1, same + usize::from(in_account(id))))
     }
 
-    /// How many changes wait for AWS now, up to `most`.
-    pub(super) fn changes_waiting(&self, now: Timestamp, most: usize) -> usize {
+    /// How many changes wait for one of AWS's services now, up to `most`.
+    pub(super) fn changes_waiting(&self, lane: Lane, now: Timestamp, most: usize) -> usize {
         let of = |class| self.waits.get(&class).into_iter().flatten().take_while(|(at, _)| *at <= now);
-        of(Class::Removal).chain(of(Class::Grant)).take(most).count()
+        let in_lane = |(_, id): &&(Timestamp, RequestId)| {
+            self.requests.get(id).and_then(key_of).is_some_and(|key| Lane::of(&key) == lane)
+        };
+        of(Class::Removal).chain(of(Class::Grant)).filter(in_lane).take(most).count()
     }
 }

@@ -1,10 +1,11 @@
 //! The order of errands: what may begin now, how many at a time, and when next.
 //!
-//! Removals go before grants, and both before looking whether all is well. One errand per account at a time, because AWS
+//! Each of AWS's services has a lane of its own. Removals go before grants, and both before looking whether all is well. One errand per account at a time, because AWS
 //! updates one permission set's role per account at a time.
 
 use super::Errand;
 use domain::{AccountId, Entitlement, Timestamp};
+use lifecycle::assignment::AssignmentKey;
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,10 +37,37 @@ pub(crate) enum Class {
     Check,
 }
 
+/// Which of AWS's services an errand is about: each has limits of its own, so none waits for another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    /// None.
+    Log,
+    /// Permission sets.
+    IdentityCenter,
+    /// Roles that are given to users.
+    AccountAccess,
+}
+
+impl Lane {
+    pub(super) fn of(key: &AssignmentKey) -> Self {
+        match key.target.entitlement() {
+            Entitlement::PermissionSet(_) => Self::IdentityCenter,
+            Entitlement::Role(_) => Self::AccountAccess,
+        }
+    }
+
+    fn of_errand(errand: &Errand) -> Self {
+        match errand {
+            Errand::Attend(_) => Self::Log,
+            Errand::Tend(key) => Self::of(key),
+        }
+    }
+}
+
 /// Errands that wait, and errands under way.
 #[derive(Default)]
 pub(super) struct Queue {
-    due: BTreeMap<Class, BTreeMap<Timestamp, BTreeSet<Errand>>>,
+    due: BTreeMap<(Class, Lane), BTreeMap<Timestamp, BTreeSet<Errand>>>,
     scheduled: BTreeMap<Errand, (Class, Timestamp)>,
     running: BTreeMap<Errand, Class>,
     busy_accounts: BTreeSet<AccountId>,
@@ -57,7 +85,7 @@ impl Queue {
         if let Some(account) = changes(&errand, class) {
             *self.backlog.entry(account.clone()).or_default() += 1;
         }
-        self.due.entry(class).or_default().entry(at).or_default().insert(errand);
+        self.due.entry((class, Lane::of_errand(&errand))).or_default().entry(at).or_default().insert(errand);
     }
 
     /// Whether an errand is due at `by`.
@@ -74,7 +102,7 @@ impl Queue {
     /// What is due and may begin; it is under way from now on.
     pub(super) fn take_due(&mut self, now: Timestamp, outstanding_max: usize) -> Vec<Errand> {
         let mut taken = Vec::new();
-        for class in [Class::Story, Class::Removal, Class::Grant, Class::Check] {
+        for (class, lane) in self.due.keys().copied().collect::<Vec<_>>() {
             let limit = match class {
                 Class::Story => ATTENDED_MAX,
                 // However many grants are prepared, a removal finds a place.
@@ -82,12 +110,12 @@ impl Queue {
                 Class::Grant => outstanding_max + AHEAD,
                 Class::Check => CHECKS_MAX,
             };
-            if self.under_way(class) >= limit {
+            if self.under_way(class, lane) >= limit {
                 continue;
             }
-            for errand in self.candidates(class, now, limit) {
+            for errand in self.candidates((class, lane), now, limit) {
                 // An earlier candidate may have taken the last place, or the account.
-                if self.under_way(class) < limit && self.may_begin(&errand) {
+                if self.under_way(class, lane) < limit && self.may_begin(&errand) {
                     self.begin(&errand, class);
                     taken.push(errand);
                 }
@@ -97,10 +125,10 @@ impl Queue {
     }
 
     /// Some that may begin: who waits longest first, and of those of the same second who have most behind them in their account.
-    fn candidates(&self, class: Class, now: Timestamp, limit: usize) -> Vec<Errand> {
+    fn candidates(&self, (class, lane): (Class, Lane), now: Timestamp, limit: usize) -> Vec<Errand> {
         let due = self
             .due
-            .get(&class)
+            .get(&(class, lane))
             .into_iter()
             .flat_map(|due| due.range(..=now))
             .flat_map(|(at, errands)| errands.iter().map(move |errand| (at.as_second(), errand)));
@@ -160,7 +188,7 @@ impl Queue {
                 waiting.remove();
             }
         }
-        let Some(due) = self.due.get_mut(&class) else { return };
+        let Some(due) = self.due.get_mut(&(class, Lane::of_errand(errand))) else { return };
         if let Some(errands) = due.get_mut(&at) {
             errands.remove(errand);
             if errands.is_empty() {
@@ -175,13 +203,14 @@ impl Queue {
     }
 
     /// How many are under way that count against the limit of `class`.
-    fn under_way(&self, class: Class) -> usize {
+    fn under_way(&self, class: Class, lane: Lane) -> usize {
         let counts = |running: &Class| match class {
             Class::Story => *running == Class::Story,
             Class::Removal | Class::Grant => *running != Class::Story,
             Class::Check => *running == Class::Check,
         };
-        self.running.values().filter(|running| counts(running)).count()
+        let in_lane = self.running.iter().filter(|(errand, _)| Lane::of_errand(errand) == lane);
+        in_lane.filter(|(_, running)| counts(running)).count()
     }
 
     fn begin(&mut self, errand: &Errand, class: Class) {

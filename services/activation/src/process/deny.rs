@@ -1,10 +1,12 @@
 //! As long as it runs, the accounts of requests that ended early deny their sessions, and nobody else's for longer.
 
 use crate::core::{Core, later};
+use crate::denial::denied;
+use crate::fault::Fault;
 use domain::{AccountId, Timestamp};
 use lifecycle::Request;
 use lifecycle::denial::Denied;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +19,17 @@ struct Seen {
     /// When to look again although nothing has changed.
     again_at: Timestamp,
     failures: u32,
+    /// Since when somebody else ought to have seen to it.
+    undone_since: Option<Timestamp>,
+}
+
+/// What is known from one look to the next.
+#[derive(Default)]
+struct Watch {
+    seen: BTreeMap<AccountId, Seen>,
+    /// Accounts in which something may be denied though nothing is closing there, and when to ask again which.
+    denying: BTreeSet<AccountId>,
+    ask_at: Option<Timestamp>,
 }
 
 /// Runs until `shutdown`.
@@ -31,12 +44,12 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
         () = projection.caught_up() => {}
     }
     let mut changes = projection.changes();
-    let mut seen = BTreeMap::new();
+    let mut watch = Watch::default();
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            () = look(core, &mut seen) => {}
+            () = watch.look(core) => {}
         }
         tokio::select! {
             biased;
@@ -47,45 +60,83 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
     }
 }
 
-async fn look(core: &Core, seen: &mut BTreeMap<AccountId, Seen>) {
-    let mut accounts: BTreeMap<AccountId, Vec<Request>> = BTreeMap::new();
-    for request in core.agenda.closing() {
-        accounts.entry(request.raised.target.account().clone()).or_default().push(request);
-    }
-    seen.retain(|account, _| accounts.contains_key(account));
-    for (account, closing) in accounts {
-        if let Err(fault) = see_to(core, seen, &account, &closing).await {
-            tracing::warn!(%account, %fault, "what is denied could not be seen to; tried again later");
+impl Watch {
+    async fn look(&mut self, core: &Core) {
+        if let Err(fault) = core.refresh().and(self.ask(core).await) {
+            tracing::warn!(%fault, "where something is denied cannot be told; asked again later");
+            return;
+        }
+        let mut accounts: BTreeMap<AccountId, Vec<Request>> =
+            self.denying.iter().map(|account| (account.clone(), Vec::new())).collect();
+        for request in core.agenda.closing() {
+            accounts.entry(request.raised.target.account().clone()).or_default().push(request);
+        }
+        self.seen.retain(|account, _| accounts.contains_key(account));
+        for (account, closing) in accounts {
+            if let Err(fault) = self.see_to(core, &account, &closing).await {
+                tracing::warn!(%account, %fault, "what is denied could not be seen to; tried again later");
+            }
         }
     }
-}
 
-async fn see_to(
-    core: &Core,
-    seen: &mut BTreeMap<AccountId, Seen>,
-    account: &AccountId,
-    closing: &[Request],
-) -> Result<(), crate::fault::Fault> {
-    let wanted = core.to_deny(closing).await?;
-    let now = core.now();
-    if seen.get(account).is_some_and(|seen| seen.wanted == wanted && now < seen.again_at) {
-        return Ok(());
+    /// Asks the log now and then where something may be denied: a call that came late may have written what nobody wants.
+    async fn ask(&mut self, core: &Core) -> Result<(), Fault> {
+        let now = core.now();
+        if self.ask_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        self.denying = core.accounts_denying().await?;
+        self.ask_at = Some(later(now, core.settings.sweep_interval));
+        Ok(())
     }
-    if !core.on_duty().await? {
-        return Ok(());
+
+    async fn see_to(&mut self, core: &Core, account: &AccountId, closing: &[Request]) -> Result<(), Fault> {
+        let left = core.all_sessions_left(closing).await?;
+        let now = core.now();
+        for (id, sessions) in &left {
+            if let Some(until) = sessions.hold_until() {
+                core.agenda.note_held(*id, later(until, core.settings.removal_late_after), now);
+            }
+        }
+        let wanted = denied(&left);
+        let seen = self.seen.get(account);
+        if seen.is_some_and(|seen| seen.wanted == wanted && now < seen.again_at) {
+            return Ok(());
+        }
+        if !core.on_duty().await? && !self.takes_over(core, account, &wanted).await? {
+            return Ok(());
+        }
+        let failures = self.seen.get(account).map_or(0, |seen| seen.failures);
+        let done = core.see_to_denials(account).await;
+        let failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
+        let pause = match failures {
+            0 => core.settings.sweep_interval,
+            failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
+        };
+        let again_at = later(core.now(), pause);
+        self.seen.insert(account.clone(), Seen { wanted, again_at, failures, undone_since: None });
+        // Where something was denied, a call of before may still arrive.
+        self.denying.insert(account.clone());
+        // What was held open for the sake of its sessions may be closed now.
+        for request in closing {
+            core.agenda.see_again(&request.raised.id, core.now());
+        }
+        done.map(|_| ())
     }
-    let failures = seen.get(account).map_or(0, |seen| seen.failures);
-    let done = core.see_to_denials(account, closing).await;
-    let failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
-    let pause = match failures {
-        0 => core.settings.sweep_interval,
-        failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
-    };
-    seen.insert(account.clone(), Seen { wanted, again_at: later(core.now(), pause), failures });
-    done?;
-    // What was held open for the sake of its sessions may be closed now.
-    for request in closing {
-        core.agenda.see_again(&request.raised.id, core.now());
+
+    /// Whether the duty is ours now, because whoever has it does not see to what is to be denied.
+    async fn takes_over(&mut self, core: &Core, account: &AccountId, wanted: &Denied) -> Result<bool, Fault> {
+        let now = core.now();
+        let patience = core.settings.operation_patience();
+        let undone = !core.denies(account, wanted).await?;
+        let since = self.seen.get(account).and_then(|seen| seen.undone_since).unwrap_or(now);
+        let seen = Seen {
+            wanted: wanted.clone(),
+            again_at: later(now, patience),
+            failures: 0,
+            undone_since: undone.then_some(since),
+        };
+        self.seen.insert(account.clone(), seen);
+        Ok(undone && core.take_over_denials(account, since, patience).await?)
     }
-    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::core::{Core, later};
 use crate::fault::Fault;
 use command::aggregate::DutyAggregate;
 use command::{Command, CommandError, LoadError};
-use domain::{EventId, RequestId, SignedDuration, Timestamp, hex};
+use domain::{AccountId, EventId, RequestId, SignedDuration, Timestamp, hex};
 use journal::{Fact, Stream};
 use lifecycle::Rejection;
 use lifecycle::assignment::AssignmentKey;
@@ -123,6 +123,7 @@ enum What {
     Assignment(AssignmentKey),
     /// A restored log, before AWS was looked through.
     Restored,
+    Denials(AccountId),
 }
 
 impl std::fmt::Display for What {
@@ -131,6 +132,7 @@ impl std::fmt::Display for What {
             Self::Request(id) => write!(f, "request {id}"),
             Self::Assignment(key) => write!(f, "{} for {}", key.target, key.principal),
             Self::Restored => f.write_str("the restored log"),
+            Self::Denials(account) => write!(f, "what is denied in {account}"),
         }
     }
 }
@@ -229,6 +231,22 @@ impl Core {
         let reached = tokio::time::timeout(SHOWN_WITHIN, self.views.requests.projection().reach_head()).await;
         reached.map_err(|_| Fault::Behind)?.map_err(|error| Fault::Log(error.to_string()))?;
         self.refresh()
+    }
+
+    /// Takes over for the sake of what is to be denied in an account since `since`, once that has waited; says whether the duty is
+    /// ours now.
+    pub(crate) async fn take_over_denials(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+        patience: SignedDuration,
+    ) -> Result<bool, Fault> {
+        let Some(held) = self.duty().await? else { return Ok(false) };
+        if self.now() < held.attended_until(since, patience) {
+            return Ok(false);
+        }
+        self.claim(Some(Unattended { what: What::Denials(account.clone()), since, patience })).await?;
+        self.on_duty().await
     }
 
     /// Takes over for the sake of `work`; `None`: nobody has the duty.

@@ -5,6 +5,7 @@
 
 use crate::agenda::{Errand, Next};
 use crate::core::Core;
+use crate::fault::Fault;
 use domain::SignedDuration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -30,8 +31,12 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     let mut running = FuturesUnordered::new();
     let mut looking = FuturesUnordered::new();
     loop {
-        if let Err(error) = core.refresh() {
-            tracing::warn!(%error, "what is due cannot be told");
+        match core.refresh() {
+            Ok(()) => {}
+            Err(Fault::Behind) => tracing::debug!("the read model is being made anew"),
+            Err(fault @ (Fault::Aws(_) | Fault::Log(_) | Fault::Views(_))) => {
+                tracing::warn!(%fault, "what is due cannot be told");
+            }
         }
         let now = core.now();
         page_late_removals(core);

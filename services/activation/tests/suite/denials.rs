@@ -1,16 +1,21 @@
 //! Live sessions of what ended early: denied by a service control policy, until they must be dead.
 #![expect(clippy::indexing_slicing, reason = "tests look into documents")]
 
-use crate::house::{HOUR, House, instant, key_of, permission_set, role};
+use crate::house::{HOUR, House, POLICY, call, instant, key_of, permission_set, role};
+use api::activation::v1 as wire;
+use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::session_denials::{POLICIES_MAX, policy_name};
-use aws::simulated::{Behaviour, DenialFault, SimulatedScps};
+use aws::simulated::{Behaviour, DenialFault, Fault, Operation as AwsOperation, SimulatedScps};
 use aws::{ErrorKind, simulated::sample};
-use domain::{AccountId, RequestId, SignedDuration};
+use domain::{AccountId, RequestId, SignedDuration, Target};
+use event_log::memory::{AppendFault, Faults, ReadFault};
+use event_log::{Envelope, StreamName};
 use journal::Fact;
 use lifecycle::denial::DenialEvent;
 use lifecycle::event::ClosedHow;
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A house in a deployment that ends live sessions.
 async fn denying() -> House {
@@ -321,4 +326,199 @@ async fn a_clock_known_to_be_wrong_takes_no_credentials_for_expired() {
     process.aws_is_ahead(SignedDuration::ZERO);
     house.at(400 + HOUR).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_for_their_sessions_to_die_keep_nobody_waiting_and_hands_do_not_change() {
+    let house = denying().await;
+    let accounts = house.many_accounts(20);
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    let mut ids = Vec::new();
+    for account in &accounts {
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 0, 2 * HOUR).await);
+    }
+    house.at(300).await;
+    for id in &ids {
+        one.revoke("ada", *id).await.unwrap();
+    }
+    house.at(360).await;
+    let next = house.grant(&permission_set(), 1_000, 2 * HOUR).await;
+    for (process, at) in [(&one, 400), (&two, 900)] {
+        house.at(at).await;
+        let asked = wire::GetActivationRequest {
+            request_id: next.to_string(),
+            ..wire::GetActivationRequest::default()
+        };
+        let answer = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap();
+        assert_eq!(answer.into_inner().activation.unwrap().estimate.unwrap().ahead, 0);
+        assert_eq!(process.service.overdue(), 0);
+    }
+    house.at(HOUR).await;
+    assert_eq!(house.closed(ids[0]).await, None);
+    house.at(HOUR + 600).await;
+    for id in &ids {
+        assert_eq!(house.closed(*id).await, Some(ClosedHow::Deleted));
+    }
+    assert_eq!(house.claims().len(), 1, "{:?}", house.claims());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_can_be_denied_requests_are_closed_once_their_sessions_are_dead() {
+    let house = denying().await;
+    let other = Target::parse(sample::WEB_PROD, sample::ADMINISTRATOR_ACCESS).unwrap();
+    let both = format!("\"{}\", \"{}\"", sample::READ_ONLY, sample::ADMINISTRATOR_ACCESS);
+    house.apply(&POLICY.replace(&format!("\"{}\"", sample::READ_ONLY), &both)).await;
+    let process = house.start().await;
+    let elapsed = house.grant(&other, 0, 700).await;
+    scps(&house).refuse(ErrorKind::Denied);
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(760).await;
+    assert_eq!(
+        house.closed(elapsed).await,
+        Some(ClosedHow::Deleted),
+        "it ended in time, and was never denied"
+    );
+    house.at(500 + HOUR).await;
+    assert_eq!(house.closed(id).await, None);
+    house.at(660 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(process.service.overdue(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_denies_the_dead_is_lifted_later_where_it_cannot_be_lifted_now() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert_eq!(denied(&house).len(), 1);
+    scps(&house).refuse(ErrorKind::Denied);
+    house.at(2_400 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "nobody waits for what denies the dead");
+    scps(&house).heal();
+    house.at(3_300 + HOUR).await;
+    assert!(denied(&house).is_empty());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_people_gave_up_waits_for_no_sessions() {
+    let house = denying().await;
+    let process = house.start().await;
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    let id = revoked_at(&house, &process, 600).await;
+    scps(&house).refuse(ErrorKind::NotFound);
+    house.aws.change_directory(|contents| {
+        contents.accounts.get_mut(&account()).unwrap().active = false;
+    });
+    process.views.directory.refresh().await.unwrap();
+    let key = key_of(&permission_set());
+    process.abandon("carol", &key, "one").await.unwrap();
+    process.abandon("dave", &key, "two").await.unwrap();
+    house.at(700).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_is_gone_keeps_nobody_elses_sessions_alive() {
+    let house = denying().await;
+    let process = house.start().await;
+    let gone = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    let role = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(300).await;
+    process.issue("ada", role, "one", None).await.unwrap();
+    house.aws.change_directory(|contents| contents.permission_sets.clear());
+    process.views.directory.refresh().await.unwrap();
+    process.revoke("ada", gone).await.unwrap();
+    process.revoke("ada", role).await.unwrap();
+    house.at(360).await;
+    assert_eq!(denied(&house).len(), 1, "the role's");
+    house.at(700 + HOUR).await;
+    assert!(house.closed(gone).await.is_some() && house.closed(role).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_denied_stays_denied_after_its_set_is_gone() {
+    let house = denying().await;
+    let process = house.start().await;
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    house.aws.change_directory(|contents| contents.permission_sets.clear());
+    process.views.directory.refresh().await.unwrap();
+    house.at(1_800).await;
+    assert_eq!(denied(&house).len(), 1);
+    house.at(700 + HOUR).await;
+    assert!(denied(&house).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_whoever_has_the_duty_does_not_deny_are_denied_by_another() {
+    let house = denying().await;
+    let one = house.start_as("one").await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    one.issue("ada", id, "one", None).await.unwrap();
+    let two = house.start_as("two").await;
+    house.at(120).await;
+    one.kill().await;
+    two.revoke("ada", id).await.unwrap();
+    house.at(180).await;
+    assert_eq!(denied(&house).len(), 1);
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_late_call_denies_is_lifted_although_nothing_is_closing_there() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    let late = scps(&house).document(&account()).unwrap();
+    house.at(700 + HOUR).await;
+    assert!(house.closed(id).await.is_some() && denied(&house).is_empty());
+    scps(&house).write(&account(), &policy_name(&account()), &late);
+    house.at(700 + HOUR + 600).await;
+    assert_eq!(scps(&house).document(&account()), None, "it takes one of few places");
+    process.stop().await;
+}
+
+/// Counts what is read.
+struct Reads(Arc<AtomicUsize>);
+
+impl Faults for Reads {
+    fn append(&mut self, _: &StreamName, _: &Envelope) -> AppendFault {
+        AppendFault::Proceed
+    }
+
+    fn read(&mut self) -> ReadFault {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        ReadFault::Proceed
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_sessions_is_not_read_again_whenever_something_happens() {
+    let house = denying().await;
+    let accounts = house.many_accounts(40);
+    let process = house.start().await;
+    let mut ids = Vec::new();
+    for account in &accounts {
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 0, 2 * HOUR).await);
+    }
+    house.at(300).await;
+    for id in &ids {
+        process.revoke("ada", *id).await.unwrap();
+    }
+    house.at(600).await;
+    let reads = Arc::new(AtomicUsize::new(0));
+    house.log.set_faults(Box::new(Reads(Arc::clone(&reads))));
+    for at in 601..611 {
+        house.grant(&permission_set(), 3 * HOUR, 4 * HOUR).await;
+        house.at(at).await;
+    }
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads < 600, "{reads} reads for ten requests that are nobody's of these");
 }

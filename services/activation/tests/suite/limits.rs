@@ -1,6 +1,6 @@
 //! AWS's limits: how well they are used, and that they are kept.
 
-use crate::house::{HOUR, House, POLICY, aws_key, instant, key_of, permission_set};
+use crate::house::{HOUR, House, POLICY, aws_key, instant, key_of, permission_set, role_for_users};
 use aws::simulated::{Behaviour, CallRecord, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target, Timestamp};
 use lifecycle::event::ClosedHow;
@@ -210,4 +210,17 @@ async fn a_look_that_is_old_when_the_call_is_due_is_made_again() {
     house.at(HOUR + 60).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::Standing));
     assert!(house.has(&key) && house.calls(AwsOperation::Create) == 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_one_of_awss_services_holds_up_nothing_of_the_other() {
+    let house = house_like_aws().await;
+    let accounts = house.many_accounts(200);
+    let _process = house.start().await;
+    house.at(5).await;
+    ask_for(&house, &accounts, 10, 2 * HOUR).await;
+    let role = house.grant(&role_for_users(), 20, 2 * HOUR).await;
+    house.at(30).await;
+    assert!(house.is_active(role).await, "its own service is idle");
+    assert!(house.calls(AwsOperation::Create) < 100, "the other has a queue");
 }
