@@ -532,7 +532,9 @@ impl State {
 
     fn note_waits(&mut self, id: RequestId, mut waits: Vec<(Class, Timestamp)>) {
         if let Some(until) = self.held_until.get(&id) {
-            waits.iter_mut().for_each(|(_, since)| *since = (*since).max(*until));
+            for (_, since) in &mut waits {
+                *since = (*since).max(*until);
+            }
         }
         for (class, since) in &waits {
             self.waits.entry(*class).or_default().insert((*since, id));

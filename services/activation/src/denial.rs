@@ -154,7 +154,9 @@ impl Core {
             return Ok(None);
         }
         let removed_at = ledger::removed_at(&self.ledger_events(key).await?, since);
-        removed_at.into_iter().for_each(|at| self.agenda.note_removed(id, at));
+        if let Some(at) = removed_at {
+            self.agenda.note_removed(id, at);
+        }
         Ok(removed_at)
     }
 
