@@ -254,6 +254,13 @@ impl Assignments for Line {
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
         self.aws()?.deletion_status(operation).await
     }
+    async fn groups_holding(
+        &self,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> Result<BTreeSet<aws::GroupId>, AwsError> {
+        self.aws()?.groups_holding(account, entitlement).await
+    }
     async fn holders(
         &self,
         account: &AccountId,
