@@ -401,6 +401,11 @@ impl House {
 
     /// Ada asks for a target.
     pub(crate) async fn ask(&self, target: &Target) -> RequestId {
+        self.ask_extending(target, None).await
+    }
+
+    /// Ada asks for a target, for longer than `extends` gives it.
+    async fn ask_extending(&self, target: &Target, extends: Option<RequestId>) -> RequestId {
         let number = self.asked.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let id = RequestId::from_parts([b"test".as_slice(), &number]);
         let (rule, provider) = match target.entitlement() {
@@ -423,7 +428,7 @@ impl House {
                 .seal(&views::resource::justification_place(&id), "pager", &*self.entropy)
                 .unwrap(),
             emergency: false,
-            extends: None,
+            extends,
             chain_duration: SignedDuration::from_hours(1),
             batch: None,
             decide_by: self.clock.now().checked_add(SignedDuration::from_hours(24)).unwrap(),
@@ -470,6 +475,13 @@ impl House {
     /// Ada asks and Bob approves.
     pub(crate) async fn grant(&self, target: &Target, start: i64, end: i64) -> RequestId {
         let id = self.ask(target).await;
+        self.approve(id, start, end).await;
+        id
+    }
+
+    /// Ada asks for more time, and Bob approves.
+    pub(crate) async fn extend(&self, of: RequestId, target: &Target, start: i64, end: i64) -> RequestId {
+        let id = self.ask_extending(target, Some(of)).await;
         self.approve(id, start, end).await;
         id
     }
