@@ -3,11 +3,13 @@
 use crate::error::{Effect, incomplete, sorted};
 use crate::pages;
 use aws::{
-    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId, OperationStatus,
-    permission_set_of,
+    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, GroupId, Limits, OperationId,
+    OperationStatus, permission_set_of,
 };
 use aws_sdk_ssoadmin::config::Builder as ConfigBuilder;
-use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType};
+use aws_sdk_ssoadmin::types::{
+    AccountAssignment, AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType,
+};
 use aws_smithy_async::time::StaticTimeSource;
 use domain::ports::SharedClock;
 use domain::{AccountId, Entitlement, PrincipalId};
@@ -126,6 +128,28 @@ impl Assignments for SdkAssignments {
         account: &AccountId,
         entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
+        let users = self.held_by(&PrincipalType::User, account, entitlement).await?;
+        Ok(users.into_iter().map(PrincipalId::new).collect::<Result<_, _>>()?)
+    }
+
+    async fn groups_holding(
+        &self,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> Result<BTreeSet<GroupId>, AwsError> {
+        let groups = self.held_by(&PrincipalType::Group, account, entitlement).await?;
+        Ok(groups.into_iter().map(GroupId::new).collect::<Result<_, _>>()?)
+    }
+}
+
+impl SdkAssignments {
+    /// The principals of one type that hold a permission set in an account.
+    async fn held_by(
+        &self,
+        kind: &PrincipalType,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> Result<Vec<String>, AwsError> {
         let permission_set = permission_set_of(entitlement)?;
         let assignments = pages::all(async |token| {
             let answer = self
@@ -141,17 +165,16 @@ impl Assignments for SdkAssignments {
             Ok((answer.account_assignments.unwrap_or_default(), answer.next_token))
         })
         .await?;
-        let mut holders = BTreeSet::new();
-        for assignment in assignments {
-            let of_this = assignment.account_id.as_deref() == Some(account.as_str())
-                && assignment.permission_set_arn.as_deref() == Some(permission_set.as_str());
-            if of_this && assignment.principal_type == Some(PrincipalType::User) {
-                let id = assignment
-                    .principal_id
-                    .ok_or_else(|| incomplete(Effect::Reads, "an assignment without principal"))?;
-                holders.insert(PrincipalId::new(id)?);
-            }
-        }
-        Ok(holders)
+        let of_this = |assignment: &AccountAssignment| {
+            assignment.account_id.as_deref() == Some(account.as_str())
+                && assignment.permission_set_arn.as_deref() == Some(permission_set.as_str())
+                && assignment.principal_type.as_ref() == Some(kind)
+        };
+        let ids = assignments.into_iter().filter(of_this).map(|assignment| {
+            assignment
+                .principal_id
+                .ok_or_else(|| incomplete(Effect::Reads, "an assignment without principal"))
+        });
+        ids.collect()
     }
 }

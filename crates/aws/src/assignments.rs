@@ -6,7 +6,7 @@
 //! exists. Create does not reject a duplicate, so who wants to know what stood there before looks first.
 
 use crate::text::{printable, text};
-use crate::{AwsError, ErrorKind};
+use crate::{AwsError, ErrorKind, GroupId};
 use domain::{AccountId, Entitlement, PermissionSetArn, PrincipalId, RoleArn, Target, Timestamp};
 use std::collections::BTreeSet;
 
@@ -185,6 +185,16 @@ pub trait Assignments: Send + Sync + 'static {
         account: &AccountId,
         entitlement: &Entitlement,
     ) -> Result<BTreeSet<PrincipalId>, AwsError>;
+
+    /// The groups that hold `entitlement` in `account` now: their members stand there, whatever they hold themselves. None, where
+    /// the service gives nothing to groups.
+    async fn groups_holding(
+        &self,
+        _account: &AccountId,
+        _entitlement: &Entitlement,
+    ) -> Result<BTreeSet<GroupId>, AwsError> {
+        Ok(BTreeSet::new())
+    }
 
     /// What users hold in `account` directly, of everything that this service gives there; `None`: AWS has no such list, and
     /// entitlements are asked for one by one ([`holders`](Self::holders)).

@@ -22,10 +22,10 @@ pub use session_use::{UnsupportedPolicy, policy_allows};
 pub use state::{Call, CallRecord, Change, ChangedBy, KEPT_MAX};
 pub use sts::{Session, SimulatedRole};
 
-use crate::{AssignmentKey, AwsError, Contents, DirectorySource};
+use crate::{AssignmentKey, AwsError, Contents, DirectorySource, GroupId};
 use assigned::Service;
 use domain::ports::{Clock, SharedClock};
-use domain::{RoleArn, Sighting, TimeSource, Timestamp};
+use domain::{AccountId, Entitlement, RoleArn, Sighting, TimeSource, Timestamp};
 use state::{Admitted, State};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -119,6 +119,11 @@ impl SimulatedAws {
     /// Makes an assignment that Daypass did not make.
     pub fn standing(&self, key: AssignmentKey) {
         self.change(key, true);
+    }
+
+    /// Makes an assignment to a group: whoever is in it stands there.
+    pub fn standing_of_group(&self, group: GroupId, account: AccountId, entitlement: Entitlement) {
+        self.lock().groups.entry((account, entitlement)).or_default().insert(group);
     }
 
     /// Removes an assignment behind Daypass's back.

@@ -44,6 +44,8 @@ pub(crate) struct Core {
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
     pub(crate) role_limits: RoleLimits,
+    /// Whether users hold through a group what is denied, and when AWS said so.
+    pub(crate) held_by_groups: Mutex<BTreeMap<AssignmentKey, (Timestamp, bool)>>,
     /// What permission sets are called, or were before they were deleted.
     pub(crate) set_names: Mutex<BTreeMap<PermissionSetArn, String>>,
 }
@@ -69,6 +71,7 @@ impl Core {
             meters: Meters::of_process(),
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),
+            held_by_groups: Mutex::default(),
             set_names: Mutex::default(),
         }
     }

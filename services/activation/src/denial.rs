@@ -1,7 +1,7 @@
 //! Live sessions of requests that ended early: denied in their account until they must be dead, where a deployment allows it.
 //!
-//! - Which: requests that ended before their window did and had access. Not standing access, not while another live request of
-//!   the same person needs the same, not in the management account (which no service control policy binds).
+//! - Which: requests that ended before their window did and had access. Not standing access, the person's own or a group's, not
+//!   while another live request of the same person needs the same, not in the management account (which no service control policy binds).
 //! - How: the ledger of the account's denials; each attempt says everything that is to be denied there.
 //! - Until: the last session has expired. A request is closed only after that, for what denies it is left in AWS.
 //!
@@ -11,6 +11,7 @@ use crate::agenda::{key_of, never_begun};
 use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
+use crate::traffic::Urgency;
 use aws::{AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use command::aggregate::DenialAggregate;
 use command::{Command, CommandError, LoadError, Loaded};
@@ -24,7 +25,7 @@ use lifecycle::denial::{self, DenialEvent, Denials, Denied};
 use lifecycle::state::Phase;
 use lifecycle::{Rejection, Request};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// More rounds than any account needs: resolve, intend, call, record, look.
 const ROUNDS_MAX: usize = 6;
@@ -119,6 +120,10 @@ impl Core {
                     tracing::warn!(request = %request.raised.id, %set, "the permission set is gone: its sessions live as long as was told");
                     return Ok(None);
                 }
+                // Its sessions cannot be told from those of a group's standing assignment.
+                if self.is_held_by_group(&key).await? {
+                    return Ok(None);
+                }
                 // Until the assignment is gone, new sessions can begin.
                 let removed_at = self.removed_at(request.raised.id, &key, *ended_at).await?;
                 let begun_before = removed_at.unwrap_or(*ended_at);
@@ -164,6 +169,38 @@ impl Core {
     fn session_duration(&self, key: &AssignmentKey) -> Option<SignedDuration> {
         let Entitlement::PermissionSet(set) = key.target.entitlement() else { return None };
         Some(self.views.directory.snapshot()?.permission_set(set)?.session_duration)
+    }
+
+    /// Whether the user of an assignment holds the same through a group; asked of AWS now and then.
+    async fn is_held_by_group(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        let now = self.now();
+        let fresh = later(now, -self.settings.sweep_interval);
+        let known = self.held_by_groups().get(key).copied();
+        if let Some((_, held)) = known.filter(|(at, _)| fresh < *at && *at <= now) {
+            return Ok(held);
+        }
+        let port = self.ports.identity_center();
+        self.identity_center_traffic().call(Urgency::Look).await;
+        let groups = self.in_time(port.groups_holding(key.target.account(), key.target.entitlement())).await;
+        self.identity_center_traffic().heard(&groups);
+        let groups = match groups {
+            Ok(groups) => groups,
+            // A set that is gone is nobody's.
+            Err(error) if error.kind == ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let directory = self.views.directory.snapshot();
+        let mine =
+            directory.and_then(|directory| directory.contents().memberships.get(&key.principal).cloned());
+        let held = !mine.unwrap_or_default().is_disjoint(&groups);
+        let mut known = self.held_by_groups();
+        known.retain(|_, (at, _)| fresh < *at);
+        known.insert(key.clone(), (now, held));
+        Ok(held)
+    }
+
+    fn held_by_groups(&self) -> MutexGuard<'_, BTreeMap<AssignmentKey, (Timestamp, bool)>> {
+        self.held_by_groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_management(&self, account: &AccountId) -> bool {

@@ -5,8 +5,8 @@ use super::assigned::{Service, Verb, check_target};
 use super::behaviour::{Fault, refusal};
 use super::state::{Admitted, Call, State};
 use crate::{
-    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId, OperationStatus,
-    permission_set_of,
+    AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, GroupId, Limits, OperationId,
+    OperationStatus, permission_set_of,
 };
 use domain::{AccountId, Entitlement, PrincipalId, SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -142,6 +142,15 @@ impl Assignments for SimulatedAws {
             state.assigned.status(Verb::Delete, operation)
         })
         .await
+    }
+
+    async fn groups_holding(
+        &self,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> Result<BTreeSet<GroupId>, AwsError> {
+        let place = (account.clone(), entitlement.clone());
+        Ok(self.lock().groups.get(&place).cloned().unwrap_or_default())
     }
 
     async fn holders(

@@ -3,9 +3,9 @@
 use super::assigned::{Assigned, Service};
 use super::behaviour::{Behaviour, Fault, Operation, lost_answer, refusal};
 use super::sts::StsState;
-use crate::{AssignmentKey, AssumeRole, Attempt, AwsError, Contents, ErrorKind, OperationId};
+use crate::{AssignmentKey, AssumeRole, Attempt, AwsError, Contents, ErrorKind, GroupId, OperationId};
 use domain::{AccountId, Entitlement, SignedDuration, Timestamp};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// How many calls, changes, finished operations and sessions are kept: a demonstration can run for weeks.
@@ -106,6 +106,8 @@ pub(super) struct State {
     pub(super) directory: Contents,
     pub(super) assigned: Assigned,
     pub(super) sts: StsState,
+    /// What groups hold.
+    pub(super) groups: BTreeMap<(AccountId, Entitlement), BTreeSet<GroupId>>,
     recent: BTreeMap<Service, VecDeque<Timestamp>>,
 }
 
@@ -118,6 +120,7 @@ impl State {
             directory: Contents::default(),
             assigned: Assigned::default(),
             sts: StsState::default(),
+            groups: BTreeMap::new(),
             recent: BTreeMap::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! itself, bound to the window.
 
 use crate::core::Core;
+use crate::role_limits;
 use crate::{session, status};
 use aws::{AwsError, ErrorKind, SessionCredentials};
 use command::Command;
@@ -112,8 +113,8 @@ impl Core {
         }
     }
 
-    /// Asks STS. A role that refuses a long session is asked for the hour that every role allows, and is asked for no more for
-    /// a while.
+    /// Asks STS. A role that refuses a long session is asked for the hour that every role allows; if that is not refused, for what
+    /// lies between, and for no more than it allowed for a while.
     pub(super) async fn assume(
         &self,
         elevated: &Elevated,
@@ -129,7 +130,8 @@ impl Core {
         let longest = access::credential_duration_max(active, rule.credential_duration_max);
         let mut duration = session::duration(wanted, longest, &window, self.now());
         let hour = session::chained(duration);
-        if duration > hour && (self.role_limits.is_short(role, self.now()) || self.is_chained().await) {
+        duration = duration.min(self.role_limits.longest(role, self.now()));
+        if duration > hour && self.is_chained().await {
             duration = hour;
         }
         let mut asking = session::Session {
@@ -147,7 +149,10 @@ impl Core {
             asking.duration = hour;
             answer = self.ask_sts(&asking).await;
             if answer.is_ok() {
-                self.role_limits.note_short(role, self.now());
+                let longer = self.longest_below(duration, &mut asking).await;
+                let longest = if longer.is_some() { asking.duration } else { hour };
+                self.role_limits.note(role, longest, self.now());
+                answer = longer.map_or(answer, Ok);
             }
         }
         let credentials = answer.map_err(|error| status::sts(&error))?;
@@ -181,6 +186,23 @@ impl Core {
             .await
             .map_err(refusal::command)?;
         if outcome.repeated { Err(status::issued_already()) } else { Ok(outcome.position) }
+    }
+
+    /// The longest session, of those that are tried, that a role allows which refused `refused`; `None`: no more than an hour.
+    async fn longest_below(
+        &self,
+        refused: SignedDuration,
+        asking: &mut session::Session<'_>,
+    ) -> Option<SessionCredentials> {
+        for shorter in role_limits::shorter_than(refused) {
+            asking.duration = shorter;
+            match self.ask_sts(asking).await {
+                Ok(credentials) => return Some(credentials),
+                Err(error) if status::may_be_too_long(&error) => {}
+                Err(_) => return None,
+            }
+        }
+        None
     }
 
     async fn ask_sts(&self, session: &session::Session<'_>) -> Result<SessionCredentials, AwsError> {

@@ -122,3 +122,39 @@ async fn the_ledger_is_shown_to_administrators_and_auditors_alone() {
     let refused = Rpcs::get_assignment(&process.service, call("ada", asked())).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_carries_the_assignment_on_without_a_gap() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let key = key_of(&permission_set());
+    let first = house.grant(&permission_set(), 0, 600).await;
+    house.at(60).await;
+    let more = house.extend(first, &permission_set(), 600, 1_200).await;
+    house.at(599).await;
+    assert!(house.is_active(first).await && !house.is_active(more).await);
+    house.at(610).await;
+    assert!(house.is_active(more).await && house.has(&key));
+    assert_eq!(house.closed(first).await, Some(ClosedHow::CarriedBy(more)));
+    house.at(1_210).await;
+    assert_eq!(house.closed(more).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.aws.changes().len(), 2, "made once, removed once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_is_taken_back_takes_nothing_away() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let first = house.grant(&permission_set(), 0, 600).await;
+    house.at(60).await;
+    let more = house.extend(first, &permission_set(), 300, 1_200).await;
+    house.at(400).await;
+    assert!(house.is_active(more).await);
+    process.revoke("ada", more).await.unwrap();
+    house.at(590).await;
+    assert!(house.is_active(first).await && house.has(&key));
+    assert_eq!(house.closed(more).await, Some(ClosedHow::CarriedBy(first)));
+    house.at(610).await;
+    assert!(!house.has(&key));
+}

@@ -522,3 +522,23 @@ async fn what_waits_for_its_sessions_is_not_read_again_whenever_something_happen
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads < 600, "{reads} reads for ten requests that are nobody's of these");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_denied_that_a_group_of_the_person_holds() {
+    for (group, denies) in [(sample::DEVELOPERS, 0), (sample::AUDITORS, 1)] {
+        let house = denying().await;
+        let set = permission_set();
+        let group = aws::GroupId::new(group).unwrap();
+        house.aws.standing_of_group(group, set.account().clone(), set.entitlement().clone());
+        let process = house.start().await;
+        let id = revoked_at(&house, &process, 600).await;
+        house.at(660).await;
+        assert_eq!(
+            denied(&house).len(),
+            denies,
+            "sessions by the group's assignment would be denied with them"
+        );
+        assert_eq!(house.closed(id).await.is_some(), denies == 0);
+        process.stop().await;
+    }
+}

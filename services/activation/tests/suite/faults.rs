@@ -1,6 +1,6 @@
 //! What AWS does wrong, and what becomes of it.
 
-use crate::house::{HOUR, House, key_of, permission_set};
+use crate::house::{HOUR, House, POLICY, key_of, permission_set, reason, role};
 use aws::ErrorKind;
 use aws::simulated::{Fault, Operation as AwsOperation};
 use domain::SignedDuration;
@@ -302,4 +302,37 @@ async fn a_history_that_cannot_be_read_holds_up_no_other_request_about_the_same_
         assert!(house.closed(ids[1 - poisoned]).await.is_some());
         process.kill().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_or_a_directory_that_are_too_old_are_the_reason_of_a_window_that_passed() {
+    let ages = [("directory_age_max = \"1m\"", "directory"), ("group_age_max = \"1m\"", "directory")];
+    for (age, what) in ages {
+        let house = House::new().await;
+        house.apply(&POLICY.replace("[settings]", &format!("[settings]\n{age}"))).await;
+        let process = house.start().await;
+        let id = house.grant(&permission_set(), 600, 900).await;
+        house.at(60).await;
+        process.stop_reading_the_directory();
+        house.at(1_000).await;
+        let Some((EndReason::Ended(EndedBecause::Failed { reason: why }), _)) = house.over(id).await else {
+            panic!("{age}: {:?}", house.over(id).await)
+        };
+        assert!(why.starts_with("Unprovable: ") && why.contains(what), "{age}: {why}");
+        assert_eq!(house.calls(AwsOperation::Create), 0, "{age}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_in_without_known_groups_is_given_no_credentials() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, HOUR).await;
+    house.at(10).await;
+    process.stop_reading_the_directory();
+    house.apply(&POLICY.replace("[settings]", "[settings]\ngroup_age_max = \"1m\"")).await;
+    house.at(200).await;
+    let refused = process.issue("ada", id, "one", None).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (tonic::Code::Unavailable, "UNPROVABLE"));
+    assert!(house.aws.sessions().is_empty());
 }

@@ -255,6 +255,13 @@ impl Assignments for Line {
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
         self.aws()?.deletion_status(operation).await
     }
+    async fn groups_holding(
+        &self,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> Result<BTreeSet<aws::GroupId>, AwsError> {
+        self.aws()?.groups_holding(account, entitlement).await
+    }
     async fn holders(
         &self,
         account: &AccountId,
@@ -413,6 +420,11 @@ impl House {
 
     /// Ada asks for a target.
     pub(crate) async fn ask(&self, target: &Target) -> RequestId {
+        self.ask_extending(target, None).await
+    }
+
+    /// Ada asks for a target, for longer than `extends` gives it.
+    async fn ask_extending(&self, target: &Target, extends: Option<RequestId>) -> RequestId {
         let number = self.asked.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let id = RequestId::from_parts([b"test".as_slice(), &number]);
         let (rule, provider) = match target.entitlement() {
@@ -435,7 +447,7 @@ impl House {
                 .seal(&views::resource::justification_place(&id), "pager", &*self.entropy)
                 .unwrap(),
             emergency: false,
-            extends: None,
+            extends,
             chain_duration: SignedDuration::from_hours(1),
             batch: None,
             decide_by: self.clock.now().checked_add(SignedDuration::from_hours(24)).unwrap(),
@@ -482,6 +494,13 @@ impl House {
     /// Ada asks and Bob approves.
     pub(crate) async fn grant(&self, target: &Target, start: i64, end: i64) -> RequestId {
         let id = self.ask(target).await;
+        self.approve(id, start, end).await;
+        id
+    }
+
+    /// Ada asks for more time, and Bob approves.
+    pub(crate) async fn extend(&self, of: RequestId, target: &Target, start: i64, end: i64) -> RequestId {
+        let id = self.ask_extending(target, Some(of)).await;
         self.approve(id, start, end).await;
         id
     }

@@ -62,14 +62,14 @@ async fn a_role_that_refuses_a_long_session_is_asked_for_an_hour_for_a_while() {
     let asked = || house.calls(Operation::AssumeRole);
     let first = process.issue("ada", id, "one", None).await.unwrap();
     assert_eq!(first.expires_at.unwrap().seconds, instant(5 + HOUR).as_second());
-    assert_eq!(asked(), 2, "refused, then an hour");
+    assert_eq!(asked(), 7, "refused, then an hour, then what lies between");
     process.issue("ada", id, "two", None).await.unwrap();
-    assert_eq!(asked(), 3, "remembered");
+    assert_eq!(asked(), 8, "remembered");
     let long = SimulatedRole { session_max: SignedDuration::from_hours(12), ..short };
     house.aws.add_role(sample::role(sample::WEB_PROD, "ReadOnly").unwrap(), long);
     house.at(10 + HOUR).await;
     let later = process.issue("ada", id, "three", None).await.unwrap();
-    assert_eq!(asked(), 4, "asked anew");
+    assert_eq!(asked(), 9, "asked anew");
     assert_eq!(
         later.expires_at.unwrap().seconds,
         instant(10 * HOUR).as_second(),
@@ -122,4 +122,20 @@ async fn credentials_never_outlive_what_was_told_when_the_access_began() {
     house.at(20).await;
     process.issue("ada", next, "two", None).await.unwrap();
     assert!(house.aws.sessions().pop().unwrap().call.duration() > SignedDuration::from_hours(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_allows_four_hours_gives_four() {
+    let house = House::new().await;
+    house.apply(&policy("")).await;
+    let role_of_four = SimulatedRole { session_max: SignedDuration::from_hours(4), external_id: None };
+    house.aws.add_role(sample::role(sample::WEB_PROD, "ReadOnly").unwrap(), role_of_four);
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 10 * HOUR).await;
+    house.at(5).await;
+    for key in ["one", "two"] {
+        let issued = process.issue("ada", id, key, None).await.unwrap();
+        assert_eq!(issued.expires_at.unwrap().seconds, instant(5 + 4 * HOUR).as_second());
+    }
+    assert_eq!(house.calls(Operation::AssumeRole), 6, "12, 1, 8, 6 and 4 hours; then 4, as remembered");
 }
