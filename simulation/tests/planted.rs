@@ -30,7 +30,7 @@ fn every_bug_is_here() {
 
 #[test]
 fn team_104_279_overlapping() {
-    finds(Plant::Overlap, 0, &["S3"]);
+    finds(Plant::Overlap, 49, &["S3"]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn team_self_approval_by_e_mail() {
 
 #[test]
 fn team_30_letter_case() {
-    finds(Plant::LetterCase, 6, &["S6", "S4"]);
+    finds(Plant::LetterCase, 70, &["S6", "S4"]);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn an_unreadable_policy_is_passed_over() {
 
 #[test]
 fn credentials_outlive_what_was_told() {
-    finds(Plant::LongCredentials, 0, &["S2"]);
+    finds(Plant::LongCredentials, 8, &["S2"]);
 }
 
 #[test]

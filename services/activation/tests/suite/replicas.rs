@@ -268,12 +268,11 @@ async fn what_fails_for_one_replica_alone_is_done_by_another() {
     house.at(600 + 5 * 60 - 5).await;
     assert_eq!(house.claims(), ["one"], "at first it is AWS that may be at fault");
     assert!(house.has(&key));
-    let granted = house.grant(&Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap(), 910, HOUR).await;
     house.at(600 + 5 * 60 + 20).await;
     assert_eq!(house.claims(), ["one", "two"]);
     assert!(!house.has(&key));
     assert_eq!(house.closed(removed).await, Some(ClosedHow::Deleted));
-    assert!(house.is_active(granted).await && two.aws_calls() > 0);
+    assert!(two.aws_calls() > 0);
 }
 
 #[tokio::test(start_paused = true)]
