@@ -7,6 +7,7 @@ pub mod aws_cli;
 pub mod certificates;
 pub mod collector;
 pub mod faults;
+pub mod measured;
 pub mod moto;
 pub mod nats;
 pub mod nats_cluster;

@@ -5,6 +5,7 @@
 
 mod due;
 mod estimate;
+mod notes;
 mod queue;
 
 use crate::fault::Fault;
@@ -12,10 +13,11 @@ use crate::traffic::{Turn, Urgency};
 use domain::{AccountId, RequestId, SignedDuration, Timestamp};
 pub(crate) use due::{key_of, never_begun};
 use estimate::Completions;
-use event_log::{Position, Revision};
+use event_log::Position;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase, Status};
+use notes::{KeyNotes, RequestNotes};
 pub(crate) use queue::Class;
 use queue::{Lane, Queue};
 use std::cmp::Reverse;
@@ -74,25 +76,11 @@ struct State {
     /// When whoever has the duty was last seen to be alive.
     sign_of_life: Option<Timestamp>,
     completions: BTreeMap<Lane, Completions>,
-    /// Since when creating fails, by key.
-    failing_since: BTreeMap<AssignmentKey, Timestamp>,
-    /// What stood in the way of a request's access last.
-    obstacles: BTreeMap<RequestId, String>,
-    /// When an assignment was last seen to be as it should.
-    looked_at: BTreeMap<AssignmentKey, Timestamp>,
-    /// Looks that were made ahead of a start: when, and whether the assignment was there.
-    looked_ahead: BTreeMap<AssignmentKey, (Timestamp, bool)>,
-    /// Assignments of which nothing exists, as far as can be seen, although it is not final yet.
-    fenced: BTreeSet<AssignmentKey>,
+    /// What is remembered of assignments, and of requests.
+    notes: BTreeMap<AssignmentKey, KeyNotes>,
+    request_notes: BTreeMap<RequestId, RequestNotes>,
     /// Assignments that no request is about, and that are seen to all the same.
     orphans: BTreeSet<AssignmentKey>,
-    paged: BTreeSet<RequestId>,
-    /// Ledgers whose latest event is dated ahead of our clock: which event it is, and since when it is known here.
-    dated_ahead: BTreeMap<AssignmentKey, (Revision, Timestamp)>,
-    /// Until when ended requests wait for nothing but the death of their sessions.
-    held_until: BTreeMap<RequestId, Timestamp>,
-    /// When the assignments of ended requests were removed.
-    removed_at: BTreeMap<RequestId, Timestamp>,
 }
 
 /// The agenda. Interior locks are held for moments.
@@ -227,7 +215,9 @@ impl Agenda {
         if !state.keys.contains_key(key) {
             state.orphans.insert(key.clone());
         }
-        state.looked_at.remove(key);
+        if let Some(notes) = state.notes.get_mut(key) {
+            notes.looked_at = None;
+        }
         state.schedule(Errand::Tend(key.clone()), now);
     }
 
@@ -262,7 +252,8 @@ impl Agenda {
     pub(crate) fn newly_overdue(&self, now: Timestamp, late_after: SignedDuration) -> Vec<RequestId> {
         let overdue = self.overdue(now, late_after);
         let mut state = self.lock();
-        overdue.into_iter().filter(|id| state.paged.insert(*id)).collect()
+        let mut is_new = |id: &RequestId| !std::mem::replace(&mut state.note_of(*id).paged, true);
+        overdue.into_iter().filter(|id| is_new(id)).collect()
     }
 
     /// What is due and may begin now; it counts as running until [`done`](Self::done).
@@ -349,18 +340,6 @@ impl Agenda {
         }
     }
 
-    /// Whether an assignment that is as it should be was looked at after `since`.
-    pub(crate) fn was_seen_after(&self, key: &AssignmentKey, since: Timestamp) -> bool {
-        self.lock().looked_at.get(key).is_some_and(|at| *at > since)
-    }
-
-    /// Notes that an assignment is as it should be.
-    pub(crate) fn note_seen(&self, key: &AssignmentKey, now: Timestamp) {
-        let mut state = self.lock();
-        state.looked_at.insert(key.clone(), now);
-        state.failing_since.remove(key);
-    }
-
     /// Whether a request about this assignment, which has no access yet, begins after `now` and by `until`, and AWS has a place for
     /// everything that waits then.
     pub(crate) fn starts_unqueued(&self, key: &AssignmentKey, now: Timestamp, until: Timestamp) -> bool {
@@ -377,96 +356,17 @@ impl Agenda {
         })
     }
 
-    /// Notes what a look ahead of a start found.
-    pub(crate) fn note_looked_ahead(&self, key: &AssignmentKey, at: Timestamp, found: bool) {
-        self.lock().looked_ahead.insert(key.clone(), (at, found));
-    }
-
-    /// When the latest look ahead of a start was made.
-    pub(crate) fn looked_ahead_at(&self, key: &AssignmentKey) -> Option<Timestamp> {
-        self.lock().looked_ahead.get(key).map(|(at, _)| *at)
-    }
-
-    /// What a look ahead of a start found, and when; each is used once.
-    pub(crate) fn take_look_ahead(&self, key: &AssignmentKey) -> Option<(Timestamp, bool)> {
-        self.lock().looked_ahead.remove(key)
-    }
-
-    /// Notes whether nothing can be seen of an assignment, although it is not final yet.
-    pub(crate) fn note_fenced(&self, key: &AssignmentKey, fenced: bool) {
-        let mut state = self.lock();
-        if fenced {
-            state.fenced.insert(key.clone());
-        } else {
-            state.fenced.remove(key);
-        }
-    }
-
     /// Notes that nothing is to be done for an ended request before `until`: it waits for its sessions to die.
     pub(crate) fn note_held(&self, id: RequestId, until: Timestamp, now: Timestamp) {
         let mut state = self.lock();
-        if state.held_until.get(&id) == Some(&until) {
+        if state.held_until(&id) == Some(until) {
             return;
         }
         let Some(request) = state.requests.get(&id) else { return };
         let waits = due::waits(request, now);
         state.no_longer_waits(&id);
-        state.held_until.insert(id, until);
+        state.note_of(id).held_until = Some(until);
         state.note_waits(id, waits);
-    }
-
-    /// When the assignment of an ended request was removed, where that is known.
-    pub(crate) fn removed_at(&self, id: &RequestId) -> Option<Timestamp> {
-        self.lock().removed_at.get(id).copied()
-    }
-
-    /// Notes when the assignment of an ended request was removed: that stays so.
-    pub(crate) fn note_removed(&self, id: RequestId, at: Timestamp) {
-        let mut state = self.lock();
-        if state.requests.contains_key(&id) {
-            state.removed_at.insert(id, at);
-        }
-    }
-
-    /// Notes what a ledger dates its latest event.
-    pub(crate) fn note_dated(
-        &self,
-        key: &AssignmentKey,
-        revision: Option<Revision>,
-        last_at: Timestamp,
-        now: Timestamp,
-    ) {
-        let mut state = self.lock();
-        let Some(revision) = revision.filter(|_| last_at > now) else {
-            state.dated_ahead.remove(key);
-            return;
-        };
-        if state.dated_ahead.get(key).is_none_or(|(known, _)| *known != revision) {
-            state.dated_ahead.insert(key.clone(), (revision, now));
-        }
-    }
-
-    /// When what a ledger dates `at` happened, at the latest: where a clock was ahead, not after it was known here.
-    pub(crate) fn happened_at(&self, key: &AssignmentKey, at: Timestamp) -> Timestamp {
-        self.lock().dated_ahead.get(key).map_or(at, |(_, known_since)| at.min(*known_since))
-    }
-
-    /// Notes that creating fails; says since when it does.
-    pub(crate) fn note_failing(&self, key: &AssignmentKey, since: Timestamp) -> Timestamp {
-        let mut state = self.lock();
-        let noted = state.failing_since.entry(key.clone()).or_insert(since);
-        *noted = (*noted).min(since);
-        *noted
-    }
-
-    /// Notes what stands in the way of a request's access.
-    pub(crate) fn note_obstacle(&self, id: RequestId, what: String) {
-        self.lock().obstacles.insert(id, what);
-    }
-
-    /// What stood in the way of a request's access last.
-    pub(crate) fn obstacle(&self, id: &RequestId) -> Option<String> {
-        self.lock().obstacles.get(id).cloned()
     }
 }
 
@@ -507,7 +407,9 @@ impl State {
         }
         if request.approved().is_ok_and(|(_, active)| active.is_some()) {
             // Whatever it was, it stands in the way no more.
-            self.obstacles.remove(&id);
+            if let Some(notes) = self.request_notes.get_mut(&id) {
+                notes.obstacle = None;
+            }
         }
         let attend_at = due::attend_at(&request, now);
         let tend_at = due::tend_at(&request, now, ahead);
@@ -518,7 +420,9 @@ impl State {
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
             // What was seen before may not be what is wanted now.
-            self.fenced.remove(&key);
+            if let Some(notes) = self.notes.get_mut(&key) {
+                notes.fenced = false;
+            }
             if let Some(at) = tend_at {
                 self.queue.succeeded(&Errand::Tend(key.clone()));
                 self.schedule(Errand::Tend(key), at);
@@ -531,9 +435,9 @@ impl State {
     }
 
     fn note_waits(&mut self, id: RequestId, mut waits: Vec<(Class, Timestamp)>) {
-        if let Some(until) = self.held_until.get(&id) {
+        if let Some(until) = self.held_until(&id) {
             for (_, since) in &mut waits {
-                *since = (*since).max(*until);
+                *since = (*since).max(until);
             }
         }
         for (class, since) in &waits {
@@ -543,13 +447,10 @@ impl State {
     }
 
     fn forget(&mut self, id: RequestId) {
-        self.held_until.remove(&id);
-        self.removed_at.remove(&id);
         self.no_longer_waits(&id);
         self.queue.drop(&Errand::Attend(id));
         self.closing.remove(&id);
-        self.obstacles.remove(&id);
-        self.paged.remove(&id);
+        self.request_notes.remove(&id);
         let Some(key) = self.requests.remove(&id).as_ref().and_then(key_of) else { return };
         let rest = self.keys.get_mut(&key).is_some_and(|ids| {
             ids.remove(&id);
@@ -559,11 +460,7 @@ impl State {
             self.orphans.remove(&key);
             self.queue.drop(&Errand::Tend(key.clone()));
             self.keys.remove(&key);
-            self.failing_since.remove(&key);
-            self.looked_at.remove(&key);
-            self.looked_ahead.remove(&key);
-            self.fenced.remove(&key);
-            self.dated_ahead.remove(&key);
+            self.notes.remove(&key);
         }
     }
 
@@ -598,7 +495,9 @@ impl State {
         let Some(key) = key_of(request) else { return false };
         let waits = self.waits_of.get(&request.raised.id).into_iter().flatten();
         let since = waits.map(|(_, since)| *since).fold(*at, Timestamp::min);
-        let held = self.held_until.get(&request.raised.id).is_some_and(|until| now < *until);
-        now.duration_since(since) >= late_after && !held && !self.fenced.contains(&key)
+        let held = self.held_until(&request.raised.id).is_some_and(|until| now < until);
+        now.duration_since(since) >= late_after
+            && !held
+            && !self.notes.get(&key).is_some_and(|notes| notes.fenced)
     }
 }

@@ -33,12 +33,7 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// Those of this process; without an exporter they cost nothing.
-    pub(crate) fn of_process() -> Self {
-        Self::new(&opentelemetry::global::meter("daypass"))
-    }
-
-    fn new(meter: &Meter) -> Self {
+    pub(crate) fn new(meter: &Meter) -> Self {
         Self {
             overdue: meter
                 .u64_gauge("daypass.removals.overdue")
@@ -112,46 +107,18 @@ impl Meters {
 mod tests {
     use super::*;
     use opentelemetry::metrics::MeterProvider as _;
-    use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::metrics::data::ResourceMetrics;
-    use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-    use std::sync::{Arc, Mutex};
-    use std::time::Duration;
-
-    /// Keeps what was exported, as text.
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<String>>);
-
-    impl PushMetricExporter for Kept {
-        async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-            *self.0.lock().unwrap() = format!("{metrics:?}");
-            Ok(())
-        }
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            Ok(())
-        }
-        fn temporality(&self) -> Temporality {
-            Temporality::Cumulative
-        }
-    }
+    use test_servers::measured::Measured;
 
     #[test]
     fn what_is_overdue_past_its_end_or_adrift_is_exported() {
-        let kept = Kept::default();
-        let provider =
-            SdkMeterProvider::builder().with_reader(PeriodicReader::builder(kept.clone()).build()).build();
-        let meters = Meters::new(&provider.meter("daypass"));
+        let measured = Measured::start();
+        let meters = Meters::new(&measured.provider.meter("daypass"));
         meters.overdue(3, SignedDuration::from_mins(7));
         meters.past_end(Provider::IdentityCenter, SignedDuration::from_secs(4));
         meters.past_end(Provider::Sts, SignedDuration::from_mins(20));
         meters.drift(Drift::Orphan);
         meters.unknown(2);
-        provider.force_flush().unwrap();
-        let exported = kept.0.lock().unwrap().clone();
+        let exported = measured.exported().unwrap();
         for told in [
             "daypass.removals.overdue",
             "daypass.removals.overdue.oldest",

@@ -1,7 +1,8 @@
-//! What the service changes in AWS.
+//! What the service changes in AWS, and by what that is measured.
 
 use aws::{AssignmentKey, Assignments, AwsError, ErrorKind, Federation, SessionDenials, Sts};
 use domain::Entitlement;
+use opentelemetry::metrics::Meter;
 use std::sync::Arc;
 
 /// The parts of AWS that this service changes.
@@ -12,12 +13,14 @@ pub struct Ports {
     pub(crate) sts: Arc<dyn Sts>,
     pub(crate) federation: Option<Arc<dyn Federation>>,
     session_denials: Option<Arc<dyn SessionDenials>>,
+    pub(crate) meter: Meter,
 }
 
 impl Ports {
     /// IAM Identity Center and STS: what every deployment has.
     pub fn new(identity_center: Arc<dyn Assignments>, sts: Arc<dyn Sts>) -> Self {
-        Self { identity_center, account_access: None, sts, federation: None, session_denials: None }
+        let meter = opentelemetry::global::meter("daypass");
+        Self { identity_center, account_access: None, sts, federation: None, session_denials: None, meter }
     }
 
     /// And Account Access Manager, for roles that are given to users of Identity Center.
@@ -38,6 +41,13 @@ impl Ports {
     #[must_use]
     pub fn with_session_denials(mut self, session_denials: Option<Arc<dyn SessionDenials>>) -> Self {
         self.session_denials = session_denials;
+        self
+    }
+
+    /// Measures by another meter than the one of the process.
+    #[must_use]
+    pub fn with_meter(mut self, meter: Meter) -> Self {
+        self.meter = meter;
         self
     }
 

@@ -55,43 +55,15 @@ impl RelayMeters {
 mod tests {
     use super::*;
     use opentelemetry::metrics::MeterProvider as _;
-    use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::metrics::data::ResourceMetrics;
-    use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-    use std::sync::{Arc, Mutex};
-    use std::time::Duration;
-
-    /// Keeps what was exported, as text.
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<String>>);
-
-    impl PushMetricExporter for Kept {
-        async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-            *self.0.lock().unwrap() = format!("{metrics:?}");
-            Ok(())
-        }
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            Ok(())
-        }
-        fn temporality(&self) -> Temporality {
-            Temporality::Cumulative
-        }
-    }
+    use test_servers::measured::Measured;
 
     #[test]
     fn lag_and_count_are_exported() {
-        let kept = Kept::default();
-        let provider =
-            SdkMeterProvider::builder().with_reader(PeriodicReader::builder(kept.clone()).build()).build();
-        let meters = RelayMeters::new(&provider.meter("daypass"));
+        let measured = Measured::start();
+        let meters = RelayMeters::new(&measured.provider.meter("daypass"));
         meters.lag(SignedDuration::from_secs(7));
         meters.count(4711);
-        provider.force_flush().unwrap();
-        let exported = kept.0.lock().unwrap().clone();
+        let exported = measured.exported().unwrap();
         for told in ["daypass.relay.lag", "7.0", "daypass.relay.published", "4711"] {
             assert!(exported.contains(told), "{told} is not in {exported}");
         }

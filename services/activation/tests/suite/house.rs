@@ -25,6 +25,7 @@ use lifecycle::event::{ApprovalBasis, Approved, ClosedHow, Grounds, Requested};
 use lifecycle::log::LogEvent;
 use lifecycle::state::{Closure, EndReason, Phase};
 use lifecycle::{Request, RequestEvent};
+use opentelemetry::metrics::Meter;
 use policy::{Policy, PolicyEvent};
 use projection::Projection;
 use service_runtime::Call;
@@ -121,6 +122,8 @@ pub(crate) struct House {
     pub(crate) account_access: bool,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) settings: Settings,
+    /// What processes measure by, if it is not their own.
+    pub(crate) meter: Option<Meter>,
     asked: AtomicU64,
     policy_event: Mutex<Option<EventId>>,
 }
@@ -286,6 +289,7 @@ impl House {
             account_access: true,
             keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
             settings: Settings::default(),
+            meter: None,
             asked: AtomicU64::new(0),
             policy_event: Mutex::new(None),
             clock,
@@ -387,6 +391,7 @@ impl House {
         } else {
             ports
         };
+        let ports = self.meter.clone().into_iter().fold(ports, Ports::with_meter);
         let scps = self.scps.clone().map(|scps| scps as Arc<dyn aws::SessionDenials>);
         let ports = ports.with_session_denials(scps);
         let service = ActivationService::new(views.clone(), ports, settings);

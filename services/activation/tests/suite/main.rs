@@ -14,6 +14,7 @@ mod faults;
 mod forged;
 mod house;
 mod limits;
+mod measured;
 mod regressions;
 mod replicas;
 mod restart;

@@ -1,0 +1,138 @@
+//! What is remembered of assignments and requests from one errand to the next; gone when no request is left that it concerns.
+
+use super::{Agenda, State};
+use domain::{RequestId, Timestamp};
+use event_log::Revision;
+use lifecycle::assignment::AssignmentKey;
+
+/// Of an assignment.
+#[derive(Default)]
+pub(super) struct KeyNotes {
+    /// Since when creating fails.
+    failing_since: Option<Timestamp>,
+    /// When it was last seen to be as it should.
+    pub(super) looked_at: Option<Timestamp>,
+    /// A look that was made ahead of a start: when, and whether the assignment was there.
+    looked_ahead: Option<(Timestamp, bool)>,
+    /// Whether nothing of it exists, as far as can be seen, although it is not final yet.
+    pub(super) fenced: bool,
+    /// The latest event of its ledger, where that is dated ahead of our clock: which one, and since when it is known here.
+    dated_ahead: Option<(Revision, Timestamp)>,
+}
+
+/// Of a request.
+#[derive(Default)]
+pub(super) struct RequestNotes {
+    /// What stood in the way of its access last.
+    pub(super) obstacle: Option<String>,
+    /// Whether somebody was told that it is overdue.
+    pub(super) paged: bool,
+    /// Until when it, being ended, waits for nothing but the death of its sessions.
+    pub(super) held_until: Option<Timestamp>,
+    /// When its assignment was removed, it being ended.
+    removed_at: Option<Timestamp>,
+}
+
+impl State {
+    pub(super) fn note_of(&mut self, id: RequestId) -> &mut RequestNotes {
+        self.request_notes.entry(id).or_default()
+    }
+
+    pub(super) fn held_until(&self, id: &RequestId) -> Option<Timestamp> {
+        self.request_notes.get(id)?.held_until
+    }
+}
+
+impl Agenda {
+    fn of<T>(&self, key: &AssignmentKey, read: impl FnOnce(&KeyNotes) -> Option<T>) -> Option<T> {
+        self.lock().notes.get(key).and_then(read)
+    }
+
+    fn note<T>(&self, key: &AssignmentKey, write: impl FnOnce(&mut KeyNotes) -> T) -> T {
+        write(self.lock().notes.entry(key.clone()).or_default())
+    }
+
+    /// Whether an assignment that is as it should be was looked at after `since`.
+    pub(crate) fn was_seen_after(&self, key: &AssignmentKey, since: Timestamp) -> bool {
+        self.of(key, |notes| notes.looked_at).is_some_and(|at| at > since)
+    }
+
+    /// Notes that an assignment is as it should be.
+    pub(crate) fn note_seen(&self, key: &AssignmentKey, now: Timestamp) {
+        self.note(key, |notes| {
+            notes.looked_at = Some(now);
+            notes.failing_since = None;
+        });
+    }
+
+    /// Notes what a look ahead of a start found.
+    pub(crate) fn note_looked_ahead(&self, key: &AssignmentKey, at: Timestamp, found: bool) {
+        self.note(key, |notes| notes.looked_ahead = Some((at, found)));
+    }
+
+    /// When the latest look ahead of a start was made.
+    pub(crate) fn looked_ahead_at(&self, key: &AssignmentKey) -> Option<Timestamp> {
+        self.of(key, |notes| notes.looked_ahead).map(|(at, _)| at)
+    }
+
+    /// What a look ahead of a start found, and when; each is used once.
+    pub(crate) fn take_look_ahead(&self, key: &AssignmentKey) -> Option<(Timestamp, bool)> {
+        self.lock().notes.get_mut(key)?.looked_ahead.take()
+    }
+
+    /// Notes whether nothing can be seen of an assignment, although it is not final yet.
+    pub(crate) fn note_fenced(&self, key: &AssignmentKey, fenced: bool) {
+        self.note(key, |notes| notes.fenced = fenced);
+    }
+
+    /// Notes what a ledger dates its latest event.
+    pub(crate) fn note_dated(
+        &self,
+        key: &AssignmentKey,
+        revision: Option<Revision>,
+        last_at: Timestamp,
+        now: Timestamp,
+    ) {
+        self.note(key, |notes| {
+            notes.dated_ahead = revision.filter(|_| last_at > now).map(|revision| {
+                let known = notes.dated_ahead.filter(|(known, _)| *known == revision);
+                known.unwrap_or((revision, now))
+            });
+        });
+    }
+
+    /// When what a ledger dates `at` happened, at the latest: where a clock was ahead, not after it was known here.
+    pub(crate) fn happened_at(&self, key: &AssignmentKey, at: Timestamp) -> Timestamp {
+        self.of(key, |notes| notes.dated_ahead).map_or(at, |(_, known_since)| at.min(known_since))
+    }
+
+    /// Notes that creating fails; says since when it does.
+    pub(crate) fn note_failing(&self, key: &AssignmentKey, since: Timestamp) -> Timestamp {
+        self.note(key, |notes| {
+            *notes.failing_since.insert(notes.failing_since.map_or(since, |noted| noted.min(since)))
+        })
+    }
+
+    /// Notes what stands in the way of a request's access.
+    pub(crate) fn note_obstacle(&self, id: RequestId, what: String) {
+        self.lock().note_of(id).obstacle = Some(what);
+    }
+
+    /// What stood in the way of a request's access last.
+    pub(crate) fn obstacle(&self, id: &RequestId) -> Option<String> {
+        self.lock().request_notes.get(id)?.obstacle.clone()
+    }
+
+    /// Notes when the assignment of an ended request was removed: that stays so.
+    pub(crate) fn note_removed(&self, id: RequestId, at: Timestamp) {
+        let mut state = self.lock();
+        if state.requests.contains_key(&id) {
+            state.note_of(id).removed_at = Some(at);
+        }
+    }
+
+    /// When the assignment of an ended request was removed, where that is known.
+    pub(crate) fn removed_at(&self, id: &RequestId) -> Option<Timestamp> {
+        self.lock().request_notes.get(id)?.removed_at
+    }
+}
