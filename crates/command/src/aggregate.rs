@@ -49,111 +49,55 @@ pub struct LogAggregate;
 impl Aggregate for RequestAggregate {
     type State = Request;
     fn evolve(state: Option<Request>, event: &Event) -> Option<Request> {
-        match &event.fact {
-            Fact::Request(fact) => Request::evolve(state, fact, event.at),
-            Fact::Assignment(_)
-            | Fact::Denial(_)
-            | Fact::Policy(_)
-            | Fact::Duty(_)
-            | Fact::Signal(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => state,
-        }
+        let Fact::Request(fact) = &event.fact else { return state };
+        Request::evolve(state, fact, event.at)
     }
 }
 
 impl Aggregate for AssignmentAggregate {
     type State = Ledger;
     fn evolve(state: Option<Ledger>, event: &Event) -> Option<Ledger> {
-        match &event.fact {
-            Fact::Assignment(fact) => Ledger::evolve(state, fact, event.id, event.at),
-            Fact::Request(_)
-            | Fact::Denial(_)
-            | Fact::Policy(_)
-            | Fact::Duty(_)
-            | Fact::Signal(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => state,
-        }
+        let Fact::Assignment(fact) = &event.fact else { return state };
+        Ledger::evolve(state, fact, event.id, event.at)
     }
 }
 
 impl Aggregate for DenialAggregate {
     type State = Denials;
     fn evolve(state: Option<Denials>, event: &Event) -> Option<Denials> {
-        match &event.fact {
-            Fact::Denial(fact) => Denials::evolve(state, fact, event.id, event.at),
-            Fact::Request(_)
-            | Fact::Assignment(_)
-            | Fact::Policy(_)
-            | Fact::Duty(_)
-            | Fact::Signal(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => state,
-        }
+        let Fact::Denial(fact) = &event.fact else { return state };
+        Denials::evolve(state, fact, event.id, event.at)
     }
 }
 
 impl Aggregate for PolicyAggregate {
     type State = PolicyState;
     fn evolve(state: Option<PolicyState>, event: &Event) -> Option<PolicyState> {
-        match &event.fact {
-            Fact::Policy(fact) => Some(state.unwrap_or_default().evolve(event.id, fact)),
-            Fact::Request(_)
-            | Fact::Assignment(_)
-            | Fact::Denial(_)
-            | Fact::Duty(_)
-            | Fact::Signal(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => state,
-        }
+        let Fact::Policy(fact) = &event.fact else { return state };
+        Some(state.unwrap_or_default().evolve(event.id, fact))
     }
 }
 
 impl Aggregate for DutyAggregate {
     type State = Duty;
     fn evolve(state: Option<Duty>, event: &Event) -> Option<Duty> {
-        match &event.fact {
-            Fact::Duty(fact) => Duty::evolve(state, fact, event.at),
-            Fact::Request(_)
-            | Fact::Assignment(_)
-            | Fact::Denial(_)
-            | Fact::Policy(_)
-            | Fact::Signal(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => state,
-        }
+        let Fact::Duty(fact) = &event.fact else { return state };
+        Duty::evolve(state, fact, event.at)
     }
 }
 
 impl Aggregate for SignalAggregate {
     type State = Signal;
     fn evolve(state: Option<Signal>, event: &Event) -> Option<Signal> {
-        match &event.fact {
-            Fact::Signal(fact) => Signal::evolve(state, fact, event.at),
-            Fact::Request(_)
-            | Fact::Assignment(_)
-            | Fact::Denial(_)
-            | Fact::Policy(_)
-            | Fact::Duty(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => state,
-        }
+        let Fact::Signal(fact) = &event.fact else { return state };
+        Signal::evolve(state, fact, event.at)
     }
 }
 
 impl Aggregate for LogAggregate {
     type State = Restored;
     fn evolve(state: Option<Restored>, event: &Event) -> Option<Restored> {
-        match &event.fact {
-            Fact::Log(fact) => Restored::evolve(state, fact, event.at),
-            Fact::Request(_)
-            | Fact::Assignment(_)
-            | Fact::Denial(_)
-            | Fact::Policy(_)
-            | Fact::Duty(_)
-            | Fact::Signal(_)
-            | Fact::Person(_) => state,
-        }
+        let Fact::Log(fact) = &event.fact else { return state };
+        Restored::evolve(state, fact, event.at)
     }
 }
