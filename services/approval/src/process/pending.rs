@@ -15,10 +15,14 @@ use domain::{RequestId, Timestamp};
 use event_log::Position;
 use futures::StreamExt as _;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// The longest pause: clocks jump, and faults pass.
+/// How often it is asked whether there is something to do: clocks jump, and faults pass.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest rest, whatever tells that there is nothing to do.
+const REST_MAX: Duration = Duration::from_secs(30);
 
 /// The shortest sleep until an instant: the clock may be a fraction of a millisecond short of it.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
@@ -29,6 +33,15 @@ const AT_ONCE: usize = 16;
 /// Requests that are looked up at a time.
 const CHUNK: usize = 256;
 
+/// What a pass has left.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    /// The next deadline.
+    next: Option<Timestamp>,
+    /// Whether everything was done that could be: then nothing is to be done before something changes.
+    done: bool,
+}
+
 /// Does it until `shutdown`.
 pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
     let mut changes = core.views.requests.projection().changes();
@@ -36,25 +49,52 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
     let mut swept = vanished::Swept::default();
     loop {
         changes.mark_unchanged();
+        let directory = read_at(core);
         let pass = async {
-            let next = expiry::expire(core).await;
-            by_rule.approve(core).await;
-            swept.reject(core).await;
-            next
+            let expired = expiry::expire(core).await;
+            let approved = by_rule.approve(core).await;
+            let rejected = swept.reject(core).await;
+            Left { done: expired.done && approved && rejected, ..expired }
         };
-        let next = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            next = pass => next,
+        let work = async {
+            let left = pass.await;
+            rest(core, left, directory, &mut changes).await;
         };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(pause(core.now(), next)) => {}
-            // The sender lives as long as the views.
-            _ = changes.changed() => {}
+            () = work => {}
         }
     }
+}
+
+/// Rests until there may be something to do; the pass began with the directory of this instant.
+async fn rest(
+    core: &Core,
+    left: Left,
+    directory: Option<Timestamp>,
+    changes: &mut watch::Receiver<Position>,
+) {
+    let longest = tokio::time::sleep(REST_MAX);
+    tokio::pin!(longest);
+    loop {
+        tokio::select! {
+            biased;
+            // The sender lives as long as the views.
+            _ = changes.changed() => return,
+            () = &mut longest => return,
+            () = tokio::time::sleep(pause(core.now(), left.next)) => {}
+        }
+        let due = left.next.is_some_and(|next| next <= core.now());
+        if due || !left.done || read_at(core) != directory {
+            return;
+        }
+    }
+}
+
+/// When the directory was read that is used now.
+fn read_at(core: &Core) -> Option<Timestamp> {
+    core.views.directory.snapshot().map(|directory| directory.fetched_at())
 }
 
 fn pause(now: Timestamp, next: Option<Timestamp>) -> Duration {
@@ -87,12 +127,13 @@ async fn shown(core: &Core, reactions: &[Reaction]) -> bool {
     }
 }
 
-/// Tells of requests that are held up: once for all of them, because what holds up one often holds up all.
-fn faults<'a>(what: &str, faults: impl Iterator<Item = &'a CommandError<Refused>>) {
+/// Tells of requests that are held up, if any are: once for all of them, because what holds up one often holds up all.
+fn faults<'a>(what: &str, faults: impl Iterator<Item = &'a CommandError<Refused>>) -> bool {
     let faults: Vec<_> = faults.collect();
     if let Some(first) = faults.first() {
         tracing::warn!(what, count = faults.len(), %first, "requests are held up; tried again soon");
     }
+    !faults.is_empty()
 }
 
 fn held_up(what: &str, why: &dyn std::fmt::Display) {

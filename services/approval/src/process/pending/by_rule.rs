@@ -1,6 +1,6 @@
 //! Requests that their rule asks nobody about.
 
-use super::{CHUNK, faults, held_up, react_to, shown};
+use super::{CHUNK, faults, held_up, react_to, read_at, shown};
 use crate::core::Core;
 use crate::current;
 use crate::evidence;
@@ -19,19 +19,19 @@ pub(super) struct Left {
 }
 
 impl Left {
-    /// Approves what may be approved; what the policy asks people about now, or what cannot be proved, is left.
-    pub(super) async fn approve(&mut self, core: &Core) {
+    /// Approves what may be approved; what the policy asks people about now, or what cannot be proved, is left. Says whether
+    /// nothing else was.
+    pub(super) async fn approve(&mut self, core: &Core) -> bool {
         let found = core.views.requests.pending_by_rule(CHUNK + self.requests.len());
-        let Ok(mut ids) = found.inspect_err(|error| held_up("approval by rule", error)) else { return };
+        let Ok(mut ids) = found.inspect_err(|error| held_up("approval by rule", error)) else { return false };
         let pending: BTreeSet<RequestId> = ids.iter().copied().collect();
         self.requests.retain(|left| pending.contains(left));
         if ids.is_empty() {
-            return;
+            return true;
         }
         let current = core.views.policy.current().await;
-        let Ok(in_force) = current.inspect_err(|why| held_up("approval by rule", why)) else { return };
-        let directory = core.views.directory.snapshot().map(|directory| directory.fetched_at());
-        let under = Some((in_force.event, directory));
+        let Ok(in_force) = current.inspect_err(|why| held_up("approval by rule", why)) else { return false };
+        let under = Some((in_force.event, read_at(core)));
         if self.under != under {
             self.under = under;
             self.requests.clear();
@@ -41,7 +41,7 @@ impl Left {
             core.react(id, "approve-by-rule", |request, at| async move { by_rule(core, &request, at).await })
         })
         .await;
-        let mut failed = Vec::new();
+        let (mut failed, mut clock_in_doubt) = (Vec::new(), false);
         for (id, reaction) in &reactions {
             match reaction {
                 Ok(Some(_)) => {}
@@ -51,12 +51,12 @@ impl Left {
                     self.requests.insert(*id);
                 }
                 // Said when it began; tried again.
-                Err(CommandError::Refused(Refused::Clock(_))) => {}
+                Err(CommandError::Refused(Refused::Clock(_))) => clock_in_doubt = true,
                 Err(error) => failed.push(error),
             }
         }
-        faults("approval by rule", failed.into_iter());
-        shown(core, &reactions).await;
+        let held_up = faults("approval by rule", failed.into_iter());
+        shown(core, &reactions).await && !held_up && !clock_in_doubt
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests whose rule is gone from the policy, or no longer allows them.
 
-use super::{CHUNK, faults, held_up, react_to, shown};
+use super::{CHUNK, faults, held_up, react_to, read_at, shown};
 use crate::core::Core;
 use crate::current::{self, NoPlan};
 use crate::status::Refused;
@@ -35,14 +35,17 @@ impl Default for Swept {
 
 impl Swept {
     /// Rejects what no longer has a rule, once for every change of policy; and what was raised under an older policy while that
-    /// changed.
-    pub(super) async fn reject(&mut self, core: &Core) {
+    /// changed. Says whether it could.
+    pub(super) async fn reject(&mut self, core: &Core) -> bool {
         let in_force = match core.views.policy.current().await {
             Ok(in_force) => in_force,
-            Err(PolicyUnknown::NeverApplied) => return,
-            Err(why) => return held_up("the end of requests without a rule", &why),
+            Err(PolicyUnknown::NeverApplied) => return true,
+            Err(why) => {
+                held_up("the end of requests without a rule", &why);
+                return false;
+            }
         };
-        let directory = core.views.directory.snapshot().map(|directory| directory.fetched_at());
+        let directory = read_at(core);
         let known = self.policy == Some(in_force.event)
             && !self.failed
             && !(self.unproved && self.directory != directory);
@@ -55,9 +58,10 @@ impl Swept {
                 *self = Self { policy: Some(in_force.event), directory, unproved, failed, seen };
             })
         };
-        if let Err(error) = swept {
-            held_up("the end of requests without a rule", &error);
+        if let Err(error) = &swept {
+            held_up("the end of requests without a rule", error);
         }
+        swept.is_ok() && !self.failed
     }
 
     async fn look_at_changes(&mut self, core: &Core, in_force: &InForce) -> Result<(), StoryError> {
