@@ -2,11 +2,12 @@
 //!
 //! Two accounts keep apart what must not meet: `daypass-log` has the log and the key store, `daypass-bus` what is for others. Each
 //! source of signals has an account of its own, from which one subject leads into the bus, so that the subject of a signal tells
-//! its source. In `daypass-log` a user may publish under its own writer's name alone.
+//! its source. In `daypass-log` a user may publish under its own writer's name alone, to the kinds of streams that it writes.
 //!
 //! INVARIANT: nobody may delete, purge, change, seal, snapshot or restore the log, whatever their name. Each user's answers come
 //! to a subject of its own, so that nobody reads those of others.
 
+use journal::types::Service as Writer;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -144,19 +145,18 @@ impl Service {
     }
 
     /// In whose name it writes events.
-    fn writers(self) -> &'static [&'static str] {
+    fn writers(self) -> &'static [Writer] {
         match self {
-            Self::Request => &["request"],
-            Self::Approval => &["approval"],
-            Self::Activation => &["activation"],
-            Self::Audit => &["audit"],
-            Self::Serve => &["request", "approval", "activation", "audit"],
+            Self::Request => &[Writer::Request],
+            Self::Approval => &[Writer::Approval],
+            Self::Activation => &[Writer::Activation],
+            Self::Audit => &[Writer::Audit],
+            Self::Serve => &[Writer::Request, Writer::Approval, Writer::Activation, Writer::Audit],
         }
     }
 
     fn in_log(self) -> User {
-        let writes: Vec<String> =
-            self.writers().iter().map(|writer| format!("daypass.log.{writer}.*.*")).collect();
+        let writes: Vec<String> = self.writers().iter().copied().flat_map(writes_log).collect();
         let keys = match self {
             // It opens what people wrote, and writes nothing itself.
             Self::Audit => reads_keys(),
@@ -188,6 +188,13 @@ fn reads_log() -> Vec<String> {
     let mut rights = api(&["STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET", "CONSUMER.CREATE"], LOG_STREAM);
     rights.push(format!("$JS.FC.{LOG_STREAM}.>"));
     rights
+}
+
+/// Streams of the kinds that hold its types, and its own duties: elsewhere even a message that nobody can read does harm, because
+/// the stream that it stands in goes no further.
+fn writes_log(writer: Writer) -> Vec<String> {
+    let kinds = writer.kinds().into_iter().map(|kind| format!("daypass.log.{writer}.{kind}.*"));
+    kinds.chain(writer.duties().map(|duty| format!("daypass.log.{writer}.duty.{duty}"))).collect()
 }
 
 fn reads_keys() -> Vec<String> {

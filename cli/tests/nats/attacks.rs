@@ -58,6 +58,23 @@ async fn a_compromised_service_cannot_write_anothers_events() {
     assert_eq!(json!([keys[0], keys[1]]), json!([0, 0]));
 }
 
+/// Removals are done by whoever has that duty, and a ledger in which something stands that is no event goes no further.
+#[tokio::test]
+async fn a_compromised_service_cannot_keep_activation_from_its_work() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    for name in ["log-audit", "log-request", "log-approval"] {
+        let writer = name.strip_prefix("log-").unwrap();
+        let mut wire = Wire::sign_in(server.address(), &written.seed(name)).await.unwrap();
+        for stream in ["duty.activation", "assignment.x", "denial.111111111111", "log.main"] {
+            let refused = wire.ask(&format!("daypass.log.{writer}.{stream}"), "{}").await.unwrap_err();
+            assert!(refused.contains("Permissions Violation"), "{name} to {stream}: {refused}");
+        }
+    }
+    let mut activation = Wire::sign_in(server.address(), &written.seed("log-activation")).await.unwrap();
+    assert_eq!(activation.ask("daypass.log.activation.duty.activation", "{}").await.unwrap()["seq"], 1);
+}
+
 #[tokio::test]
 async fn a_key_once_made_is_overwritten_and_deleted_by_no_service() {
     let written = Written::new(&OTHERS);

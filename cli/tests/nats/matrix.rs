@@ -4,8 +4,13 @@ use crate::given::{OTHERS, Written, set_up};
 use crate::wire::Wire;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Services that write, by the names of their users.
-const WRITERS: [&str; 4] = ["log-request", "log-approval", "log-activation", "log-audit"];
+/// Services that write, by the names of their users, and what they write.
+const WRITERS: [(&str, &[&str]); 4] = [
+    ("log-request", &["request", "signal", "person"]),
+    ("log-approval", &["request", "policy"]),
+    ("log-activation", &["request", "assignment", "denial", "log", "duty.activation"]),
+    ("log-audit", &["duty.relay"]),
+];
 /// Who reads the log.
 const READERS: [&str; 6] =
     ["log-request", "log-approval", "log-activation", "log-audit", "log-backup", "log-setup"];
@@ -16,10 +21,19 @@ const KEY_MAKERS: [&str; 3] = ["log-request", "log-approval", "log-activation"];
 fn publishers() -> Vec<(String, Vec<&'static str>)> {
     let mut table: Vec<(String, Vec<&'static str>)> = Vec::new();
     let mut row = |subject: &str, who: &[&'static str]| table.push((subject.to_owned(), who.to_vec()));
-    for writer in ["request", "approval", "activation", "audit"] {
-        let user = WRITERS.into_iter().find(|user| user.ends_with(writer)).unwrap();
-        for kind in ["request", "policy", "assignment", "duty", "signal", "person", "log"] {
-            row(&format!("daypass.log.{writer}.{kind}.x"), &[user]);
+    for (user, own) in WRITERS {
+        let writer = user.strip_prefix("log-").unwrap();
+        for kind in ["request", "policy", "assignment", "denial", "signal", "person", "log"] {
+            let who: &[&'static str] = if own.contains(&kind) { std::slice::from_ref(&user) } else { &[] };
+            row(&format!("daypass.log.{writer}.{kind}.x"), who);
+        }
+        for duty in ["activation", "relay", "x"] {
+            let who: &[&'static str] = if own.contains(&format!("duty.{duty}").as_str()) {
+                std::slice::from_ref(&user)
+            } else {
+                &[]
+            };
+            row(&format!("daypass.log.{writer}.duty.{duty}"), who);
         }
         row(&format!("daypass.log.{writer}.request"), &[]);
         row(&format!("daypass.log.{writer}.request.x.more"), &[]);

@@ -264,7 +264,10 @@ impl Commander {
         fact: Fact,
     ) -> Result<Event, CommandError<R>> {
         let type_name = journal::types::type_name(&fact);
-        if !self.service.owns(type_name) || !attempt.stream.holds(type_name) {
+        if !self.service.owns(type_name)
+            || !self.service.writes_to(attempt.stream)
+            || !attempt.stream.holds(type_name)
+        {
             tracing::error!(stream = %attempt.stream, type_name, service = %self.service, "a decision that nobody may write");
             return Err(CommandError::NotOurs { type_name });
         }

@@ -100,13 +100,15 @@ fn load_event(envelope: proto::Envelope) -> Result<Event, DecodeError> {
     if !types::TYPES.iter().any(|(name, _)| *name == envelope.r#type) {
         return Err(DecodeError::UnknownType(envelope.r#type));
     }
-    let Some(writer) = writer.filter(|writer| writer.owns(&envelope.r#type)) else {
+    let stream = envelope.stream.parse::<Stream>().map_err(|_| Malformed("stream"))?;
+    let owner = writer.filter(|writer| writer.owns(&envelope.r#type) && writer.writes_to(&stream));
+    let Some(writer) = owner else {
         return Err(DecodeError::NotOwner { writer: envelope.writer, type_name: envelope.r#type });
     };
     let digest = envelope.command_digest.as_slice();
     Ok(Event {
         id: envelope.event_id.parse().map_err(|_| Malformed("event_id"))?,
-        stream: envelope.stream.parse::<Stream>().map_err(|_| Malformed("stream"))?,
+        stream,
         at: load_time(envelope.time, "time")?,
         writer,
         actor: envelope.actor.map(Stored::load).transpose()?,

@@ -1,14 +1,15 @@
 //! The stored types: their names, and the service that owns each.
 //!
-//! A reader refuses an event whose writer does not own its type, whatever the engine let through.
+//! A reader refuses an event whose writer does not own its type, or the duty that it claims, whatever the engine let through.
 
-use crate::Fact;
+use crate::{Fact, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentEvent;
 use lifecycle::denial::DenialEvent;
 use lifecycle::log::LogEvent;
 use lifecycle::signal::SignalEvent;
 use policy::PolicyEvent;
+use std::collections::BTreeSet;
 
 /// A service that writes events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +46,23 @@ impl Service {
     pub fn owns(self, type_name: &str) -> bool {
         TYPES.iter().any(|(name, owner)| *name == type_name && owner.is_none_or(|owner| owner == self))
     }
+
+    /// Whether this service may write to this stream. Whoever claims the duty of others would keep them from doing it.
+    pub fn writes_to(self, stream: &Stream) -> bool {
+        let Stream::Duty(name) = stream else { return true };
+        DUTIES.iter().all(|(duty, owner)| duty != name || *owner == self)
+    }
+
+    /// The kinds of streams that hold types which this service owns; duties are apart.
+    pub fn kinds(self) -> BTreeSet<&'static str> {
+        let own = TYPES.iter().filter(|(_, owner)| *owner == Some(self));
+        own.filter_map(|(name, _)| name.split('.').next()).collect()
+    }
+
+    /// The duties of this service.
+    pub fn duties(self) -> impl Iterator<Item = &'static str> {
+        DUTIES.iter().filter(move |(_, owner)| *owner == self).map(|(duty, _)| *duty)
+    }
 }
 
 impl std::fmt::Display for Service {
@@ -52,6 +70,16 @@ impl std::fmt::Display for Service {
         f.write_str(self.as_str())
     }
 }
+
+/// Making and ending access.
+pub const ACTIVATION_DUTY: &str = "activation";
+
+/// Telling others what happens.
+pub const RELAY_DUTY: &str = "relay";
+
+/// Every duty with the service that does it.
+pub const DUTIES: &[(&str, Service)] =
+    &[(ACTIVATION_DUTY, Service::Activation), (RELAY_DUTY, Service::Audit)];
 
 /// Every stored type with the service that owns it; `None`: any.
 pub const TYPES: &[(&str, Option<Service>)] = &[

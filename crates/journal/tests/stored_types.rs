@@ -3,7 +3,7 @@
 
 mod samples;
 
-use journal::{DecodeError, Fact, decode, encode, types};
+use journal::{DecodeError, Event, Fact, Service, Stream, decode, encode, types};
 use prost::Message as _;
 use std::path::PathBuf;
 
@@ -76,6 +76,19 @@ fn an_event_of_a_writer_that_does_not_own_its_type_is_refused() {
         }
         envelope.writer = "nobody".to_owned();
         assert!(matches!(decode(&envelope.encode_to_vec()), Err(DecodeError::NotOwner { .. })), "{name}");
+    }
+}
+
+#[test]
+fn a_claim_to_the_duty_of_another_service_is_refused() {
+    let claim =
+        samples::one_of_each().into_iter().find(|event| matches!(event.stream, Stream::Duty(_))).unwrap();
+    for (duty, owner) in types::DUTIES {
+        for writer in [Service::Request, Service::Approval, Service::Activation, Service::Audit] {
+            let event = Event { stream: Stream::Duty((*duty).to_owned()), writer, ..claim.clone() };
+            let decoded = decode(&encode(&event));
+            assert_eq!(decoded.is_ok(), writer == *owner, "{writer} claims {duty}: {decoded:?}");
+        }
     }
 }
 

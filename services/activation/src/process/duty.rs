@@ -27,7 +27,7 @@ use views::Views;
 use views::position::SHOWN_WITHIN;
 
 /// The duty: changing AWS, with the limits that all replicas share, and recording what becomes of requests by itself.
-const DUTY: &str = "activation";
+const DUTY: &str = journal::types::ACTIVATION_DUTY;
 
 /// For how long what the log said of the duty is believed.
 const KNOWN_FOR: SignedDuration = SignedDuration::from_secs(1);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// The duty.
-pub(super) const DUTY: &str = "relay";
+pub(super) const DUTY: &str = journal::types::RELAY_DUTY;
 
 /// How often a replica that has not the duty looks whether anything waits, as a part of the patience.
 const LOOKS_PER_PATIENCE: u32 = 4;
