@@ -146,7 +146,8 @@ pub fn receive(command: Receive<'_>) -> Result<SignalEvent, Rejection> {
         return Err(Rejection::SignalNotAllowed);
     }
     let age = told_at.duration_since(told.occurred_at);
-    if age > belief.age_max {
+    // Who has left is gone, however late that is told.
+    if age > belief.age_max && told.kind != SignalKind::PersonLeft {
         return Err(Rejection::SignalStale { age_max: belief.age_max });
     }
     if age < -AHEAD_MAX {

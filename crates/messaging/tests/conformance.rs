@@ -149,3 +149,25 @@ async fn a_full_stream_refuses_a_signal_and_forgets_none() {
     signals.done(&first).await.unwrap();
     tell("3").await.unwrap();
 }
+
+/// The server takes a repeated `Nats-Msg-Id` for a repeat, whichever source sent it, and acknowledges what it does not store.
+#[tokio::test]
+async fn a_source_cannot_hide_anothers_signal_behind_a_message_id() {
+    const TRIES_MAX: usize = 1_000;
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    context.create_stream(signals_config(1)).await.unwrap();
+    let tell = async |subject: &'static str| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", "4711");
+        context.publish_with_headers(subject, headers, "{}".into()).await.unwrap().await.unwrap()
+    };
+    assert!(!tell("daypass.signals.v1.itsm.ticket_approved").await.duplicate);
+    let mut tries = 0;
+    // Each try takes a round trip: many more than the window has room for, far fewer than two minutes have.
+    while tell("daypass.signals.v1.hr.person_left").await.duplicate {
+        tries += 1;
+        assert!(tries < TRIES_MAX, "the departure is still taken for a repeat of a ticket");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

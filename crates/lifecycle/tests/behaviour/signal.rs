@@ -87,12 +87,15 @@ fn what_may_follow_is_recorded_as_it_was_configured_then() {
 
 #[test]
 fn a_signal_is_neither_stale_nor_of_the_future() {
-    let belief = believed_in(&[SignalKind::PersonLeft], false);
-    let at_second = |when| received(told(SignalKind::PersonLeft), &belief, when).map(|_| ());
-    assert_eq!(at_second(DAY), Ok(()));
-    assert_eq!(at_second(DAY + 1), Err(Rejection::SignalStale { age_max: secs(DAY) }));
-    assert_eq!(at_second(-300), Ok(()), "clocks differ");
-    assert_eq!(at_second(-301), Err(Rejection::SignalAhead));
+    let belief = believed_in(&[SignalKind::PersonLeft, SignalKind::PersonReturned], false);
+    let at_second = |kind, when| received(told(kind), &belief, when).map(|_| ());
+    let stale = Err(Rejection::SignalStale { age_max: secs(DAY) });
+    for (kind, late) in [(SignalKind::PersonReturned, stale), (SignalKind::PersonLeft, Ok(()))] {
+        assert_eq!(at_second(kind, DAY), Ok(()));
+        assert_eq!(at_second(kind, DAY + 1), late, "{kind:?}");
+        assert_eq!(at_second(kind, -300), Ok(()), "clocks differ");
+        assert_eq!(at_second(kind, -301), Err(Rejection::SignalAhead));
+    }
 }
 
 #[test]
@@ -241,14 +244,14 @@ fn a_refusal_is_recorded_once_and_only_where_something_was_to_be_raised() {
 
 /// Every refusal of a signal, once.
 pub(crate) fn refusals() -> Vec<Rejection> {
-    let belief = believed_in(&[SignalKind::PersonLeft], false);
+    let belief = believed_in(&[SignalKind::PersonLeft, SignalKind::PersonReturned], false);
     let left = |about| SignalReceived { about, ..told(SignalKind::PersonLeft) };
     let one_left = || left(Some(person("ada")));
     let fold = Signal::evolve(None, &SignalEvent::Received(Box::new(one_left())), at(1)).unwrap();
     let unconcerned = Heard { event: event(), signal: &one_left(), at: at(0), about: None };
     vec![
         received(told(SignalKind::FindingRaised), &belief, 60).unwrap_err(),
-        received(one_left(), &belief, 2 * DAY).unwrap_err(),
+        received(told(SignalKind::PersonReturned), &belief, 2 * DAY).unwrap_err(),
         received(one_left(), &belief, -DAY).unwrap_err(),
         received(left(None), &belief, 60).unwrap_err(),
         refuse(&fold, "NO_RULE").unwrap_err(),

@@ -48,6 +48,12 @@ const SIGNAL_BYTES_MAX: i32 = 256 * 1024;
 /// Parked messages of one source; the oldest goes first, so that a source that tells nonsense without end forgets its own alone.
 const PARKED_MAX: i64 = 10_000;
 
+/// Within this time the server takes a message with a repeated `Nats-Msg-Id` for the one before, **whoever sent either**, and answers
+/// as if it had stored it. It is the shortest that servers have: signals are told apart by source and id when they are recorded.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
+/// The same for what is parked, which nobody but us writes: longer than an answer may take, so that a lost one parks nothing twice.
+const PARKED_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+
 /// How signals are received.
 #[derive(Clone, Copy, Debug)]
 pub struct SignalsOptions {
@@ -84,6 +90,7 @@ pub fn signals_config(replicas: usize) -> Config {
         max_messages: SIGNALS_MAX,
         max_bytes: SIGNALS_BYTES_MAX,
         max_message_size: SIGNAL_BYTES_MAX,
+        duplicate_window: DUPLICATE_WINDOW,
         ..Config::default()
     }
 }
@@ -97,6 +104,7 @@ pub fn parked_config(replicas: usize) -> Config {
         storage: StorageType::File,
         num_replicas: replicas,
         max_messages_per_subject: PARKED_MAX,
+        duplicate_window: PARKED_DUPLICATE_WINDOW,
         ..Config::default()
     }
 }
@@ -108,8 +116,18 @@ fn look_at(config: &Config) -> Result<(), BusError> {
         [
             (taken(SIGNALS_SUBJECT), "subjects must have daypass.signals.v1.>"),
             (taken(REPLAY_SUBJECT), "subjects must have daypass.replay.v1.*"),
+            (config.storage == StorageType::File, "storage must be file"),
             (config.retention == RetentionPolicy::WorkQueue, "retention must be workqueue"),
             (config.discard == DiscardPolicy::New, "discard must be new: nothing is lost unseen"),
+            (
+                config.max_messages_per_subject <= 0 || config.discard_new_per_subject,
+                "max_msgs_per_subject goes with discard_new_per_subject alone: nothing is lost unseen",
+            ),
+            (
+                config.duplicate_window <= DUPLICATE_WINDOW,
+                "duplicate_window must be 100ms: one source's message is not a repeat of another's",
+            ),
+            (!config.allow_rollup, "allow_rollup_hdrs must be off: a source would empty the stream"),
             (config.max_age.is_zero(), "max_age must be unlimited"),
             (!config.allow_message_ttl, "allow_msg_ttl must be off"),
             (!config.no_ack, "no_ack must be off"),
@@ -119,6 +137,20 @@ fn look_at(config: &Config) -> Result<(), BusError> {
                 config.subject_transform.is_none(),
                 "subject_transform must be none: the subject says who tells",
             ),
+        ],
+    )
+}
+
+fn look_at_parked(config: &Config) -> Result<(), BusError> {
+    judged(
+        &format!("the stream {PARKED_STREAM}"),
+        [
+            (config.subjects == [PARKED_SUBJECT], "subjects must be daypass.parked.v1.> alone"),
+            (config.storage == StorageType::File, "storage must be file"),
+            (config.retention == RetentionPolicy::Limits, "retention must be limits"),
+            (!config.allow_rollup, "allow_rollup_hdrs must be off"),
+            (!config.no_ack, "no_ack must be off"),
+            (config.mirror.is_none(), "mirror must be none"),
         ],
     )
 }
@@ -238,7 +270,8 @@ impl IncomingBus for NatsSignals {
         read_at: Timestamp,
     ) -> Result<(), BusError> {
         reach(&self.client)?;
-        self.find_or_create(parked_config(self.options.replicas)).await?;
+        let stream = self.find_or_create(parked_config(self.options.replicas)).await?;
+        look_at_parked(&stream.cached_info().config)?;
         let mut headers = HeaderMap::new();
         headers.insert(WHY, why);
         headers.insert(SUBJECT, message.subject.as_str());
@@ -345,6 +378,7 @@ mod tests {
     #[test]
     fn what_is_made_here_is_as_it_must_be() {
         assert_eq!(look_at(&signals_config(3)), Ok(()));
+        assert_eq!(look_at_parked(&parked_config(3)), Ok(()));
     }
 
     #[test]
@@ -365,8 +399,19 @@ mod tests {
             Config { discard: DiscardPolicy::Old, ..signals_config(1) },
             Config { max_age: Duration::from_hours(1), ..signals_config(1) },
             Config { retention: RetentionPolicy::Limits, ..signals_config(1) },
+            Config { storage: StorageType::Memory, ..signals_config(1) },
+            Config { max_messages_per_subject: 1, ..signals_config(1) },
+            Config { duplicate_window: Duration::from_mins(2), ..signals_config(1) },
+            Config { allow_rollup: true, ..signals_config(1) },
         ] {
             assert!(matches!(look_at(&config), Err(BusError::Unsafe(_))), "{config:?}");
+        }
+        for config in [
+            Config { storage: StorageType::Memory, ..parked_config(1) },
+            Config { allow_rollup: true, ..parked_config(1) },
+            Config { retention: RetentionPolicy::WorkQueue, ..parked_config(1) },
+        ] {
+            assert!(matches!(look_at_parked(&config), Err(BusError::Unsafe(_))), "{config:?}");
         }
     }
 }

@@ -13,16 +13,13 @@ use lifecycle::RequestEvent;
 use lifecycle::signal::{SignalEvent, SignalReceived};
 use messaging::memory::MemorySignals;
 use messaging::{BusError, Incoming, IncomingBus, Message, Parked, Parking as _};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use request::{RequestService, Sources};
 use serde_json::{Value, json};
 use service_runtime::config::Loader;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::measured::Measured;
 use tokio_util::sync::CancellationToken;
 
 const HR: &str = r#"
@@ -300,6 +297,9 @@ async fn poison_is_parked_as_it_came_and_blocks_nothing_after_it() {
         event[name] = value;
         message("hr", "person_left", &event)
     };
+    let mut returned = event("hr", "person_returned", "1", &json!({ "about": someone("ada") }));
+    returned["time"] = json!("2027-01-14T07:00:00Z");
+    let stale = message("hr", "person_returned", &returned);
     let poison = [
         ("MESSAGE_INVALID", Message { body: "{".into(), ..leaves("1", "ada") }),
         ("MESSAGE_INVALID", Message { body: vec![0xff; 3].into(), ..leaves("1", "ada") }),
@@ -313,7 +313,7 @@ async fn poison_is_parked_as_it_came_and_blocks_nothing_after_it() {
         ("MESSAGE_INVALID", with("data", json!([1]))),
         ("MESSAGE_INVALID", with("data", json!({ "about": someone("ada"), "ask": ask_for("ada")["ask"] }))),
         ("SIGNAL_INCOMPLETE", with("data", Value::Null)),
-        ("SIGNAL_STALE", with("time", json!("2027-01-14T07:00:00Z"))),
+        ("SIGNAL_STALE", stale),
         ("SIGNAL_AHEAD", with("time", json!("2027-01-15T08:10:00Z"))),
         ("MESSAGE_INVALID", tells("hr", "nothing_known", "1", json!({}))),
     ];
@@ -391,40 +391,17 @@ async fn replicas_that_all_take_signals_record_each_once_and_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_parked_is_counted_by_reason() {
-    let kept = Kept::default();
-    let reader = PeriodicReader::builder(kept.clone()).build();
-    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    let measured = Measured::start();
     // Of the whole process: other tests count as well.
-    opentelemetry::global::set_meter_provider(provider.clone());
+    opentelemetry::global::set_meter_provider(measured.provider.clone());
     let here = Deployment::new().await;
     here.tell(tells("police", "person_left", "1", json!({})));
     here.take().await;
-    provider.force_flush().unwrap();
-    let exported = kept.0.lock().unwrap().clone();
+    let exported = measured.exported().unwrap();
     for told in ["daypass.signals.parked", "reason", "SOURCE_UNKNOWN"] {
         assert!(exported.contains(told), "{told} is not in {exported}");
     }
     assert!(!exported.contains("police"), "no label says who");
-}
-
-/// Keeps what was exported, as text.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<String>>);
-
-impl PushMetricExporter for Kept {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        *self.0.lock().unwrap() = format!("{metrics:?}");
-        Ok(())
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -522,6 +499,17 @@ async fn a_parked_message_is_taken_once_the_configuration_is_mended() {
     let mut ids = here.ids();
     ids.sort();
     assert_eq!(ids, ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_departure_counts_however_late_it_is_told() {
+    let here = Deployment::new().await;
+    let mut left = event("hr", "person_left", "1", &json!({ "about": someone("ada") }));
+    left["time"] = json!("2026-11-15T07:00:00Z");
+    here.tell(message("hr", "person_left", &left));
+    here.take().await;
+    assert!(here.parked().await.is_empty());
+    assert_eq!(here.ids(), ["1"]);
 }
 
 #[tokio::test(start_paused = true)]
