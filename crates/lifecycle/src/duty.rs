@@ -8,6 +8,10 @@ use domain::{SignedDuration, Timestamp};
 /// Claims that are remembered: patience doubles with each of them that did not help.
 const CLAIMS_KEPT: usize = 8;
 
+/// The longest patience with a holder, however often hands changed in vain: one that cannot do it (AWS cannot be reached from there)
+/// may be all that is in the way by now. Longer only where the work itself is given longer.
+const PATIENCE_MAX: SignedDuration = SignedDuration::from_mins(10);
+
 /// A replica took over a duty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DutyClaimed {
@@ -44,11 +48,12 @@ impl Duty {
     }
 
     /// From when on work that waits since `waiting_since` may be taken from the holder. What waits although hands have changed
-    /// waits for something else (AWS, the directory): each claim that did not help doubles the patience.
+    /// waits for something else (AWS, the directory): each claim that did not help doubles the patience, up to ten minutes.
     pub fn attended_until(&self, waiting_since: Timestamp, patience: SignedDuration) -> Timestamp {
         let in_vain = self.claims.iter().filter(|at| **at > waiting_since).count();
         let doublings = u32::try_from(in_vain).unwrap_or(u32::MAX).min(i32::BITS - 2);
-        let patience = patience.checked_mul(1 << doublings).unwrap_or(SignedDuration::MAX);
+        let longest = patience.max(PATIENCE_MAX);
+        let patience = patience.checked_mul(1 << doublings).map_or(longest, |patience| patience.min(longest));
         waiting_since.max(self.claimed_at).checked_add(patience).unwrap_or(Timestamp::MAX)
     }
 }
@@ -139,6 +144,21 @@ mod tests {
         let duty = held(&[("a", 0), ("b", 15), ("a", 25)]);
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 44), Err(Rejection::Attended));
         assert_eq!(claim_at(Some(&duty), "b", Some(10), 45).unwrap().holder, "b");
+    }
+
+    #[test]
+    fn patience_has_an_end_however_often_hands_changed_in_vain() {
+        let claims: Vec<(&str, i64)> =
+            (0..8).map(|claim| (if claim % 2 == 0 { "a" } else { "b" }, 20 + claim)).collect();
+        let duty = held(&claims);
+        assert_eq!(claim_at(Some(&duty), "a", Some(10), 27 + 599), Err(Rejection::Attended));
+        assert_eq!(claim_at(Some(&duty), "a", Some(10), 27 + 600).unwrap().holder, "a");
+        let an_hour = SignedDuration::from_hours(1);
+        assert_eq!(
+            duty.attended_until(at(10), an_hour),
+            at(27 + 3_600),
+            "work that is given longer has longer"
+        );
     }
 
     #[test]

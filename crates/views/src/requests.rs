@@ -103,6 +103,8 @@ pub struct Selection {
     pub statuses: BTreeSet<Status>,
     /// Raised under another policy than this event applied.
     pub raised_not_under: Option<EventId>,
+    /// Also those whose history cannot be read to its end, as far as it can be: see [`Requests::unfinished`].
+    pub damaged: bool,
 }
 
 /// The read model of requests, to be asked.
@@ -169,8 +171,9 @@ impl Requests {
         let (condition, mut values) = selection.sql();
         values.push(Value::Integer(sql(after.0)));
         values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let readable = if selection.damaged { "TRUE" } else { "quarantined = 0" };
         let text = format!(
-            "SELECT position, last_position FROM request WHERE quarantined = 0 AND {condition} AND last_position > ? ORDER BY last_position LIMIT ?"
+            "SELECT position, last_position FROM request WHERE {readable} AND {condition} AND last_position > ? ORDER BY last_position LIMIT ?"
         );
         self.stories(&text, values, |row| row.get(1).map(Cursor))
     }

@@ -140,9 +140,13 @@ impl Agenda {
             state.cursor = Some(applied);
             return Ok(());
         };
-        // Until it is approved, a request is none of ours.
-        let granted =
-            Selection { statuses: [Status::Approved, Status::Ended].into(), ..Selection::default() };
+        // Until it is approved, a request is none of ours. One that became active and cannot be read any further since keeps what it
+        // has until its end.
+        let granted = Selection {
+            statuses: [Status::Approved, Status::Ended].into(),
+            damaged: true,
+            ..Selection::default()
+        };
         while cursor < applied {
             let changed = requests.selected_since(&granted, cursor, CHANGES_PAGE)?;
             let more = changed.len() == CHANGES_PAGE;

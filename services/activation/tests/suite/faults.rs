@@ -285,6 +285,27 @@ async fn access_whose_history_cannot_be_read_any_more_is_removed_at_its_end_afte
     process.kill().await;
 }
 
+/// Found by the simulation: a replica that was paused learns at once that the access was given and that the history ends there.
+#[tokio::test(start_paused = true)]
+async fn access_whose_history_is_damaged_while_a_replica_is_paused_stays_until_its_end() {
+    let house = House::new().await;
+    let [one, two] = [house.start_as("one").await, house.start_as("two").await];
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 60, HOUR).await;
+    house.at(50).await;
+    one.pause();
+    house.at(100).await;
+    assert!(house.is_active(id).await);
+    house.garble(id).await;
+    two.kill().await;
+    one.resume();
+    house.at(HOUR - 10).await;
+    assert!(house.has(&key), "until its end it stays");
+    // A damaged history is no reason to take over by itself: what is left is found by the sweeps.
+    house.at(HOUR + 20 * 60).await;
+    assert!(!house.has(&key));
+}
+
 /// From the liveness properties: no poison event blocks another request.
 #[tokio::test(start_paused = true)]
 async fn a_history_that_cannot_be_read_holds_up_no_other_request_about_the_same_assignment() {

@@ -276,7 +276,7 @@ async fn what_fails_for_one_replica_alone_is_done_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_for_everybody_changes_hands_less_and_less_often() {
+async fn what_fails_for_everybody_changes_hands_less_often_and_still_every_ten_minutes() {
     let house = House::new().await;
     let one = house.start_as("one").await;
     let two = house.start_as("two").await;
@@ -286,7 +286,7 @@ async fn what_fails_for_everybody_changes_hands_less_and_less_often() {
     two.cut_from_aws(true);
     house.at(5 * HOUR).await;
     let claims = house.claims().len();
-    assert!((3..=7).contains(&claims), "{claims} claims in five hours");
+    assert!((25..=31).contains(&claims), "{claims} claims in five hours");
     one.cut_from_aws(false);
     two.cut_from_aws(false);
     house.at(5 * HOUR + 600).await;
