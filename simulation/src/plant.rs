@@ -2,7 +2,7 @@
 
 use crate::people;
 use aws::Contents;
-use domain::{Endorsement, EventId, PrincipalId, RequestId, SignedDuration, Target, Timestamp};
+use domain::{Endorsement, EventId, PrincipalId, RequestId, SignedDuration, Target, Timestamp, Window};
 use event_log::{Position, Recorded, StreamName};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::event::{ApprovalBasis, Approved, Closed, ClosedHow, Rejected, RejectedBecause};
@@ -69,6 +69,10 @@ pub enum Plant {
     FastClocks,
     /// Credentials live for an hour, whatever their user was told.
     LongCredentials,
+    /// The end of a window is compared without its year: it has not come yet, or comes again.
+    YearlessEnds,
+    /// A creation that AWS has refused in the end counts as done.
+    SilentFailure,
 }
 
 impl Plant {
@@ -112,6 +116,8 @@ impl Plant {
             Self::DenyForEver => "a control policy has room for little",
             Self::LongCredentials => "broker, TEAM: credentials outlive what was told",
             Self::FastClocks => "any of this kind: a clock is ahead",
+            Self::YearlessEnds => "broker (source): `MM/DD/YY` strings",
+            Self::SilentFailure => "Glide `access.go`",
         }
     }
 }
@@ -131,6 +137,8 @@ struct Remembered {
     /// The request about an assignment that is looked at.
     first: BTreeMap<(PrincipalId, Target), RequestId>,
     overlooked: BTreeSet<StreamName>,
+    /// Stories of what became active.
+    activated: BTreeSet<StreamName>,
     organisation: Option<Contents>,
     removals_failed: BTreeMap<aws::AssignmentKey, u32>,
 }
@@ -140,6 +148,9 @@ const STRIKES_AT: u32 = 3;
 
 /// How often a removal is tried.
 const TRIES_MAX: u32 = 5;
+
+/// How much later the same day and month is.
+const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// Every how manieth event is passed over.
 const PASSED_OVER: u64 = 9;
@@ -166,7 +177,9 @@ impl Planted {
     /// Which services see the log otherwise than it is; `None`: all of them, and what is shown.
     pub(crate) fn misleads(&self, service: Option<Service>) -> bool {
         match self.plant {
-            Some(Plant::Overlap | Plant::StateInMemory) => service == Some(Service::Activation),
+            Some(Plant::Overlap | Plant::StateInMemory | Plant::YearlessEnds) => {
+                service == Some(Service::Activation)
+            }
             Some(Plant::RuleLeak) => matches!(service, Some(Service::Request | Service::Approval)),
             Some(Plant::EmailSelfApproval) => service == Some(Service::Approval),
             Some(Plant::SkipUnreadable) => service.is_some(),
@@ -184,6 +197,9 @@ impl Planted {
         remembered.head = Some(recorded.position);
         let Some(event) = decoded(recorded) else { return };
         let (Fact::Request(fact), Stream::Request(id)) = (&event.fact, &event.stream) else { return };
+        if let RequestEvent::Activated(_) = fact {
+            remembered.activated.insert(recorded.stream.clone());
+        }
         if let RequestEvent::Requested(raised) = fact {
             remembered.raised_at.insert(recorded.stream.clone(), recorded.position);
             let Some(principal) = raised.grounds.principal.clone() else { return };
@@ -225,13 +241,15 @@ impl Planted {
 
     /// An event as it is seen.
     pub(crate) fn distorts(&self, mut recorded: Recorded) -> Recorded {
-        if !self.is(Plant::RuleLeak) {
-            return recorded;
-        }
-        let Some(mut event) = decoded(&recorded) else { return recorded };
-        let Fact::Policy(PolicyEvent::Applied(applied)) = &mut event.fact else { return recorded };
-        if applied.policy.rules.iter().any(|rule| rule.plan == PlanSource::None) {
-            applied.policy.rules.iter_mut().for_each(|rule| rule.plan = PlanSource::None);
+        let distorted = match self.plant {
+            Some(Plant::RuleLeak) => decoded(&recorded).and_then(leaking),
+            // Later would be too long for whoever asks whether it may begin: it is the end that is compared so.
+            Some(Plant::YearlessEnds) if self.lock().activated.contains(&recorded.stream) => {
+                decoded(&recorded).and_then(yearless)
+            }
+            _other => None,
+        };
+        if let Some(event) = distorted {
             recorded.envelope.body = journal::encode(&event).into();
         }
         recorded
@@ -304,6 +322,27 @@ impl Planted {
     }
 }
 
+/// A policy whose rules ask nobody, if one of them does not.
+fn leaking(mut event: Event) -> Option<Event> {
+    let Fact::Policy(PolicyEvent::Applied(applied)) = &mut event.fact else { return None };
+    let rules = &mut applied.policy.rules;
+    if rules.iter().all(|rule| rule.plan != PlanSource::None) {
+        return None;
+    }
+    for rule in rules {
+        rule.plan = PlanSource::None;
+    }
+    Some(event)
+}
+
+/// An approval whose window ends on the same day of the next year.
+fn yearless(mut event: Event) -> Option<Event> {
+    let Fact::Request(RequestEvent::Approved(approved)) = &mut event.fact else { return None };
+    let window = approved.window;
+    approved.window = Window::new(window.start(), window.end().checked_add(YEAR).ok()?).ok()?;
+    Some(event)
+}
+
 /// The event that was recorded, if it is one.
 pub(crate) fn decoded(recorded: &Recorded) -> Option<Event> {
     let envelope = &recorded.envelope;
@@ -321,7 +360,7 @@ pub(crate) fn approved_by_themselves(request: &Request, now: Timestamp) -> Optio
         at: now,
     };
     Some(Approved {
-        window: domain::Window::from_duration(now, SignedDuration::from_mins(5)).ok()?,
+        window: Window::from_duration(now, SignedDuration::from_mins(5)).ok()?,
         basis: ApprovalBasis::People,
         approvers: vec![yes],
         policy_event: raised.grounds.policy_event,

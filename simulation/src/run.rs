@@ -341,6 +341,9 @@ impl Run {
             return Ok(());
         };
         let aws = &self.outside.cloud.aws;
+        if let RequestEvent::Activated(_) = fact {
+            effect::activated(known, now, aws)?;
+        }
         if let RequestEvent::CredentialsIssued(issued) = fact {
             effect::credentials((&issued.access_key_id, issued.expires_at), known, now, aws)?;
         }

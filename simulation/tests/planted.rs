@@ -40,7 +40,7 @@ fn team_standing() {
 
 #[test]
 fn team_status_never_read() {
-    finds(Plant::NoFinalStatus, 2, &["S2"]);
+    finds(Plant::NoFinalStatus, 0, &["S1", "S2"]);
 }
 
 #[test]
@@ -151,6 +151,16 @@ fn credentials_outlive_what_was_told() {
 #[test]
 fn a_clock_that_is_ahead_begins_early() {
     finds(Plant::FastClocks, 0, &["S1"]);
+}
+
+#[test]
+fn broker_an_end_without_its_year() {
+    finds(Plant::YearlessEnds, 0, &["S2", "L1", "L4"]);
+}
+
+#[test]
+fn glide_a_creation_fails_silently() {
+    finds(Plant::SilentFailure, 0, &["S1"]);
 }
 
 #[test]

@@ -18,6 +18,9 @@ const OURS_BEFORE: SignedDuration = SignedDuration::from_mins(2);
 /// How long after others have made an assignment Daypass may not have seen it.
 const OURS_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
+/// How long before it is recorded an assignment may have been seen: a machine is paused for four minutes at most, and lists are stale.
+const SEEN_BEFORE: SignedDuration = SignedDuration::from_mins(6);
+
 /// What is known of AWS's side.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -196,6 +199,17 @@ pub(crate) fn credentials(
         }
     }
     Ok(())
+}
+
+/// S1: what is recorded as active is in AWS, or was when its machine looked.
+pub(crate) fn activated(known: &Known, now: Timestamp, aws: &SimulatedAws) -> Result<(), Violation> {
+    let Some(key) = known.key().filter(|key| !aws.has(key)) else { return Ok(()) };
+    let went = aws.changes().into_iter().rev().find(|change| change.key == key).map(|change| change.at);
+    if went.is_some_and(|at| later(at, SEEN_BEFORE) >= now) {
+        return Ok(());
+    }
+    let what = format!("r{} is recorded as active, and {} is not in AWS", known.number, words::key(&key));
+    Err(Violation::new("S1", what))
 }
 
 /// S2: what is closed has left nothing in AWS.

@@ -56,7 +56,12 @@ impl Assignments for Assigner {
         if self.line.cloud.planted.is(Plant::NoFinalStatus) {
             return Ok(OperationStatus::Succeeded);
         }
-        self.line.dated(self.service.creation_status(operation)).await
+        match self.line.dated(self.service.creation_status(operation)).await {
+            Ok(OperationStatus::Failed { .. }) if self.line.cloud.planted.is(Plant::SilentFailure) => {
+                Ok(OperationStatus::Succeeded)
+            }
+            answer => answer,
+        }
     }
 
     async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
