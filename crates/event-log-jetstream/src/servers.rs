@@ -37,6 +37,13 @@ pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Re
     if seen.values().any(|server| !server.syncs_always) {
         return Err(LogError::Unsafe("jetstream { sync_interval } must be always on every server".into()));
     }
+    let connected = link.client.server_info();
+    if !seen.is_empty() && !seen.contains_key(&connected.server_id) && unreached.is_none() {
+        let name = connected.server_name;
+        return Err(LogError::Unsafe(format!(
+            "monitoring_urls must be of the servers that have the log: {name}, which this process is connected to, is none of them"
+        )));
+    }
     let there = seen.values().map(|server| server.cluster_size).max().unwrap_or(config.replicas);
     let away = seen.values().map(|server| server.away).max().unwrap_or(0);
     let needed = there.saturating_sub(away).max(1);
@@ -51,7 +58,7 @@ pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Re
         tracing::warn!(
             seen,
             of = needed,
-            "that servers sync before they acknowledge was not seen everywhere, only asserted by the operator"
+            "which version servers have, and that they sync before they acknowledge, was not seen everywhere, only asserted by the operator"
         );
         return Ok(());
     }

@@ -6,10 +6,12 @@ mod refusing;
 mod replaced;
 mod storm;
 
-use crate::given::ID;
+use crate::given::{ID, in_time};
+use event_log::LogError;
 use event_log_jetstream::{JetStreamConfig, JetStreamLog, STREAM};
 use nats_connection::{Connection, Credentials};
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 use test_servers::nats::NatsOptions;
 use test_servers::nats_cluster::NatsCluster;
 use tokio::sync::{RwLock, RwLockReadGuard};
@@ -62,7 +64,22 @@ fn three(cluster: &NatsCluster) -> JetStreamConfig {
 }
 
 async fn open(cluster: &NatsCluster) -> JetStreamLog {
-    JetStreamLog::open(three(cluster)).await.unwrap()
+    opened(|| three(cluster)).await
+}
+
+/// The log, as soon as it can be had: a cluster has no room for a stream before it has heard of all its servers, and does not answer
+/// everyone of those who would create it at once.
+async fn opened(config: impl Fn() -> JetStreamConfig) -> JetStreamLog {
+    let opened = async {
+        loop {
+            match JetStreamLog::open(config()).await {
+                Ok(log) => return log,
+                Err(LogError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(refused) => panic!("{refused}"),
+            }
+        }
+    };
+    in_time(Box::pin(opened)).await
 }
 
 /// A client that knows one server only, and believes of the others what it is told: they may be down.
@@ -74,9 +91,21 @@ async fn open_at(cluster: &NatsCluster, node: u8) -> JetStreamLog {
     JetStreamLog::open(config).await.unwrap()
 }
 
+/// Asks until the cluster does it: while it has no leader, nobody can be deposed.
 async fn step_down(cluster: &NatsCluster, node: u8) {
     let client = async_nats::connect(cluster.url(node)).await.unwrap();
     let call = format!("$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}");
-    let answer = client.request(call, "".into()).await.unwrap();
-    assert!(!answer.payload.windows(7).any(|part| part == b"\"error\""), "{:?}", answer.payload);
+    in_time(async {
+        loop {
+            let answer = client.request(call.clone(), "".into()).await.unwrap();
+            let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+            match answer.pointer("/error/err_code").and_then(serde_json::Value::as_u64) {
+                None => return assert!(answer.get("error").is_none(), "{answer}"),
+                // JetStream system temporarily unavailable.
+                Some(10_008) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Some(_) => panic!("{answer}"),
+            }
+        }
+    })
+    .await;
 }

@@ -129,6 +129,18 @@ fn seen(server: &NatsServer, operator_asserts_sync_always: bool) -> JetStreamCon
 }
 
 #[tokio::test]
+async fn servers_of_others_vouch_for_nothing() {
+    let (server, other) = (server().await, server().await);
+    for asserted in [false, true] {
+        let monitoring_urls = other.monitoring_url().into_iter().collect();
+        let staging = JetStreamConfig { monitoring_urls, ..seen(&server, asserted) };
+        let why = refusal(JetStreamLog::open(staging).await);
+        assert!(why.contains("monitoring_urls must"), "{why}");
+    }
+    drop(JetStreamLog::open(seen(&server, false)).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_server_that_acknowledges_before_it_syncs_is_refused_whatever_the_operator_says() {
     let options = NatsOptions { sync_always: false, ..NatsOptions::default() };
     let server = NatsServer::start(options).await.unwrap();

@@ -1,6 +1,6 @@
 //! One server or one setting that is not as it must be, and the whole cluster is refused.
 
-use super::{cluster, open, three};
+use super::{cluster, open, opened, three};
 use crate::given::{ID, in_time};
 use crate::refusing::refusal;
 use async_nats::jetstream::stream::Config;
@@ -105,23 +105,12 @@ async fn of_several_creators_on_a_cluster_one_wins() {
     let cluster = &cluster;
     let clients = (0..6_u128).map(|n| {
         let config = move || JetStreamConfig { new_id: Uuid::from_u128(100 + n), ..three(cluster) };
-        in_time(async move { opened(config).await.id().await.unwrap() })
+        async move { opened(config).await.id().await.unwrap() }
     });
     let ids = futures::future::join_all(clients).await;
     let first = ids.first().copied().unwrap();
     assert!(ids.iter().all(|id| *id == first), "{ids:?}");
     assert_eq!(open(cluster).await.id().await, Ok(first));
-}
-
-/// The log, as soon as it can be had: a cluster does not answer everyone of those who would create it at once.
-async fn opened(config: impl Fn() -> JetStreamConfig) -> JetStreamLog {
-    loop {
-        match JetStreamLog::open(config()).await {
-            Ok(log) => return log,
-            Err(LogError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Err(refused) => panic!("{refused}"),
-        }
-    }
 }
 
 /// What is not safe about a log, as soon as it can be seen: a stream that is moved has no leader for a moment.

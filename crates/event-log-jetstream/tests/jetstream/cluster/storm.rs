@@ -333,6 +333,9 @@ async fn a_cluster_in_trouble_keeps_every_acknowledged_event_in_one_order() {
                 let passed = tokio::time::timeout(ROUND_MAX, weather.round(round)).await;
                 let why = weather.went_wrong.lock().unwrap().clone();
                 assert!(passed.is_ok(), "storm {storm} of seed {seed}: round {round} hangs; lately: {why}");
+                if (round + 1).is_multiple_of(100) {
+                    println!("storm {storm} is through round {}", round + 1);
+                }
             }
             tokio::time::timeout(ROUND_MAX, weather.end()).await.expect("the end hangs")
         });
