@@ -243,14 +243,18 @@ impl Relay {
         }
     }
 
+    fn waiting_since(&self) -> Option<Timestamp> {
+        *self.waiting_since.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn note_waiting(&self, since: Option<Timestamp>) {
         *self.waiting_since.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = since;
     }
 
     /// How long the oldest event waits, for those who watch.
     fn tell_lag(&self) {
-        let since = *self.waiting_since.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let lag = since.map_or(SignedDuration::ZERO, |since| self.clock.now().duration_since(since));
+        let lag =
+            self.waiting_since().map_or(SignedDuration::ZERO, |since| self.clock.now().duration_since(since));
         self.meters.lag(lag);
     }
 

@@ -1,6 +1,8 @@
 //! docs/asyncapi.yaml and the table of docs/events.md, made from the shapes that are published: a test compares, so they cannot
 //! drift. `DAYPASS_WRITE_DOCS=1 cargo test -p audit --lib document` writes them anew.
 
+mod signals;
+
 use super::data;
 use super::{PREFIX, cloud_event, public_type};
 use domain::LogId;
@@ -129,8 +131,8 @@ fn described(generator: &mut SchemaGenerator) -> Vec<(Described, Value)> {
     all
 }
 
-/// The whole document, AsyncAPI 3.0.
-fn document() -> Value {
+/// The whole document, AsyncAPI 3.0; `page` is docs/events.md.
+fn document(page: &str) -> Value {
     let mut generator = SchemaSettings::draft07()
         .with(|settings| {
             settings.definitions_path = "/components/schemas".into();
@@ -169,12 +171,15 @@ fn document() -> Value {
         ("Headers".to_owned(), headers_schema()),
     ]);
     schemas.extend(generator.take_definitions(true));
+    let signals = signals::signals(page);
+    messages.extend(signals.messages);
+    schemas.extend(signals.schemas);
     json!({
         "asyncapi": "3.0.0",
         "info": {
-            "title": "Events of Daypass",
+            "title": "Events and signals of Daypass",
             "version": "1.0.0",
-            "description": "What Daypass tells others, as CloudEvents 1.0 on NATS JetStream. docs/events.md says what holds for all of them.",
+            "description": "What Daypass tells others, and what they tell it, as CloudEvents 1.0 on NATS JetStream. docs/events.md says what holds for all of them.",
         },
         "defaultContentType": "application/cloudevents+json",
         "channels": {
@@ -184,9 +189,11 @@ fn document() -> Value {
                 "parameters": { "type": { "description": "The event's type without its prefix, which has dots." } },
                 "messages": of_channel,
             },
+            "signals": signals.channel,
         },
         "operations": {
             "publishEvents": { "action": "send", "channel": { "$ref": "#/channels/events" } },
+            "takeSignals": { "action": "receive", "channel": { "$ref": "#/channels/signals" } },
         },
         "components": { "messages": messages, "schemas": schemas },
     })
@@ -268,9 +275,9 @@ fn yaml(value: &Value, depth: usize, out: &mut String) {
     }
 }
 
-fn asyncapi() -> String {
+fn asyncapi(page: &str) -> String {
     let mut text = "# Made from services/audit/src/public; a test compares. See docs/events.md.".to_owned();
-    yaml(&document(), 0, &mut text);
+    yaml(&document(page), 0, &mut text);
     text + "\n"
 }
 
@@ -284,12 +291,12 @@ fn the_documents_say_what_is_published() {
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (rows, after) = rest.split_once(END).unwrap();
     if std::env::var_os("DAYPASS_WRITE_DOCS").is_some() {
-        std::fs::write(&document, asyncapi()).unwrap();
+        std::fs::write(&document, asyncapi(&text)).unwrap();
         std::fs::write(&page, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
         return;
     }
     let hint = "run with DAYPASS_WRITE_DOCS=1";
-    assert_eq!(std::fs::read_to_string(&document).unwrap(), asyncapi(), "docs/asyncapi.yaml: {hint}");
+    assert_eq!(std::fs::read_to_string(&document).unwrap(), asyncapi(&text), "docs/asyncapi.yaml: {hint}");
     assert_eq!(rows, table(), "docs/events.md: {hint}");
 }
 

@@ -13,10 +13,20 @@ from cloudevents.core.v1.event import CloudEvent
 
 document = yaml.safe_load(open(sys.argv[1]))
 assert document["asyncapi"] == "3.0.0"
-messages = {message["name"]: message for message in document["components"]["messages"].values()}
-operation = document["operations"]["publishEvents"]
-assert operation["action"] == "send" and operation["channel"] == {"$ref": "#/channels/events"}
-assert len(document["channels"]["events"]["messages"]) == len(messages)
+operations = document["operations"]
+assert operations["publishEvents"] == {"action": "send", "channel": {"$ref": "#/channels/events"}}
+assert operations["takeSignals"] == {"action": "receive", "channel": {"$ref": "#/channels/signals"}}
+
+
+def messages_of(channel):
+    refs = [message["$ref"].rsplit("/", 1)[1] for message in document["channels"][channel]["messages"].values()]
+    found = [document["components"]["messages"][name] for name in refs]
+    return {message["name"]: message for message in found}
+
+
+messages = messages_of("events")
+signals = messages_of("signals")
+assert len(messages) + len(signals) == len(document["components"]["messages"])
 
 
 def checker(message):
@@ -49,4 +59,16 @@ else:
     assert len(texts) == len(messages)
 for text in texts:
     check(text)
+told = 0
+for message in signals.values():
+    validator = checker(message)
+    for example in message.get("examples", []):
+        signal = example["payload"]
+        assert JSONFormat().read(CloudEvent, json.dumps(signal)).get_type() == message["name"]
+        validator.validate(signal)
+        strange = copy.deepcopy(signal)
+        strange["data"]["strange"] = 1
+        assert not validator.is_valid(strange), message["name"]
+        told += 1
+assert told >= 2
 print(len(texts))

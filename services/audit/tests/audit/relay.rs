@@ -10,9 +10,12 @@ use lifecycle::duty::DutyClaimed;
 use lifecycle::signal::PersonLinked;
 use messaging::memory::MemoryBus;
 use messaging::nats::{NatsBus, NatsBusOptions};
-use messaging::{CloudEvent, EVENTS_STREAM, Origin, OutgoingBus, Stored};
+use messaging::{
+    BusError, CloudEvent, EVENTS_STREAM, Extent, Origin, OutgoingBus, OutgoingMessage, PublishError, Stored,
+};
 use nats_connection::Connection;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use test_servers::nats::{NatsOptions, NatsServer};
 use uuid::Uuid;
@@ -334,4 +337,53 @@ async fn a_log_that_is_another_is_published_from_its_beginning() {
     fill(&world, 2).await;
     while_relaying(vec![relay(&world, &bus, "a")], reaches(&bus, 4)).await;
     assert_eq!(ids(&memory.messages())[1..], recorded_ids(&world.log.recorded()));
+}
+
+/// A bus on which it is counted how many messages were looked at.
+struct LookedAt {
+    bus: MemoryBus,
+    messages: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl OutgoingBus for LookedAt {
+    async fn extent(&self) -> Result<Extent, BusError> {
+        self.bus.extent().await
+    }
+
+    async fn message(&self, sequence: u64) -> Result<Option<Stored>, BusError> {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        self.bus.message(sequence).await
+    }
+
+    async fn publish(&self, after: u64, messages: Vec<OutgoingMessage>) -> Result<(), PublishError> {
+        self.bus.publish(after, messages).await
+    }
+}
+
+/// After a restore the whole bus is of another log. To read it back took a call for each of its messages.
+#[tokio::test(start_paused = true)]
+async fn a_restored_log_is_relayed_without_reading_all_that_the_bus_has() {
+    const BEFORE: u64 = 30_000;
+    const CALLS_MAX: usize = 10_000;
+    let world = World::new().await;
+    let memory = MemoryBus::new();
+    for position in 1..=BEFORE {
+        let strange =
+            Origin { log_id: Uuid::from_u128(1), position, event_id: Uuid::from_u128(position.into()) };
+        let subject = "daypass.events.v1.person.linked".into();
+        memory.put(Stored { subject, origin: Some(strange), body: "{}".into() });
+    }
+    fill(&world, 5).await;
+    let looked_at = Arc::new(LookedAt { bus: memory.clone(), messages: AtomicUsize::new(0) });
+    let bus: Arc<dyn OutgoingBus> = looked_at.clone();
+    let all = BEFORE + world.log.recorded().len() as u64;
+    while_relaying(vec![relay(&world, &bus, "a")], reaches(&bus, all)).await;
+    assert_eq!(
+        ids(&memory.messages())[usize::try_from(BEFORE).unwrap()..],
+        recorded_ids(&world.log.recorded())
+    );
+    // Once before its turn, and once when it has it.
+    let calls = looked_at.messages.load(Ordering::Relaxed);
+    assert!((CALLS_MAX..=2 * CALLS_MAX).contains(&calls), "{calls} messages were looked at");
 }

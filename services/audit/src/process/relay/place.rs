@@ -4,6 +4,11 @@ use super::{Fault, Relay};
 use event_log::Position;
 use messaging::Stored;
 
+/// Messages that are looked at, from the last one back. What is strange there is a few strays, or everything: a log that was restored
+/// has another id, and none of its events is there under that. Then it begins at the beginning, which repeats what it has told, if
+/// strays without end hide it.
+const LOOKED_AT_MAX: usize = 10_000;
+
 /// The end of the bus, and the event of the log that it has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -19,14 +24,19 @@ impl Relay {
         let extent = self.bus.extent().await?;
         let mut strange = 0_u64;
         let mut found = Position::START;
-        for sequence in (extent.first.max(1)..=extent.last).rev() {
+        // While it looks, events wait; where it is not known since when, since now.
+        let waiting = self.waiting_since();
+        self.note_waiting(waiting.or(Some(self.clock.now())));
+        for sequence in (extent.first.max(1)..=extent.last).rev().take(LOOKED_AT_MAX) {
             let Some(message) = self.bus.message(sequence).await? else { continue };
             if let Some(position) = self.position_of(&message).await? {
                 found = position;
                 break;
             }
             strange += 1;
+            self.tell_lag();
         }
+        self.note_waiting(waiting);
         if strange > 0 {
             tracing::warn!(strange, "messages on the bus that no relay of this log wrote are passed over");
         }
