@@ -15,6 +15,7 @@ pub mod key_store;
 pub mod nats;
 mod process;
 mod program;
+mod readiness;
 mod settings;
 mod start;
 mod time_watch;
@@ -24,7 +25,7 @@ pub use process::{Parts, Process, StartError, Work};
 pub use program::{Built, neighbour, program, seed_text, services_of, this_program};
 pub use settings::{
     ActivationSection, AwsSection, BusSection, ClockSection, DataSection, KeysSection, Neighbours,
-    PolicySection, RaisersSection, Settings, WhenMissing,
+    PolicySection, RaisersSection, RequestsSection, Settings, UpgradeSection, WhenMissing,
 };
 pub use start::serve;
 pub use time_watch::{ask_log, machine_clock};

@@ -1,7 +1,7 @@
 //! A process of Daypass: what it sees, who may call it, and what runs beside its server.
 
 use crate::engine::OpenLog;
-use crate::time_watch;
+use crate::{readiness, time_watch};
 use aws::{CachedDirectory, DirectorySource, RefreshPace, Sts};
 use domain::ports::{SharedClock, SharedEntropy};
 use domain::{Groups, LogId, Partition, Person, Sighting, SignedDuration};
@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -27,9 +26,6 @@ use views::{Authorities, PolicyBook, Requests, RequestsModel, Views, who};
 
 /// How old a directory may be by which the gate tells an administrator or an auditor. Decisions use the policy's own limit.
 const ROLE_AGE_MAX: SignedDuration = SignedDuration::from_mins(15);
-
-/// A process that is not ready says why, so often.
-const SAY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a process is made of.
 pub struct Parts {
@@ -193,7 +189,7 @@ impl Process {
         let (clock, log) = (Arc::clone(&self.views.clock), Arc::clone(&self.views.log));
         beside.spawn(until(shutdown.clone(), time_watch::watch(clock, log, self.aws)));
         beside.spawn(until(shutdown.clone(), self.log.watch()));
-        beside.spawn(until(shutdown.clone(), become_ready(self.views.clone(), readiness.clone())));
+        beside.spawn(until(shutdown.clone(), readiness::keep(self.views.clone(), readiness.clone())));
         for task in work.background {
             beside.spawn(task);
         }
@@ -219,7 +215,7 @@ async fn ended_early(tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
     loop {
         match tasks.join_next().await {
             Some(Ok(())) if shutdown.is_cancelled() => {}
-            // `become_ready` ends as soon as it is done.
+            // Some have nothing to watch, and are done.
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::error!(%error, "a background task failed");
@@ -245,26 +241,6 @@ async fn refresh(directory: Arc<CachedDirectory>, shutdown: CancellationToken) {
 
 async fn keep_keys(authenticator: Arc<Authenticator>) {
     authenticator.keep_keys_fresh().await;
-}
-
-async fn become_ready(views: Views, readiness: Readiness) {
-    said_while("history is being read", views.requests.projection().caught_up()).await;
-    let mut snapshots = views.directory.watch();
-    if said_while("the directory is not known", snapshots.wait_for(Option::is_some)).await.is_ok() {
-        readiness.set(true).await;
-        tracing::info!("ready");
-    }
-}
-
-/// Waits for `work`, and says again and again what for.
-async fn said_while<T>(why: &str, work: impl Future<Output = T>) -> T {
-    let mut work = std::pin::pin!(work);
-    loop {
-        if let Ok(done) = tokio::time::timeout(SAY_AGAIN, &mut work).await {
-            return done;
-        }
-        tracing::info!(why, "not ready yet");
-    }
 }
 
 /// Groups for the gate.
