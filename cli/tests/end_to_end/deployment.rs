@@ -10,6 +10,7 @@ use test_servers::certificates::{Authority, Files};
 use test_servers::oidc::AUDIENCE;
 use test_servers::organisation::REGION;
 use test_servers::process::free_port;
+use tonic::Status;
 use tonic::transport::Endpoint;
 use wiring::KeysSection;
 
@@ -69,7 +70,7 @@ pub(crate) struct Deployment {
     pub(crate) log: String,
     /// The key store that the processes share.
     pub(crate) keys: KeysSection,
-    /// The server that the log is on, if it is on one.
+    /// The servers that the log is on, if it is on any.
     pub(crate) nats: Option<Nats>,
 }
 
@@ -80,6 +81,18 @@ pub(crate) enum Service {
     Approval,
     Activation,
     Audit,
+}
+
+impl Service {
+    /// Its place among [`SERVICES`].
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::Request => 0,
+            Self::Approval => 1,
+            Self::Activation => 2,
+            Self::Audit => 3,
+        }
+    }
 }
 
 impl Deployment {
@@ -220,14 +233,13 @@ impl Deployment {
         endpoint(self.replica(service, turn % self.replicas), self.ca.as_deref())
     }
 
+    /// Where each replica of a service answers.
+    pub(crate) fn addresses(&self, service: Service) -> Vec<&str> {
+        (0..self.replicas).map(|replica| self.replica(service, replica)).collect()
+    }
+
     fn replica(&self, service: Service, replica: usize) -> &str {
-        let place = match service {
-            Service::Request => 0,
-            Service::Approval => 1,
-            Service::Activation => 2,
-            Service::Audit => 3,
-        };
-        let program = self.programs.get(place * self.replicas + replica).or(self.programs.first());
+        let program = self.programs.get(service.place() * self.replicas + replica).or(self.programs.first());
         program.unwrap().address()
     }
 
@@ -247,6 +259,11 @@ impl Deployment {
             words.extend(["--ca-file".to_owned(), ca.display().to_string()]);
         }
         words
+    }
+
+    /// What was answered. Where that is a no, the test fails with what the processes wrote.
+    pub(crate) fn yes<T>(&self, answer: Result<T, Status>) -> T {
+        answer.unwrap_or_else(|status| panic!("{status}\n{}", self.log_tail()))
     }
 
     /// What the processes wrote last, for the message of a failing test.

@@ -16,7 +16,7 @@ use journal::{Event, Stream};
 use serde_json::Value;
 use service_runtime::clock::SystemEntropy;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use test_servers::nats::{NatsOptions, NatsServer};
 use tonic::Code;
@@ -103,33 +103,29 @@ pub(crate) async fn survives_being_copied(world: &World, mut deployment: Deploym
     let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
     let back = world.folder().join("back.db");
     let (server, back_file) = (nats.url(), back.display().to_string());
-    let monitoring = [nats.monitoring_url().unwrap()];
+    let options = ["--nats-dev".to_owned(), format!("--nats-monitoring={}", nats.monitoring_url().unwrap())];
     let all = format!("{} events copied", exported.len());
-    assert_eq!(copy(&monitoring, &deployment.log, &server, None).await, all);
-    assert_eq!(copy(&monitoring, &server, &back_file, None).await, all);
+    assert_eq!(copy(&deployment.log, &server, &options).await, all);
+    assert_eq!(copy(&server, &back_file, &options).await, all);
     let original = events(Path::new(&deployment.log)).await;
     assert_eq!(bodies(&original), exported);
     assert_eq!(events(&back).await, original);
     // What is there already is not copied again.
-    assert_eq!(copy(&monitoring, &deployment.log, &server, None).await, "0 events copied");
+    assert_eq!(copy(&deployment.log, &server, &options).await, "0 events copied");
 }
 
 /// A copy of a log on JetStream, made while everything runs, has the bytes that were exported.
 pub(crate) async fn is_in_the_log(world: &World, deployment: &Deployment, exported: &[Vec<u8>]) {
     let file = world.folder().join("copy.db");
-    let nats = deployment.nats.as_ref().unwrap();
-    let seed = nats.seed("log-backup");
-    copy(&nats.monitoring(), &deployment.log, &file.display().to_string(), Some(seed)).await;
+    let options = deployment.nats.as_ref().unwrap().options("log-backup");
+    copy(&deployment.log, &file.display().to_string(), &options).await;
     assert_eq!(bodies(&events(&file).await), exported);
 }
 
-async fn copy(monitoring: &[String], from: &str, to: &str, seed: Option<PathBuf>) -> String {
-    let arguments = ["log", "copy", from, to, "--nats-dev"];
-    let mut arguments: Vec<String> = arguments.map(ToOwned::to_owned).to_vec();
-    arguments.extend(monitoring.iter().map(|url| format!("--nats-monitoring={url}")));
-    arguments.extend(seed.map(|seed| format!("--nats-seed={}", seed.display())));
-    let printed = run(&arguments).await;
-    printed.unwrap().trim().to_owned()
+async fn copy(from: &str, to: &str, options: &[String]) -> String {
+    let mut arguments = ["log", "copy", from, to].map(ToOwned::to_owned).to_vec();
+    arguments.extend_from_slice(options);
+    run(&arguments).await.unwrap().trim().to_owned()
 }
 
 /// Stream, ordinal, writer and stored bytes of an event.

@@ -1,13 +1,15 @@
 //! Commands, given again under their keys until they are answered, and what the log must hold for each answer.
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Service};
 use crate::history;
-use crate::job;
-use crate::world::World;
+use crate::world::{Transport, World};
 use api::activation::v1::RevokeAccessRequest;
+use api::activation::v1::activation_service_client::ActivationServiceClient;
 use api::approval::v1::ApproveRequest;
+use api::approval::v1::approval_service_client::ApprovalServiceClient;
 use api::request::v1::CreateRequestRequest;
-use domain::SignedDuration;
+use api::request::v1::request_service_client::RequestServiceClient;
+use api::types::v1::Ask;
 use journal::{Event, Fact, Stream};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,72 +20,105 @@ use tonic::{Code, Status};
 const TRIES: usize = 160;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// A way to the services.
+pub(crate) trait Way {
+    /// Asks once, as someone, at whichever replica comes next.
+    async fn attempt<T>(
+        &self,
+        service: Service,
+        who: &str,
+        ask: impl AsyncFnOnce(Transport) -> Result<T, Status>,
+    ) -> Result<T, Status>;
+}
+
+/// On a connection of its own.
+impl Way for (&World, &Deployment) {
+    async fn attempt<T>(
+        &self,
+        service: Service,
+        who: &str,
+        ask: impl AsyncFnOnce(Transport) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let (world, deployment) = self;
+        ask(world.transport(deployment, service, who)).await
+    }
+}
+
 /// What was answered: the request, and the stored type of the event that says so.
 #[derive(Default)]
 pub(crate) struct Answered {
+    /// What its keys begin with.
+    keys: String,
     pub(crate) raised: Vec<(&'static str, String)>,
     events: BTreeSet<(String, &'static str)>,
     commands: u64,
 }
 
 impl Answered {
+    /// What one of several callers is answered, who use keys of their own.
+    pub(crate) fn of(caller: usize) -> Self {
+        Self { keys: format!("caller-{caller}-"), ..Self::default() }
+    }
+
+    /// And what somebody else was answered.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.raised.extend(other.raised);
+        self.events.extend(other.events);
+    }
+
     /// Raises a request, and gives back its id.
     pub(crate) async fn raise(
         &mut self,
-        (world, deployment): (&World, &Deployment),
+        way: &impl Way,
         who: &'static str,
-        (account, set): (&str, &str),
-        length: SignedDuration,
-    ) -> String {
+        asked: Ask,
+    ) -> Result<String, Status> {
         self.commands += 1;
         let message = CreateRequestRequest {
-            idempotency_key: format!("load-{}", self.commands),
-            ask: Some(job::ask(account, set, length)),
+            idempotency_key: format!("{}load-{}", self.keys, self.commands),
+            ask: Some(asked),
         };
-        let answer =
-            again(deployment, async || world.requests(deployment, who).create_request(message.clone()).await);
-        let answer = answer.await.unwrap_or_else(|status| panic!("{status}\n{}", deployment.log_tail()));
-        let id = answer.into_inner().request.unwrap().request_id;
+        let answer = again(way, Service::Request, who, async |line| {
+            RequestServiceClient::new(line).create_request(message.clone()).await
+        });
+        let id = answer.await?.into_inner().request.unwrap().request_id;
         self.raised.push((who, id.clone()));
         self.events.insert((id.clone(), "request.requested.v1"));
-        id
+        Ok(id)
     }
 
     /// Says yes as Bob.
-    pub(crate) async fn approve(&mut self, (world, deployment): (&World, &Deployment), id: &str) {
+    pub(crate) async fn approve(&mut self, way: &impl Way, id: &str) -> Result<(), Status> {
         let message = ApproveRequest {
             idempotency_key: "load".to_owned(),
             request_id: id.to_owned(),
             comment: String::new(),
         };
-        let answer =
-            again(deployment, async || world.approvals(deployment, "bob").approve(message.clone()).await);
-        answer.await.unwrap_or_else(|status| panic!("{status}\n{}", deployment.log_tail()));
+        let answer = again(way, Service::Approval, "bob", async |line| {
+            ApprovalServiceClient::new(line).approve(message.clone()).await
+        });
+        answer.await?;
         self.events.insert((id.to_owned(), "request.approved.v1"));
+        Ok(())
     }
 
     /// Ends it early. Says whether it was not over before.
-    pub(crate) async fn revoke(
-        &mut self,
-        (world, deployment): (&World, &Deployment),
-        who: &str,
-        id: &str,
-    ) -> bool {
+    pub(crate) async fn revoke(&mut self, way: &impl Way, who: &str, id: &str) -> Result<bool, Status> {
         let message = RevokeAccessRequest {
             idempotency_key: "load".to_owned(),
             request_id: id.to_owned(),
             comment: String::new(),
         };
-        let answer = again(deployment, async || {
-            world.activations(deployment, who).revoke_access(message.clone()).await
+        let answer = again(way, Service::Activation, who, async |line| {
+            ActivationServiceClient::new(line).revoke_access(message.clone()).await
         });
         match answer.await {
             Ok(_) => self.events.insert((id.to_owned(), "request.revoked.v1")),
             // Over by itself before it could be revoked.
-            Err(status) if status.code() == Code::FailedPrecondition => return false,
-            Err(status) => panic!("{status}\n{}", deployment.log_tail()),
+            Err(status) if status.code() == Code::FailedPrecondition => return Ok(false),
+            Err(status) => return Err(status),
         };
-        true
+        Ok(true)
     }
 
     pub(crate) fn was_revoked(&self, id: &str) -> bool {
@@ -115,16 +150,19 @@ fn about(event: &Event) -> Option<(String, &'static str)> {
 
 /// Until there is an answer: done, or a no that will stay one.
 async fn again<T>(
-    deployment: &Deployment,
-    mut ask: impl AsyncFnMut() -> Result<T, Status>,
+    way: &impl Way,
+    service: Service,
+    who: &str,
+    mut ask: impl AsyncFnMut(Transport) -> Result<T, Status>,
 ) -> Result<T, Status> {
-    for _ in 0..TRIES {
-        match ask().await {
-            Err(status) if !is_final(status.code()) => sleep(PAUSE).await,
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match way.attempt(service, who, &mut ask).await {
+            Err(status) if tried < TRIES && !is_final(status.code()) => sleep(PAUSE).await,
             answer => return answer,
         }
     }
-    panic!("nobody answered:\n{}", deployment.log_tail());
 }
 
 /// `NOT_FOUND` is not: the replica that was asked may be a moment behind.

@@ -2,21 +2,24 @@
 //! CLI and `buf curl` as clients that know nothing of Daypass. The programs of the services must have been built.
 //!
 //! - `world`: what there is besides Daypass, and everyone's token; `program`: one process of Daypass; `deployment`: which there
-//!   are, and their configuration; `nats`: a server on which each of them may do what it needs and nothing else.
+//!   are, and their configuration; `nats`: a server, or three, on which each of them may do what it needs and nothing else.
 //! - `job`: ask, agree, get access, lose it, across `kill -9`; `endings`: the other ways that requests go.
-//! - `load`: commands that are given again until they are answered. Under it: `storm`, two replicas of everything, killed and paused
-//!   at random, while AWS throttles, fails and leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one
-//!   process after the other replaced by the next release.
+//! - `load`: commands that are given again until they are answered; `callers`: some of them always under way; `line`: a connection that
+//!   loses answers. With them: `storm`, two replicas of everything, killed and paused at random, while AWS throttles, fails and
+//!   leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one process after the other replaced by the
+//!   next release.
 //! - `order`: processes that start in any order, and that lose a neighbour; `spans`: one request as a trace shows it.
 //! - `history`: replay, export, copies of the log; `restored`: log and keys lost, and restored from backups; `curl`: what others see of the API.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod callers;
 mod curl;
 mod deployment;
 mod endings;
 mod history;
 mod job;
+mod line;
 mod load;
 mod nats;
 mod order;
@@ -43,9 +46,10 @@ async fn serve_on_sqlite() {
 }
 
 #[tokio::test]
-async fn four_processes_on_jetstream() {
+async fn services_apart_on_a_cluster_of_three() {
     let world = World::new().await;
-    let mut apart = Deployment::apart(&world, Apart::default()).await;
+    let how = Apart { cluster: true, ..Apart::default() };
+    let mut apart = Deployment::apart(&world, how).await;
     let told = job::whole(&world, &mut apart).await;
     curl::the_api_is_what_it_says(&world, &apart).await;
     let exported = history::is_all_there(&world, &apart, &told).await;
@@ -54,7 +58,7 @@ async fn four_processes_on_jetstream() {
 
 #[tokio::test]
 async fn every_process_is_killed_once_at_every_step() {
-    steps::survive_kills().await;
+    Box::pin(steps::survive_kills()).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,11 @@ use service_runtime::config::NatsServers;
 use std::path::{Path, PathBuf};
 use test_servers::nats::{NatsOptions, NatsServer};
 use test_servers::nats_cluster::NatsCluster;
+use tokio::sync::{Mutex, MutexGuard};
 use wiring::KeysSection;
+
+/// One cluster at a time: elections go by the clock, and two would starve each other.
+static CLUSTER: Mutex<()> = Mutex::const_new(());
 
 /// What the log is on.
 pub(crate) enum Servers {
@@ -17,6 +21,8 @@ pub(crate) enum Servers {
 pub(crate) struct Nats {
     pub(crate) servers: Servers,
     folder: PathBuf,
+    /// After the servers: they are gone when the next cluster starts.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Nats {
@@ -26,12 +32,13 @@ impl Nats {
         let accounts = std::fs::read_to_string(folder.join("accounts.conf")).unwrap();
         std::fs::write(folder.join("wrapping.keys"), format!("{}\n", "5a".repeat(32))).unwrap();
         let options = NatsOptions { extra: accounts, ..NatsOptions::default() };
+        let turn = if cluster { Some(CLUSTER.lock().await) } else { None };
         let servers = if cluster {
             Servers::Three(NatsCluster::start(options).await.unwrap())
         } else {
             Servers::One(NatsServer::start(options).await.unwrap())
         };
-        let nats = Self { servers, folder };
+        let nats = Self { servers, folder, _turn: turn };
         let (seeds, replicas) = (shown(&nats.folder.join("seeds")), nats.replicas().to_string());
         let mut words = vec!["nats", "setup", "--seeds", &seeds, "--replicas", &replicas];
         let (urls, monitoring) = (nats.urls(), nats.monitoring());
@@ -80,6 +87,14 @@ impl Nats {
     /// The seed of a user.
     pub(crate) fn seed(&self, user: &str) -> PathBuf {
         self.folder.join("seeds").join(format!("{user}.nk"))
+    }
+
+    /// What `daypass log` is told of the servers by this user.
+    pub(crate) fn options(&self, user: &str) -> Vec<String> {
+        let monitoring = self.monitoring().into_iter().map(|url| format!("--nats-monitoring={url}"));
+        let seed = format!("--nats-seed={}", shown(&self.seed(user)));
+        let dev = (self.replicas() == 1).then(|| "--nats-dev".to_owned());
+        monitoring.chain([seed]).chain(dev).collect()
     }
 
     /// The sections of a service, `daypass-request` for example.

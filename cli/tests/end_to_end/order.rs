@@ -44,7 +44,8 @@ pub(crate) async fn does_not_matter() {
     let approved = approve(&world, &deployment, &id).await;
     assert_eq!(approved.status(), RequestStatus::Approved);
     let mut answered = Answered::default();
-    assert!(answered.revoke((&world, &deployment), "ada", &id).await, "and ends it");
+    let ended = answered.revoke(&(&world, &deployment), "ada", &id).await;
+    assert!(deployment.yes(ended), "and ends it");
     let approval = deployment.named("daypass-approval").next().unwrap().health().await;
     assert_eq!(approval, Some(true), "a neighbour that is gone takes nothing away");
 }

@@ -71,16 +71,15 @@ impl Program {
         self.process.take().unwrap().kill();
     }
 
-    /// SIGSTOP or SIGCONT: nothing happens in it for a while, and it knows nothing of that.
+    /// SIGSTOP or SIGCONT: nothing happens in it for a while, and it knows nothing of that. SIGTERM: it is to end.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.process.as_ref().unwrap().pid();
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {pid}")).status().unwrap();
         assert!(sent.success(), "{signal} to {}", self.name);
     }
 
-    /// SIGTERM, and what it comes to.
-    pub(crate) async fn stop(&mut self) {
-        self.signal("TERM");
+    /// Waits until the process, which was told to end, has ended.
+    pub(crate) async fn ended(&mut self) {
         let process = self.process.as_mut().unwrap();
         // It "ends early", as far as a start is concerned.
         let ended = process.until(|| async { false }).await.unwrap_err();

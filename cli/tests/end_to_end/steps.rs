@@ -1,14 +1,19 @@
 //! Each process is killed once at each step of a request: while it is asked for, while it is agreed to, while access is made, and while
-//! it is taken away. Then each server of the log is killed, one at a time, through a whole request. Whoever got no answer asks again under
-//! the same key.
+//! it is taken away. The step's command is under way at that moment; where it is the process that serves it, the log has it already,
+//! and the answer is lost. Then each server of the log is killed, one at a time, through a whole request. Whoever got no answer asks again
+//! under the same key.
 
-use crate::deployment::{Apart, Deployment};
+use crate::callers::Callers;
+use crate::deployment::{Apart, Deployment, Service};
 use crate::job;
 use crate::load::Answered;
 use crate::world::{World, until};
+use api::audit::v1::{EventFilter, ListEventsRequest};
 use api::types::v1::{AccessPhase, CloseReason, ClosurePhase};
 use domain::SignedDuration;
+use futures::future::try_join;
 use test_servers::nats_cluster::NODES;
+use tonic::Status;
 
 /// What is under way when a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,53 +26,134 @@ enum Step {
 
 const STEPS: [Step; 4] = [Step::Raise, Step::Approve, Step::Activate, Step::Remove];
 
+/// A step, and the process that is killed at it.
+type Blow = (Step, usize);
+
+/// Who is served, and by whom.
+struct House<'a> {
+    world: &'a World,
+    callers: &'a Callers<'a>,
+    deployment: Deployment,
+    answered: Answered,
+}
+
 pub(crate) async fn survive_kills() {
     let world = World::in_bad_weather(1).await;
     let how = Apart { certificates: true, cluster: true, ..Apart::default() };
-    let mut deployment = Deployment::apart(&world, how).await;
-    let mut answered = Answered::default();
+    let deployment = Deployment::apart(&world, how).await;
+    let callers = Callers::over_lines(&world, &deployment).await;
+    let mut house = House { world: &world, callers: &callers, deployment, answered: Answered::default() };
     for step in STEPS {
-        for victim in 0..deployment.programs().len() {
-            request(&world, &mut deployment, &mut answered, Some((step, victim))).await;
+        for victim in 0..house.deployment.programs().len() {
+            Box::pin(house.request(Some((step, victim)))).await;
         }
     }
     for node in 0..NODES {
-        deployment.nats.as_mut().unwrap().cluster().kill(node);
-        request(&world, &mut deployment, &mut answered, None).await;
-        let cluster = deployment.nats.as_mut().unwrap().cluster();
+        house.deployment.nats.as_mut().unwrap().cluster().kill(node);
+        Box::pin(house.request(None)).await;
+        let cluster = house.deployment.nats.as_mut().unwrap().cluster();
         cluster.restart(node).unwrap();
         cluster.until_healthy().await.unwrap();
     }
-    answered.is_in_the_log(&world, &deployment).await;
+    house.answered.is_in_the_log(&world, &house.deployment).await;
 }
 
-/// One request from beginning to end, while a process is killed at a step, if any is.
-async fn request(
-    world: &World,
-    deployment: &mut Deployment,
-    answered: &mut Answered,
-    killed: Option<(Step, usize)>,
-) {
-    let organisation = &world.organisation;
-    let target = (organisation.accounts.playground.as_str(), organisation.permission_sets.read_only.as_str());
-    kill_at(deployment, Step::Raise, killed);
-    let id = answered.raise((world, &*deployment), "ada", target, SignedDuration::from_mins(10)).await;
-    kill_at(deployment, Step::Approve, killed);
-    answered.approve((world, &*deployment), &id).await;
-    kill_at(deployment, Step::Activate, killed);
-    until_there(world, deployment, &id, |request| request.access_phase() == AccessPhase::Active).await;
-    assert_eq!(held(world).await, [organisation.users.get("ada").unwrap().clone()], "{killed:?}");
-    kill_at(deployment, Step::Remove, killed);
-    assert!(answered.revoke((world, &*deployment), "ada", &id).await);
-    let over =
-        until_there(world, deployment, &id, |request| request.closure_phase() == ClosurePhase::Closed).await;
-    assert_eq!(over.close_reason(), CloseReason::Deleted, "{killed:?}");
-    assert_eq!(held(world).await, Vec::<String>::new(), "{killed:?}");
+impl House<'_> {
+    /// One request from beginning to end, while a process is killed at a step, if any is.
+    async fn request(&mut self, killed: Option<Blow>) {
+        let Self { world, callers, deployment, answered } = self;
+        let (world, callers) = (*world, *callers);
+        let organisation = &world.organisation;
+        let (account, set) = (&organisation.accounts.playground, &organisation.permission_sets.read_only);
+        let asked = job::ask(account, set, SignedDuration::from_mins(10));
+        let at = |step| killed.filter(|(of, _)| *of == step);
+        let blows = Blows { world, callers, before: answered.raised.len() };
+
+        let raised = answered.raise(callers, "ada", asked);
+        let id = Box::pin(blows.during(raised, deployment, at(Step::Raise))).await;
+        let approved = answered.approve(callers, &id);
+        blows.during(approved, deployment, at(Step::Approve)).await;
+        if let Some((_, victim)) = at(Step::Activate) {
+            replace(deployment, victim);
+        }
+        until_there(world, deployment, &id, |request| request.access_phase() == AccessPhase::Active).await;
+        assert_eq!(held(world).await, [organisation.users.get("ada").unwrap().clone()], "{killed:?}");
+        let revoked = answered.revoke(callers, "ada", &id);
+        assert!(blows.during(revoked, deployment, at(Step::Remove)).await, "{killed:?}");
+        let closed = |request: &api::types::v1::Request| request.closure_phase() == ClosurePhase::Closed;
+        let over = until_there(world, deployment, &id, closed).await;
+        assert_eq!(over.close_reason(), CloseReason::Deleted, "{killed:?}");
+        assert_eq!(held(world).await, Vec::<String>::new(), "{killed:?}");
+    }
 }
 
-/// Killed, and started again at once: the command that follows meets it on its way up.
-fn kill_at(deployment: &mut Deployment, step: Step, killed: Option<(Step, usize)>) {
-    let Some((_, victim)) = killed.filter(|(at, _)| *at == step) else { return };
+/// How processes are killed during one request.
+struct Blows<'a> {
+    world: &'a World,
+    callers: &'a Callers<'a>,
+    /// How many requests there were before; each has one event of each type.
+    before: usize,
+}
+
+impl Blows<'_> {
+    /// What a command is answered, while a process is killed, if one is.
+    async fn during<T>(
+        &self,
+        command: impl Future<Output = Result<T, Status>>,
+        deployment: &mut Deployment,
+        blow: Option<Blow>,
+    ) -> T {
+        let Some((step, victim)) = blow else { return deployment.yes(command.await) };
+        let (service, event) = step.command().unwrap();
+        let serves = service.place() == victim;
+        if serves {
+            self.callers.mute(victim).await;
+        }
+        let met = self.callers.met();
+        let kill = async {
+            if serves {
+                self.until_in_the_log(deployment, event).await;
+            } else {
+                self.callers.until_called(service.place()).await;
+            }
+            self.callers.strike(victim);
+            replace(deployment, victim);
+            Ok::<(), Status>(())
+        };
+        // The killing first: it waits for a call that begins after it.
+        let done = try_join(kill, command).await;
+        let ((), answer) = deployment.yes(done);
+        let lost = self.callers.met().unanswered() - met.unanswered();
+        assert!(!serves || lost > 0, "{step:?} was answered by a process that nobody could hear");
+        answer
+    }
+
+    /// Until audit tells one event of this type more than there were.
+    async fn until_in_the_log(&self, deployment: &Deployment, event: &str) {
+        until("the command being in the log", deployment, async || {
+            let filter = EventFilter { event_types: vec![event.to_owned()], ..EventFilter::default() };
+            let message = ListEventsRequest { filter: Some(filter), page_size: 1_000, ..Default::default() };
+            let listed = self.world.audit(deployment, "eve").list_events(message).await.ok()?;
+            (listed.into_inner().events.len() > self.before).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Step {
+    /// Which service the step's command is for, and the event that it leaves. That access is made, nobody commands.
+    fn command(self) -> Option<(Service, &'static str)> {
+        match self {
+            Self::Raise => Some((Service::Request, "request.requested.v1")),
+            Self::Approve => Some((Service::Approval, "request.approved.v1")),
+            Self::Activate => None,
+            Self::Remove => Some((Service::Activation, "request.revoked.v1")),
+        }
+    }
+}
+
+/// Killed, and started again at once: what is asked again meets it on its way up.
+fn replace(deployment: &mut Deployment, victim: usize) {
     let program = deployment.programs().get_mut(victim).unwrap();
     program.kill();
     program.launch();

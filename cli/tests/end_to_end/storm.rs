@@ -1,13 +1,17 @@
 //! Two replicas of every service on JetStream, killed (`kill -9`) and paused (`SIGSTOP`, `SIGCONT`) at random, while AWS throttles,
 //! fails, is slow, and leaves calls that took effect unanswered. Requests for the same access overlap, follow each other, are
-//! agreed to and revoked. When the storm is over: nothing is left over in AWS, nothing is missing, every command that was answered is in
-//! the log, and the log that auditors export breaks no invariant.
+//! agreed to and revoked. Callers go on all the while, so that calls are under way when a process dies or hangs. When the storm is
+//! over: nothing is left over in AWS, nothing is missing, every command that was answered is in the log, and the log that auditors
+//! export breaks no invariant.
 
+use crate::callers::Callers;
 use crate::deployment::{Apart, Deployment};
+use crate::job;
 use crate::load::Answered;
 use crate::world::{World, until};
 use api::types::v1::{AccessPhase, EndReason, RequestStatus};
 use domain::SignedDuration;
+use futures::future::{join, try_join};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -15,6 +19,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use test_servers::faults::Rates;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 /// How long it blows, unless `DAYPASS_STORM_SECONDS` says otherwise.
 const SECONDS: u64 = 60;
@@ -25,8 +31,9 @@ const KEPT: usize = 2;
 /// Who asks.
 const PEOPLE: [&str; 2] = ["ada", "bob"];
 
-struct Storm {
-    world: World,
+struct Storm<'a> {
+    world: &'a World,
+    callers: &'a Callers<'a>,
     deployment: Deployment,
     chance: StdRng,
     answered: Answered,
@@ -46,16 +53,30 @@ pub(crate) async fn blows_over() {
     let world = World::in_bad_weather(seed).await;
     let how = Apart { replicas: 2, certificates: true, ..Apart::default() };
     let deployment = Deployment::apart(&world, how).await;
-    let chance = StdRng::seed_from_u64(seed);
-    let mut storm =
-        Storm { world, deployment, chance, answered: Answered::default(), struck: Struck::default() };
+    let callers = Callers::of(&world, &deployment);
+    let mut storm = Storm {
+        world: &world,
+        callers: &callers,
+        deployment,
+        chance: StdRng::seed_from_u64(seed),
+        answered: Answered::default(),
+        struck: Struck::default(),
+    };
     for (account, set) in storm.targets().into_iter().take(KEPT) {
         storm.raise("ada", (&account, &set), SignedDuration::from_hours(1)).await;
     }
-    let end = Instant::now() + Duration::from_secs(number("DAYPASS_STORM_SECONDS", SECONDS));
-    while Instant::now() < end {
-        storm.cycle().await;
-    }
+    let stop = CancellationToken::new();
+    let blowing = async {
+        let end = Instant::now() + Duration::from_secs(number("DAYPASS_STORM_SECONDS", SECONDS));
+        while Instant::now() < end {
+            storm.cycle().await;
+        }
+        stop.cancel();
+        Ok::<(), Status>(())
+    };
+    let done = try_join(callers.go_on(&stop), blowing).await;
+    let (called, ()) = storm.deployment.yes(done);
+    storm.answered.add(called);
     storm.calm().await;
 }
 
@@ -63,7 +84,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-impl Storm {
+impl Storm<'_> {
     /// What can be asked for; the first ones are kept to the end.
     fn targets(&self) -> Vec<(String, String)> {
         let (accounts, sets) = (&self.world.organisation.accounts, &self.world.organisation.permission_sets);
@@ -89,7 +110,8 @@ impl Storm {
             let length = SignedDuration::from_secs(self.chance.random_range(2..15));
             let id = self.raise(who, (&account, &set), length).await;
             if agreed {
-                self.answered.approve((&self.world, &self.deployment), &id).await;
+                let approved = self.answered.approve(&(self.world, &self.deployment), &id).await;
+                self.deployment.yes(approved);
             }
         }
         if self.chance.random_bool(0.3) {
@@ -103,12 +125,15 @@ impl Storm {
     }
 
     async fn raise(&mut self, who: &'static str, target: (&str, &str), length: SignedDuration) -> String {
-        self.answered.raise((&self.world, &self.deployment), who, target, length).await
+        let asked = job::ask(target.0, target.1, length);
+        let raised = self.answered.raise(&(self.world, &self.deployment), who, asked).await;
+        self.deployment.yes(raised)
     }
 
     async fn revoke(&mut self, place: usize) {
         let (who, id) = self.answered.raised.get(place).unwrap().clone();
-        self.answered.revoke((&self.world, &self.deployment), who, &id).await;
+        let revoked = self.answered.revoke(&(self.world, &self.deployment), who, &id).await;
+        self.deployment.yes(revoked);
     }
 
     fn change_the_weather(&mut self) {
@@ -127,7 +152,7 @@ impl Storm {
         });
     }
 
-    /// Kills a process and starts it again, or pauses it for a while, or leaves all in peace.
+    /// Kills a process and starts it again, or pauses it for a while, or leaves all in peace. Somebody calls it meanwhile.
     async fn disturb(&mut self) {
         let pause = Duration::from_millis(self.chance.random_range(300..4_000));
         let kind = self.chance.random_range(0..10);
@@ -137,13 +162,17 @@ impl Storm {
         match kind {
             0..=4 => {
                 self.struck.kills += 1;
+                // Frozen first: when it dies, there is a call that it cannot have answered.
+                program.signal("STOP");
+                self.callers.until_called(which).await;
+                self.callers.strike(which);
                 program.kill();
                 program.launch();
             }
             5..=8 => {
                 self.struck.pauses += 1;
                 program.signal("STOP");
-                sleep(pause).await;
+                join(sleep(pause), self.callers.until_called(which)).await;
                 program.signal("CONT");
             }
             _peace => {}
@@ -163,9 +192,11 @@ impl Storm {
             "a storm without faults shows nothing: {struck:?}"
         );
         assert!(self.struck.kills > 0 && self.struck.pauses > 0, "a gentle storm: {:?}", self.struck);
+        let met = self.callers.met();
+        assert!(met.cut_off > 0, "no call was under way when a process died: {met:?}");
         let kept: BTreeSet<String> =
             self.answered.raised.iter().take(KEPT).map(|(_, id)| id.clone()).collect();
-        let (world, deployment) = (&self.world, &self.deployment);
+        let (world, deployment) = (self.world, &self.deployment);
         for (who, id) in &self.answered.raised {
             let request = until("an acknowledged request", deployment, async || {
                 let mut requests = world.requests(deployment, who);
@@ -190,9 +221,9 @@ impl Storm {
             self.revoke(place).await;
         }
         self.until_held(&BTreeSet::new()).await;
-        let events = self.answered.is_in_the_log(&self.world, &self.deployment).await;
+        let events = self.answered.is_in_the_log(self.world, &self.deployment).await;
         println!(
-            "{:?}; AWS: {struck:?}; {} requests, {} events",
+            "{:?}; {met:?}; AWS: {struck:?}; {} requests, {} events",
             self.struck,
             self.answered.raised.len(),
             events.len()

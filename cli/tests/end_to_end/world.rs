@@ -24,10 +24,11 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-/// How long anything may take that happens by itself: generous, because test machines are busy.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long anything may take that happens by itself: generous, because test machines are busy, and in bad weather it may take a
+/// minute twice until an operation's outcome counts as unknown.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// How often it is looked at.
-const POLL: Duration = Duration::from_millis(200);
+pub(crate) const POLL: Duration = Duration::from_millis(200);
 
 /// Everybody who signs in.
 const PEOPLE: [&str; 5] = ["ada", "bob", "dave", "eve", "mallory"];
@@ -102,10 +103,13 @@ impl World {
         self.folder().join(format!("token-of-{name}"))
     }
 
-    fn transport(&self, deployment: &Deployment, service: Service, name: &str) -> Transport {
-        let endpoint = deployment.endpoint(service);
-        let bearer = Bearer(format!("Bearer {}", self.token(name)));
-        InterceptedService::new(endpoint.timeout(PATIENCE).connect_lazy(), bearer)
+    pub(crate) fn transport(&self, deployment: &Deployment, service: Service, name: &str) -> Transport {
+        self.signed_in(name, deployment.endpoint(service).timeout(PATIENCE).connect_lazy())
+    }
+
+    /// A connection on which someone calls.
+    pub(crate) fn signed_in(&self, name: &str, channel: Channel) -> Transport {
+        InterceptedService::new(channel, Bearer(format!("Bearer {}", self.token(name))))
     }
 
     pub(crate) fn requests(&self, to: &Deployment, name: &str) -> RequestServiceClient<Transport> {
