@@ -33,6 +33,7 @@ pub(crate) async fn run(callers: usize, requests: usize, within: Duration, nats:
     let server = limits::nats_server(nats).await?;
     let more: Vec<String> = server.iter().flat_map(limits::nats_arguments).collect();
     let daypass = Daypass::start(None, &more).await?;
+    daypass.ready().await?;
     let bearer: MetadataValue<Ascii> = format!("Bearer {}", daypass.token("ada")?).parse()?;
     let channels = channels(&daypass.url, callers).await?;
     let ids = Arc::new(active(&channels, &bearer, requests).await?);
@@ -62,9 +63,14 @@ async fn active(
             let mut client = RequestServiceClient::new(channel.clone());
             let raised = client.create_request(with(bearer, ask(number))).await?.into_inner();
             let request_id = raised.request.ok_or("no request")?.request_id;
+            let mut wait_for_position = raised.position;
             tokio::time::timeout(ACTIVE_WITHIN, async {
                 loop {
-                    let message = GetRequestRequest { request_id: request_id.clone(), ..Default::default() };
+                    let message = GetRequestRequest {
+                        request_id: request_id.clone(),
+                        wait_for_position: std::mem::take(&mut wait_for_position),
+                        ..Default::default()
+                    };
                     let got = client.get_request(with(bearer, message)).await?.into_inner();
                     if got.request.is_some_and(|request| request.access_phase() == AccessPhase::Active) {
                         return Ok::<_, Failed>(());

@@ -9,6 +9,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Between two questions whether it is ready: well below what is measured.
+const PAUSE: Duration = Duration::from_millis(2);
+/// When waiting for that is given up.
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running `daypass dev`; ends with this value.
 pub(crate) struct Daypass {
@@ -47,6 +55,21 @@ impl Daypass {
         // Keeps the pipe from filling up.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { url, folder, child })
+    }
+
+    /// Returns once its health says SERVING.
+    pub(crate) async fn ready(&self) -> Result<(), Failed> {
+        let mut health = HealthClient::new(Endpoint::from_shared(self.url.clone())?.connect_lazy());
+        let serving = async {
+            loop {
+                let answer = health.check(HealthCheckRequest::default()).await;
+                if answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving) {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(READY_WITHIN, serving).await.map_err(|_| "daypass was not ready in time".into())
     }
 
     /// Ends it without a word, and waits until it is gone.
