@@ -208,11 +208,6 @@ impl Agenda {
         self.lock().is_known(&Errand::Tend(key.clone()))
     }
 
-    /// Whether a request is about this assignment.
-    pub(crate) fn is_asked_for(&self, key: &AssignmentKey) -> bool {
-        self.lock().keys.contains_key(key)
-    }
-
     /// Has an assignment looked at in AWS now, whether or not a request is about it.
     pub(crate) fn look_at(&self, key: &AssignmentKey, now: Timestamp) {
         let mut state = self.lock();

@@ -301,7 +301,7 @@ async fn access_whose_history_is_damaged_while_a_replica_is_paused_stays_until_i
     one.resume();
     house.at(HOUR - 10).await;
     assert!(house.has(&key), "until its end it stays");
-    // A damaged history is no reason to take over by itself: what is left is found by the sweeps.
+    // A damaged history is no reason to take over at once: what is left is found by the sweeps, within three of them and a bit.
     house.at(HOUR + 20 * 60).await;
     assert!(!house.has(&key));
 }

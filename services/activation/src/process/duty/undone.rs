@@ -18,7 +18,7 @@ const UNNOTED_MAX: usize = 1_000;
 /// What was found, and since when it is known.
 #[derive(Default)]
 pub(super) struct Undone {
-    /// Ours, and no request is about it.
+    /// Ours, and no request is about it, or none that can go on.
     orphans: Mutex<BTreeMap<AssignmentKey, Timestamp>>,
     /// In AWS, and no ledger says so; with the time in which whoever has the duty comes by.
     unnoted: Mutex<BTreeMap<AssignmentKey, (Timestamp, SignedDuration)>>,
@@ -80,7 +80,7 @@ impl Core {
         let alive = self.agenda.sign_of_life();
         let mut found = BTreeMap::new();
         for ledger in self.open_ledgers().await? {
-            if self.agenda.is_asked_for(&ledger.key) || !self.is_undone(&ledger).await {
+            if self.is_asked_for(&ledger.key).await? || !self.is_undone(&ledger).await {
                 continue;
             }
             let first = known.get(&ledger.key).copied().unwrap_or_else(|| self.now());
@@ -94,6 +94,19 @@ impl Core {
             found.insert(ledger.key, since);
         }
         Ok(found)
+    }
+
+    /// Whether a request is about it that waits for somebody by itself. One whose history cannot be read to its end is no reason to
+    /// take over at once, since nothing of it can be recorded; but once its window is over, it is no reason for access either.
+    async fn is_asked_for(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        let now = self.now();
+        for request in self.agenda.requests_of(key) {
+            let over = request.window().is_none_or(|window| window.end() <= now);
+            if !over || self.can_be_recorded(&request.raised.id, now).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether something is to be done about an assignment that no request is about, and we could do it.
@@ -158,7 +171,7 @@ impl Core {
         let loaded = self.ledger(key).await?;
         let moved =
             loaded.state.as_ref().is_some_and(|ledger| self.agenda.happened_at(key, ledger.last_at) > since);
-        if moved || self.agenda.is_asked_for(key) {
+        if moved || self.is_asked_for(key).await? {
             return Ok(false);
         }
         self.claim(Some(Unattended { what: What::Assignment(key.clone()), since, patience })).await?;

@@ -185,7 +185,7 @@ impl Core {
     }
 
     /// Whether the story of a request can be read to its end, so that something can follow.
-    async fn can_be_recorded(&self, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+    pub(super) async fn can_be_recorded(&self, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(*id)).await {
             Ok(_) => Ok(true),
             Err(LoadError::Corrupt(_)) => {
