@@ -3,7 +3,7 @@
 mod sign_in;
 
 use crate::all;
-use crate::place::NatsOptions;
+use crate::place::NatsServers;
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws};
 use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
@@ -126,7 +126,7 @@ fn log_config(arguments: &Arguments) -> LogConfig {
         None => LogConfig::Sqlite { path: arguments.dev_folder.join("log.db") },
         Some(server) => {
             let monitoring = arguments.nats_monitoring.clone().into_iter().collect();
-            NatsOptions { monitoring, dev: true, ..NatsOptions::default() }.log(server)
+            NatsServers { monitoring, dev: true, ..NatsServers::default() }.log(server)
         }
     }
 }

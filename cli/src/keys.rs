@@ -4,7 +4,7 @@
 
 use crate::error::complain;
 use crate::output;
-use crate::place::NatsOptions;
+use crate::place::NatsServers;
 use domain::ports::SharedEntropy;
 use journal::key_store::KeyStore;
 use service_runtime::clock::SystemEntropy;
@@ -33,7 +33,7 @@ enum KeysCommand {
         #[arg(long, value_name = "FILE")]
         wrapping_keys: Option<PathBuf>,
         #[command(flatten)]
-        servers: NatsOptions,
+        servers: NatsServers,
     },
 }
 

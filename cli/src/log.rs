@@ -2,7 +2,7 @@
 //! the old one was lost ([`restore`](LogCommand::Restore)).
 
 use crate::error::complain;
-use crate::place::NatsOptions;
+use crate::place::NatsServers;
 use command::aggregate::LogAggregate;
 use command::{Command, Commander};
 use domain::{EventId, LogId};
@@ -35,7 +35,7 @@ enum LogCommand {
         /// The log to write; made where there is none.
         to: String,
         #[command(flatten)]
-        servers: NatsOptions,
+        servers: NatsServers,
     },
     /// Makes a new log out of a backup: the same events in a log with an id of its own, which says that it was restored. Services
     /// on it look through AWS before they grant anything. None may run on it before this is done.
@@ -48,7 +48,7 @@ enum LogCommand {
         #[arg(long)]
         resume: bool,
         #[command(flatten)]
-        servers: NatsOptions,
+        servers: NatsServers,
     },
 }
 

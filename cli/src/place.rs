@@ -1,12 +1,12 @@
 //! Where a log or a key store is, as people name it: a file, or `nats://host:port`, several with commas between them.
 
-use service_runtime::config::{LogConfig, NatsServers};
+use service_runtime::config::LogConfig;
 use std::path::{Path, PathBuf};
 use wiring::KeysSection;
 
 /// What is to be known of NATS servers beside their addresses.
 #[derive(clap::Args, Default)]
-pub(crate) struct NatsOptions {
+pub(crate) struct NatsServers {
     /// The URL of a NATS server's monitoring endpoint, to see that it syncs always; once for each server.
     #[arg(long = "nats-monitoring", value_name = "URL")]
     pub(crate) monitoring: Vec<String>,
@@ -22,12 +22,15 @@ pub(crate) struct NatsOptions {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-impl NatsOptions {
+impl NatsServers {
     /// The log of this name.
     pub(crate) fn log(&self, name: &str) -> LogConfig {
         let Some(servers) = servers(name) else { return LogConfig::Sqlite { path: PathBuf::from(name) } };
         LogConfig::Jetstream {
-            nats: self.nats(servers),
+            servers,
+            credentials_file: None,
+            nkey_seed_file: self.seed.clone(),
+            ca_file: self.ca_file.clone(),
             replicas: self.replicas(),
             dev: self.dev,
             operator_asserts_sync_always: false,
@@ -41,21 +44,16 @@ impl NatsOptions {
             return Ok(KeysSection::Sqlite { path: PathBuf::from(name) });
         };
         Ok(KeysSection::Jetstream {
-            nats: self.nats(servers),
+            servers,
+            credentials_file: None,
+            nkey_seed_file: self.seed.clone(),
+            ca_file: self.ca_file.clone(),
             replicas: self.replicas(),
             dev: self.dev,
             wrapping_keys_file: wrapping_keys
                 .ok_or("a key store on NATS servers needs --wrapping-keys")?
                 .to_owned(),
         })
-    }
-
-    fn nats(&self, servers: Vec<String>) -> NatsServers {
-        NatsServers {
-            nkey_seed_file: self.seed.clone(),
-            ca_file: self.ca_file.clone(),
-            ..NatsServers::open(servers)
-        }
     }
 
     fn replicas(&self) -> usize {
@@ -80,6 +78,6 @@ mod tests {
         for file in ["log.db", "nats.db", "./nats://", "nats://a:4222,log.db"] {
             assert_eq!(servers(file), None, "{file}");
         }
-        assert!(NatsOptions::default().keys(three, None).is_err());
+        assert!(NatsServers::default().keys(three, None).is_err());
     }
 }

@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::output::{Format, finish, json, print, table, text, warn};
 use messaging::{BusError, Parked, Parking};
 use serde_json::{Value, json};
-use service_runtime::config::NatsServers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,12 +80,8 @@ struct Bus {
 
 impl Bus {
     async fn parking(&self) -> Result<Arc<dyn Parking>, Error> {
-        let nats = NatsServers {
-            nkey_seed_file: self.seed.clone(),
-            ca_file: self.ca_file.clone(),
-            ..NatsServers::open(self.servers.clone())
-        };
-        wiring::bus::parking(&nats).await.map_err(|error| failed(&error))
+        let parking = wiring::bus::parking(&self.servers, self.seed.as_ref(), self.ca_file.as_ref());
+        parking.await.map_err(|error| failed(&error))
     }
 }
 

@@ -5,7 +5,7 @@ use domain::ports::SharedEntropy;
 use journal::key_store::{KeyStore, KeyStoreError};
 use journal::level;
 use service_runtime::config::LogConfig;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wiring::nats::{EVENTS_STREAM, SIGNALS_STREAM};
 use wiring::{KeysSection, Settings, bus, key_store};
 
@@ -82,14 +82,16 @@ pub(super) fn files(settings: &Settings) -> Vec<Finding> {
     let mut files: Vec<&Path> = Vec::new();
     match &settings.keys {
         KeysSection::Sqlite { path } => files.push(path),
-        KeysSection::Jetstream { wrapping_keys_file, nats, .. } => {
+        KeysSection::Jetstream { wrapping_keys_file, nkey_seed_file, credentials_file, .. } => {
             files.push(wrapping_keys_file);
-            files.extend(nats.secret_files());
+            files.extend(nkey_seed_file.iter().chain(credentials_file).map(PathBuf::as_path));
         }
     }
     match &settings.log {
         LogConfig::Sqlite { .. } => {}
-        LogConfig::Jetstream { nats, .. } => files.extend(nats.secret_files()),
+        LogConfig::Jetstream { nkey_seed_file, credentials_file, .. } => {
+            files.extend(nkey_seed_file.iter().chain(credentials_file).map(PathBuf::as_path));
+        }
         LogConfig::Kurrentdb { password_file, .. } => files.extend(password_file.as_deref()),
     }
     files.sort_unstable();

@@ -2,7 +2,7 @@
 
 use super::{Problem, say};
 use service_runtime::clock::SystemEntropy;
-use service_runtime::config::{LogConfig, NatsServers};
+use service_runtime::config::LogConfig;
 use std::path::PathBuf;
 use wiring::nats::Making;
 use wiring::{engine, nats};
@@ -35,14 +35,13 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem(error.to_string());
-    let nats_as = |name: &str| NatsServers {
-        nkey_seed_file: Some(arguments.seeds.join(format!("{name}.nk"))),
-        ca_file: arguments.ca_file.clone(),
-        ..NatsServers::open(arguments.servers.clone())
-    };
-    let (of_log, of_bus) = (nats_as("log-setup"), nats_as("bus-setup"));
+    let seed = |name: &str| arguments.seeds.join(format!("{name}.nk"));
+    let (log_seed, bus_seed) = (seed("log-setup"), seed("bus-setup"));
     let log = LogConfig::Jetstream {
-        nats: of_log.clone(),
+        servers: arguments.servers.clone(),
+        credentials_file: None,
+        nkey_seed_file: Some(log_seed.clone()),
+        ca_file: arguments.ca_file.clone(),
         replicas: arguments.replicas,
         dev: arguments.dev,
         operator_asserts_sync_always: arguments.operator_asserts_sync_always,
@@ -50,9 +49,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Problem> {
     };
     let open = engine::open(&log, &SystemEntropy).await.map_err(|error| failed(&error))?;
     let id = open.log.id().await.map_err(|error| failed(&error))?;
-    let making = |nats| Making { nats, replicas: arguments.replicas, dev: arguments.dev };
-    nats::make_key_store(&making(&of_log)).await.map_err(|error| failed(&error))?;
-    nats::make_bus(&making(&of_bus)).await.map_err(|error| failed(&error))?;
+    let making = |nkey_seed_file| Making {
+        servers: &arguments.servers,
+        nkey_seed_file,
+        ca_file: arguments.ca_file.as_ref(),
+        replicas: arguments.replicas,
+        dev: arguments.dev,
+    };
+    nats::make_key_store(&making(log_seed.as_path())).await.map_err(|error| failed(&error))?;
+    nats::make_bus(&making(bus_seed.as_path())).await.map_err(|error| failed(&error))?;
     say(&format!("the log {id}, the key store, and the streams of the bus are there"));
     Ok(())
 }

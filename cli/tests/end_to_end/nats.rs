@@ -1,7 +1,6 @@
 //! nats-server with the rights that `daypass nats config` gives, and the sections by which each service signs in.
 
 use crate::world::run;
-use service_runtime::config::NatsServers;
 use std::path::{Path, PathBuf};
 use test_servers::nats::{NatsOptions, NatsServer};
 use test_servers::nats_cluster::NatsCluster;
@@ -127,10 +126,10 @@ impl Nats {
     /// The key store, as `audit` sees it.
     pub(crate) fn keys(&self) -> KeysSection {
         KeysSection::Jetstream {
-            nats: NatsServers {
-                nkey_seed_file: Some(self.seed("log-audit")),
-                ..NatsServers::open(self.urls())
-            },
+            servers: self.urls(),
+            credentials_file: None,
+            nkey_seed_file: Some(self.seed("log-audit")),
+            ca_file: None,
             replicas: self.replicas(),
             dev: self.replicas() == 1,
             wrapping_keys_file: self.wrapping_keys_file(),

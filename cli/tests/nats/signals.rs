@@ -10,8 +10,10 @@ use wiring::BusSection;
 
 /// As `request` signs in.
 async fn receiver(written: &Written, server: &NatsServer) -> Arc<dyn IncomingBus> {
-    let mut section = BusSection::of_one(&server.url());
-    section.nats.nkey_seed_file = Some(written.seed_file("bus-request"));
+    let section = BusSection {
+        nkey_seed_file: Some(written.seed_file("bus-request")),
+        ..BusSection::of_one(&server.url())
+    };
     wiring::bus::incoming(&section).await.unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use service_runtime::clock::SystemEntropy;
-use service_runtime::config::{LogConfig, NatsServers};
+use service_runtime::config::LogConfig;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,10 @@ pub(crate) fn states<'a>(findings: &'a [(String, String, String)], check: &str) 
 /// The log on servers.
 pub(crate) fn log_on(servers: Vec<String>, monitoring_urls: Vec<String>, replicas: usize) -> LogConfig {
     LogConfig::Jetstream {
-        nats: NatsServers::open(servers),
+        servers,
+        credentials_file: None,
+        nkey_seed_file: None,
+        ca_file: None,
         replicas,
         dev: replicas == 1,
         operator_asserts_sync_always: false,
@@ -66,7 +69,10 @@ pub(crate) async fn make_keys(config: &KeysSection, people: u8) {
 /// The key store on one server.
 pub(crate) fn keys_on(server: &str, wrapping_keys: &Path) -> KeysSection {
     KeysSection::Jetstream {
-        nats: NatsServers::open(vec![server.to_owned()]),
+        servers: vec![server.to_owned()],
+        credentials_file: None,
+        nkey_seed_file: None,
+        ca_file: None,
         replicas: 1,
         dev: true,
         wrapping_keys_file: wrapping_keys.to_owned(),

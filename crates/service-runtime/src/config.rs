@@ -13,8 +13,8 @@ pub use domain::Secret;
 pub use secret::SecretRef;
 pub use sections::{
     Addresses, ClientCertificate, ClientCertificateConfig, ClientCredentials, Limits, LogConfig, LogFormat,
-    NatsServers, NeighbourConfig, RolesConfig, ServerConfig, ServiceIdentity, TelemetryConfig, TlsConfig,
-    TokenIdentity, WebConfig,
+    NeighbourConfig, RolesConfig, ServerConfig, ServiceIdentity, TelemetryConfig, TlsConfig, TokenIdentity,
+    WebConfig,
 };
 
 pub use signals::{SignalSource, SignalsConfig, SourceSignature, Tells, WhatFollows};

@@ -171,7 +171,7 @@ impl Requests {
         let (condition, mut values) = selection.sql();
         values.push(Value::Integer(sql(after.0)));
         values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
-        let readable = if selection.damaged { "TRUE" } else { "quarantined = 0" };
+        let readable = if selection.damaged { "1 = 1" } else { "quarantined = 0" };
         let text = format!(
             "SELECT position, last_position FROM request WHERE {readable} AND {condition} AND last_position > ? ORDER BY last_position LIMIT ?"
         );

@@ -8,13 +8,18 @@ use async_nats::jetstream::{self, ErrorCode};
 use messaging::nats::{NatsBus, NatsBusOptions, NatsSignals, SignalsOptions};
 use messaging::{BusError, IncomingBus, OutgoingBus, Parking};
 use nats_connection::Connection;
-use service_runtime::config::NatsServers;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 impl BusSection {
     /// The way to the bus.
     pub fn connection(&self) -> Connection {
-        connection(&self.nats)
+        connection(
+            &self.servers,
+            self.credentials_file.as_ref(),
+            self.nkey_seed_file.as_ref(),
+            self.ca_file.as_ref(),
+        )
     }
 }
 
@@ -51,7 +56,12 @@ pub async fn incoming(section: &BusSection) -> Result<Arc<dyn IncomingBus>, BusE
     Ok(Arc::new(NatsSignals::connect(&section.connection(), options).await?))
 }
 
-/// What is parked there, for whoever signs in so. Its servers must be there.
-pub async fn parking(nats: &NatsServers) -> Result<Arc<dyn Parking>, BusError> {
-    Ok(Arc::new(Box::pin(NatsSignals::sign_in(&connection(nats), SignalsOptions::on(1))).await?))
+/// What is parked there, for whoever has the seed in this file. Its servers must be there.
+pub async fn parking(
+    servers: &[String],
+    nkey_seed_file: Option<&PathBuf>,
+    ca_file: Option<&PathBuf>,
+) -> Result<Arc<dyn Parking>, BusError> {
+    let connection = connection(servers, None, nkey_seed_file, ca_file);
+    Ok(Arc::new(Box::pin(NatsSignals::sign_in(&connection, SignalsOptions::on(1))).await?))
 }

@@ -3,8 +3,7 @@
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
 
-use crate::nats::connection;
-use crate::write_level;
+use crate::{nats, write_level};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
 pub use event_log_jetstream::{Copies, ServerState, Survey, server_memory_bytes};
@@ -121,12 +120,26 @@ pub async fn survey(config: &LogConfig, entropy: &dyn Entropy) -> Result<Option<
 }
 
 fn jetstream(config: &LogConfig, entropy: &dyn Entropy) -> Result<JetStreamConfig, LogError> {
-    let LogConfig::Jetstream { nats, replicas, dev, operator_asserts_sync_always, monitoring_urls } = config
+    let LogConfig::Jetstream {
+        servers,
+        credentials_file,
+        nkey_seed_file,
+        ca_file,
+        replicas,
+        dev,
+        operator_asserts_sync_always,
+        monitoring_urls,
+    } = config
     else {
         return Err(LogError::Unsafe("log.engine: must be jetstream".into()));
     };
     Ok(JetStreamConfig {
-        connection: connection(nats),
+        connection: nats::connection(
+            servers,
+            credentials_file.as_ref(),
+            nkey_seed_file.as_ref(),
+            ca_file.as_ref(),
+        ),
         replicas: *replicas,
         dev: *dev,
         operator_asserts_sync_always: *operator_asserts_sync_always,

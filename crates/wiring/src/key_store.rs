@@ -30,10 +30,19 @@ async fn opened(
             Err(KeyStoreError::new(format!("{} is not there", path.display())))
         }
         KeysSection::Sqlite { path } => Ok(Arc::new(SqliteKeyStore::open(path, entropy)?)),
-        KeysSection::Jetstream { nats, replicas, dev, wrapping_keys_file } => {
+        KeysSection::Jetstream {
+            servers,
+            credentials_file,
+            nkey_seed_file,
+            ca_file,
+            replicas,
+            dev,
+            wrapping_keys_file,
+        } => {
             let wrapping = WrappingKeys::read(wrapping_keys_file)
                 .map_err(|error| KeyStoreError::new(format!("{}: {error}", wrapping_keys_file.display())))?;
-            let connection = connection(nats);
+            let connection =
+                connection(servers, credentials_file.as_ref(), nkey_seed_file.as_ref(), ca_file.as_ref());
             let bucket = if make {
                 Bucket::open(&connection, *replicas, *dev).await?
             } else {

@@ -13,39 +13,54 @@ use async_nats::jetstream;
 use key_store_jetstream::Bucket;
 use messaging::nats::{events_config, parked_config, signals_config};
 use nats_connection::{Connection, Credentials, Tls};
-use service_runtime::config::NatsServers;
+use std::path::{Path, PathBuf};
 
 /// A way to NATS, as sections of the configuration describe it.
-pub(crate) fn connection(nats: &NatsServers) -> Connection {
-    let credentials = match (&nats.credentials_file, &nats.nkey_seed_file) {
+pub(crate) fn connection(
+    servers: &[String],
+    credentials_file: Option<&PathBuf>,
+    nkey_seed_file: Option<&PathBuf>,
+    ca_file: Option<&PathBuf>,
+) -> Connection {
+    let credentials = match (credentials_file, nkey_seed_file) {
         (Some(file), _) => Credentials::File(file.clone()),
         (None, Some(file)) => Credentials::NkeySeedFile(file.clone()),
         (None, None) => Credentials::None,
     };
-    let tls = nats.ca_file.clone().map(|file| Tls { root_certificates: Some(file), ..Tls::default() });
-    Connection { servers: nats.servers.clone(), credentials, tls }
+    let tls = ca_file.map(|file| Tls { root_certificates: Some(file.clone()), ..Tls::default() });
+    Connection { servers: servers.to_vec(), credentials, tls }
 }
 
 /// Where streams are made, and on how many servers.
 pub struct Making<'a> {
-    /// The servers, and the seed of the one who may make them there.
-    pub nats: &'a NatsServers,
+    /// URLs: `nats://` or `tls://`.
+    pub servers: &'a [String],
+    /// The seed of the one who may make them.
+    pub nkey_seed_file: &'a Path,
+    /// The CA of the servers.
+    pub ca_file: Option<&'a PathBuf>,
     /// Copies of every message.
     pub replicas: usize,
     /// Allows fewer than three.
     pub dev: bool,
 }
 
+impl Making<'_> {
+    fn connection(&self) -> Connection {
+        connection(self.servers, None, Some(&self.nkey_seed_file.to_owned()), self.ca_file)
+    }
+}
+
 /// Makes the bucket of the key store, or looks at the one that is there.
 pub async fn make_key_store(making: &Making<'_>) -> Result<(), StartError> {
-    Bucket::open(&connection(making.nats), making.replicas, making.dev).await?;
+    Bucket::open(&making.connection(), making.replicas, making.dev).await?;
     Ok(())
 }
 
 /// Makes the streams of the bus that are not there.
 pub async fn make_bus(making: &Making<'_>) -> Result<(), StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Other(format!("the bus: {error}"));
-    let connection = connection(making.nats);
+    let connection = making.connection();
     let options = connection.options("daypass-setup").await.map_err(|error| failed(&error))?;
     let addresses = connection.addresses().map_err(|error| failed(&error))?;
     let client = options.connect(addresses).await.map_err(|error| failed(&error))?;

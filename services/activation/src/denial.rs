@@ -189,10 +189,10 @@ impl Core {
             Err(error) if error.kind == ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => return Err(error.into()),
         };
-        let directory = self.views.directory.snapshot();
-        let mine =
-            directory.and_then(|directory| directory.contents().memberships.get(&key.principal).cloned());
-        let held = !mine.unwrap_or_default().is_disjoint(&groups);
+        // Who is in which group is not known before the directory was read: then it cannot be told.
+        let directory = self.views.directory.snapshot().ok_or(Fault::Behind)?;
+        let mine = directory.contents().memberships.get(&key.principal);
+        let held = mine.is_some_and(|mine| !mine.is_disjoint(&groups));
         let mut known = self.held_by_groups();
         known.retain(|_, (at, _)| fresh < *at);
         known.insert(key.clone(), (now, held));

@@ -5,7 +5,7 @@ use crate::tls::SpiffeId;
 use domain::{Issuer, Subject};
 use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[server]`: where to listen, and how much of anyone to put up with.
@@ -199,47 +199,6 @@ impl Section for RolesConfig {
     }
 }
 
-/// How NATS servers are reached: fields of every section about what is kept on some.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct NatsServers {
-    /// URLs: `nats://` or `tls://`.
-    pub servers: Vec<String>,
-    /// A NATS credentials file.
-    #[serde(default)]
-    pub credentials_file: Option<PathBuf>,
-    /// An NKey seed file.
-    #[serde(default)]
-    pub nkey_seed_file: Option<PathBuf>,
-    /// The CA of the servers.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-}
-
-impl NatsServers {
-    /// Servers that ask nobody who they are.
-    pub fn open(servers: Vec<String>) -> Self {
-        Self { servers, credentials_file: None, nkey_seed_file: None, ca_file: None }
-    }
-
-    /// The files with secrets.
-    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
-        self.credentials_file.iter().chain(&self.nkey_seed_file).map(PathBuf::as_path)
-    }
-}
-
-impl Section for NatsServers {
-    fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.servers.is_empty() {
-            problems.push(Problem::new("servers", "must have at least one URL"));
-        }
-        if self.credentials_file.is_some() && self.nkey_seed_file.is_some() {
-            problems.push(Problem::new("nkey_seed_file", "must not be given beside credentials_file"));
-        }
-        problems
-    }
-}
-
 /// `[log]`: where history is. The engines say more about each setting.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "engine", rename_all = "lowercase", deny_unknown_fields)]
@@ -251,9 +210,17 @@ pub enum LogConfig {
     },
     /// Several machines.
     Jetstream {
-        /// The servers.
-        #[serde(flatten)]
-        nats: NatsServers,
+        /// URLs: `nats://` or `tls://`.
+        servers: Vec<String>,
+        /// A NATS credentials file.
+        #[serde(default)]
+        credentials_file: Option<PathBuf>,
+        /// An NKey seed file.
+        #[serde(default)]
+        nkey_seed_file: Option<PathBuf>,
+        /// The CA of the servers.
+        #[serde(default)]
+        ca_file: Option<PathBuf>,
         /// Copies of every event.
         #[serde(default = "replicas")]
         replicas: usize,
@@ -303,7 +270,12 @@ impl Section for LogConfig {
             Self::Sqlite { path } if path.as_os_str().is_empty() => {
                 vec![Problem::new("path", "must not be empty")]
             }
-            Self::Jetstream { nats, .. } => nats.problems(),
+            Self::Jetstream { servers, .. } if servers.is_empty() => {
+                vec![Problem::new("servers", "must have at least one URL")]
+            }
+            Self::Jetstream { credentials_file: Some(_), nkey_seed_file: Some(_), .. } => {
+                vec![Problem::new("nkey_seed_file", "must not be given beside credentials_file")]
+            }
             Self::Kurrentdb { connection, .. } if connection.is_empty() => {
                 vec![Problem::new("connection", "must not be empty")]
             }
@@ -313,7 +285,7 @@ impl Section for LogConfig {
             Self::Kurrentdb { user, password_file, .. } if user.is_some() != password_file.is_some() => {
                 vec![Problem::new("password_file", "goes with user, and not without")]
             }
-            Self::Sqlite { .. } | Self::Kurrentdb { .. } => Vec::new(),
+            Self::Sqlite { .. } | Self::Jetstream { .. } | Self::Kurrentdb { .. } => Vec::new(),
         }
     }
 }

@@ -2,16 +2,24 @@
 
 use super::above_zero;
 use serde::Deserialize;
-use service_runtime::config::{NatsServers, Problem, Section};
+use service_runtime::config::{Problem, Section};
 use std::path::PathBuf;
 
 /// `[bus]`: NATS, for events to others and signals from them. It may be the cluster that has the log, or another.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusSection {
-    /// The servers.
-    #[serde(flatten)]
-    pub nats: NatsServers,
+    /// URLs: `nats://` or `tls://`.
+    pub servers: Vec<String>,
+    /// A NATS credentials file.
+    #[serde(default)]
+    pub credentials_file: Option<PathBuf>,
+    /// An NKey seed file.
+    #[serde(default)]
+    pub nkey_seed_file: Option<PathBuf>,
+    /// The CA of the servers.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// Copies of every message in a stream that Daypass makes.
     #[serde(default = "bus_replicas")]
     pub replicas: usize,
@@ -20,7 +28,13 @@ pub struct BusSection {
 impl BusSection {
     /// A bus on one server without credentials, for development.
     pub fn of_one(server: &str) -> Self {
-        Self { nats: NatsServers::open(vec![server.to_owned()]), replicas: 1 }
+        Self {
+            servers: vec![server.to_owned()],
+            credentials_file: None,
+            nkey_seed_file: None,
+            ca_file: None,
+            replicas: 1,
+        }
     }
 }
 
@@ -31,7 +45,12 @@ fn bus_replicas() -> usize {
 impl Section for BusSection {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = above_zero("replicas", self.replicas);
-        problems.extend(self.nats.problems());
+        if self.servers.is_empty() {
+            problems.push(Problem::new("servers", "must have at least one URL"));
+        }
+        if self.credentials_file.is_some() && self.nkey_seed_file.is_some() {
+            problems.push(Problem::new("nkey_seed_file", "must not be given beside credentials_file"));
+        }
         problems
     }
 }
@@ -68,9 +87,17 @@ pub enum KeysSection {
     },
     /// Several machines.
     Jetstream {
-        /// The servers.
-        #[serde(flatten)]
-        nats: NatsServers,
+        /// URLs: `nats://` or `tls://`.
+        servers: Vec<String>,
+        /// A NATS credentials file.
+        #[serde(default)]
+        credentials_file: Option<PathBuf>,
+        /// An NKey seed file.
+        #[serde(default)]
+        nkey_seed_file: Option<PathBuf>,
+        /// The CA of the servers.
+        #[serde(default)]
+        ca_file: Option<PathBuf>,
         /// Copies of every key.
         #[serde(default = "key_replicas")]
         replicas: usize,
@@ -93,8 +120,15 @@ impl Section for KeysSection {
                 vec![Problem::new("path", "must not be empty")]
             }
             Self::Sqlite { .. } => Vec::new(),
-            Self::Jetstream { nats, replicas, dev, .. } => {
-                let mut problems = nats.problems();
+            Self::Jetstream { servers, credentials_file, nkey_seed_file, replicas, dev, .. } => {
+                let mut problems = Vec::new();
+                if servers.is_empty() {
+                    problems.push(Problem::new("servers", "must have at least one URL"));
+                }
+                if credentials_file.is_some() && nkey_seed_file.is_some() {
+                    problems
+                        .push(Problem::new("nkey_seed_file", "must not be given beside credentials_file"));
+                }
                 if *replicas == 0 || (*replicas < 3 && !dev) {
                     problems.push(Problem::new("replicas", "must be at least 3"));
                 }

@@ -16,7 +16,8 @@ const KINDS: [(SignalKind, &str); 7] = [
 ];
 
 fn name_of(kind: SignalKind) -> String {
-    kind.as_str_name().trim_start_matches("SIGNAL_KIND_").to_ascii_lowercase()
+    // Without what every name of the enum begins with.
+    kind.as_str_name().splitn(3, '_').last().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// One message for each kind, and what they refer to.
