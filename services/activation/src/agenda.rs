@@ -354,19 +354,6 @@ impl Agenda {
             state.changes_waiting(Lane::of(key), start, places.saturating_add(1)) <= places
         })
     }
-
-    /// Notes that nothing is to be done for an ended request before `until`: it waits for its sessions to die.
-    pub(crate) fn note_held(&self, id: RequestId, until: Timestamp, now: Timestamp) {
-        let mut state = self.lock();
-        if state.held_until(&id) == Some(until) {
-            return;
-        }
-        let Some(request) = state.requests.get(&id) else { return };
-        let waits = due::waits(request, now);
-        state.no_longer_waits(&id);
-        state.note_of(id).held_until = Some(until);
-        state.note_waits(id, waits);
-    }
 }
 
 impl State {

@@ -1,6 +1,6 @@
 //! What is remembered of assignments and requests from one errand to the next; gone when no request is left that it concerns.
 
-use super::{Agenda, State};
+use super::{Agenda, State, due};
 use domain::{RequestId, Timestamp};
 use event_log::Revision;
 use lifecycle::assignment::AssignmentKey;
@@ -121,6 +121,19 @@ impl Agenda {
     /// What stood in the way of a request's access last.
     pub(crate) fn obstacle(&self, id: &RequestId) -> Option<String> {
         self.lock().request_notes.get(id)?.obstacle.clone()
+    }
+
+    /// Notes that nothing is to be done for an ended request before `until`: it waits for its sessions to die.
+    pub(crate) fn note_held(&self, id: RequestId, until: Timestamp, now: Timestamp) {
+        let mut state = self.lock();
+        if state.held_until(&id) == Some(until) {
+            return;
+        }
+        let Some(request) = state.requests.get(&id) else { return };
+        let waits = due::waits(request, now);
+        state.no_longer_waits(&id);
+        state.note_of(id).held_until = Some(until);
+        state.note_waits(id, waits);
     }
 
     /// Notes when the assignment of an ended request was removed: that stays so.
