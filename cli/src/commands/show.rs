@@ -90,7 +90,12 @@ fn progress_words(progress: &Activation) -> String {
         let obstacles: Vec<String> = progress.obstacles.iter().map(|code| visible(code)).collect();
         lines.push(format!("In its way: {}", obstacles.join(", ")));
     }
-    if progress.closing_since.is_some() {
+    if let Some(until) = &progress.fenced_until {
+        let until = time(Some(until));
+        lines.push(format!(
+            "Not there any more: watched until {until}, in case a call of unknown outcome still makes it"
+        ));
+    } else if progress.closing_since.is_some() {
         let past_end = progress.past_end.as_ref().map(seconds).unwrap_or_default();
         lines.push(format!("Being removed: it is left {past_end} past its end"));
     }

@@ -8,6 +8,7 @@ use crate::deployment::{Apart, Deployment, Service};
 use crate::job;
 use crate::load::Answered;
 use crate::world::{World, until};
+use api::activation::v1::GetActivationRequest;
 use api::audit::v1::{EventFilter, ListEventsRequest};
 use api::types::v1::{AccessPhase, CloseReason, ClosurePhase};
 use domain::SignedDuration;
@@ -35,6 +36,8 @@ struct House<'a> {
     callers: &'a Callers<'a>,
     deployment: Deployment,
     answered: Answered,
+    /// Whether whoever makes access was killed while it may have been calling AWS.
+    orphaned: bool,
 }
 
 pub(crate) async fn survive_kills() {
@@ -42,7 +45,8 @@ pub(crate) async fn survive_kills() {
     let how = Apart { certificates: true, cluster: true, ..Apart::default() };
     let deployment = Deployment::apart(&world, how).await;
     let callers = Callers::over_lines(&world, &deployment).await;
-    let mut house = House { world: &world, callers: &callers, deployment, answered: Answered::default() };
+    let answered = Answered::default();
+    let mut house = House { world: &world, callers: &callers, deployment, answered, orphaned: false };
     for step in STEPS {
         for victim in 0..house.deployment.programs().len() {
             Box::pin(house.request(Some((step, victim)))).await;
@@ -61,13 +65,16 @@ pub(crate) async fn survive_kills() {
 impl House<'_> {
     /// One request from beginning to end, while a process is killed at a step, if any is.
     async fn request(&mut self, killed: Option<Blow>) {
-        let Self { world, callers, deployment, answered } = self;
+        let Self { world, callers, deployment, answered, orphaned } = self;
         let (world, callers) = (*world, *callers);
         let organisation = &world.organisation;
         let (account, set) = (&organisation.accounts.playground, &organisation.permission_sets.read_only);
         let asked = job::ask(account, set, SignedDuration::from_mins(10));
         let at = |step| killed.filter(|(of, _)| *of == step);
         let blows = Blows { world, callers, before: answered.raised.len() };
+        *orphaned |= killed.is_some_and(|(step, victim)| {
+            victim == Service::Activation.place() && matches!(step, Step::Approve | Step::Activate)
+        });
 
         let raised = answered.raise(callers, "ada", asked);
         let id = Box::pin(blows.during(raised, deployment, at(Step::Raise))).await;
@@ -80,9 +87,7 @@ impl House<'_> {
         assert_eq!(held(world).await, [organisation.users.get("ada").unwrap().clone()], "{killed:?}");
         let revoked = answered.revoke(callers, "ada", &id);
         assert!(blows.during(revoked, deployment, at(Step::Remove)).await, "{killed:?}");
-        let closed = |request: &api::types::v1::Request| request.closure_phase() == ClosurePhase::Closed;
-        let over = until_there(world, deployment, &id, closed).await;
-        assert_eq!(over.close_reason(), CloseReason::Deleted, "{killed:?}");
+        until_gone(world, deployment, &id, *orphaned).await;
         assert_eq!(held(world).await, Vec::<String>::new(), "{killed:?}");
     }
 }
@@ -169,6 +174,23 @@ async fn until_there(
         job::try_get(world, deployment, id).await.filter(&wanted)
     })
     .await
+}
+
+/// Until the request is closed. Where a call may have been left without anybody who knows its outcome, it is as good that nothing is
+/// there, and that this is watched until no such call can have an effect any more: some twenty minutes.
+async fn until_gone(world: &World, deployment: &Deployment, id: &str, orphaned: bool) {
+    until("the access being gone", deployment, async || {
+        let request = job::try_get(world, deployment, id).await?;
+        if request.closure_phase() == ClosurePhase::Closed {
+            assert_eq!(request.close_reason(), CloseReason::Deleted);
+            return Some(());
+        }
+        let message = GetActivationRequest { request_id: id.to_owned(), ..GetActivationRequest::default() };
+        let answer = world.activations(deployment, "ada").get_activation(message).await.ok()?.into_inner();
+        let watched = answer.activation.is_some_and(|activation| activation.fenced_until.is_some());
+        (orphaned && watched && held(world).await.is_empty()).then_some(())
+    })
+    .await;
 }
 
 async fn held(world: &World) -> Vec<String> {

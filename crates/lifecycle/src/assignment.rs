@@ -5,7 +5,8 @@
 //!
 //! The fence: AWS has no fencing token, so a create whose outcome is not known may take effect until its deadline, even after
 //! a delete. While a ledger has a fence, what appears is ours, and absence is not final. The fence goes when a look after it
-//! found nothing ([`settle`]).
+//! found nothing ([`settle`]). A removal whose outcome is not known is the mirror of it: what a later request needs may vanish
+//! until its deadline ([`Ledger::late_removal`]).
 
 use crate::Rejection;
 use crate::state::Identities;
@@ -142,6 +143,9 @@ pub struct Ledger {
     /// Set while what appears is ours and absence is not final: a create whose outcome was never definite may take effect until
     /// this instant, or ours was missing in one list at it; and nobody has found nothing since.
     pub fence: Option<Timestamp>,
+    /// A removal whose outcome was never definite may take effect until this instant: what vanishes then is our doing. It stays
+    /// until a create is confirmed after it.
+    pub late_removal: Option<Timestamp>,
     /// Attempts in a row that failed, for backing off.
     pub failures: u32,
     /// What AWS said last.
@@ -169,6 +173,7 @@ impl Ledger {
                 presence: Presence::Absent,
                 open: BTreeMap::new(),
                 fence: None,
+                late_removal: None,
                 failures: 0,
                 last_failure: None,
                 abandon_asked: None,
@@ -210,6 +215,7 @@ impl Ledger {
                         self.abandoned = false;
                         // What was seen may be an earlier create's doing; this one's call may still be on its way.
                         self.fence = self.fence.map(|fence| fence.max(confirmed.deadline));
+                        self.late_removal = self.late_removal.filter(|until| at < *until);
                     }
                     Operation::Delete => {
                         self.presence = Presence::Absent;
@@ -224,8 +230,12 @@ impl Ledger {
                 };
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure = Some(reason.clone());
-                if failed.operation == Operation::Create && !definite {
-                    self.fence = Some(self.fence.map_or(failed.deadline, |fence| fence.max(failed.deadline)));
+                if !definite {
+                    let may_take_effect = match failed.operation {
+                        Operation::Create => &mut self.fence,
+                        Operation::Delete => &mut self.late_removal,
+                    };
+                    *may_take_effect = (*may_take_effect).max(Some(failed.deadline));
                 }
             }
             AssignmentEvent::StandingFound { .. } | AssignmentEvent::DriftFound { present: true } => {
@@ -257,6 +267,7 @@ impl Ledger {
                 self.open.clear();
                 self.presence = Presence::Absent;
                 self.fence = None;
+                self.late_removal = None;
                 self.abandon_asked = None;
                 self.abandoned = true;
             }
@@ -273,6 +284,11 @@ impl Ledger {
     /// The attempt under way, if any.
     pub fn attempt(&self) -> Option<(EventId, Attempt)> {
         self.open.first_key_value().map(|(id, attempt)| (*id, *attempt))
+    }
+
+    /// Until when what is absent now may still appear by our doing; `None`: it is there, may be under way, or will not appear.
+    pub fn absent_until(&self) -> Option<Timestamp> {
+        self.fence.filter(|_| self.open.is_empty() && self.presence != Presence::Ours)
     }
 
     /// Whether it is certain that nothing of ours exists or can still appear. Time alone does not make it so: after the fence

@@ -15,7 +15,7 @@ use event_log::Position;
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use journal::{Event, Fact, Stream};
-use lifecycle::assignment::{AssignmentEvent, Presence};
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::log::Restored;
 use lifecycle::{Rejection, log};
 use std::sync::atomic::Ordering;
@@ -49,9 +49,16 @@ impl Core {
         }
     }
 
-    /// What becomes of access that is missing in AWS. What a restored log does not know may be the end of it.
-    pub(crate) async fn missing(&self) -> Result<Missing, Fault> {
-        Ok(if self.knows_aws().await? { self.settings.missing } else { Missing::End })
+    /// What becomes of access that is missing in AWS. What a restored log does not know may be the end of it; what a removal of
+    /// ours may have taken, somebody else has not.
+    pub(crate) async fn missing(&self, key: &AssignmentKey, ledger: &Ledger) -> Result<Missing, Fault> {
+        Ok(if !self.knows_aws().await? {
+            Missing::End
+        } else if self.may_have_removed(key, ledger) {
+            Missing::Restore
+        } else {
+            self.settings.missing
+        })
     }
 
     /// When the log was restored and where in it that is, if AWS was not looked through since.

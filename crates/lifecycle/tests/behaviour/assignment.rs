@@ -209,6 +209,33 @@ fn what_others_make_after_ours_is_gone_is_theirs() {
 }
 
 #[test]
+fn a_removal_of_unknown_outcome_may_still_take_what_a_later_request_needs() {
+    let mut story = ours();
+    let removal = story.step(false, true, 100);
+    let story = story.failed(removal, false, 160);
+    assert_eq!(story.ledger().presence, Presence::Ours);
+    assert_eq!(story.ledger().late_removal, Some(at(100 + HORIZON)));
+    // The next one is confirmed, and what is made after it is not safe from the first one either.
+    let mut story = story;
+    let again = story.step(false, true, 170);
+    let mut story = story.confirmed(again, 180);
+    let early = story.step(true, false, 200);
+    let mut story = story.confirmed(early, 210);
+    assert_eq!(story.ledger().late_removal, Some(at(100 + HORIZON)));
+    story.step(true, false, 300);
+    let late = story.step(true, false, 300);
+    let story = story.confirmed(late, 100 + HORIZON);
+    assert_eq!(story.ledger().late_removal, None, "nothing made now can be taken by it");
+}
+
+#[test]
+fn a_removal_that_certainly_had_no_effect_takes_nothing_later() {
+    let mut story = ours();
+    let removal = story.step(false, true, 100);
+    assert_eq!(story.failed(removal, true, 160).ledger().late_removal, None);
+}
+
+#[test]
 fn absence_does_not_settle_before_the_fence() {
     let story = unknown();
     assert_eq!(story.next(false, false, 100), Err(Rejection::AsItShouldBe));

@@ -68,8 +68,11 @@ impl Core {
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
         let mut needs = Needs { at: self.now(), ..Needs::default() };
         let loaded = self.ledger(key).await?;
-        let gone = loaded.state.as_ref().is_some_and(|ledger| ledger.presence == Presence::Absent);
-        let missing = self.missing().await?;
+        let gone = loaded.state.as_ref().filter(|ledger| ledger.presence == Presence::Absent);
+        let missing = match gone {
+            Some(ledger) => Some(self.missing(key, ledger).await?),
+            None => None,
+        };
         for request in self.agenda.requests_of(key) {
             let id = request.raised.id;
             if request.is_closing() {
@@ -78,7 +81,7 @@ impl Core {
             let Some(since) = self.wanted_since(&request, loaded.state.as_ref()) else { continue };
             let active = request.approved().ok().and_then(|(_, active)| active.copied());
             if let Some(active) = active
-                && !(gone && makes_again(missing, active))
+                && !missing.is_some_and(|missing| makes_again(missing, active))
             {
                 needs.by.insert(0, Needed { id, since, bound: None, standing: active.activated.standing });
                 continue;

@@ -1,8 +1,8 @@
 //! What became of an attempt whose outcome nobody was told: looked at, never guessed.
 //!
 //! Lists may be behind, so a look counts only some time after the attempt. Presence of what was to be created, and absence of
-//! what was to be removed, are proof. The opposite is proof only once nobody can be working on the attempt any more; and for
-//! a creation it is final only after its deadline, so before that it is recorded as not definite.
+//! what was to be removed, are proof. The opposite is proof only once nobody can be working on the attempt any more; and it is
+//! final only after the deadline, so before that it is recorded as not definite.
 
 use super::attempt::Intended;
 use super::ledger::Outcome;
@@ -11,12 +11,12 @@ use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use aws::AwsError;
-use domain::{EventId, Timestamp};
-use lifecycle::assignment::{AssignmentKey, Attempt, Operation};
+use domain::{EventId, SignedDuration, Timestamp};
+use lifecycle::assignment::{AssignmentKey, Attempt, Ledger, Operation};
 use std::time::Duration;
 
 /// How often an attempt that may be someone else's is looked at.
-const LOOK_EVERY: domain::SignedDuration = domain::SignedDuration::from_secs(5);
+const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 impl Core {
     /// After a call of our own of which nothing is known: nobody else works on it, so one look decides.
@@ -34,7 +34,7 @@ impl Core {
             self.conclude(key, intended.id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }
-        let definite = self.is_final(intended.operation, looked_at, intended.deadline);
+        let definite = self.is_final(looked_at, intended.deadline);
         self.conclude(key, intended.id, Outcome::Failed { reason: error.code.clone(), definite }).await?;
         Err(error.into())
     }
@@ -65,16 +65,25 @@ impl Core {
             return Ok(Round::Over(Next::At(orphaned_at.min(later(now, LOOK_EVERY)))));
         }
         let reason = "NoOutcome".to_owned();
-        let definite = self.is_final(attempt.operation, now, attempt.deadline);
+        let definite = self.is_final(now, attempt.deadline);
         self.conclude(key, id, Outcome::Failed { reason, definite }).await?;
         Ok(Round::Again)
     }
 
     /// Whether an attempt that has had no effect by `looked_at` will have none. A clock that may be ahead says nothing of it.
-    fn is_final(&self, operation: Operation, looked_at: Timestamp, deadline: Timestamp) -> bool {
-        match operation {
-            Operation::Create => looked_at >= deadline && self.views.certain_of_time().is_ok(),
-            Operation::Delete => true,
-        }
+    fn is_final(&self, looked_at: Timestamp, deadline: Timestamp) -> bool {
+        looked_at >= deadline && self.views.certain_of_time().is_ok()
+    }
+
+    /// How old a look may be at what a request needs: not old while a removal of ours may still take it away.
+    pub(super) fn look_interval(&self, key: &AssignmentKey, ledger: &Ledger) -> SignedDuration {
+        if self.may_have_removed(key, ledger) { LOOK_EVERY } else { self.settings.sweep_interval }
+    }
+
+    /// Whether a removal of ours may have taken what is missing, or may take what is there: it was not seen since such a removal can
+    /// have no effect any more.
+    pub(crate) fn may_have_removed(&self, key: &AssignmentKey, ledger: &Ledger) -> bool {
+        let shown_after = |until| later(until, self.settings.list_lag_max);
+        ledger.late_removal.is_some_and(|until| !self.agenda.was_seen_after(key, shown_after(until)))
     }
 }

@@ -77,11 +77,11 @@ impl Core {
         if let Some((id, attempt)) = ledger.attempt() {
             return self.resolve(key, id, attempt).await;
         }
-        if ledger.presence == Presence::Absent && self.missing().await? == Missing::End {
+        if ledger.presence == Presence::Absent && self.missing(key, ledger).await? == Missing::End {
             self.end_what_was_removed(key, &mut needs).await?;
         }
         if needs.any() {
-            let fresh = later(self.now(), -self.settings.sweep_interval)
+            let fresh = later(self.now(), -self.look_interval(key, ledger))
                 .max(later(self.agenda.happened_at(key, ledger.last_at), -self.settings.list_lag_max));
             let exists = ledger.presence != Presence::Absent;
             if exists && (self.agenda.was_seen_after(key, fresh) || self.may_be_stale(ledger)) {
@@ -331,8 +331,9 @@ impl Core {
         if let Some(fault) = held_up {
             return Err(fault);
         }
-        let sweep = needs.any().then(|| later(self.now(), self.settings.sweep_interval));
-        Ok(Round::Over(self.wake(key, needs, sweep)))
+        let interval = ledger.map_or(self.settings.sweep_interval, |ledger| self.look_interval(key, ledger));
+        let look = needs.any().then(|| later(self.now(), interval));
+        Ok(Round::Over(self.wake(key, needs, look)))
     }
 
     /// For how long access was left past its end: until its removal was confirmed.

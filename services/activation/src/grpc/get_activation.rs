@@ -5,9 +5,10 @@ use crate::core::Core;
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
 use api::activation::v1 as wire;
+use command::LoadError;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::Request;
-use lifecycle::assignment::Presence;
+use lifecycle::assignment::{Ledger, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::state::{Closure, Phase};
 use service_runtime::Call;
@@ -33,6 +34,7 @@ impl Core {
         let estimate = self.agenda.estimate(&id, now, self.usual_operation());
         let obstacles = self.obstacles(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;
         let left = left_past_end(&story.request, now);
+        let fenced_until = self.fenced_until(&story.request).await?;
         Ok(wire::GetActivationResponse {
             activation: Some(wire::Activation {
                 request_id: shown.request_id,
@@ -46,8 +48,22 @@ impl Core {
                 obstacles,
                 closing_since: left.and_then(|(since, closed)| (!closed).then(|| values::time(since.at))),
                 past_end: left.map(|(since, _)| values::duration(since.length)),
+                fenced_until: fenced_until.map(values::time),
             }),
         })
+    }
+
+    /// Until when something of a request that is over may still appear, although nothing of it is there.
+    async fn fenced_until(&self, request: &Request) -> Result<Option<Timestamp>, Status> {
+        let Some(key) = key_of(request).filter(|_| request.is_closing() && !never_begun(request)) else {
+            return Ok(None);
+        };
+        match self.readable_ledger(&key).await {
+            Ok(loaded) => Ok(loaded.state.as_ref().and_then(Ledger::absent_until)),
+            // The request is shown all the same.
+            Err(LoadError::Corrupt(_)) => Ok(None),
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(crate::status::fault(&unavailable.into())),
+        }
     }
 
     /// What stands in the way of access that should be there, as codes.

@@ -5,7 +5,7 @@ use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::types::v1 as types;
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
-use domain::{RequestId, Target};
+use domain::{RequestId, SignedDuration, Target};
 use tonic::{Code, Status};
 
 async fn ask(process: &Process, name: &str, id: RequestId) -> Result<wire::Activation, Status> {
@@ -99,4 +99,25 @@ async fn what_is_left_past_its_end_is_told_while_it_is_and_after() {
     let story = process.views.requests.get(&id).unwrap().unwrap();
     let recorded = process.views.show(&story).await.past_end.unwrap();
     assert!(recorded.seconds > 60 && recorded == shown.past_end.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_when_what_is_absent_may_still_appear_is_told() {
+    let house = House::new().await;
+    let process = house.start().await;
+    house.aws.fail_next(AwsOperation::Create, Fault::ArrivesLater(SignedDuration::from_secs(240)));
+    for _ in 0..40 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(aws::ErrorKind::Throttled));
+    }
+    let id = house.grant(&permission_set(), 0, 120).await;
+    house.at(60).await;
+    assert_eq!(ask(&process, "ada", id).await.unwrap().fenced_until, None, "it is live");
+    house.at(200).await;
+    let shown = ask(&process, "ada", id).await.unwrap();
+    assert_eq!(shown.closure_phase(), types::ClosurePhase::Closing);
+    let until = shown.fenced_until.unwrap().seconds - house.clock.now().as_second();
+    assert!((15 * 60..20 * 60).contains(&until), "signature and effect: {until}");
+    house.at(25 * 60).await;
+    let shown = ask(&process, "ada", id).await.unwrap();
+    assert_eq!((shown.closure_phase(), shown.fenced_until), (types::ClosurePhase::Closed, None));
 }

@@ -4,7 +4,7 @@ use crate::house::{HOUR, House, aws_key, call, instant, key_of, permission_set, 
 use activation::{Missing, Settings};
 use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
-use aws::simulated::{Behaviour, Operation as AwsOperation, sample};
+use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
 use lifecycle::event::{ClosedHow, EndedBecause};
@@ -120,6 +120,31 @@ async fn where_it_is_set_so_the_request_ends_whose_access_someone_else_removed()
     house.at(1300).await;
     assert!(house.is_active(again).await && house.has(&key), "who asks anew gets it anew");
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "seen to be gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_late_removal_of_ours_takes_from_another_request_is_made_again() {
+    for missing in [Missing::Restore, Missing::End] {
+        let mut house = house().await;
+        house.settings.missing = missing;
+        let key = key_of(&permission_set());
+        let _process = house.start().await;
+        house.aws.fail_next(AwsOperation::Delete, Fault::Slow(SignedDuration::from_secs(100)));
+        let first = house.grant(&permission_set(), 0, 120).await;
+        house.at(150).await;
+        let second = house.grant(&permission_set(), 150, 2 * HOUR).await;
+        house.at(200).await;
+        assert!(house.is_active(second).await && house.has(&key), "counted as without effect");
+        house.at(240).await;
+        assert_eq!(house.aws.changes().iter().filter(|change| !change.present).count(), 1, "it had one");
+        assert!(house.is_active(second).await && house.has(&key));
+        assert!(matches!(house.closed(first).await, Some(ClosedHow::CarriedBy(_))));
+        // Once it can have no effect any more, what others remove is theirs again.
+        house.at(1_500).await;
+        house.aws.remove(aws_key(&key));
+        house.at(1_500 + 660).await;
+        assert_eq!(house.is_active(second).await, missing == Missing::Restore);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -331,10 +331,7 @@ impl Reconciler {
 
     fn is_final(&self, attempt: Intended, looked_at: u8) -> bool {
         let fence = if self.plant == Some(Plant::NoFence) { 0 } else { FENCE };
-        match attempt.operation {
-            Operation::Create => looked_at >= attempt.at + fence,
-            Operation::Delete => true,
-        }
+        looked_at >= attempt.at + fence
     }
 
     /// (`ledger.rs`: `conclude`; that another has said it is no fault)
