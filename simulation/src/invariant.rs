@@ -5,6 +5,7 @@
 //! - [`authority`]: S4, by each event against the policy and the organisation as they are;
 //! - [`denial`]: S2 and S3 of live sessions, by what the service control policies say;
 //! - [`lateness`]: S2, by what is in AWS past its end;
+//! - [`presence`]: S1 from its other side, by what is not in AWS while a request needs it;
 //! - [`durable`]: S5, S8, S9, by the log against what was acknowledged, written in confidence, and shown;
 //! - [`provable`]: S10, by each event against what its writer could know;
 //! - [`end`]: L1 to L4, once faults have healed and time has passed.
@@ -15,6 +16,7 @@ pub(crate) mod durable;
 pub(crate) mod effect;
 pub(crate) mod end;
 pub(crate) mod lateness;
+pub(crate) mod presence;
 pub(crate) mod provable;
 pub(crate) mod story;
 

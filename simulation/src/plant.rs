@@ -2,7 +2,10 @@
 
 use crate::people;
 use aws::Contents;
-use domain::{Endorsement, EventId, PrincipalId, RequestId, SignedDuration, Target, Timestamp, Window};
+use domain::{
+    AccountId, Endorsement, Entitlement, EventId, PrincipalId, RequestId, SignedDuration, Target, Timestamp,
+    Window,
+};
 use event_log::{Position, Recorded, StreamName};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::event::{ApprovalBasis, Approved, Closed, ClosedHow, Rejected, RejectedBecause};
@@ -73,6 +76,8 @@ pub enum Plant {
     YearlessEnds,
     /// A creation that AWS has refused in the end counts as done.
     SilentFailure,
+    /// What is active counts as there: nobody looks again.
+    NeverRestored,
 }
 
 impl Plant {
@@ -118,6 +123,7 @@ impl Plant {
             Self::FastClocks => "any of this kind: a clock is ahead",
             Self::YearlessEnds => "broker (source): `MM/DD/YY` strings",
             Self::SilentFailure => "Glide `access.go`",
+            Self::NeverRestored => "others change AWS as well",
         }
     }
 }
@@ -139,6 +145,9 @@ struct Remembered {
     overlooked: BTreeSet<StreamName>,
     /// Stories of what became active.
     activated: BTreeSet<StreamName>,
+    /// What requests are about; and those of them that are active.
+    about: BTreeMap<StreamName, aws::AssignmentKey>,
+    active: BTreeMap<StreamName, aws::AssignmentKey>,
     organisation: Option<Contents>,
     removals_failed: BTreeMap<aws::AssignmentKey, u32>,
 }
@@ -199,10 +208,17 @@ impl Planted {
         let (Fact::Request(fact), Stream::Request(id)) = (&event.fact, &event.stream) else { return };
         if let RequestEvent::Activated(_) = fact {
             remembered.activated.insert(recorded.stream.clone());
+            let about = remembered.about.get(&recorded.stream).cloned();
+            remembered.active.extend(about.map(|key| (recorded.stream.clone(), key)));
+        }
+        if let RequestEvent::Ended(_) | RequestEvent::Revoked(_) = fact {
+            remembered.active.remove(&recorded.stream);
         }
         if let RequestEvent::Requested(raised) = fact {
             remembered.raised_at.insert(recorded.stream.clone(), recorded.position);
             let Some(principal) = raised.grounds.principal.clone() else { return };
+            let key = aws::AssignmentKey::of_target(principal.clone(), &raised.target);
+            remembered.about.insert(recorded.stream.clone(), key);
             let first = *remembered.first.entry((principal, raised.target.clone())).or_insert(*id);
             if first != *id {
                 remembered.overlooked.insert(recorded.stream.clone());
@@ -266,6 +282,22 @@ impl Planted {
             return contents;
         }
         self.lock().organisation.get_or_insert(contents).clone()
+    }
+
+    /// Who holds `entitlement` in `account`, as a bug would have it that AWS lists `holders`.
+    pub(crate) fn listed(
+        &self,
+        mut holders: BTreeSet<PrincipalId>,
+        account: &AccountId,
+        entitlement: &Entitlement,
+    ) -> BTreeSet<PrincipalId> {
+        if self.is(Plant::NeverRestored) {
+            let remembered = self.lock();
+            let active = remembered.active.values();
+            let here = active.filter(|key| key.account() == account && key.entitlement() == entitlement);
+            holders.extend(here.map(|key| key.principal().clone()));
+        }
+        holders
     }
 
     /// A removal has failed: whether it is given up.

@@ -8,7 +8,7 @@ use crate::mirage::Mirage;
 use crate::people::{self, ByName};
 use crate::plant::{Plant, Planted};
 use crate::schedule::{Owner, Scheduler};
-use crate::weather::{EFFECT_WITHIN, LIST_LAG_MAX, SIGNATURE_SKEW_MAX};
+use crate::weather::{EFFECT_WITHIN, LIST_LAG_MAX, SIGNATURE_SKEW_MAX, Settings};
 use activation::ActivationService;
 use approval::ApprovalService;
 use audit::{AuditService, Events};
@@ -47,6 +47,7 @@ pub(crate) struct Outside {
     pub(crate) cloud: Cloud,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) entropy: SharedEntropy,
+    pub(crate) settings: Settings,
 }
 
 /// How old the directory may be by which anything is given; as in policy.toml.
@@ -69,15 +70,17 @@ pub(crate) struct Process {
 }
 
 /// The bounds of the activation service, cut to an AWS whose signatures age fast.
-fn settings(replica: &str, planted: &Planted) -> activation::Settings {
+fn settings(replica: &str, chosen: Settings, planted: &Planted) -> activation::Settings {
     let settings = activation::Settings {
+        missing: chosen.missing,
+        start_lead_max: chosen.start_lead,
         replica: Some(replica.to_owned()),
         signature_lifetime: SIGNATURE_SKEW_MAX.saturating_add(SignedDuration::from_secs(30)),
         effect_within: EFFECT_WITHIN,
         list_lag_max: LIST_LAG_MAX,
         retry_horizon: SignedDuration::from_mins(4),
         backoff_max: Duration::from_mins(1),
-        sweep_interval: SignedDuration::from_mins(2),
+        sweep_interval: chosen.sweep_interval,
         removal_late_after: REMOVAL_LATE_AFTER,
         organisation_sweep_interval: SignedDuration::from_mins(5),
         ..activation::Settings::default()
@@ -184,7 +187,7 @@ impl Process {
         };
         let request = RequestService::new(of(Service::Request)).with_account_access(true);
         let approval = ApprovalService::new(of(Service::Approval));
-        let settings = settings(machine.name, planted);
+        let settings = settings(machine.name, outside.settings, planted);
         let activation = ActivationService::new(of(Service::Activation), ports(&line), settings);
         let (audit, index) =
             AuditService::open(views.clone(), None).map_err(|error| told("the index of events", &error))?;

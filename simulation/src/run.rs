@@ -8,7 +8,8 @@ use crate::invariant::authority::Memberships;
 use crate::invariant::denial::Denying;
 use crate::invariant::effect::Effects;
 use crate::invariant::lateness::Lateness;
-use crate::invariant::{Violation, authority, denial, durable, effect, end, provable};
+use crate::invariant::presence::Presence;
+use crate::invariant::{Violation, authority, denial, durable, effect, end, presence, provable};
 use crate::line::Cloud;
 use crate::machine::{self, Machine};
 use crate::order::{Answer, Order};
@@ -34,6 +35,7 @@ use event_log::memory::MemoryLog;
 use journal::key_store::MemoryKeyStore;
 use journal::{Fact, Stream};
 use lifecycle::RequestEvent;
+use lifecycle::event::{Ended, EndedBecause};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -75,6 +77,7 @@ pub(crate) struct Run {
     truth: Truth,
     effects: Effects,
     lateness: Lateness,
+    presence: Presence,
     denying: Denying,
     memberships: Memberships,
     trace: Trace,
@@ -95,6 +98,7 @@ fn provide_for(plant: Option<Plant>, climate: &mut Behaviour, season: &mut Seaso
             season.fair = false;
             season.damage = Some((0, Damage::Policy));
         }
+        Some(Plant::NeverRestored) => season.settings.sweep_interval = SignedDuration::from_secs(30),
         Some(Plant::FiveTries) => season.account_losses = 200,
         Some(Plant::DenyEverything | Plant::DenyForEver) => season.denials = true,
         _other => {}
@@ -107,7 +111,8 @@ impl Run {
         let entropy: SharedEntropy = Arc::new(SimEntropy::new(chance_of(seed, "entropy")));
         let mut weather_chance = chance_of(seed, "weather");
         let mut climate = weather::climate(&mut weather_chance);
-        let mut season = weather::season(&mut weather_chance, config.steps);
+        let settings = weather::Settings::of(&mut chance_of(seed, "settings"));
+        let mut season = weather::season(&mut weather_chance, config.steps, settings);
         provide_for(config.plant, &mut climate, &mut season);
         let aws = Arc::new(SimulatedAws::new(shared_clock, climate.clone()));
         aws.set_directory(people::organisation());
@@ -153,6 +158,7 @@ impl Run {
             cloud,
             keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
             entropy,
+            settings: season.settings,
         };
         Self {
             season,
@@ -165,9 +171,10 @@ impl Run {
             weather: Weather::new(weather_chance, climate, tally.clone()),
             workload,
             planted,
-            truth: Truth::default(),
+            truth: Truth::new(season.settings.start_lead),
             effects,
             lateness: Lateness::default(),
+            presence: Presence::new(season.settings.sweep_interval),
             denying: Denying::default(),
             memberships: Memberships::default(),
             trace,
@@ -343,6 +350,9 @@ impl Run {
         let aws = &self.outside.cloud.aws;
         if let RequestEvent::Activated(_) = fact {
             effect::activated(known, now, aws)?;
+        }
+        if let RequestEvent::Ended(Ended { because: EndedBecause::RemovedOutside }) = fact {
+            presence::removed_outside(known, now, aws)?;
         }
         if let RequestEvent::CredentialsIssued(issued) = fact {
             effect::credentials((&issued.access_key_id, issued.expires_at), known, now, aws)?;

@@ -1,8 +1,8 @@
 //! What is true: the fold of the log, made by the simulation itself, and what each event may not be.
 
-use crate::invariant::{Violation, story};
+use crate::invariant::{Violation, later, story};
 use aws::AssignmentKey;
-use domain::{AccountId, EventId, Person, Provider, RequestId, Timestamp};
+use domain::{AccountId, EventId, Person, Provider, RequestId, SignedDuration, Timestamp};
 use event_log::Recorded;
 use journal::{Event, Fact, Stream};
 use lifecycle::assignment::{AssignmentEvent, Operation};
@@ -52,6 +52,13 @@ impl Known {
     fn needs(&self, at: Timestamp) -> bool {
         self.request.is_live(at) && (self.damaged.is_none() || self.was_active())
     }
+
+    /// Whether its assignment may be made at `at` by who begins so long before a start.
+    fn may_have(&self, at: Timestamp, lead: SignedDuration) -> bool {
+        let window = self.request.approved().ok().map(|(grant, _)| grant.approved.window);
+        let led = window.is_some_and(|window| later(window.start(), -lead) <= at && at < window.start());
+        self.needs(at) || (led && self.damaged.is_none())
+    }
 }
 
 /// An attempt, as the log says.
@@ -59,6 +66,8 @@ impl Known {
 pub(crate) struct KnownAttempt {
     /// Whether a live request needed the assignment, by the log up to this event and at its time.
     pub(crate) wanted: bool,
+    /// The same of one that begins so soon that it may be made for it.
+    pub(crate) allowed: bool,
     /// When the first window begins of the requests about it that were not over, by the log up to this event.
     pub(crate) begins_at: Option<Timestamp>,
 }
@@ -66,6 +75,8 @@ pub(crate) struct KnownAttempt {
 /// Everything that the log says.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
+    /// How long before a start access may be made.
+    start_lead: SignedDuration,
     pub(crate) seen: Vec<Recorded>,
     pub(crate) requests: BTreeMap<RequestId, Known>,
     /// By key, operation and time.
@@ -105,6 +116,11 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
+    /// Nothing yet, where access may be made so long before a start.
+    pub(crate) fn new(start_lead: SignedDuration) -> Self {
+        Self { start_lead, ..Self::default() }
+    }
+
     /// Takes up the next event of the log, at `now`. `None`: it cannot be read, and is not meant to be.
     pub(crate) fn take(&mut self, recorded: Recorded, now: Timestamp) -> Result<Option<Event>, Violation> {
         let envelope = &recorded.envelope;
@@ -185,11 +201,13 @@ impl Truth {
     fn take_assignment(&mut self, event: &Event, fact: &AssignmentEvent) {
         match fact {
             AssignmentEvent::Attempted { key, operation, .. } => {
-                let wanted = self.wanted(key, event.at);
+                let wanted = self.about(key).any(|known| known.needs(event.at));
+                let allowed = self.about(key).any(|known| known.may_have(event.at, self.start_lead));
                 let approved = self.about(key).filter(|known| known.request.approved().is_ok());
                 let begins_at = approved.filter_map(|known| Some(known.request.window()?.start())).min();
                 let key = self.aws_key(event, key);
-                self.attempts.insert((key, *operation, event.at), KnownAttempt { wanted, begins_at });
+                self.attempts
+                    .insert((key, *operation, event.at), KnownAttempt { wanted, allowed, begins_at });
             }
             AssignmentEvent::StandingFound { key } => {
                 let key = self.aws_key(event, key);
@@ -225,9 +243,9 @@ impl Truth {
         key
     }
 
-    /// Whether a live request needs this assignment at `at`, by the log so far.
-    fn wanted(&self, key: &lifecycle::assignment::AssignmentKey, at: Timestamp) -> bool {
-        self.about(key).any(|known| known.needs(at))
+    /// What may begin by now at the latest, if access is made at `at`.
+    pub(crate) fn led(&self, at: Timestamp) -> Timestamp {
+        later(at, self.start_lead)
     }
 
     /// The attempt of a call: it is signed with the time of its attempt, or with its machine's where the log's is ahead of that.

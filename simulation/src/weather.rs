@@ -2,6 +2,7 @@
 //! things get done; and fair from beginning to end for some seeds, in which more must hold.
 
 use crate::tally::Tally;
+use activation::Missing;
 use aws::ErrorKind;
 use aws::simulated::{Behaviour, DenialFault, Fault, Operation, SimulatedAws, SimulatedScps};
 use domain::SignedDuration;
@@ -41,6 +42,33 @@ pub(crate) struct Season {
     pub(crate) account_losses: u32,
     /// At which step something that cannot be read is written, and what.
     pub(crate) damage: Option<(u32, Damage)>,
+    /// What is set otherwise from installation to installation.
+    pub(crate) settings: Settings,
+}
+
+/// What is set otherwise from installation to installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// What becomes of access that others removed while a request needs it.
+    pub(crate) missing: Missing,
+    /// How long before a start access may be made where a queue would make it late.
+    pub(crate) start_lead: SignedDuration,
+    /// How often what should exist is looked at.
+    pub(crate) sweep_interval: SignedDuration,
+}
+
+impl Settings {
+    /// Those of a seed.
+    pub(crate) fn of(chance: &mut ChaCha8Rng) -> Self {
+        let missing = if chance.random_bool(0.3) { Missing::End } else { Missing::Restore };
+        let start_lead = if chance.random_bool(0.3) { chance.random_range(1..120) } else { 0 };
+        let sweep_interval = if chance.random_bool(0.3) { 30 } else { 120 };
+        Self {
+            missing,
+            start_lead: SignedDuration::from_secs(start_lead),
+            sweep_interval: SignedDuration::from_secs(sweep_interval),
+        }
+    }
 }
 
 /// Something that cannot be read.
@@ -59,7 +87,7 @@ pub(crate) enum Damage {
 }
 
 /// The season of a seed.
-pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32) -> Season {
+pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32, settings: Settings) -> Season {
     let machines = match chance.random_range(0..20) {
         0..=6 => 1,
         7..=15 => 2,
@@ -78,7 +106,7 @@ pub(crate) fn season(chance: &mut ChaCha8Rng, steps: u32) -> Season {
     };
     let denials = chance.random_bool(0.6);
     let one_cut = !fair && machines > 1 && chance.random_bool(0.2);
-    Season { machines, fair, denials, one_cut, account_losses: 10, damage }
+    Season { machines, fair, denials, one_cut, account_losses: 10, damage, settings }
 }
 
 /// How AWS behaves on a day chosen by `chance`.

@@ -3,7 +3,8 @@
 use crate::order::{Command, Order};
 use crate::people;
 use crate::truth::Truth;
-use crate::weather::Season;
+use crate::weather::{Season, Settings};
+use activation::Missing;
 use api::types::v1::Ask;
 use aws::AssignmentKey;
 use aws::simulated::{Call, CallRecord, Change, ChangedBy};
@@ -35,7 +36,16 @@ pub(crate) fn season(season: &Season) -> String {
     let damage = season.damage.map(|(step, damage)| format!(", {damage:?} damaged from step {step} on"));
     let denials = if season.denials { ", live sessions are denied" } else { "" };
     let one_cut = if season.one_cut { ", one stays cut off from AWS" } else { "" };
-    format!("{} machines{fair}{denials}{one_cut}{}", season.machines, damage.unwrap_or_default())
+    let Settings { missing, start_lead, sweep_interval } = season.settings;
+    let missing = if missing == Missing::End { ", what others remove ends its request" } else { "" };
+    let lead = if start_lead.is_zero() {
+        String::new()
+    } else {
+        format!(", starts are led by up to {start_lead:#}")
+    };
+    let sweep = format!(", sweeps every {sweep_interval:#}");
+    let damage = damage.unwrap_or_default();
+    format!("{} machines{fair}{denials}{one_cut}{missing}{lead}{sweep}{damage}", season.machines)
 }
 
 /// A stream.

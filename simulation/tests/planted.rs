@@ -172,3 +172,8 @@ fn a_deny_that_hits_every_session() {
 fn a_deny_that_is_never_lifted() {
     finds(Plant::DenyForEver, 4, &["S2", "L1"]);
 }
+
+#[test]
+fn what_is_missing_is_never_restored() {
+    finds(Plant::NeverRestored, 0, &["S1"]);
+}

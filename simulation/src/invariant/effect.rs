@@ -76,11 +76,12 @@ impl Effects {
                 let Some(found) = found else {
                     return Err(Violation::new("S1", format!("{shown} is created without an attempt")));
                 };
-                if !found.wanted && truth.needed_until(key, record.at).is_some() {
+                if !found.allowed && truth.needed_until(key, record.at).is_some() {
                     let what = format!("{shown} is created by an attempt for which no request was live");
                     return Err(Violation::new("S1", what));
                 }
-                if found.begins_at.is_some_and(|begins_at| later(record.at, ahead) < begins_at) {
+                let led = truth.led(later(record.at, ahead));
+                if found.begins_at.is_some_and(|begins_at| led < begins_at) {
                     let what = format!("{shown} is created before the window of any request that needs it");
                     return Err(Violation::new("S1", what));
                 }

@@ -95,6 +95,7 @@ impl Assignments for Assigner {
         if cloud.planted.strikes(Plant::DeleteStanding) {
             cloud.aws.delete(&cloud.standing, self.line.unfounded()).await?;
         }
-        self.line.dated(self.service.holders(account, entitlement)).await
+        let holders = self.line.dated(self.service.holders(account, entitlement)).await?;
+        Ok(cloud.planted.listed(holders, account, entitlement))
     }
 }

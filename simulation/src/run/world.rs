@@ -262,6 +262,8 @@ impl Run {
             && self.machines.iter().all(Machine::is_well);
         let cloud = &self.outside.cloud;
         self.lateness.look(now, calm, &self.truth, &self.effects, cloud)?;
+        let told = !self.weather.hides_directory();
+        self.presence.look(now, (calm, told), &self.truth, cloud)?;
         if let Some(scps) = &cloud.scps {
             let calm_since = self.lateness.calm_since();
             if self.weather.hides_directory() {
