@@ -143,7 +143,8 @@ impl House {
         ];
         if story.active {
             let session = SignedDuration::from_hours(1);
-            let bound = Bound { at_end: story.window.end().checked_add(session)?, after_early_end: session };
+            let at_end = story.window.end().checked_add(session)?;
+            let bound = Bound { at_end, after_early_end: session, chained: SignedDuration::ZERO };
             let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
             facts.push((Service::Activation, Fact::Request(RequestEvent::Activated(activated))));
             let attempted = AssignmentEvent::Attempted {

@@ -46,9 +46,16 @@ pub fn may_issue(request: &Request, at: Timestamp) -> Result<(&Grant, &Active), 
 }
 
 /// For how long credentials may live that are handed out now: as the rule says by now, and no longer than its user was told of an
-/// early end when the access began.
+/// early end when the access began, less what of that is for chained sessions.
 pub fn credential_duration_max(active: &Active, rule_max: SignedDuration) -> SignedDuration {
-    rule_max.min(active.activated.bound.after_early_end)
+    let Bound { after_early_end, chained, .. } = active.activated.bound;
+    rule_max.min(after_early_end.saturating_sub(chained))
+}
+
+/// Whether credentials may chain that are handed out now: as the rule says by now, and only if its user was told of that when the
+/// access began.
+pub fn may_chain(active: &Active, rule_allows: bool) -> bool {
+    rule_allows && !active.activated.bound.chained.is_zero()
 }
 
 /// Records credentials, before they leave.

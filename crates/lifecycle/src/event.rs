@@ -174,6 +174,9 @@ pub struct Bound {
     pub at_end: Timestamp,
     /// After an early end, nothing works for longer than this.
     pub after_early_end: SignedDuration,
+    /// The part of both that is for roles assumed out of sessions, which neither window nor session policy binds. Zero: none is
+    /// counted, and sessions of STS may not chain.
+    pub chained: SignedDuration,
 }
 
 /// AWS confirmed the assignment, or credentials can be had.

@@ -5,7 +5,7 @@ use crate::event::{
     Activated, Approved, ClosedHow, CredentialsIssued, EndedBecause, ExpiredBecause, RejectedBecause,
     RequestEvent, Requested, RevokedAs, Verdict,
 };
-use domain::{Actor, Endorsement, IssueId, Person, PrincipalId, Timestamp, Window};
+use domain::{Actor, Endorsement, IssueId, Person, PrincipalId, SignedDuration, Timestamp, Window};
 use std::collections::BTreeSet;
 
 /// One request, as its story stands.
@@ -332,9 +332,26 @@ impl Request {
         self.endorsements.iter().any(|e| identities.same_as(&e.approver.person, e.principal.as_ref()))
     }
 
-    /// When the last thing that was handed out stops working.
+    /// When the last thing that was handed out has expired, and what can have been chained from it.
     pub fn issues_expire_at(&self) -> Option<Timestamp> {
-        self.issues.iter().map(|issue| issue.expires_at).max()
+        self.issues.iter().map(|issue| issue.expires_at).chain(self.issues_work_until()).max()
+    }
+
+    /// When nothing works any more that was handed out: with the window its session policy refuses everything, and what can have
+    /// been chained until then lives on for as long as was told.
+    pub fn issues_work_until(&self) -> Option<Timestamp> {
+        let expire_at = self.issues.iter().map(|issue| issue.expires_at).max()?;
+        let usable_until = self.window().map_or(expire_at, |window| window.end().min(expire_at));
+        Some(usable_until.checked_add(self.chained()).unwrap_or(Timestamp::MAX))
+    }
+
+    /// What the bound that was told has for chained sessions.
+    fn chained(&self) -> SignedDuration {
+        let active = match &self.phase {
+            Phase::Approved { active, .. } | Phase::Ended { active, .. } => active.as_ref(),
+            Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+        };
+        active.map_or(SignedDuration::ZERO, |active| active.activated.bound.chained)
     }
 
     /// Until when it can be decided: the deadline, or the end of the asked window if that is sooner.

@@ -7,11 +7,11 @@ use aws::Directory;
 use domain::{Entitlement, RequestId, Sealed, SignedDuration, Timestamp};
 use journal::Fact;
 use journal::key_store::KeyStore;
+use lifecycle::RequestEvent;
 use lifecycle::event::{
     ApprovalBasis, ClosedHow, EndedBecause, ExpiredBecause, RejectedBecause, RevokedAs, Verdict,
 };
 use lifecycle::state::{Active, Closure, EndReason, Grant, Phase, Status};
-use lifecycle::{Request, RequestEvent};
 
 /// Where the justification of a request is sealed to.
 pub fn justification_place(id: &RequestId) -> String {
@@ -108,7 +108,7 @@ pub fn request(
             })
             .collect(),
         reviewed_after: request.reviewed_after.map_or(api::Verdict::Unspecified, verdict).into(),
-        credentials_bound_at: credentials_bound_at(request).map(wire::time),
+        credentials_bound_at: request.issues_work_until().map(wire::time),
         ..api::Request::default()
     };
     show_phase(&mut shown, &request.phase, now);
@@ -117,13 +117,6 @@ pub fn request(
         wire::party(&actor.person, known, directory)
     });
     shown
-}
-
-/// When the last credentials that were handed out stop working: when they expire, or when their session policy refuses
-/// everything, which is at the window's end.
-fn credentials_bound_at(request: &Request) -> Option<Timestamp> {
-    let expire_at = request.issues_expire_at()?;
-    Some(request.window().map_or(expire_at, |window| window.end().min(expire_at)))
 }
 
 /// The name of an entitlement: the permission set's, or the role's path and name.

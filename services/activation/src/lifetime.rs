@@ -6,8 +6,9 @@ use crate::agenda::{Next, key_of, never_begun};
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
+use aws::sts::CHAINED_DURATION_MAX;
 use command::aggregate::AssignmentAggregate;
-use domain::{Provider, RequestId, Timestamp};
+use domain::{Provider, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::event::{Bound, ClosedHow};
 use lifecycle::state::{Active, Closure, Grant, Phase};
@@ -113,8 +114,17 @@ impl Core {
         let Some(window) = request.window() else { return Ok(Next::Idle) };
         match self.eligibility(request).await? {
             Eligibility::Eligible(found) => {
-                let bound =
-                    Bound { at_end: window.end(), after_early_end: found.rule.credential_duration_max };
+                // What is chained at the last moment outlives the session that it is chained from.
+                let chained = if found.rule.session.allow_chaining {
+                    CHAINED_DURATION_MAX
+                } else {
+                    SignedDuration::ZERO
+                };
+                let bound = Bound {
+                    at_end: later(window.end(), chained),
+                    after_early_end: found.rule.credential_duration_max.saturating_add(chained),
+                    chained,
+                };
                 self.react(request.raised.id, ACTIVATE, |request, at| {
                     access::activate(request, bound, false, at)
                 })
@@ -142,7 +152,7 @@ impl Core {
                 return Ok(Next::At(later(now, self.settings.eligibility_retry)));
             }
             if self.close(request, ClosedHow::CredentialsExpired).await? {
-                self.measure_credentials(request, expires_at);
+                self.measure_credentials(request);
             }
         } else if never_begun(request) || key_of(request).is_none() {
             self.close(request, ClosedHow::NothingCreated).await?;
@@ -150,10 +160,12 @@ impl Core {
         Ok(Next::Idle)
     }
 
-    /// For how long credentials worked past an early end: until they expired, or their session policy denied everything.
-    fn measure_credentials(&self, request: &Request, expires_at: Timestamp) {
-        let Phase::Ended { at, .. } = &request.phase else { return };
-        let worked_until = request.window().map_or(expires_at, |window| expires_at.min(window.end()));
+    /// For how long credentials, and what may have been chained from them, worked past an early end.
+    fn measure_credentials(&self, request: &Request) {
+        let (Phase::Ended { at, .. }, Some(worked_until)) = (&request.phase, request.issues_work_until())
+        else {
+            return;
+        };
         self.meters.past_end(request.raised.grounds.provider, worked_until.duration_since(*at));
     }
 

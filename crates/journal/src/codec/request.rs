@@ -6,7 +6,7 @@ use super::values::{
 };
 use super::{DecodeError, load as load_set, parse};
 use crate::proto;
-use domain::{OuPath, Sealed};
+use domain::{OuPath, Sealed, SignedDuration};
 use lifecycle::RequestEvent;
 use lifecycle::event::{
     Activated, ApprovalBasis, Approved, Bound, Closed, ClosedHow, ConsoleOpened, CredentialsIssued, Ended,
@@ -231,6 +231,7 @@ impl Stored for Activated {
             bound_at_end: Some(store_time(self.bound.at_end)),
             bound_after_early_end: Some(store_duration(self.bound.after_early_end)),
             standing: self.standing,
+            bound_chained: (!self.bound.chained.is_zero()).then(|| store_duration(self.bound.chained)),
         }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
@@ -239,6 +240,10 @@ impl Stored for Activated {
             bound: Bound {
                 at_end: load_time(proto.bound_at_end, "bound_at_end")?,
                 after_early_end: load_duration(proto.bound_after_early_end, "bound_after_early_end")?,
+                chained: match proto.bound_chained {
+                    Some(chained) => load_duration(Some(chained), "bound_chained")?,
+                    None => SignedDuration::ZERO,
+                },
             },
             standing: proto.standing,
         })

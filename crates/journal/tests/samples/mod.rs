@@ -200,7 +200,7 @@ fn request_facts() -> Vec<(Service, RequestEvent)> {
             Service::Activation,
             RequestEvent::Activated(Activated {
                 provider: Provider::AccountAccess,
-                bound: Bound { at_end: at(14_400), after_early_end: hours(1) },
+                bound: Bound { at_end: at(14_400), after_early_end: hours(1), chained: hours(0) },
                 standing: true,
             }),
         ),
@@ -362,10 +362,18 @@ pub(crate) fn with_later_fields() -> Vec<(&'static str, Event)> {
     let by_signal = Revoked { capacity: RevokedAs::Signal, comment: None, signal: Some(id("signal")) };
     let revoked =
         of(Stream::Request(request()), Service::Activation, Fact::Request(RequestEvent::Revoked(by_signal)));
+    let chaining = Activated {
+        provider: Provider::Sts,
+        bound: Bound { at_end: at(14_400), after_early_end: hours(2), chained: hours(1) },
+        standing: false,
+    };
+    let activated =
+        of(Stream::Request(request()), Service::Activation, Fact::Request(RequestEvent::Activated(chaining)));
     vec![
         ("policy.proposed.v1.session", event),
         ("signal.received.v1.ask", raise),
         ("request.revoked.v1.signal", revoked),
+        ("request.activated.v1.chained", activated),
     ]
 }
 

@@ -4,10 +4,12 @@ use crate::support::*;
 use domain::Provider;
 use lifecycle::Rejection;
 use lifecycle::access::{
-    activate, close, credential_duration_max, elapse, fail, issue_credentials, lose_eligibility, may_issue,
-    open_console, revoke,
+    activate, close, credential_duration_max, elapse, fail, issue_credentials, lose_eligibility, may_chain,
+    may_issue, open_console, revoke,
 };
-use lifecycle::event::{ClosedHow, Ended, EndedBecause, RequestEvent, Requested, Revoked, RevokedAs};
+use lifecycle::event::{
+    Activated, Bound, ClosedHow, Ended, EndedBecause, RequestEvent, Requested, Revoked, RevokedAs,
+};
 use lifecycle::state::{Phase, Status};
 
 fn from_1000(requested: Requested) -> Requested {
@@ -20,6 +22,13 @@ fn ended(because: EndedBecause) -> RequestEvent {
 
 fn revoked() -> RequestEvent {
     RequestEvent::Revoked(Revoked { capacity: RevokedAs::Approver, comment: None, signal: None })
+}
+
+/// Active credentials, whose user was told of the hour that chained sessions live.
+fn chaining() -> Story {
+    let bound = Bound { at_end: at(3700 + HOUR), after_early_end: secs(2 * HOUR), chained: secs(HOUR) };
+    let activated = Activated { provider: Provider::Sts, bound, standing: false };
+    and(approved(sts()), RequestEvent::Activated(activated), 110)
 }
 
 fn closing(story: Story, how: ClosedHow, when: i64) -> Result<RequestEvent, Rejection> {
@@ -56,6 +65,16 @@ fn credentials_live_no_longer_than_the_rule_says_nor_than_was_told() {
     let (_, active) = may_issue(&story, at(120)).unwrap();
     for (rule, longest) in [(900, 900), (HOUR, HOUR), (12 * HOUR, HOUR)] {
         assert_eq!(credential_duration_max(active, secs(rule)), secs(longest));
+    }
+}
+
+#[test]
+fn credentials_chain_if_the_rule_says_so_and_it_was_told() {
+    for (story, told) in [(active(sts(), 110), false), (chaining(), true)] {
+        let request = given(story).request();
+        let (_, active) = may_issue(&request, at(120)).unwrap();
+        assert_eq!((may_chain(active, true), may_chain(active, false)), (told, false));
+        assert_eq!(credential_duration_max(active, secs(12 * HOUR)), secs(HOUR), "the hour is not for them");
     }
 }
 
@@ -197,6 +216,19 @@ fn outstanding_credentials_keep_a_request_from_closing() {
     assert!(closing(story(), ClosedHow::CredentialsExpired, 1000).is_ok());
     assert_eq!(closing(story(), ClosedHow::NothingCreated, 1000), Err(Rejection::NotClosable));
     assert!(closing(story(), ClosedHow::Abandoned, 999).is_ok(), "the account is gone, as two people say");
+}
+
+#[test]
+fn what_may_have_been_chained_keeps_a_request_from_closing() {
+    // At the last moment of the credentials; of the window, if that is sooner.
+    for (expires, dead) in [(900, 900 + HOUR), (4000, 3700 + HOUR)] {
+        let issued = and(chaining(), RequestEvent::CredentialsIssued(credentials(expires)), 120);
+        let story = || and(issued.clone(), revoked(), 140);
+        assert_eq!(given(story()).request().issues_work_until(), Some(at(dead)));
+        let how = ClosedHow::CredentialsExpired;
+        assert_eq!(closing(story(), how.clone(), dead - 1), Err(Rejection::NotClosable));
+        assert!(closing(story(), how, dead).is_ok());
+    }
 }
 
 #[test]

@@ -263,7 +263,7 @@ pub(crate) fn approved(requested: Requested) -> Story {
 }
 
 pub(crate) fn bound() -> Bound {
-    Bound { at_end: at(2 * HOUR), after_early_end: secs(HOUR) }
+    Bound { at_end: at(2 * HOUR), after_early_end: secs(HOUR), chained: secs(0) }
 }
 
 pub(crate) fn activated(provider: Provider, standing: bool) -> RequestEvent {

@@ -175,12 +175,13 @@ fn makes_again(missing: Missing, active: Active) -> bool {
     }
 }
 
-/// Role sessions outlive the assignment, until the permission set's session duration ends, or the role's; so the user is told.
+/// Role sessions outlive the assignment, until the permission set's session duration ends, or the role's; so the user is told. They
+/// carry no session policy of ours, so whether they chain is for the permission set or the role to say: what they do comes on top.
 fn bound(request: &Request, place: &views::Place) -> Option<Bound> {
     let session = match request.raised.target.entitlement() {
         Entitlement::PermissionSet(set) => place.directory().permission_set(set)?.session_duration,
         Entitlement::Role(_) => ROLE_SESSION_MAX,
     };
     let at_end = crate::core::later(request.window()?.end(), session);
-    Some(Bound { at_end, after_early_end: session })
+    Some(Bound { at_end, after_early_end: session, chained: SignedDuration::ZERO })
 }

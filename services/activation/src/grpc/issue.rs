@@ -9,7 +9,7 @@ use crate::{session, status};
 use aws::{AwsError, ErrorKind, SessionCredentials};
 use command::Command;
 use command::aggregate::RequestAggregate;
-use domain::{Entitlement, IssueId, RequestId, SignedDuration, Timestamp};
+use domain::{Entitlement, IssueId, RequestId, SessionScope, SignedDuration, Timestamp};
 use event_log::Position;
 use journal::{Fact, Stream};
 use lifecycle::event::{CredentialsIssued, RequestEvent};
@@ -128,6 +128,8 @@ impl Core {
         let (_, active) =
             access::may_issue(request, self.now()).map_err(|rejection| refusal::status(&rejection))?;
         let longest = access::credential_duration_max(active, rule.credential_duration_max);
+        let allow_chaining = access::may_chain(active, rule.session.allow_chaining);
+        let scope = SessionScope { allow_chaining, ..rule.session.clone() };
         let mut duration = session::duration(wanted, longest, &window, self.now());
         let hour = session::chained(duration);
         duration = duration.min(self.role_limits.longest(role, self.now()));
@@ -140,7 +142,7 @@ impl Core {
             requester: &request.raised.requester,
             issue: *issue,
             window,
-            scope: &rule.session,
+            scope: &scope,
             duration,
             external_id: self.settings.external_id.as_ref(),
         };

@@ -1,7 +1,7 @@
 //! Live sessions of what ended early: denied by a service control policy, until they must be dead.
 #![expect(clippy::indexing_slicing, reason = "tests look into documents")]
 
-use crate::house::{HOUR, House, POLICY, call, instant, key_of, permission_set, role};
+use crate::house::{HOUR, House, POLICY, call, chaining_policy, instant, key_of, permission_set, role};
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::session_denials::{POLICIES_MAX, policy_name};
@@ -110,6 +110,24 @@ async fn sessions_of_sts_are_denied_by_the_tag_of_their_request() {
     assert_eq!(tags, serde_json::json!([id.to_string()]));
     assert_eq!(house.closed(id).await, None);
     house.at(HOUR + 30).await;
+    assert!(denied(&house).is_empty());
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_chained_from_sessions_of_sts_is_denied_until_it_must_be_dead() {
+    let house = denying().await;
+    house.apply(&chaining_policy()).await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    process.revoke("ada", id).await.unwrap();
+    house.at(2 * HOUR).await;
+    assert_eq!(denied(&house).len(), 1, "the credentials are dead, what was chained from them is not");
+    assert_eq!(house.closed(id).await, None);
+    house.at(2 * HOUR + 30).await;
     assert!(denied(&house).is_empty());
     assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
     process.stop().await;

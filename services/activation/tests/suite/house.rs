@@ -71,6 +71,12 @@ requesters = { groups = ["identity-store:developers"] }
 targets = { all_accounts = true, roles = ["daypass/Administrator"] }
 "#;
 
+/// [`POLICY`], where sessions of STS may assume further roles.
+pub(crate) fn chaining_policy() -> String {
+    let duration = "credential_duration_max = \"1h\"";
+    POLICY.replace(duration, &format!("{duration}\nallow_chaining = true"))
+}
+
 /// Simulated time: tokio's, from the beginning of 2026.
 struct PausedClock {
     began: tokio::time::Instant,

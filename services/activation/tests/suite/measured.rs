@@ -1,6 +1,6 @@
 //! What closures measure.
 
-use crate::house::{House, permission_set, role, role_for_users};
+use crate::house::{HOUR, House, chaining_policy, permission_set, role, role_for_users};
 use domain::RequestId;
 use lifecycle::event::ClosedHow;
 use opentelemetry::metrics::MeterProvider as _;
@@ -31,4 +31,23 @@ async fn every_closure_measures_access_past_its_end_by_provider() {
     for provider in ["identity_center", "account_access", "\"sts\""] {
         assert!(histogram.contains(provider), "{provider} is not in {histogram}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_chained_is_access_past_its_end() {
+    let measured = Measured::start();
+    let mut house = House::new().await;
+    house.meter = Some(measured.provider.meter("daypass"));
+    house.apply(&chaining_policy()).await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 600).await;
+    house.at(30).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    house.at(2 * HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
+    let exported = measured.exported().unwrap();
+    let (_, histogram) = exported.split_once("daypass.access.past_end").unwrap();
+    let (_, longest) = histogram.split_once("max: Some(").unwrap();
+    let longest: f64 = longest.split_once(')').unwrap().0.parse().unwrap();
+    assert!((3_500.0..=3_600.0).contains(&longest), "an hour after the window's end: {longest}");
 }

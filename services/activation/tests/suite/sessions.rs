@@ -1,9 +1,10 @@
 //! What a rule says of sessions reaches STS: scope, chaining, length, partition.
 
-use crate::house::{HOUR, House, POLICY, instant, reason, role};
+use crate::house::{HOUR, House, POLICY, chaining_policy, instant, reason, role};
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::simulated::{Operation, SimulatedRole, sample};
 use domain::{Partition, SignedDuration};
+use lifecycle::event::ClosedHow;
 use tonic::Code;
 
 const READING: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}}"#;
@@ -122,6 +123,51 @@ async fn credentials_never_outlive_what_was_told_when_the_access_began() {
     house.at(20).await;
     process.issue("ada", next, "two", None).await.unwrap();
     assert!(house.aws.sessions().pop().unwrap().call.duration() > SignedDuration::from_hours(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_may_chain_is_in_the_bound_and_keeps_the_request_open() {
+    let house = House::new().await;
+    house.apply(&chaining_policy()).await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(5).await;
+    let request = house.request(id).await;
+    let (_, active) = request.approved().unwrap();
+    let bound = active.unwrap().activated.bound;
+    assert_eq!(bound.at_end, instant(3 * HOUR), "chained when the window ends");
+    assert_eq!(bound.after_early_end, SignedDuration::from_hours(2), "chained when the credentials expire");
+    let issued = process.issue("ada", id, "one", None).await.unwrap();
+    let asked = house.aws.sessions().pop().unwrap().call.duration();
+    assert_eq!(asked, SignedDuration::from_hours(1), "the credentials themselves live no longer");
+    let shown = process.revoke("ada", id).await.unwrap().request.unwrap();
+    assert_eq!(shown.credentials_bound_at.unwrap().seconds, issued.expires_at.unwrap().seconds + HOUR);
+    house.at(2 * HOUR).await;
+    assert_eq!(house.closed(id).await, None, "the credentials are dead, what was chained from them is not");
+    house.at(2 * HOUR + 30).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
+}
+
+/// A session chains although its user was told a bound without the hour of what is chained.
+#[tokio::test(start_paused = true)]
+async fn a_session_chains_only_if_that_was_told_when_the_access_began() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let untold = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(5).await;
+    house.apply(&chaining_policy()).await;
+    house.at(10).await;
+    let told = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(20).await;
+    let narrow = process.issue("ada", untold, "one", None).await.unwrap();
+    let wide = process.issue("ada", told, "two", None).await.unwrap();
+    house.apply(POLICY).await;
+    house.at(30).await;
+    let since = process.issue("ada", told, "three", None).await.unwrap();
+    let chains = |key: &str| house.aws.session_may(key, "sts:AssumeRole", instant(40)).unwrap();
+    assert!(!chains(&narrow.access_key_id), "its user was not told");
+    assert!(chains(&wide.access_key_id));
+    assert!(!chains(&since.access_key_id), "the rule allows it no more");
 }
 
 #[tokio::test(start_paused = true)]
