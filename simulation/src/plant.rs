@@ -8,7 +8,7 @@ use domain::{
 };
 use event_log::{Position, Recorded, StreamName};
 use journal::{Event, Fact, Service, Stream};
-use lifecycle::event::{ApprovalBasis, Approved, Closed, ClosedHow, Rejected, RejectedBecause};
+use lifecycle::event::{ApprovalBasis, Approved, ClosedHow, Rejected, RejectedBecause};
 use lifecycle::{Request, RequestEvent};
 use policy::{PlanSource, PolicyEvent};
 use std::collections::{BTreeMap, BTreeSet};
@@ -336,7 +336,7 @@ impl Planted {
                 let because = RejectedBecause::Approver { comment: Some(sealed) };
                 RequestEvent::Rejected(Rejected { because, policy_event: None })
             }
-            Some(Plant::TwoStreamsOutOfStep) => RequestEvent::Closed(Closed { how: ClosedHow::Deleted }),
+            Some(Plant::TwoStreamsOutOfStep) => RequestEvent::Closed(ClosedHow::Deleted.into()),
             _approvals => RequestEvent::Approved(approved_by_themselves(request, now)?),
         };
         let stream = Stream::Request(request.raised.id);

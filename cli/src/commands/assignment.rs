@@ -208,7 +208,7 @@ async fn abandon(arguments: Abandon) -> Result<(), Error> {
         .await?;
     outcome(common.output, &key, "daypass.activation.v1.AbandonAssignmentResponse", &answer, || {
         if answer.second_person_needed {
-            "another administrator must ask for the same".to_owned()
+            "another administrator must ask for the same within 7 days".to_owned()
         } else {
             words(&answer.assignment.clone().unwrap_or_default())
         }

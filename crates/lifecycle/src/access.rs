@@ -123,9 +123,10 @@ pub fn removed_outside(request: &Request) -> Result<RequestEvent, Rejection> {
     Ok(RequestEvent::Ended(Ended { because: EndedBecause::RemovedOutside }))
 }
 
-/// Records that nothing of an ended request is left in AWS. `how` is what the caller observed; what the request itself can
+/// Records that nothing of an ended request is left in AWS. `closed` is what the caller observed; what the request itself can
 /// contradict is refused. `at` is compared with what AWS enforces, so it is never moved up to the story's latest event.
-pub fn close(request: &Request, how: ClosedHow, at: Timestamp) -> Result<RequestEvent, Rejection> {
+pub fn close(request: &Request, closed: impl Into<Closed>, at: Timestamp) -> Result<RequestEvent, Rejection> {
+    let closed = closed.into();
     let active = match &request.phase {
         Phase::Ended { closure: crate::state::Closure::Closing, active, .. } => active,
         Phase::Ended { closure: crate::state::Closure::Closed { .. }, .. } => {
@@ -138,14 +139,14 @@ pub fn close(request: &Request, how: ClosedHow, at: Timestamp) -> Result<Request
     let handed_out = request.issues_expire_at();
     // Until the last credentials expire something is left, whatever became of an assignment.
     let expired = handed_out.is_none_or(|expires| expires <= at);
-    let possible = match &how {
+    let possible = match &closed.how {
         ClosedHow::CredentialsExpired => handed_out.is_some() && expired,
         ClosedHow::NothingCreated => handed_out.is_none() && !active.is_some_and(created),
         ClosedHow::CarriedBy(other) => expired && *other != request.raised.id,
         ClosedHow::Deleted | ClosedHow::Standing => expired,
         ClosedHow::Abandoned => true,
     };
-    if possible { Ok(RequestEvent::Closed(Closed { how })) } else { Err(Rejection::NotClosable) }
+    if possible { Ok(RequestEvent::Closed(closed)) } else { Err(Rejection::NotClosable) }
 }
 
 /// Whether becoming active made something in AWS: with STS nothing exists until credentials are handed out, and a standing

@@ -10,8 +10,14 @@
 
 use crate::Rejection;
 use crate::state::Identities;
-use domain::{Actor, EventId, Person, PrincipalId, Sealed, Target, Timestamp, canonical_digest, hex};
+use domain::{
+    Actor, EventId, Person, PrincipalId, Sealed, SignedDuration, Target, Timestamp, canonical_digest, hex,
+};
 use std::collections::BTreeMap;
+
+/// For how long one person's word to give an assignment up waits for a second's: two people decide on the same state of things,
+/// and a word that nobody remembers completes nothing. Long enough for a second administrator to be back at work.
+pub const ABANDON_ASK_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Who holds what, where: the identity of one assignment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,6 +126,17 @@ pub struct Attempt {
     pub deadline: Timestamp,
 }
 
+/// One person's word to give an assignment up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AbandonAsk {
+    /// Whose.
+    pub person: Person,
+    /// Their user in Identity Center, if known.
+    pub principal: Option<PrincipalId>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Whether the assignment exists, as far as Daypass knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Presence {
@@ -150,8 +167,9 @@ pub struct Ledger {
     pub failures: u32,
     /// What AWS said last.
     pub last_failure: Option<String>,
-    /// Who asked to give it up: person and user.
-    pub abandon_asked: Option<(Person, Option<PrincipalId>)>,
+    /// Who asked to give it up as it is: it counts until the assignment is made anew or found absent, and for
+    /// [`ABANDON_ASK_AGE_MAX`].
+    pub abandon_asked: Option<AbandonAsk>,
     /// Two people gave it up. What of it appears again, because the account came back, say, is ours.
     pub abandoned: bool,
     /// The time of the latest event.
@@ -212,6 +230,7 @@ impl Ledger {
                 match confirmed.operation {
                     Operation::Create => {
                         self.presence = Presence::Ours;
+                        self.abandon_asked = None;
                         self.abandoned = false;
                         // What was seen may be an earlier create's doing; this one's call may still be on its way.
                         self.fence = self.fence.map(|fence| fence.max(confirmed.deadline));
@@ -255,13 +274,15 @@ impl Ledger {
                     Presence::Ours => self.fence.max(Some(at)),
                 };
                 self.presence = Presence::Absent;
+                self.abandon_asked = None;
             }
             AssignmentEvent::Adopted { .. } => {
                 self.presence = Presence::Ours;
                 self.abandoned = false;
             }
             AssignmentEvent::AbandonAsked { by, principal, .. } => {
-                self.abandon_asked = Some((by.person.clone(), principal.clone()));
+                self.abandon_asked =
+                    Some(AbandonAsk { person: by.person.clone(), principal: principal.clone(), at });
             }
             AssignmentEvent::Abandoned { .. } => {
                 self.open.clear();
@@ -394,8 +415,12 @@ pub struct Abandon {
     pub needed: bool,
 }
 
-/// Gives up what cannot be removed: the first person asks, the second decides.
-pub fn give_up(ledger: Option<&Ledger>, command: Abandon) -> Result<AssignmentEvent, Rejection> {
+/// Gives up what cannot be removed: the first person asks, the second decides, within [`ABANDON_ASK_AGE_MAX`].
+pub fn give_up(
+    ledger: Option<&Ledger>,
+    command: Abandon,
+    at: Timestamp,
+) -> Result<AssignmentEvent, Rejection> {
     let Abandon { by, identities, comment, account_gone, needed } = command;
     if !by.is_human() {
         return Err(Rejection::NotAPerson);
@@ -410,9 +435,9 @@ pub fn give_up(ledger: Option<&Ledger>, command: Abandon) -> Result<AssignmentEv
         return Err(Rejection::AccountNotGone);
     }
     let principal = identities.principal.clone();
-    match &ledger.abandon_asked {
+    match ledger.abandon_asked.as_ref().filter(|ask| at.duration_since(ask.at) < ABANDON_ASK_AGE_MAX) {
         None => Ok(AssignmentEvent::AbandonAsked { by, principal, comment }),
-        Some((person, user)) if identities.same_as(person, user.as_ref()) => {
+        Some(ask) if identities.same_as(&ask.person, ask.principal.as_ref()) => {
             Err(Rejection::SecondPersonNeeded)
         }
         Some(_) => Ok(AssignmentEvent::Abandoned { by, principal, comment }),

@@ -292,6 +292,15 @@ pub enum ClosedHow {
 pub struct Closed {
     /// How that is known.
     pub how: ClosedHow,
+    /// When its assignment was gone, if it was deleted: closing may wait for more. `None` where that is not known, and in events
+    /// from before this was recorded.
+    pub removed_at: Option<Timestamp>,
+}
+
+impl From<ClosedHow> for Closed {
+    fn from(how: ClosedHow) -> Self {
+        Self { how, removed_at: None }
+    }
 }
 
 /// What the review of an emergency found.

@@ -108,6 +108,8 @@ pub enum Closure {
         at: Timestamp,
         /// How.
         how: ClosedHow,
+        /// When its assignment was gone, where that is recorded.
+        removed_at: Option<Timestamp>,
     },
 }
 
@@ -242,7 +244,7 @@ impl Request {
             RequestEvent::Ended(ended) => self.end(at, EndReason::Ended(ended.because.clone())),
             RequestEvent::Closed(closed) => {
                 if let Phase::Ended { closure: closure @ Closure::Closing, .. } = &mut self.phase {
-                    *closure = Closure::Closed { at, how: closed.how.clone() };
+                    *closure = Closure::Closed { at, how: closed.how.clone(), removed_at: closed.removed_at };
                 }
             }
             RequestEvent::ReviewedAfter(reviewed) => {
@@ -352,6 +354,21 @@ impl Request {
             Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
         };
         active.map_or(SignedDuration::ZERO, |active| active.activated.bound.chained)
+    }
+
+    /// For how long access was left past its end, once it is closed: until its assignment was gone or given up, or its credentials
+    /// were worthless. `None` where it left nothing of its own.
+    pub fn past_end(&self) -> Option<SignedDuration> {
+        let Phase::Ended { at: ended_at, closure: Closure::Closed { at, how, removed_at }, .. } = &self.phase
+        else {
+            return None;
+        };
+        let until = match how {
+            ClosedHow::Deleted | ClosedHow::Abandoned => removed_at.unwrap_or(*at),
+            ClosedHow::CredentialsExpired => self.issues_work_until()?,
+            ClosedHow::CarriedBy(_) | ClosedHow::Standing | ClosedHow::NothingCreated => return None,
+        };
+        Some(until.duration_since(*ended_at).max(SignedDuration::ZERO))
     }
 
     /// Until when it can be decided: the deadline, or the end of the asked window if that is sooner.

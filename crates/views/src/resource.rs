@@ -4,7 +4,7 @@ use crate::requests::Story;
 use crate::wire;
 use api::types::v1 as api;
 use aws::Directory;
-use domain::{Entitlement, RequestId, Sealed, SignedDuration, Timestamp};
+use domain::{Entitlement, RequestId, Sealed, Timestamp};
 use journal::Fact;
 use journal::key_store::KeyStore;
 use lifecycle::RequestEvent;
@@ -109,6 +109,7 @@ pub fn request(
             .collect(),
         reviewed_after: request.reviewed_after.map_or(api::Verdict::Unspecified, verdict).into(),
         credentials_bound_at: request.issues_work_until().map(wire::time),
+        past_end: request.past_end().map(wire::duration),
         ..api::Request::default()
     };
     show_phase(&mut shown, &request.phase, now);
@@ -187,7 +188,7 @@ fn show_phase(shown: &mut api::Request, phase: &Phase, now: Timestamp) {
             }
             shown.ended_at = Some(wire::time(*at));
             show_end(shown, because);
-            show_closure(shown, closure, *at);
+            show_closure(shown, closure);
         }
     }
 }
@@ -239,21 +240,12 @@ fn show_end(shown: &mut api::Request, because: &EndReason) {
     shown.end_reason = reason.into();
 }
 
-fn show_closure(shown: &mut api::Request, closure: &Closure, ended_at: Timestamp) {
+fn show_closure(shown: &mut api::Request, closure: &Closure) {
     match closure {
         Closure::Closing => shown.closure_phase = api::ClosurePhase::Closing.into(),
-        Closure::Closed { at, how } => {
+        Closure::Closed { at, how, .. } => {
             shown.closure_phase = api::ClosurePhase::Closed.into();
             shown.closed_at = Some(wire::time(*at));
-            shown.past_end = match how {
-                ClosedHow::Deleted | ClosedHow::Abandoned => {
-                    Some(wire::duration(at.duration_since(ended_at).max(SignedDuration::ZERO)))
-                }
-                ClosedHow::CarriedBy(_)
-                | ClosedHow::Standing
-                | ClosedHow::NothingCreated
-                | ClosedHow::CredentialsExpired => None,
-            };
             shown.close_reason = match how {
                 ClosedHow::Deleted => api::CloseReason::Deleted,
                 ClosedHow::CarriedBy(other) => {

@@ -10,7 +10,7 @@ use aws::sts::CHAINED_DURATION_MAX;
 use command::aggregate::AssignmentAggregate;
 use domain::{Provider, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
-use lifecycle::event::{Bound, ClosedHow};
+use lifecycle::event::{Bound, Closed, ClosedHow, RequestEvent};
 use lifecycle::state::{Active, Closure, Grant, Phase};
 use lifecycle::{Request, access};
 
@@ -151,32 +151,32 @@ impl Core {
             if self.views.certain_of_time().is_err() {
                 return Ok(Next::At(later(now, self.settings.eligibility_retry)));
             }
-            if self.close(request, ClosedHow::CredentialsExpired).await? {
-                self.measure_credentials(request);
-            }
+            self.close(request, ClosedHow::CredentialsExpired).await?;
         } else if never_begun(request) || key_of(request).is_none() {
             self.close(request, ClosedHow::NothingCreated).await?;
         }
         Ok(Next::Idle)
     }
 
-    /// For how long credentials, and what may have been chained from them, worked past an early end.
-    fn measure_credentials(&self, request: &Request) {
-        let (Phase::Ended { at, .. }, Some(worked_until)) = (&request.phase, request.issues_work_until())
-        else {
-            return;
-        };
-        self.meters.past_end(request.raised.grounds.provider, worked_until.duration_since(*at));
-    }
-
-    /// Records that nothing of a request is left; not before its sessions are dead, where they are denied. Says whether it did.
-    pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<bool, Fault> {
+    /// Records that nothing of a request is left; not before its sessions are dead, where they are denied.
+    pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<(), Fault> {
         // Who gave it up gave up its sessions with it.
-        if how != ClosedHow::Abandoned && self.sessions_hold_open(request).await? {
-            return Ok(false);
+        let given_up = how == ClosedHow::Abandoned;
+        if !given_up && self.sessions_hold_open(request).await? {
+            return Ok(());
         }
-        let now = self.now();
-        self.react(request.raised.id, CLOSE, |request, _| access::close(request, how.clone(), now)).await?;
-        Ok(true)
+        let removed_at = if how == ClosedHow::Deleted { self.gone_at(request).await? } else { None };
+        let (closed, now) = (Closed { how, removed_at }, self.now());
+        self.react(request.raised.id, CLOSE, |request, _| access::close(request, closed.clone(), now))
+            .await?;
+        if !given_up && let Some(length) = past_end_if(request, closed, now) {
+            self.meters.past_end(request.raised.grounds.provider, length);
+        }
+        Ok(())
     }
+}
+
+/// For how long access was left past its end, if it is closed so.
+pub(crate) fn past_end_if(request: &Request, closed: Closed, at: Timestamp) -> Option<SignedDuration> {
+    Request::evolve(Some(request.clone()), &RequestEvent::Closed(closed), at)?.past_end()
 }

@@ -362,7 +362,11 @@ impl Stored for Closed {
             ClosedHow::CredentialsExpired => (proto::ClosedHow::CredentialsExpired, None),
             ClosedHow::Abandoned => (proto::ClosedHow::Abandoned, None),
         };
-        proto::RequestClosedV1 { how: how.into(), carried_by_request_id: text(carried_by) }
+        proto::RequestClosedV1 {
+            how: how.into(),
+            carried_by_request_id: text(carried_by),
+            removed_at: self.removed_at.map(store_time),
+        }
     }
     fn load(proto: Self::Proto) -> Result<Self, Malformed> {
         let carried_by = empty_as_none(&proto.carried_by_request_id, "carried_by_request_id")?;
@@ -377,7 +381,8 @@ impl Stored for Closed {
             Ok(proto::ClosedHow::Abandoned) => ClosedHow::Abandoned,
             Ok(proto::ClosedHow::Unspecified) | Err(_) => return Err(Malformed("how")),
         };
-        Ok(Self { how })
+        let removed_at = proto.removed_at.map(|at| load_time(Some(at), "removed_at")).transpose()?;
+        Ok(Self { how, removed_at })
     }
 }
 

@@ -236,7 +236,7 @@ fn request_facts() -> Vec<(Service, RequestEvent)> {
             Service::Activation,
             RequestEvent::Ended(Ended { because: EndedBecause::Failed { reason: "AccessDenied".into() } }),
         ),
-        (Service::Activation, RequestEvent::Closed(Closed { how: ClosedHow::CarriedBy(request()) })),
+        (Service::Activation, RequestEvent::Closed(ClosedHow::CarriedBy(request()).into())),
         (
             Service::Approval,
             RequestEvent::ReviewedAfter(ReviewedAfter { verdict: Verdict::NotJustified, comment: comment() }),
@@ -369,11 +369,15 @@ pub(crate) fn with_later_fields() -> Vec<(&'static str, Event)> {
     };
     let activated =
         of(Stream::Request(request()), Service::Activation, Fact::Request(RequestEvent::Activated(chaining)));
+    let removed = Closed { how: ClosedHow::Deleted, removed_at: Some(at(-30)) };
+    let closed =
+        of(Stream::Request(request()), Service::Activation, Fact::Request(RequestEvent::Closed(removed)));
     vec![
         ("policy.proposed.v1.session", event),
         ("signal.received.v1.ask", raise),
         ("request.revoked.v1.signal", revoked),
         ("request.activated.v1.chained", activated),
+        ("request.closed.v1.removed", closed),
     ]
 }
 

@@ -1,14 +1,14 @@
 //! Beginning, handing out, ending, closing.
 
 use crate::support::*;
-use domain::Provider;
+use domain::{Provider, SignedDuration};
 use lifecycle::Rejection;
 use lifecycle::access::{
     activate, close, credential_duration_max, elapse, fail, issue_credentials, lose_eligibility, may_chain,
     may_issue, open_console, revoke,
 };
 use lifecycle::event::{
-    Activated, Bound, ClosedHow, Ended, EndedBecause, RequestEvent, Requested, Revoked, RevokedAs,
+    Activated, Bound, Closed, ClosedHow, Ended, EndedBecause, RequestEvent, Requested, Revoked, RevokedAs,
 };
 use lifecycle::state::{Phase, Status};
 
@@ -187,6 +187,41 @@ fn only_what_is_over_is_closed_and_only_once() {
     let story = and(story, closed, 130);
     assert!(!given(story.clone()).request().is_closing());
     assert_eq!(closing(story, ClosedHow::Deleted, 140), Err(Rejection::AlreadyClosed));
+}
+
+/// For how long access was left that ended at 120 s and is closed at 500 s.
+fn past_end(story: Story, closed: impl Into<Closed>) -> Option<SignedDuration> {
+    let story = and(story, revoked(), 120);
+    assert_eq!(given(story.clone()).request().past_end(), None, "it is not closed");
+    let closed = close(&given(story.clone()).request(), closed, at(500)).unwrap();
+    given(and(story, closed, 500)).request().past_end()
+}
+
+#[test]
+fn access_is_left_past_its_end_until_its_removal_was_confirmed_however_late_it_is_closed() {
+    let story = || active(requested(), 110);
+    let removed = |when| Closed { how: ClosedHow::Deleted, removed_at: Some(at(when)) };
+    assert_eq!(past_end(story(), removed(125)), Some(secs(5)));
+    assert_eq!(past_end(story(), removed(115)), Some(secs(0)), "someone else removed it before");
+    for how in [ClosedHow::Deleted, ClosedHow::Abandoned] {
+        assert_eq!(past_end(story(), how), Some(secs(380)), "as events say it from before that was recorded");
+    }
+    for how in [ClosedHow::CarriedBy(request_id("r2")), ClosedHow::Standing] {
+        assert_eq!(past_end(story(), how), None, "it left nothing of its own");
+    }
+    assert_eq!(past_end(approved(requested()), ClosedHow::NothingCreated), None);
+}
+
+#[test]
+fn credentials_are_left_past_an_early_end_until_they_are_worthless() {
+    let issued =
+        |expires| and(active(sts(), 110), RequestEvent::CredentialsIssued(credentials(expires)), 115);
+    assert_eq!(past_end(issued(400), ClosedHow::CredentialsExpired), Some(secs(280)));
+    assert_eq!(past_end(issued(118), ClosedHow::CredentialsExpired), Some(secs(0)));
+    // The window is over at 3700 s: then their session policy refuses everything.
+    let story = and(issued(4000), revoked(), 3600);
+    let closed = RequestEvent::Closed(ClosedHow::CredentialsExpired.into());
+    assert_eq!(given(and(story, closed, 4010)).request().past_end(), Some(secs(100)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What people say about an assignment: adopted, given up.
 
-use crate::support::{at, giving_up, human, person, target, user, workload};
+use crate::support::{DAY, at, giving_up, human, person, target, user, workload};
 use domain::{EventId, Person};
 use lifecycle::Rejection;
 use lifecycle::assignment::{
@@ -46,11 +46,11 @@ fn then(ledger: Ledger, event: &AssignmentEvent) -> Ledger {
 
 #[test]
 fn two_people_give_up_what_is_left_in_an_account_that_is_gone() {
-    let asked = give_up(Some(&stuck()), giving_up("carol")).unwrap();
+    let asked = give_up(Some(&stuck()), giving_up("carol"), at(20)).unwrap();
     assert!(matches!(&asked, AssignmentEvent::AbandonAsked { by, .. } if *by == human("carol")));
     let ledger = then(stuck(), &asked);
     assert_eq!(ledger.presence, Presence::Ours, "one alone gives nothing up");
-    let abandoned = give_up(Some(&ledger), giving_up("dave")).unwrap();
+    let abandoned = give_up(Some(&ledger), giving_up("dave"), at(20)).unwrap();
     assert!(matches!(&abandoned, AssignmentEvent::Abandoned { by, .. } if *by == human("dave")));
     let ledger = then(ledger, &abandoned);
     assert!(ledger.is_settled_absent() && ledger.abandoned);
@@ -67,8 +67,46 @@ fn the_same_human_twice_is_one_under_whatever_identity() {
     let same_user = Identities { principal: Some(user("cccc")), ..Identities::of(person("other")) };
     for identities in [linked, same_user] {
         let again = Abandon { identities, ..giving_up("carol2") };
-        assert_eq!(give_up(Some(&ledger), again), Err(Rejection::SecondPersonNeeded));
+        assert_eq!(give_up(Some(&ledger), again, at(20)), Err(Rejection::SecondPersonNeeded));
     }
+}
+
+/// Carol asked at 20 s.
+fn asked() -> Ledger {
+    then(stuck(), &give_up(Some(&stuck()), giving_up("carol"), at(20)).unwrap())
+}
+
+#[test]
+fn what_one_person_asked_counts_for_seven_days() {
+    let last = at(20 + 7 * DAY - 1);
+    let abandoned = give_up(Some(&asked()), giving_up("dave"), last);
+    assert!(matches!(abandoned, Ok(AssignmentEvent::Abandoned { .. })), "{abandoned:?}");
+    assert_eq!(give_up(Some(&asked()), giving_up("carol"), last), Err(Rejection::SecondPersonNeeded));
+
+    let late = at(20 + 7 * DAY);
+    for who in ["carol", "dave"] {
+        let anew = give_up(Some(&asked()), giving_up(who), late).unwrap();
+        assert!(matches!(anew, AssignmentEvent::AbandonAsked { .. }), "{who} is the first again: {anew:?}");
+        let ledger = Ledger::evolve(Some(asked()), &anew, id("anew"), late).unwrap();
+        let second = give_up(Some(&ledger), giving_up("erin"), at(21 + 7 * DAY));
+        assert!(matches!(second, Ok(AssignmentEvent::Abandoned { .. })), "{second:?}");
+    }
+}
+
+#[test]
+fn what_one_person_asked_is_over_when_the_assignment_is_made_anew_or_found_absent() {
+    let create = AssignmentEvent::Attempted { key: key(), operation: Operation::Create, deadline: at(900) };
+    let trying = Ledger::evolve(Some(asked()), &create, id("create"), at(20)).unwrap();
+    let made = then(trying.clone(), &AssignmentEvent::Confirmed { attempt: id("create") });
+    let gone = then(asked(), &AssignmentEvent::DriftFound { present: false });
+    for ledger in [made, gone] {
+        let anew = give_up(Some(&ledger), giving_up("dave"), at(30));
+        assert!(matches!(anew, Ok(AssignmentEvent::AbandonAsked { .. })), "{anew:?}");
+    }
+    let failed =
+        AssignmentEvent::Failed { attempt: id("create"), reason: "AccountGone".into(), definite: true };
+    let second = give_up(Some(&then(trying, &failed)), giving_up("dave"), at(30));
+    assert!(matches!(second, Ok(AssignmentEvent::Abandoned { .. })), "nothing has changed: {second:?}");
 }
 
 #[test]
@@ -80,11 +118,11 @@ fn nothing_is_given_up_that_is_needed_can_be_removed_or_is_not_there() {
         (Abandon { by: workload("ci"), ..giving_up("carol") }, Rejection::NotAPerson),
     ];
     for (command, rejection) in cases {
-        assert_eq!(give_up(Some(&stuck), command), Err(rejection));
+        assert_eq!(give_up(Some(&stuck), command, at(20)), Err(rejection));
     }
     let standing = fold(&[AssignmentEvent::StandingFound { key: key() }]);
     for ledger in [None, Some(&standing)] {
-        assert_eq!(give_up(ledger, giving_up("carol")), Err(Rejection::AsItShouldBe));
+        assert_eq!(give_up(ledger, giving_up("carol"), at(20)), Err(Rejection::AsItShouldBe));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::support::*;
 use lifecycle::access::{
     activate, close, elapse, fail, issue_credentials, lose_eligibility, open_console, revoke,
 };
-use lifecycle::event::{Closed, ClosedHow, Expired, ExpiredBecause, Revoked, RevokedAs, Verdict};
+use lifecycle::event::{ClosedHow, Expired, ExpiredBecause, Revoked, RevokedAs, Verdict};
 use lifecycle::event::{Rejected, RejectedBecause, RequestEvent, Requested};
 use lifecycle::raise::withdraw;
 use lifecycle::review::{approve, approve_by_rule, expire, reject, reject_without_rule, review_after};
@@ -35,7 +35,7 @@ fn story(phase: &str) -> Story {
         "active" => active(ask, 1100),
         "ended" => and(active(ask, 1100), revoked, 1500),
         "closed" => {
-            let closed = RequestEvent::Closed(Closed { how: ClosedHow::NothingCreated });
+            let closed = RequestEvent::Closed(ClosedHow::NothingCreated.into());
             and(and(active(ask, 1100), revoked, 1500), closed, 1600)
         }
         _ => panic!("no such phase"),

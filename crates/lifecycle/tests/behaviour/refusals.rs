@@ -8,7 +8,7 @@ use lifecycle::assignment::{
     Abandon, AssignmentEvent, AssignmentKey, Ledger, adopt, attempt, confirm, give_up,
 };
 use lifecycle::duty::{Claim, claim};
-use lifecycle::event::{Closed, ClosedHow, Grounds, RequestEvent, Requested, RevokedAs, Verdict};
+use lifecycle::event::{ClosedHow, Grounds, RequestEvent, Requested, RevokedAs, Verdict};
 use lifecycle::raise::{Deciders, Raise, raise, withdraw};
 use lifecycle::review::{Approve, approve, approve_by_rule, expire, review_after};
 use lifecycle::state::Acting;
@@ -108,7 +108,7 @@ fn of_requests() -> Vec<Rejection> {
     let active_one = given(active(requested(), 110)).request();
     let sts_approved = given(approved(sts())).request();
     let ended = given(and(active(requested(), 110), RequestEvent::Withdrawn, 120)).request();
-    let closed_event = RequestEvent::Closed(Closed { how: ClosedHow::Deleted });
+    let closed_event = RequestEvent::Closed(ClosedHow::Deleted.into());
     let closed =
         given(and(and(active(requested(), 110), RequestEvent::Withdrawn, 120), closed_event, 130)).request();
     let two = plan(&[(2, &["approvers"])]);
@@ -160,10 +160,10 @@ fn of_assignments_and_duties() -> Vec<Rejection> {
         attempt(None, &key, false, false, at(900)).unwrap_err(),
         attempt(Some(&standing), &key, false, true, at(900)).unwrap_err(),
         claim(None, nothing_due).unwrap_err(),
-        give_up(Some(&open), Abandon { needed: true, ..giving_up("carol") }).unwrap_err(),
+        give_up(Some(&open), Abandon { needed: true, ..giving_up("carol") }, at(2)).unwrap_err(),
         adopt(None, &key, &human("carol"), false).unwrap_err(),
-        give_up(Some(&open), Abandon { account_gone: false, ..giving_up("carol") }).unwrap_err(),
-        give_up(Some(&asked), giving_up("carol")).unwrap_err(),
+        give_up(Some(&open), Abandon { account_gone: false, ..giving_up("carol") }, at(2)).unwrap_err(),
+        give_up(Some(&asked), giving_up("carol"), at(2)).unwrap_err(),
     ]
 }
 

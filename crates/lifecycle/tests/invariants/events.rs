@@ -4,7 +4,7 @@ use crate::support::*;
 use domain::{Provider, Window};
 use lifecycle::Request;
 use lifecycle::event::{
-    ApprovalBasis, Approved, Closed, ClosedHow, Ended, EndedBecause, Expired, ExpiredBecause, Rejected,
+    ApprovalBasis, Approved, ClosedHow, Ended, EndedBecause, Expired, ExpiredBecause, Rejected,
     RejectedBecause, RequestEvent, Requested, ReviewedAfter, Revoked, RevokedAs, Verdict,
 };
 use lifecycle::state::{Phase, Status};
@@ -38,7 +38,7 @@ fn event() -> impl Strategy<Value = RequestEvent> {
         (0..900i64).prop_map(|expires| RequestEvent::ConsoleOpened(console(expires))),
         Just(RequestEvent::Revoked(Revoked { capacity: RevokedAs::Signal, comment: None, signal: None })),
         Just(RequestEvent::Ended(Ended { because: EndedBecause::Elapsed })),
-        Just(RequestEvent::Closed(Closed { how: ClosedHow::Deleted })),
+        Just(RequestEvent::Closed(ClosedHow::Deleted.into())),
         prop_oneof![Just(Verdict::Justified), Just(Verdict::NotJustified)]
             .prop_map(|verdict| RequestEvent::ReviewedAfter(ReviewedAfter { verdict, comment: None })),
     ]

@@ -1,5 +1,6 @@
 //! Reading and writing the ledger of one assignment.
 
+use crate::agenda::key_of;
 use crate::core::Core;
 use crate::fault::Fault;
 use command::aggregate::AssignmentAggregate;
@@ -8,8 +9,9 @@ use domain::{EventId, Timestamp};
 use event_log::{Position, Revision, StreamName};
 use futures::TryStreamExt as _;
 use journal::{Event, Fact, Stream};
-use lifecycle::Rejection;
-use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation};
+use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation, Presence};
+use lifecycle::state::Phase;
+use lifecycle::{Rejection, Request};
 use service_runtime::trace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -170,6 +172,17 @@ impl Core {
         }
         Ok(events)
     }
+
+    /// When the assignment of an ended request was gone: its removal was confirmed first after the end, or someone else had
+    /// removed it. `None`: not yet, or nobody knows.
+    pub(crate) async fn gone_at(&self, request: &Request) -> Result<Option<Timestamp>, Fault> {
+        let Phase::Ended { at: ended_at, active, .. } = &request.phase else { return Ok(None) };
+        let Some(key) = key_of(request) else { return Ok(None) };
+        let events = self.ledger_events(&key).await?;
+        // What was never seen may have been on its way.
+        let missing = || absent_since(&events).filter(|_| active.is_some());
+        Ok(removed_at(&events, *ended_at).or_else(missing))
+    }
 }
 
 /// Since when creating has failed without success in between; `None`: it has not.
@@ -223,6 +236,17 @@ pub(crate) fn removed_at(events: &[Event], since: Timestamp) -> Option<Timestamp
             | AssignmentEvent::Abandoned { .. } => false,
         })
         .map(|(event, _)| event.at)
+}
+
+/// Since when an assignment counts as absent.
+fn absent_since(events: &[Event]) -> Option<Timestamp> {
+    let (mut ledger, mut since) = (None, None);
+    for (event, fact) in facts(events) {
+        ledger = Ledger::evolve(ledger, fact, event.id, event.at);
+        let absent = ledger.as_ref().is_some_and(|ledger| ledger.presence == Presence::Absent);
+        since = absent.then(|| since.unwrap_or(event.at));
+    }
+    since
 }
 
 /// Whether it was given up at or after `since`.

@@ -322,10 +322,8 @@ impl Core {
         let closing = requests.iter().filter(|request| request.is_closing());
         for request in closing.filter(|request| needs.closing.contains(&request.raised.id)) {
             let how = self.how_closed(key, request, needs, ledger).await?;
-            match self.close(request, how.clone()).await {
-                Ok(true) if how == ClosedHow::Deleted => self.measure_past_end(key, request).await,
-                Ok(_) => {}
-                Err(fault) => held_up = held_up.or(Some(fault)),
+            if let Err(fault) = self.close(request, how).await {
+                held_up = held_up.or(Some(fault));
             }
         }
         if let Some(fault) = held_up {
@@ -334,14 +332,6 @@ impl Core {
         let interval = ledger.map_or(self.settings.sweep_interval, |ledger| self.look_interval(key, ledger));
         let look = needs.any().then(|| later(self.now(), interval));
         Ok(Round::Over(self.wake(key, needs, look)))
-    }
-
-    /// For how long access was left past its end: until its removal was confirmed.
-    async fn measure_past_end(&self, key: &AssignmentKey, request: &Request) {
-        let lifecycle::state::Phase::Ended { at, .. } = &request.phase else { return };
-        let events = self.ledger_events(key).await.unwrap_or_default();
-        let Some(removed_at) = ledger::removed_at(&events, *at) else { return };
-        self.meters.past_end(request.raised.grounds.provider, removed_at.duration_since(*at));
     }
 
     async fn how_closed(

@@ -39,8 +39,8 @@ impl Core {
         };
         let outcome = self
             .commander
-            .execute::<AssignmentAggregate, Rejection>(Stream::assignment(&key), command, |loaded, _| {
-                give_up(loaded.state.as_ref(), abandon.clone()).map(Fact::Assignment)
+            .execute::<AssignmentAggregate, Rejection>(Stream::assignment(&key), command, |loaded, at| {
+                give_up(loaded.state.as_ref(), abandon.clone(), at).map(Fact::Assignment)
             })
             .await
             .map_err(refusal::command)?;

@@ -4,12 +4,12 @@ use crate::agenda::{key_of, never_begun};
 use crate::core::Core;
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
+use crate::lifetime::past_end_if;
 use api::activation::v1 as wire;
-use command::LoadError;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::Request;
 use lifecycle::assignment::{Ledger, Presence};
-use lifecycle::event::ClosedHow;
+use lifecycle::event::{Closed, ClosedHow};
 use lifecycle::state::{Closure, Phase};
 use service_runtime::Call;
 use tonic::Status;
@@ -33,8 +33,8 @@ impl Core {
         let now = self.now();
         let estimate = self.agenda.estimate(&id, now, self.usual_operation());
         let obstacles = self.obstacles(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;
-        let left = left_past_end(&story.request, now);
-        let fenced_until = self.fenced_until(&story.request).await?;
+        let past_end = self.past_end(&story.request, now).await;
+        let fenced_until = self.fenced_until(&story.request).await;
         Ok(wire::GetActivationResponse {
             activation: Some(wire::Activation {
                 request_id: shown.request_id,
@@ -46,24 +46,29 @@ impl Core {
                 }),
                 bound: shown.bound,
                 obstacles,
-                closing_since: left.and_then(|(since, closed)| (!closed).then(|| values::time(since.at))),
-                past_end: left.map(|(since, _)| values::duration(since.length)),
+                closing_since: closing_since(&story.request).map(values::time),
+                past_end: past_end.map(values::duration),
                 fenced_until: fenced_until.map(values::time),
             }),
         })
     }
 
-    /// Until when something of a request that is over may still appear, although nothing of it is there.
-    async fn fenced_until(&self, request: &Request) -> Result<Option<Timestamp>, Status> {
-        let Some(key) = key_of(request).filter(|_| request.is_closing() && !never_begun(request)) else {
-            return Ok(None);
-        };
-        match self.readable_ledger(&key).await {
-            Ok(loaded) => Ok(loaded.state.as_ref().and_then(Ledger::absent_until)),
-            // The request is shown all the same.
-            Err(LoadError::Corrupt(_)) => Ok(None),
-            Err(unavailable @ LoadError::Unavailable(_)) => Err(crate::status::fault(&unavailable.into())),
+    /// For how long access was left past its end; while something of it may be left, what that is by now.
+    async fn past_end(&self, request: &Request, now: Timestamp) -> Option<SignedDuration> {
+        if closing_since(request).is_none() {
+            return request.past_end();
         }
+        // While its ledger cannot be read, it may be there.
+        let removed_at = self.gone_at(request).await.unwrap_or_default();
+        past_end_if(request, Closed { how: ClosedHow::Deleted, removed_at }, now)
+    }
+
+    /// Until when something of a request that is over may still appear, although nothing of it is there.
+    async fn fenced_until(&self, request: &Request) -> Option<Timestamp> {
+        let key = key_of(request).filter(|_| request.is_closing() && !never_begun(request))?;
+        // Where its ledger cannot be read, the request is shown without.
+        let loaded = self.ledger(&key).await.ok()?;
+        loaded.state.as_ref().and_then(Ledger::absent_until)
     }
 
     /// What stands in the way of access that should be there, as codes.
@@ -95,24 +100,9 @@ impl Core {
     }
 }
 
-/// Something that was left in AWS past the end.
-#[derive(Clone, Copy)]
-struct Left {
-    at: Timestamp,
-    length: SignedDuration,
-}
-
-/// For how long an assignment was left past its end, and whether that is over.
-fn left_past_end(request: &Request, now: Timestamp) -> Option<(Left, bool)> {
+/// Since when it is over, while something of an assignment may be left in AWS.
+fn closing_since(request: &Request) -> Option<Timestamp> {
     key_of(request)?;
-    let Phase::Ended { at, closure, .. } = &request.phase else { return None };
-    let left =
-        |until: &Timestamp| Left { at: *at, length: until.duration_since(*at).max(SignedDuration::ZERO) };
-    match closure {
-        Closure::Closing => (!never_begun(request)).then(|| (left(&now), false)),
-        Closure::Closed { at: closed_at, how: ClosedHow::Deleted | ClosedHow::Abandoned } => {
-            Some((left(closed_at), true))
-        }
-        Closure::Closed { .. } => None,
-    }
+    let Phase::Ended { at, closure: Closure::Closing, .. } = &request.phase else { return None };
+    (!never_begun(request)).then_some(*at)
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A house in a deployment that ends live sessions.
-async fn denying() -> House {
+pub(crate) async fn denying() -> House {
     let mut house = House::new().await;
     let signature_skew_max = Behaviour::default().signature_skew_max;
     house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_skew_max)));
@@ -60,7 +60,7 @@ fn attempts(house: &House) -> usize {
 }
 
 /// Active from the beginning, for two hours; revoked at `seconds`.
-async fn revoked_at(house: &House, process: &crate::house::Process, seconds: i64) -> RequestId {
+pub(crate) async fn revoked_at(house: &House, process: &crate::house::Process, seconds: i64) -> RequestId {
     let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
     house.at(seconds).await;
     assert!(house.is_active(id).await);

@@ -1,6 +1,8 @@
 //! What is told of access that is on its way, or of which something is left.
 
-use crate::house::{HOUR, House, Process, call, permission_set, role};
+use crate::denials::{denying, revoked_at};
+use crate::house::{HOUR, House, Process, aws_key, call, key_of, permission_set, role};
+use activation::Missing;
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::types::v1 as types;
@@ -120,4 +122,63 @@ async fn until_when_what_is_absent_may_still_appear_is_told() {
     house.at(25 * 60).await;
     let shown = ask(&process, "ada", id).await.unwrap();
     assert_eq!((shown.closure_phase(), shown.fenced_until), (types::ClosurePhase::Closed, None));
+}
+
+/// What GetActivation and GetRequest agree on, of a closed request.
+async fn left_past_end(process: &Process, id: RequestId) -> prost_types::Duration {
+    let shown = ask(process, "ada", id).await.unwrap();
+    assert_eq!(shown.closure_phase(), types::ClosurePhase::Closed);
+    let story = process.views.requests.get(&id).unwrap().unwrap();
+    assert_eq!(process.views.show(&story).await.past_end, shown.past_end);
+    shown.past_end.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_past_its_end_counts_until_the_removal_although_closure_waits_for_sessions() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(1_800).await;
+    let closing = ask(&process, "ada", id).await.unwrap();
+    assert!(closing.closing_since.is_some(), "what denies its sessions is left");
+    let told = closing.past_end.unwrap();
+    assert!(told.seconds < 30, "the assignment was gone soon: {told:?}");
+    house.at(700 + HOUR).await;
+    assert_eq!(left_past_end(&process, id).await, told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_someone_else_removed_before_its_end_is_not_left_past_it() {
+    let mut house = denying().await;
+    house.settings.missing = Missing::End;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    house.aws.remove(aws_key(&key_of(&permission_set())));
+    house.at(1_800).await;
+    let nothing = prost_types::Duration::default();
+    assert_eq!(
+        ask(&process, "ada", id).await.unwrap().past_end,
+        Some(nothing),
+        "its sessions are waited for"
+    );
+    house.at(3 * HOUR).await;
+    assert_eq!(left_past_end(&process, id).await, nothing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_are_left_past_an_early_end_until_the_window_refuses_them() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 600).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    house.at(300).await;
+    process.revoke("ada", id).await.unwrap();
+    house.at(800).await;
+    assert!(house.closed(id).await.is_none(), "STS has them live for 900 seconds");
+    assert!(ask(&process, "ada", id).await.unwrap().past_end.is_none());
+    house.at(1_000).await;
+    let left = left_past_end(&process, id).await;
+    assert!((299..=300).contains(&left.seconds), "{left:?}");
 }

@@ -26,7 +26,9 @@ pub(super) fn of_story(request: Request) -> Request {
                 because: EndReason::Withdrawn,
                 closure: match closure {
                     Closure::Closing => Closure::Closing,
-                    Closure::Closed { at: _, how } => Closure::Closed { at: long_ago, how },
+                    Closure::Closed { at: _, how, removed_at: _ } => {
+                        Closure::Closed { at: long_ago, how, removed_at: None }
+                    }
                 },
             }
         }
