@@ -187,7 +187,7 @@ async fn reconcile(
     outcome(common.output, &key, "daypass.activation.v1.ReconcileResponse", &answer, || {
         match &answer.assignment {
             Some(assignment) => words(assignment),
-            None => format!("looked at: {}", answer.assignments),
+            None => format!("being looked at: {}", answer.assignments),
         }
     })
 }
@@ -223,6 +223,10 @@ fn words(assignment: &Assignment) -> String {
         ("Account", visible(&target.account_id)),
         ("Entitlement", visible(&target.entitlement_arn)),
         ("State", word(assignment.state().as_str_name(), "ASSIGNMENT_STATE_")),
+        (
+            "Through groups",
+            assignment.standing_groups.iter().map(|group| visible(group)).collect::<Vec<_>>().join("\n"),
+        ),
         ("Needed", if assignment.wanted { "yes" } else { "no" }.to_owned()),
         ("Requests", assignment.request_ids.iter().map(|id| visible(id)).collect::<Vec<_>>().join("\n")),
         ("Differed", time(assignment.drift_found_at.as_ref())),

@@ -54,11 +54,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
 }
 
-/// How far the access is, where it is on its way or something of it is left. The story can be shown without it: what does not
+/// How far the access is, unless nothing of it is there or on its way. The story can be shown without it: what does not
 /// answer says nothing.
 async fn progress(client: &Client, request: &Request) -> Option<Activation> {
-    let comes = matches!(request.access_phase(), AccessPhase::Scheduled | AccessPhase::Activating);
-    if !comes && request.closure_phase() != ClosurePhase::Closing {
+    if request.access_phase() == AccessPhase::Unspecified && request.closure_phase() != ClosurePhase::Closing
+    {
         return None;
     }
     let message =
@@ -89,6 +89,10 @@ fn progress_words(progress: &Activation) -> String {
     if !progress.obstacles.is_empty() {
         let obstacles: Vec<String> = progress.obstacles.iter().map(|code| visible(code)).collect();
         lines.push(format!("In its way: {}", obstacles.join(", ")));
+    }
+    if !progress.standing_groups.is_empty() {
+        let groups: Vec<String> = progress.standing_groups.iter().map(|group| visible(group)).collect();
+        lines.push(format!("Held through a group as well, which stays: {}", groups.join(", ")));
     }
     if let Some(until) = &progress.fenced_until {
         let until = time(Some(until));

@@ -24,14 +24,19 @@ fn with_key(verb: &'static str) -> Vec<&'static str> {
 #[tokio::test]
 async fn an_assignment_is_named_by_who_where_and_what() {
     let fake = Fake::start().await;
-    let assignment =
-        Assignment { key: Some(key()), state: AssignmentState::Standing.into(), ..Assignment::default() };
+    let assignment = Assignment {
+        key: Some(key()),
+        state: AssignmentState::Standing.into(),
+        standing_groups: vec!["developers".to_owned()],
+        ..Assignment::default()
+    };
     let shown = assignment.clone();
     fake.on("get_assignment", move |_: &GetAssignmentRequest, _| {
         Ok(GetAssignmentResponse { assignment: Some(shown.clone()) })
     });
     let ran = daypass(&fake, &with_key("show")).await;
     assert!(ran.code == 0 && ran.out.contains("standing") && ran.out.contains(USER), "{ran}");
+    assert!(ran.out.contains("Through groups") && ran.out.contains("developers"), "{ran}");
     assert_eq!(fake.messages::<GetAssignmentRequest>("get_assignment")[0].key, Some(key()));
     let ran = daypass(&fake, &["assignment", "show", "--principal", USER]).await;
     assert_eq!(ran.code, 2, "{ran}");

@@ -130,6 +130,7 @@ service!(
     activation::activation_service_server::ActivationService,
     activation:
     issue_credentials(IssueCredentialsRequest) -> IssueCredentialsResponse,
+    get_activation(GetActivationRequest) -> GetActivationResponse,
     get_assignment(GetAssignmentRequest) -> GetAssignmentResponse,
     reconcile(ReconcileRequest) -> ReconcileResponse,
     abandon_assignment(AbandonAssignmentRequest) -> AbandonAssignmentResponse,

@@ -3,10 +3,11 @@
 use crate::daypass;
 use crate::fake::Fake;
 use crate::requests::ID;
+use api::activation::v1::{Activation, GetActivationRequest, GetActivationResponse};
 use api::request::v1::{
     GetRequestRequest, GetRequestResponse, ListRequestsRequest, ListRequestsResponse, TimelineEntry,
 };
-use api::types::v1::{AskedWindow, EndReason, Party, Person, Request, RequestStatus, Target};
+use api::types::v1::{AccessPhase, AskedWindow, EndReason, Party, Person, Request, RequestStatus, Target};
 
 /// Clears the screen, writes to the clipboard, sets colours by C1, turns text around, hides text.
 const ATTACK: &str = "\u{1b}[2J\u{1b}]52;c;cm0gLXJm\u{7}\u{9b}31m\u{202e}evil\u{2066}\u{200b}\u{7f}";
@@ -92,6 +93,25 @@ TIME                  WHAT       WHO  DETAILS
 2026-11-21T02:00:00Z  requested  Ada  comment: release 42
 ";
     assert_eq!(format!("\n{}", ran.out), expected, "{ran}");
+}
+
+#[tokio::test]
+async fn groups_that_hold_the_same_are_shown_with_what_is_active() {
+    let active = Request {
+        status: RequestStatus::Approved.into(),
+        access_phase: AccessPhase::Active.into(),
+        ..sample("Ada", "release 42")
+    };
+    let fake = showing(active).await;
+    fake.on("get_activation", |message: &GetActivationRequest, _| {
+        assert_eq!(message.request_id, ID);
+        let standing_groups = vec!["developers".to_owned(), ATTACK.to_owned()];
+        let activation = Activation { standing_groups, ..Activation::default() };
+        Ok(GetActivationResponse { activation: Some(activation) })
+    });
+    let ran = daypass(&fake, &["show", ID]).await;
+    assert!(ran.out.contains("Held through a group as well, which stays: developers, "), "{ran}");
+    assert!(!ran.out.contains('\u{1b}'), "{ran}");
 }
 
 #[tokio::test]

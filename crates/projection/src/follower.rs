@@ -163,8 +163,15 @@ impl<M: ReadModel> Follower<M> {
     }
 
     fn tell(&self, batch: &[Item]) {
+        let events = || batch.iter().filter_map(|item| item.event.as_ref().ok());
         if let Some(hear) = &self.hear {
-            batch.iter().filter_map(|item| item.event.as_ref().ok()).for_each(hear);
+            events().for_each(hear);
+        }
+        if self.shared.heard.receiver_count() > 0 {
+            for event in events() {
+                // Whoever listened may be gone by now.
+                drop(self.shared.heard.send(Arc::new(event.clone())));
+            }
         }
     }
 

@@ -3,11 +3,15 @@
 use crate::database::{self, Place};
 use crate::{Follower, ReadModel};
 use event_log::{EventLog, LogError, Position};
+use journal::Event;
 use rusqlite::Connection;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
+
+/// Events that are kept for who listens; who falls further behind is told that some were missed.
+const HEARD_MAX: usize = 1_024;
 
 /// A read model that is being filled. Clones share it.
 #[derive(Clone)]
@@ -27,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) moved: Notify,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) caught_up: watch::Sender<bool>,
+    pub(crate) heard: broadcast::Sender<Arc<Event>>,
     /// A reader met damage: the file is to be made anew.
     pub(crate) damaged: Notify,
 }
@@ -75,6 +80,7 @@ impl Projection {
             moved: Notify::new(),
             health: watch::Sender::new(Health::Idle),
             caught_up: watch::Sender::new(false),
+            heard: broadcast::Sender::new(HEARD_MAX),
             damaged: Notify::new(),
         });
         Ok((Self { shared: shared.clone() }, Follower::new(shared, model)))
@@ -115,6 +121,12 @@ impl Projection {
     /// Tells each position that is reached; only the latest is kept.
     pub fn changes(&self) -> watch::Receiver<Position> {
         self.shared.applied.subscribe()
+    }
+
+    /// Tells every event that is written from now on, before it is applied: of none that was there when following began. Some may
+    /// be told twice, after faults.
+    pub fn heard(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.shared.heard.subscribe()
     }
 
     /// Whether it has reached the head that the log had when following began. Before, answers may be old.

@@ -6,10 +6,10 @@ use crate::fault::Fault;
 use crate::meters::Meters;
 use crate::process::duty::Shift;
 use crate::role_limits::RoleLimits;
-use crate::sweep::Ledgers;
+use crate::sweep::{Asked, Ledgers};
 use crate::traffic::Traffic;
 use crate::{Ports, Settings};
-use aws::{Attempt, Limits};
+use aws::{Attempt, GroupId, Limits};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
 use domain::{Entitlement, EventId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ use journal::{Fact, Service, Stream};
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
 use service_runtime::trace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
@@ -38,14 +38,15 @@ pub(crate) struct Core {
     identity_center: Traffic,
     account_access: Traffic,
     pub(crate) ledgers: Ledgers,
+    pub(crate) asked: Asked,
     /// Whether the log knows what is in AWS, once that was seen.
     pub(crate) knows_aws: AtomicBool,
     pub(crate) meters: Meters,
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
     pub(crate) role_limits: RoleLimits,
-    /// Whether users hold through a group what is denied, and when AWS said so.
-    pub(crate) held_by_groups: Mutex<BTreeMap<AssignmentKey, (Timestamp, bool)>>,
+    /// The groups through which users hold what they have an assignment for, and when AWS said so.
+    pub(crate) held_by_groups: Mutex<BTreeMap<AssignmentKey, (Timestamp, BTreeSet<GroupId>)>>,
     /// What permission sets are called, or were before they were deleted.
     pub(crate) set_names: Mutex<BTreeMap<PermissionSetArn, String>>,
 }
@@ -68,6 +69,7 @@ impl Core {
             ports,
             settings,
             ledgers: Ledgers::default(),
+            asked: Asked::default(),
             knows_aws: AtomicBool::new(false),
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),

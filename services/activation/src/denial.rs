@@ -12,7 +12,7 @@ use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::traffic::Urgency;
-use aws::{AwsError, DeniedSessions, ErrorKind, SessionDenials};
+use aws::{AwsError, DeniedSessions, ErrorKind, GroupId, SessionDenials};
 use command::aggregate::DenialAggregate;
 use command::{Command, CommandError, LoadError, Loaded};
 use domain::{
@@ -121,7 +121,7 @@ impl Core {
                     return Ok(None);
                 }
                 // Its sessions cannot be told from those of a group's standing assignment.
-                if self.is_held_by_group(&key).await? {
+                if !self.groups_holding(&key, Urgency::Look).await?.is_empty() {
                     return Ok(None);
                 }
                 // Until the assignment is gone, new sessions can begin.
@@ -171,19 +171,25 @@ impl Core {
         Some(self.views.directory.snapshot()?.permission_set(set)?.session_duration)
     }
 
-    /// Whether the user of an assignment holds the same through a group; asked of AWS now and then.
-    async fn is_held_by_group(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+    /// The groups through which the user of an assignment holds the same; asked of AWS now and then.
+    pub(crate) async fn groups_holding(
+        &self,
+        key: &AssignmentKey,
+        urgency: Urgency,
+    ) -> Result<BTreeSet<GroupId>, Fault> {
         let now = self.now();
         let fresh = later(now, -self.settings.sweep_interval);
-        let known = self.held_by_groups().get(key).copied();
-        if let Some((_, held)) = known.filter(|(at, _)| fresh < *at && *at <= now) {
-            return Ok(held);
+        let known = self.held_by_groups().get(key).cloned();
+        if let Some((_, groups)) = known.filter(|(at, _)| fresh < *at && *at <= now) {
+            return Ok(groups);
         }
-        let port = self.ports.identity_center();
-        self.identity_center_traffic().call(Urgency::Look).await;
+        let port =
+            self.ports.assignments_of(&aws::AssignmentKey::of_target(key.principal.clone(), &key.target))?;
+        let traffic = self.traffic(key);
+        traffic.call(urgency).await;
         let groups = self.in_time(port.groups_holding(key.target.account(), key.target.entitlement())).await;
-        self.identity_center_traffic().heard(&groups);
-        let groups = match groups {
+        traffic.heard(&groups);
+        let mut groups = match groups {
             Ok(groups) => groups,
             // A set that is gone is nobody's.
             Err(error) if error.kind == ErrorKind::NotFound => BTreeSet::new(),
@@ -192,14 +198,14 @@ impl Core {
         // Who is in which group is not known before the directory was read: then it cannot be told.
         let directory = self.views.directory.snapshot().ok_or(Fault::Behind)?;
         let mine = directory.contents().memberships.get(&key.principal);
-        let held = mine.is_some_and(|mine| !mine.is_disjoint(&groups));
+        groups.retain(|group| mine.is_some_and(|mine| mine.contains(group)));
         let mut known = self.held_by_groups();
         known.retain(|_, (at, _)| fresh < *at);
-        known.insert(key.clone(), (now, held));
-        Ok(held)
+        known.insert(key.clone(), (now, groups.clone()));
+        Ok(groups)
     }
 
-    fn held_by_groups(&self) -> MutexGuard<'_, BTreeMap<AssignmentKey, (Timestamp, bool)>> {
+    fn held_by_groups(&self) -> MutexGuard<'_, BTreeMap<AssignmentKey, (Timestamp, BTreeSet<GroupId>)>> {
         self.held_by_groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

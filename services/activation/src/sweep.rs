@@ -4,7 +4,6 @@
 //! everything else ([`Core::tend`]), which looks at requests and log again before it calls. Someone else's is noted in a ledger
 //! once, and left alone.
 
-use crate::assignment::ledger::NotWritten;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::meters::Drift;
@@ -15,11 +14,13 @@ use command::aggregate::{AssignmentAggregate, DenialAggregate};
 use domain::{AccountId, Entitlement, PermissionSetArn, Target, Timestamp};
 use event_log::{Position, Recorded};
 use futures::TryStreamExt as _;
-use lifecycle::Rejection;
+use journal::{Event, Fact, Stream};
+use lifecycle::Request;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::denial::Denials;
-use std::collections::BTreeMap;
-use tokio::sync::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// How the names of ledgers' streams begin.
 const LEDGERS: &str = "assignment-";
@@ -80,15 +81,29 @@ fn is_open(ledger: &Ledger) -> bool {
     !ledger.is_settled_absent() || ledger.abandoned
 }
 
-/// What a look at AWS came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Nothing is there.
-    Nothing,
-    /// What is there is known.
-    Known,
-    /// What is there was not known, and is noted now.
-    Noted,
+/// What this replica was asked to look at while another has the duty, and has not looked at yet.
+#[derive(Default)]
+pub(crate) struct Asked {
+    keys: std::sync::Mutex<BTreeSet<AssignmentKey>>,
+    more: Notify,
+}
+
+impl Asked {
+    pub(crate) fn add(&self, keys: BTreeSet<AssignmentKey>) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
+        self.more.notify_one();
+    }
+
+    /// The next of them, once there is one.
+    pub(crate) async fn next(&self) -> AssignmentKey {
+        loop {
+            let next = self.keys.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+            if let Some(key) = next {
+                return key;
+            }
+            self.more.notified().await;
+        }
+    }
 }
 
 impl Core {
@@ -139,46 +154,88 @@ impl Core {
         self.agenda.look_at(key, self.now());
     }
 
-    /// Looks at one assignment now, notes what is there, and has it seen to.
-    pub(crate) async fn inspect(&self, key: &AssignmentKey) -> Result<Found, Fault> {
+    /// Looks at one assignment now, notes what is there or missing, and has it seen to: here, or by whoever has the duty, who hears
+    /// of what is noted ([`Self::heed_ledger`]).
+    pub(crate) async fn inspect(&self, key: &AssignmentKey) -> Result<(), Fault> {
         let looked_at = self.now();
-        let found = if self.look(key).await? { self.note(key, looked_at).await? } else { Found::Nothing };
-        if self.ledger(key).await?.state.as_ref().is_some_and(|ledger| !ledger.is_settled_absent()) {
-            self.agenda.look_at(key, self.now());
+        if self.look(key).await? {
+            self.note(key, looked_at).await?;
+        } else {
+            self.note_missing(key, looked_at).await?;
         }
-        Ok(found)
+        if self.sweeps().await? {
+            self.look_again_at(&Stream::assignment(key)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to an assignment once anybody has noted that AWS is not as its ledger says, or that it is ours after all.
+    pub(crate) async fn heed_ledger(&self, event: &Event) -> Result<(), Fault> {
+        let Fact::Assignment(AssignmentEvent::DriftFound { .. } | AssignmentEvent::Adopted { .. }) =
+            &event.fact
+        else {
+            return Ok(());
+        };
+        if self.sweeps().await? { self.look_again_at(&event.stream).await } else { Ok(()) }
+    }
+
+    async fn look_again_at(&self, ledger: &Stream) -> Result<(), Fault> {
+        let loaded = self.commander.load::<AssignmentAggregate>(ledger).await?;
+        if let Some(ledger) = loaded.state.as_ref().filter(|ledger| !ledger.is_settled_absent()) {
+            self.agenda.look_at(&ledger.key, self.now());
+        }
+        Ok(())
+    }
+
+    /// Notes that AWS, looked at since `looked_at`, lacks an assignment that a live request has.
+    async fn note_missing(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
+        let loaded = self.ledger(key).await?;
+        let lacks = loaded.state.as_ref().is_some_and(|ledger| {
+            ledger.presence != Presence::Absent && !self.list_is_stale(ledger, looked_at)
+        });
+        let now = self.now();
+        let has = |request: &Request| {
+            request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_some())
+        };
+        if !lacks || !self.agenda.requests_of(key).iter().any(has) {
+            return Ok(());
+        }
+        let missing =
+            |ledger: Option<&Ledger>, _| assignment::attempt(ledger, key, true, false, Timestamp::MAX);
+        if self.write(key, loaded.revision, missing).await?.is_ok() {
+            tracing::warn!(target = %key.target, present = false, "AWS is not as the ledger says");
+            self.meters.drift(Drift::Missing);
+        }
+        Ok(())
     }
 
     /// Notes that AWS, looked at since `looked_at`, has an assignment.
-    async fn note(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<Found, Fault> {
+    async fn note(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
         if loaded.state.as_ref().is_some_and(|ledger| self.list_is_stale(ledger, looked_at)) {
             // A list proves nothing so soon after a change of ours.
-            return Ok(Found::Known);
+            return Ok(());
         }
-        match self.write(key, loaded.revision, |ledger, _| assignment::notice(ledger, key)).await? {
-            Ok(written) => {
-                match written.event {
-                    AssignmentEvent::StandingFound { .. } => {
-                        tracing::info!(target = %key.target, principal = %key.principal, "someone else's: left alone");
-                        self.meters.drift(Drift::Standing);
-                    }
-                    AssignmentEvent::DriftFound { .. }
-                    | AssignmentEvent::Attempted { .. }
-                    | AssignmentEvent::AttemptAbandoned { .. }
-                    | AssignmentEvent::Confirmed { .. }
-                    | AssignmentEvent::Failed { .. }
-                    | AssignmentEvent::Adopted { .. }
-                    | AssignmentEvent::AbandonAsked { .. }
-                    | AssignmentEvent::Abandoned { .. } => {
-                        tracing::warn!(target = %key.target, principal = %key.principal, "ours has appeared after all");
-                        self.meters.drift(Drift::Ours);
-                    }
-                }
-                Ok(Found::Noted)
+        let written = self.write(key, loaded.revision, |ledger, _| assignment::notice(ledger, key)).await?;
+        let Ok(written) = written else { return Ok(()) };
+        match written.event {
+            AssignmentEvent::StandingFound { .. } => {
+                tracing::info!(target = %key.target, principal = %key.principal, "someone else's: left alone");
+                self.meters.drift(Drift::Standing);
             }
-            Err(NotWritten::Moved | NotWritten::Refused(Rejection::AsItShouldBe | _)) => Ok(Found::Known),
+            AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::Attempted { .. }
+            | AssignmentEvent::AttemptAbandoned { .. }
+            | AssignmentEvent::Confirmed { .. }
+            | AssignmentEvent::Failed { .. }
+            | AssignmentEvent::Adopted { .. }
+            | AssignmentEvent::AbandonAsked { .. }
+            | AssignmentEvent::Abandoned { .. } => {
+                tracing::warn!(target = %key.target, principal = %key.principal, "ours has appeared after all");
+                self.meters.drift(Drift::Ours);
+            }
         }
+        Ok(())
     }
 
     /// Notes what was found at a place of the organisation, and has it seen to where it is ours.

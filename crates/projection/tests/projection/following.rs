@@ -60,12 +60,16 @@ async fn events_are_heard_that_are_written_while_it_follows_and_no_others() {
     let (projection, follower) = open(None, Duties::default(), &log);
     let (heard, mut hearing) = tokio::sync::mpsc::unbounded_channel();
     let follower = follower.hearing(move |event| drop(heard.send(event.fact.clone())));
+    let mut listening = projection.heard();
     let task = tokio::spawn(follower.run(std::future::pending()));
     projection.caught_up().await;
     let position = claim(&log, "sweep", "after").await;
     projection.wait_for(position).await;
-    assert_eq!(hearing.try_recv(), Ok(Fact::Duty(DutyClaimed { holder: "after".to_owned() })));
+    let after = Fact::Duty(DutyClaimed { holder: "after".to_owned() });
+    assert_eq!(hearing.try_recv(), Ok(after.clone()));
     assert!(hearing.try_recv().is_err());
+    assert_eq!(listening.try_recv().map(|event| event.fact.clone()), Ok(after));
+    assert!(listening.try_recv().is_err());
     stop(task).await;
 }
 

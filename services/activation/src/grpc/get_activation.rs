@@ -5,18 +5,24 @@ use crate::core::Core;
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
 use crate::lifetime::past_end_if;
+use crate::traffic::Urgency;
 use api::activation::v1 as wire;
+use aws::GroupId;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::Request;
-use lifecycle::assignment::{Ledger, Presence};
+use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
 use lifecycle::event::{Closed, ClosedHow};
 use lifecycle::state::{Closure, Phase};
 use service_runtime::Call;
+use std::time::Duration;
 use tonic::Status;
 use views::wire as values;
 
 /// Why it cannot be told whether access may be given.
 const UNPROVABLE: &str = "Unprovable";
+
+/// How long a question may take because AWS is asked which groups hold something: they are told for information.
+const GROUPS_WITHIN: Duration = Duration::from_secs(2);
 
 impl Core {
     pub(super) async fn get_activation(
@@ -35,6 +41,11 @@ impl Core {
         let obstacles = self.obstacles(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;
         let past_end = self.past_end(&story.request, now).await;
         let fenced_until = self.fenced_until(&story.request).await;
+        let active = story.request.approved().is_ok_and(|(_, active)| active.is_some());
+        let standing_groups = match key_of(&story.request).filter(|_| active) {
+            Some(key) => self.standing_groups(&key).await,
+            None => Vec::new(),
+        };
         Ok(wire::GetActivationResponse {
             activation: Some(wire::Activation {
                 request_id: shown.request_id,
@@ -49,6 +60,7 @@ impl Core {
                 closing_since: closing_since(&story.request).map(values::time),
                 past_end: past_end.map(values::duration),
                 fenced_until: fenced_until.map(values::time),
+                standing_groups,
             }),
         })
     }
@@ -69,6 +81,23 @@ impl Core {
         // Where its ledger cannot be read, the request is shown without.
         let loaded = self.ledger(&key).await.ok()?;
         loaded.state.as_ref().and_then(Ledger::absent_until)
+    }
+
+    /// The groups through which a user holds the same as by an assignment, by name where they have one. None, where that cannot be
+    /// told now.
+    pub(super) async fn standing_groups(&self, key: &AssignmentKey) -> Vec<String> {
+        let asked = tokio::time::timeout(GROUPS_WITHIN, self.groups_holding(key, Urgency::Check)).await;
+        let Ok(Ok(groups)) = asked else {
+            tracing::debug!(target = %key.target, "which groups hold the same cannot be told");
+            return Vec::new();
+        };
+        let directory = self.views.directory.snapshot();
+        let name = |id: &GroupId| {
+            let group = directory.as_ref().and_then(|directory| directory.contents().groups.get(id));
+            let named = group.filter(|group| !group.display_name.is_empty());
+            named.map_or_else(|| id.as_str().to_owned(), |group| group.display_name.clone())
+        };
+        groups.iter().map(name).collect()
     }
 
     /// What stands in the way of access that should be there, as codes.

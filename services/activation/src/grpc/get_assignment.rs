@@ -33,7 +33,8 @@ impl Core {
         let key = read_key(&asked.key.unwrap_or_default())?;
         self.wait_for(&asked.wait_for_position).await?;
         let shown = self.show_assignment(&key).await.map_err(|fault| crate::status::fault(&fault))?;
-        let assignment = shown.ok_or_else(|| refusal::not_found("assignment"))?;
+        let mut assignment = shown.ok_or_else(|| refusal::not_found("assignment"))?;
+        assignment.standing_groups = self.standing_groups(&key).await;
         Ok(wire::GetAssignmentResponse { assignment: Some(assignment) })
     }
 
@@ -61,6 +62,7 @@ impl Core {
             request_ids: live.map(|request| request.raised.id.to_string()).collect(),
             attempts: attempts(&events),
             drift_found_at: drift_found_at(&events).map(values::time),
+            standing_groups: Vec::new(),
         }))
     }
 }

@@ -1,4 +1,6 @@
 //! Reconcile: look at AWS now; and, where an administrator says so, take what stands there as ours.
+//!
+//! Any replica looks, and notes what it sees; whoever has the duty hears of that, and alone changes AWS.
 
 use super::get_assignment::read_key;
 use crate::core::Core;
@@ -43,11 +45,15 @@ impl Core {
         let ledgers = self.open_ledgers().await.map_err(|fault| crate::status::fault(&fault))?;
         let mut keys: BTreeSet<AssignmentKey> = self.agenda.keys().into_iter().collect();
         keys.extend(ledgers.into_iter().map(|ledger| ledger.key));
-        let now = self.now();
-        for key in &keys {
-            self.agenda.look_at(key, now);
-        }
         let assignments = u64::try_from(keys.len()).unwrap_or(u64::MAX);
+        if self.sweeps().await.map_err(|fault| crate::status::fault(&fault))? {
+            let now = self.now();
+            for key in &keys {
+                self.agenda.look_at(key, now);
+            }
+        } else {
+            self.asked.add(keys);
+        }
         Ok(wire::ReconcileResponse { assignments, ..wire::ReconcileResponse::default() })
     }
 
@@ -69,7 +75,6 @@ impl Core {
             .await
             .map_err(refusal::command)?;
         tracing::warn!(target = %key.target, principal = %key.principal, "adopted: removed when no request needs it");
-        self.agenda.look_at(key, self.now());
         Ok(self.views.token(outcome.position))
     }
 }

@@ -4,6 +4,7 @@ use crate::core::Core;
 use crate::fault::Fault;
 use domain::{SignedDuration, Timestamp};
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 /// When to ask again whether there is anything to look through, or whether it is for us to do.
@@ -23,7 +24,34 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
 
 async fn sweep(core: &Core) {
     core.views.requests.projection().caught_up().await;
-    tokio::join!(ledgers(core), organisation(core), after_restore(core));
+    tokio::join!(ledgers(core), organisation(core), after_restore(core), heed(core), asked(core));
+}
+
+/// What any replica notes in a ledger is seen to by whoever has the duty, without waiting for the next sweep.
+async fn heed(core: &Core) {
+    let mut heard = core.views.requests.projection().heard();
+    loop {
+        match heard.recv().await {
+            Ok(event) => {
+                if let Err(fault) = core.heed_ledger(&event).await {
+                    tracing::warn!(%fault, "what was noted in a ledger is left to the next sweep");
+                }
+            }
+            // The next sweep finds what was missed.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// What this replica is asked to look at while another has the duty.
+async fn asked(core: &Core) {
+    loop {
+        let key = core.asked.next().await;
+        if let Err(fault) = core.inspect(&key).await {
+            tracing::warn!(target = %key.target, principal = %key.principal, %fault, "what was asked for cannot be looked at");
+        }
+    }
 }
 
 /// Until the log knows what is in AWS; of one that was not restored it does.

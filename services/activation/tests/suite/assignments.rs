@@ -1,9 +1,9 @@
 //! The life of an assignment when everything goes well.
 
-use crate::house::{HOUR, House, aws_key, call, instant, key_of, permission_set};
+use crate::house::{HOUR, House, aws_key, call, instant, key_of, permission_set, wire_key};
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
-use aws::simulated::Operation as AwsOperation;
+use aws::simulated::{Operation as AwsOperation, sample};
 use domain::SignedDuration;
 use lifecycle::assignment::Presence;
 use lifecycle::event::{ClosedHow, EndedBecause};
@@ -76,7 +76,7 @@ async fn what_vanishes_behind_our_back_is_noticed_and_made_again() {
 
 #[tokio::test(start_paused = true)]
 async fn many_assignments_never_exceed_what_aws_takes_at_a_time() {
-    use aws::simulated::{Behaviour, sample};
+    use aws::simulated::Behaviour;
     let house = House::with(Behaviour::like_aws()).await;
     let _process = house.start().await;
     let accounts = [sample::WEB_PROD, sample::PAYMENTS_PROD, sample::WEB_DEV, sample::PAYMENTS_DEV];
@@ -121,6 +121,29 @@ async fn the_ledger_is_shown_to_administrators_and_auditors_alone() {
     }
     let refused = Rpcs::get_assignment(&process.service, call("ada", asked())).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_the_same_through_a_group_is_told_so() {
+    let house = House::new().await;
+    let set = permission_set();
+    for group in [sample::DEVELOPERS, sample::AUDITORS] {
+        let group = aws::GroupId::new(group).unwrap();
+        house.aws.standing_of_group(group, set.account().clone(), set.entitlement().clone());
+    }
+    let process = house.start().await;
+    let id = house.grant(&set, 0, HOUR).await;
+    house.at(30).await;
+    let asked =
+        wire::GetActivationRequest { request_id: id.to_string(), ..wire::GetActivationRequest::default() };
+    let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
+    assert_eq!(told.activation.unwrap().standing_groups, ["developers"], "not that of others");
+    let asked = wire::GetAssignmentRequest {
+        key: Some(wire_key(&key_of(&set))),
+        ..wire::GetAssignmentRequest::default()
+    };
+    let shown = Rpcs::get_assignment(&process.service, call("carol", asked)).await.unwrap().into_inner();
+    assert_eq!(shown.assignment.unwrap().standing_groups, ["developers"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -560,3 +560,33 @@ async fn nothing_is_denied_that_a_group_of_the_person_holds() {
         process.stop().await;
     }
 }
+
+/// Who is in which group is not known before the directory was read, and "in none" would be remembered for minutes.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_cannot_be_told_yet_is_not_taken_for_none() {
+    for (group, denies) in [(sample::DEVELOPERS, 0), (sample::AUDITORS, 1)] {
+        let house = denying().await;
+        let set = permission_set();
+        let group = aws::GroupId::new(group).unwrap();
+        house.aws.standing_of_group(group, set.account().clone(), set.entitlement().clone());
+        let one = house.start_as("one").await;
+        let id = house.grant(&set, 0, 2 * HOUR).await;
+        house.at(600).await;
+        assert!(house.is_active(id).await);
+        one.pause();
+        one.revoke("ada", id).await.unwrap();
+        one.kill().await;
+        for _ in 0..1_000 {
+            house.aws.fail_next(AwsOperation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
+        }
+        let two = house.start_as("two").await;
+        house.at(690).await;
+        assert!(two.views.directory.snapshot().is_none());
+        assert!(!house.has(&key_of(&set)) && facts(&house).is_empty());
+        house.aws.heal();
+        two.views.directory.refresh().await.unwrap();
+        house.at(750).await;
+        assert_eq!(denied(&house).len(), denies);
+        two.stop().await;
+    }
+}

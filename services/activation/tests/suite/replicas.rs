@@ -1,8 +1,9 @@
 //! Several replicas on one log: one of them does the work, and another takes over when it does not.
 
-use crate::house::{HOUR, House, aws_key, instant, key_of, permission_set, role};
+use crate::house::{HOUR, House, Process, aws_key, instant, key_of, permission_set, role};
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
-use domain::{SignedDuration, Target};
+use domain::{PrincipalId, SignedDuration, Target};
+use lifecycle::assignment::AssignmentKey;
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 
@@ -291,4 +292,63 @@ async fn what_fails_for_everybody_changes_hands_less_often_and_still_every_ten_m
     two.cut_from_aws(false);
     house.at(5 * HOUR + 600).await;
     assert!(!house.has(&key_of(&permission_set())));
+}
+
+/// Two replicas of which the first has the duty, and Ada's access until the hour is over.
+async fn on_duty_and_beside(house: &House) -> (Process, Process) {
+    let one = house.start_as("one").await;
+    house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    let two = house.start_as("two").await;
+    house.at(90).await;
+    assert_eq!(house.claims(), ["one"]);
+    (one, two)
+}
+
+/// A replica without the duty says that it looks, and nobody does.
+#[tokio::test(start_paused = true)]
+async fn whichever_replica_is_asked_looks_and_whoever_has_the_duty_mends_what_differs() {
+    let house = House::new().await;
+    let (_one, two) = on_duty_and_beside(&house).await;
+    let key = key_of(&permission_set());
+    for (at, named) in [(120, Some(&key)), (180, None)] {
+        house.at(at).await;
+        house.aws.remove(aws_key(&key));
+        let before = two.aws_calls();
+        let looked = two.reconcile("carol", named, false).await.unwrap();
+        assert_eq!(looked.assignments, 1);
+        house.at(at + 20).await;
+        assert_eq!(two.aws_calls(), before + 1, "it looks, and does no more");
+        assert!(house.has(&key), "long before the next sweep");
+    }
+    assert_eq!(house.claims(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_adopted_at_any_replica_is_removed_at_once_by_whoever_has_the_duty() {
+    let house = House::new().await;
+    let (_one, two) = on_duty_and_beside(&house).await;
+    let target = Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap();
+    let theirs = AssignmentKey { principal: PrincipalId::new(sample::DAVE).unwrap(), target };
+    house.aws.standing(aws_key(&theirs));
+    two.reconcile("carol", Some(&theirs), true).await.unwrap();
+    house.at(110).await;
+    assert!(!house.has(&theirs));
+    assert_eq!((two.aws_calls(), house.claims()), (1, vec!["one".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_by_any_replica_leaves_alone_what_no_request_needs() {
+    let house = House::new().await;
+    let (_one, two) = on_duty_and_beside(&house).await;
+    let key = key_of(&Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap());
+    house.aws.standing(aws_key(&key));
+    let noted = two.reconcile("carol", Some(&key), false).await.unwrap().assignment.unwrap();
+    assert_eq!(noted.state(), api::activation::v1::AssignmentState::Standing);
+    house.aws.remove(aws_key(&key));
+    house.at(110).await;
+    two.reconcile("carol", Some(&key), false).await.unwrap();
+    house.at(130).await;
+    assert!(!house.has(&key), "gone by whoever made it, and not made again");
+    assert_eq!(house.calls(AwsOperation::Delete), 0);
 }
