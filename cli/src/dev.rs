@@ -166,6 +166,7 @@ async fn open_cloud(
         access_key_id: emulator.then(|| "daypass-dev".to_owned()),
         secret_access_key: None,
         directory_refresh_seconds: 30,
+        permission_set_calls_per_second: 12,
     };
     let secret = emulator.then(|| service_runtime::config::Secret::new("daypass-dev"));
     let other = |error: &dyn std::fmt::Display| StartError::Other(format!("{endpoint}: {error}"));

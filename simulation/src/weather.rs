@@ -116,6 +116,7 @@ pub(crate) fn climate(chance: &mut ChaCha8Rng) -> Behaviour {
         operation_time: SignedDuration::from_millis(chance.random_range(100..8_000)),
         list_lag: SignedDuration::from_millis(chance.random_range(0..4_000)),
         calls_per_second: chance.random_bool(0.5).then_some(20),
+        page_max: None,
         outstanding_max: chance.random_bool(0.5).then_some(3),
         conflict_in_account: chance.random_bool(0.5),
         signature_skew_max: SIGNATURE_SKEW_MAX,

@@ -8,7 +8,7 @@ use crate::error::{Effect, incomplete, sorted};
 use crate::pages;
 use aws::{
     AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId, OperationStatus,
-    role_of,
+    Turns, role_of,
 };
 use aws_sdk_accountaccess::config::Builder as ConfigBuilder;
 use aws_sdk_accountaccess::types::{
@@ -36,8 +36,8 @@ pub enum Application {
 /// The entitlements of one application.
 #[derive(Clone)]
 pub struct SdkAccountAccess {
-    pub(crate) reading: aws_sdk_accountaccess::Client,
-    pub(crate) changing: aws_sdk_accountaccess::Client,
+    /// Tries every call once.
+    pub(crate) client: aws_sdk_accountaccess::Client,
     pub(crate) application_arn: String,
     pub(crate) clock: SharedClock,
 }
@@ -74,6 +74,7 @@ impl SdkAccountAccess {
         account: &AccountId,
         role: Option<&RoleArn>,
         user: Option<&PrincipalId>,
+        turns: &dyn Turns,
     ) -> Result<Vec<Listed>, AwsError> {
         let user_filter = user.map(|user| {
             PrincipalFilter::IdentityCenter(IdentityCenterPrincipalFilter::UserId(user.to_string()))
@@ -85,8 +86,11 @@ impl SdkAccountAccess {
             .build();
         let filter = EntitlementFilter::builder().principal_role(by_role).build();
         let members = pages::all(async |token| {
+            if token.is_some() {
+                turns.next().await;
+            }
             let answer = self
-                .reading
+                .client
                 .list_entitlements()
                 .application_arn(&self.application_arn)
                 .filter(filter.clone())
@@ -121,7 +125,7 @@ impl SdkAccountAccess {
     /// Whether there is an entitlement with this id.
     async fn is_there(&self, id: &OperationId) -> Result<bool, AwsError> {
         let call =
-            self.reading.get_entitlement().application_arn(&self.application_arn).entitlement_id(id.as_str());
+            self.client.get_entitlement().application_arn(&self.application_arn).entitlement_id(id.as_str());
         match call.send().await.map_err(|error| sorted(Effect::Reads, &error)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
@@ -185,7 +189,7 @@ impl Assignments for SdkAccountAccess {
             .build()
             .map_err(|error| malformed(&error))?;
         let call = self
-            .changing
+            .client
             .create_entitlement()
             .application_arn(&self.application_arn)
             .entitlement(Granted::PrincipalRole(granted))
@@ -205,16 +209,22 @@ impl Assignments for SdkAccountAccess {
         })
     }
 
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+    async fn delete(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
         let role = role_of(key.account(), key.entitlement())?;
         attempt.check(self.clock.now())?;
         let mut begun = Deletion::NotListed;
         // AWS keeps one for a user and a role. Should it ever list more, all of them give the access that is to go.
-        for entitlement in self.list(key.account(), Some(role), Some(key.principal())).await? {
+        for entitlement in self.list(key.account(), Some(role), Some(key.principal()), turns).await? {
             let id = OperationId::new(entitlement.id)
                 .map_err(|_| incomplete(Effect::Reads, "an entitlement with a malformed id"))?;
+            turns.next().await;
             let call = self
-                .changing
+                .client
                 .delete_entitlement()
                 .application_arn(&self.application_arn)
                 .entitlement_id(id.as_str())
@@ -243,18 +253,23 @@ impl Assignments for SdkAccountAccess {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         let role = role_of(account, entitlement)?;
-        Ok(self.list(account, Some(role), None).await?.into_iter().map(|listed| listed.user).collect())
+        Ok(self.list(account, Some(role), None, turns).await?.into_iter().map(|listed| listed.user).collect())
     }
 
-    async fn held_in(&self, account: &AccountId) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
-        let listed = self.list(account, None, None).await?.into_iter();
+    async fn held_in(
+        &self,
+        account: &AccountId,
+        turns: &dyn Turns,
+    ) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
+        let listed = self.list(account, None, None, turns).await?.into_iter();
         Ok(Some(listed.map(|held| AssignmentKey::new(held.user, account.clone(), held.role)).collect()))
     }
 
-    async fn find(&self, key: &AssignmentKey) -> Result<bool, AwsError> {
+    async fn find(&self, key: &AssignmentKey, turns: &dyn Turns) -> Result<bool, AwsError> {
         let role = role_of(key.account(), key.entitlement())?;
-        Ok(!self.list(key.account(), Some(role), Some(key.principal())).await?.is_empty())
+        Ok(!self.list(key.account(), Some(role), Some(key.principal()), turns).await?.is_empty())
     }
 }

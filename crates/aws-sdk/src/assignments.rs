@@ -4,7 +4,7 @@ use crate::error::{Effect, incomplete, sorted};
 use crate::pages;
 use aws::{
     AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, GroupId, Limits, OperationId,
-    OperationStatus, permission_set_of,
+    OperationStatus, Turns, permission_set_of,
 };
 use aws_sdk_ssoadmin::config::Builder as ConfigBuilder;
 use aws_sdk_ssoadmin::types::{
@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 /// The account assignments of one Identity Center instance.
 #[derive(Clone)]
 pub struct SdkAssignments {
-    pub(crate) reading: aws_sdk_ssoadmin::Client,
-    pub(crate) changing: aws_sdk_ssoadmin::Client,
+    /// Tries every call once.
+    pub(crate) client: aws_sdk_ssoadmin::Client,
     pub(crate) instance_arn: String,
     pub(crate) clock: SharedClock,
 }
@@ -64,7 +64,7 @@ impl Assignments for SdkAssignments {
 
     async fn create(&self, key: &AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
         let call = self
-            .changing
+            .client
             .create_account_assignment()
             .instance_arn(&self.instance_arn)
             .target_type(TargetType::AwsAccount)
@@ -81,7 +81,7 @@ impl Assignments for SdkAssignments {
 
     async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
         let answer = self
-            .reading
+            .client
             .describe_account_assignment_creation_status()
             .instance_arn(&self.instance_arn)
             .account_assignment_creation_request_id(operation.as_str())
@@ -91,9 +91,14 @@ impl Assignments for SdkAssignments {
         status_of(answer.account_assignment_creation_status)
     }
 
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+    async fn delete(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        _turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
         let call = self
-            .changing
+            .client
             .delete_account_assignment()
             .instance_arn(&self.instance_arn)
             .target_type(TargetType::AwsAccount)
@@ -113,7 +118,7 @@ impl Assignments for SdkAssignments {
 
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
         let answer = self
-            .reading
+            .client
             .describe_account_assignment_deletion_status()
             .instance_arn(&self.instance_arn)
             .account_assignment_deletion_request_id(operation.as_str())
@@ -127,8 +132,9 @@ impl Assignments for SdkAssignments {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        let users = self.held_by(&PrincipalType::User, account, entitlement).await?;
+        let users = self.held_by(&PrincipalType::User, account, entitlement, turns).await?;
         Ok(users.into_iter().map(PrincipalId::new).collect::<Result<_, _>>()?)
     }
 
@@ -136,8 +142,9 @@ impl Assignments for SdkAssignments {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<GroupId>, AwsError> {
-        let groups = self.held_by(&PrincipalType::Group, account, entitlement).await?;
+        let groups = self.held_by(&PrincipalType::Group, account, entitlement, turns).await?;
         Ok(groups.into_iter().map(GroupId::new).collect::<Result<_, _>>()?)
     }
 }
@@ -149,11 +156,15 @@ impl SdkAssignments {
         kind: &PrincipalType,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<Vec<String>, AwsError> {
         let permission_set = permission_set_of(entitlement)?;
         let assignments = pages::all(async |token| {
+            if token.is_some() {
+                turns.next().await;
+            }
             let answer = self
-                .reading
+                .client
                 .list_account_assignments()
                 .instance_arn(&self.instance_arn)
                 .account_id(account.as_str())

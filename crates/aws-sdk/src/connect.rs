@@ -26,7 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one try of a call may take, if nothing else is configured. AWS answers in well under a second.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the SDK tries a reading call, and how many call time-outs all tries and the waiting between may take together.
+/// How often the SDK tries a call of which nobody counts the tries (at the start, and about session denials), and how many call
+/// time-outs all tries and the waiting between may take together.
 const READ_ATTEMPTS: u32 = 5;
 
 /// Where and as whom AWS is called.
@@ -50,8 +51,10 @@ pub struct AwsConfig {
     pub session_denials_role: Option<RoleArn>,
     /// How long one try of a call may take; afterwards the outcome of a change is unknown.
     pub call_timeout: Duration,
-    /// How fast the directory is read. AWS allows 20 calls/s, to all callers together.
+    /// How fast Organizations and Identity Store are read. AWS allows 20 calls/s of each, to all callers together.
     pub directory_calls_per_second: u32,
+    /// How fast permission sets are read: out of the 20 calls/s of Identity Center that assignments are changed with as well.
+    pub permission_set_calls_per_second: u32,
 }
 
 impl AwsConfig {
@@ -68,6 +71,7 @@ impl AwsConfig {
             session_denials_role: None,
             call_timeout: CALL_TIMEOUT,
             directory_calls_per_second: 12,
+            permission_set_calls_per_second: 4,
         }
     }
 }
@@ -166,18 +170,18 @@ macro_rules! client {
 pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, ConnectError> {
     let partition = partition_of(&config.region);
     let reading = sdk_config(&config).await;
-    let changing = reading
+    let once = reading
         .to_builder()
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts(config.call_timeout, 1))
         .build();
     let dates = DateReader(Arc::clone(&clock));
     let federation = SdkFederation::new(federation_endpoint(&config, partition)?, config.call_timeout)?;
-    let sso_reading = client!(aws_sdk_ssoadmin, &reading, dates);
     let (instance_arn, identity_store_id) = match (config.instance_arn, config.identity_store_id) {
         (Some(arn), Some(store)) => (arn, store),
         (arn, store) => {
-            let (arn, found) = find_instance(&sso_reading, arn, &config.region).await?;
+            let (arn, found) =
+                find_instance(&client!(aws_sdk_ssoadmin, &reading, dates), arn, &config.region).await?;
             (arn, store.unwrap_or(found))
         }
     };
@@ -190,8 +194,7 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
             let client = client!(aws_sdk_accountaccess, &reading, dates);
             let application_arn = find_application(&client, wanted, &instance_arn).await?;
             Some(Arc::new(SdkAccountAccess {
-                reading: client,
-                changing: client!(aws_sdk_accountaccess, &changing, dates),
+                client: client!(aws_sdk_accountaccess, &once, dates),
                 application_arn,
                 clock: Arc::clone(&clock),
             }))
@@ -204,28 +207,25 @@ pub async fn connect(config: AwsConfig, clock: SharedClock) -> Result<Adapters, 
             let under = |base: &SdkConfig| base.to_builder().credentials_provider(own.clone()).build();
             Some(Arc::new(SdkSessionDenials {
                 reading: client!(aws_sdk_organizations, &under(&reading), dates),
-                changing: client!(aws_sdk_organizations, &under(&changing), dates),
+                changing: client!(aws_sdk_organizations, &under(&once), dates),
                 clock: Arc::clone(&clock),
             }))
         }
     };
-    let assignments = SdkAssignments {
-        reading: sso_reading.clone(),
-        changing: client!(aws_sdk_ssoadmin, &changing, dates),
-        instance_arn: instance_arn.clone(),
-        clock,
-    };
+    let sso = client!(aws_sdk_ssoadmin, &once, dates);
+    let assignments = SdkAssignments { client: sso.clone(), instance_arn: instance_arn.clone(), clock };
     let directory = SdkDirectory {
-        organizations: client!(aws_sdk_organizations, &reading, dates),
-        sso: sso_reading,
-        identity_store: client!(aws_sdk_identitystore, &reading, dates),
+        organizations: client!(aws_sdk_organizations, &once, dates),
+        sso,
+        identity_store: client!(aws_sdk_identitystore, &once, dates),
         instance_arn: instance_arn.clone(),
         identity_store_id,
         pace: pages::Pace::new(config.directory_calls_per_second),
+        sso_pace: pages::Pace::new(config.permission_set_calls_per_second),
     };
     Ok(Adapters {
         federation: Arc::new(federation),
-        sts: Arc::new(SdkSts { client: client!(aws_sdk_sts, &changing, dates) }),
+        sts: Arc::new(SdkSts { client: client!(aws_sdk_sts, &once, dates) }),
         assignments: Arc::new(assignments),
         account_access,
         session_denials,

@@ -17,6 +17,21 @@ use std::collections::BTreeMap;
 /// The session duration of a permission set that names none (CreatePermissionSet, IAM Identity Center API Reference).
 const SESSION_DURATION_DEFAULT: SignedDuration = SignedDuration::from_hours(1);
 
+/// Makes a reading call in its turn, and again in a later one while it is answered by what may pass; gives its answer.
+macro_rules! read {
+    ($pace:expr, $call:expr) => {{
+        let call = $call;
+        let mut tries = 0;
+        loop {
+            $pace.turn().await;
+            let answer = Box::pin(call.clone().send()).await.map_err(|error| sorted(Effect::Reads, &error));
+            tries += 1;
+            let Some(pause) = pages::pause(&answer, tries) else { break answer? };
+            tokio::time::sleep(pause).await;
+        }
+    }};
+}
+
 /// The organisation of one management account, and the identity store of one Identity Center instance.
 #[derive(Debug)]
 pub struct SdkDirectory {
@@ -26,6 +41,8 @@ pub struct SdkDirectory {
     pub(crate) instance_arn: String,
     pub(crate) identity_store_id: String,
     pub(crate) pace: Pace,
+    /// Of permission sets: Identity Center's limit is needed for assignments.
+    pub(crate) sso_pace: Pace,
 }
 
 #[async_trait::async_trait]
@@ -95,27 +112,16 @@ impl SdkDirectory {
     }
 
     async fn management_account(&self) -> Result<AccountId, AwsError> {
-        self.pace.turn().await;
-        let answer = self
-            .organizations
-            .describe_organization()
-            .send()
-            .await
-            .map_err(|error| sorted(Effect::Reads, &error))?;
+        let call = self.organizations.describe_organization();
+        let answer = read!(self.pace, call);
         let id = answer.organization.and_then(|organisation| organisation.master_account_id);
         Ok(AccountId::new(required(id, "an organisation without management account")?)?)
     }
 
     async fn roots(&self) -> Result<Vec<(OuId, String)>, AwsError> {
         let roots = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
-                .organizations
-                .list_roots()
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+            let call = self.organizations.list_roots().set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.roots.unwrap_or_default(), answer.next_token))
         })
         .await?;
@@ -124,15 +130,12 @@ impl SdkDirectory {
 
     async fn units_of(&self, parent: &OuId) -> Result<Vec<(OuId, String)>, AwsError> {
         let units = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
+            let call = self
                 .organizations
                 .list_organizational_units_for_parent()
                 .parent_id(parent.as_str())
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+                .set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.organizational_units.unwrap_or_default(), answer.next_token))
         })
         .await?;
@@ -144,15 +147,12 @@ impl SdkDirectory {
         parent: &OuId,
     ) -> Result<Vec<aws_sdk_organizations::types::Account>, AwsError> {
         pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
+            let call = self
                 .organizations
                 .list_accounts_for_parent()
                 .parent_id(parent.as_str())
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+                .set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.accounts.unwrap_or_default(), answer.next_token))
         })
         .await
@@ -160,15 +160,9 @@ impl SdkDirectory {
 
     async fn tags_of(&self, resource: &str) -> Result<BTreeMap<String, String>, AwsError> {
         let tags = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
-                .organizations
-                .list_tags_for_resource()
-                .resource_id(resource)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+            let call =
+                self.organizations.list_tags_for_resource().resource_id(resource).set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.tags.unwrap_or_default(), answer.next_token))
         })
         .await?;
@@ -177,15 +171,8 @@ impl SdkDirectory {
 
     async fn read_permission_sets(&self, contents: &mut Contents) -> Result<(), AwsError> {
         let arns = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
-                .sso
-                .list_permission_sets()
-                .instance_arn(&self.instance_arn)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+            let call = self.sso.list_permission_sets().instance_arn(&self.instance_arn).set_next_token(token);
+            let answer = read!(self.sso_pace, call);
             Ok((answer.permission_sets.unwrap_or_default(), answer.next_token))
         })
         .await?;
@@ -199,15 +186,12 @@ impl SdkDirectory {
     }
 
     async fn permission_set(&self, arn: &PermissionSetArn) -> Result<PermissionSet, AwsError> {
-        self.pace.turn().await;
-        let answer = self
+        let call = self
             .sso
             .describe_permission_set()
             .instance_arn(&self.instance_arn)
-            .permission_set_arn(arn.as_str())
-            .send()
-            .await
-            .map_err(|error| sorted(Effect::Reads, &error))?;
+            .permission_set_arn(arn.as_str());
+        let answer = read!(self.sso_pace, call);
         let set = required(answer.permission_set, "a permission set without description")?;
         let session_duration = match set.session_duration.as_deref() {
             None | Some("") => SESSION_DURATION_DEFAULT,
@@ -218,15 +202,12 @@ impl SdkDirectory {
 
     async fn read_users(&self, contents: &mut Contents) -> Result<(), AwsError> {
         let users = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
+            let call = self
                 .identity_store
                 .list_users()
                 .identity_store_id(&self.identity_store_id)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+                .set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.users, answer.next_token))
         })
         .await?;
@@ -247,15 +228,12 @@ impl SdkDirectory {
 
     async fn read_groups(&self, contents: &mut Contents) -> Result<(), AwsError> {
         let groups = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
+            let call = self
                 .identity_store
                 .list_groups()
                 .identity_store_id(&self.identity_store_id)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+                .set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.groups, answer.next_token))
         })
         .await?;
@@ -273,16 +251,13 @@ impl SdkDirectory {
 
     async fn members_of(&self, group: &GroupId) -> Result<Vec<PrincipalId>, AwsError> {
         let memberships = pages::all(async |token| {
-            self.pace.turn().await;
-            let answer = self
+            let call = self
                 .identity_store
                 .list_group_memberships()
                 .identity_store_id(&self.identity_store_id)
                 .group_id(group.as_str())
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| sorted(Effect::Reads, &error))?;
+                .set_next_token(token);
+            let answer = read!(self.pace, call);
             Ok((answer.group_memberships, answer.next_token))
         })
         .await?;

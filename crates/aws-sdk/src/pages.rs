@@ -31,6 +31,19 @@ where
     Err(AwsError::new(ErrorKind::Unavailable, "EndlessList", "a list of AWS has no end"))
 }
 
+/// How often a page of the directory is tried: one that fails for good costs all that was read before it.
+const TRIES_MAX: u32 = 5;
+
+/// From a try to the next; doubled with each.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+
+/// How long to wait until a page is tried again that was answered so `tries` times; `None`: that is the answer.
+pub(crate) fn pause<T>(answer: &Result<T, AwsError>, tries: u32) -> Option<Duration> {
+    let passes = answer.as_ref().is_err_and(AwsError::retriable);
+    (passes && tries < TRIES_MAX)
+        .then(|| PAUSE_MIN.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))))
+}
+
 /// Lets calls through one after the other, no faster than its interval.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -76,6 +89,16 @@ mod tests {
     #[tokio::test]
     async fn an_empty_token_is_the_end() {
         assert_eq!(all(pages(&[(&[1], Some(""))])).await.unwrap(), [1]);
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_not_for_ever() {
+        let answered = |kind| Err::<(), _>(AwsError::new(kind, "", ""));
+        let throttled = answered(ErrorKind::Throttled);
+        let pauses = (1..10).map_while(|tries| pause(&throttled, tries));
+        assert_eq!(pauses.collect::<Vec<_>>(), [500, 1_000, 2_000, 4_000].map(Duration::from_millis));
+        assert_eq!(pause(&answered(ErrorKind::Denied), 1), None);
+        assert_eq!(pause(&Ok(()), 1), None);
     }
 
     #[tokio::test]

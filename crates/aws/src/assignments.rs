@@ -161,7 +161,25 @@ impl Limits {
         Self { calls_per_second: 20, outstanding_max: 15, one_per_account: false };
 }
 
-/// The assignments of one IAM Identity Center instance, or of one Account Access Manager application.
+/// Who lets calls of AWS go. A call of a port is one call of AWS, and let go by whoever makes it; but a list of several pages takes
+/// as many, and some deletions look first. Before each further call an implementation waits here, so that none goes uncounted.
+#[async_trait::async_trait]
+pub trait Turns: Send + Sync {
+    /// Waits until one more call may be made.
+    async fn next(&self);
+}
+
+/// Nobody counts calls: each may be made at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uncounted;
+
+#[async_trait::async_trait]
+impl Turns for Uncounted {
+    async fn next(&self) {}
+}
+
+/// The assignments of one IAM Identity Center instance, or of one Account Access Manager application. Every call is tried once;
+/// who makes it decides about another.
 #[async_trait::async_trait]
 pub trait Assignments: Send + Sync + 'static {
     /// What AWS takes of this kind.
@@ -174,7 +192,12 @@ pub trait Assignments: Send + Sync + 'static {
     async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError>;
 
     /// Begins to delete the assignment.
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError>;
+    async fn delete(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError>;
 
     /// How a delete stands.
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError>;
@@ -184,6 +207,7 @@ pub trait Assignments: Send + Sync + 'static {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError>;
 
     /// The groups that hold `entitlement` in `account` now: their members stand there, whatever they hold themselves. None, where
@@ -192,18 +216,23 @@ pub trait Assignments: Send + Sync + 'static {
         &self,
         _account: &AccountId,
         _entitlement: &Entitlement,
+        _turns: &dyn Turns,
     ) -> Result<BTreeSet<GroupId>, AwsError> {
         Ok(BTreeSet::new())
     }
 
     /// What users hold in `account` directly, of everything that this service gives there; `None`: AWS has no such list, and
     /// entitlements are asked for one by one ([`holders`](Self::holders)).
-    async fn held_in(&self, _account: &AccountId) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
+    async fn held_in(
+        &self,
+        _account: &AccountId,
+        _turns: &dyn Turns,
+    ) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
         Ok(None)
     }
 
     /// Whether the assignment is there now: the same principal, exactly.
-    async fn find(&self, key: &AssignmentKey) -> Result<bool, AwsError> {
-        Ok(self.holders(key.account(), key.entitlement()).await?.contains(key.principal()))
+    async fn find(&self, key: &AssignmentKey, turns: &dyn Turns) -> Result<bool, AwsError> {
+        Ok(self.holders(key.account(), key.entitlement(), turns).await?.contains(key.principal()))
     }
 }

@@ -17,8 +17,8 @@ pub mod sts;
 mod text;
 
 pub use assignments::{
-    AssignmentKey, Assignments, Attempt, Deletion, Limits, OperationId, OperationStatus, permission_set_of,
-    role_of,
+    AssignmentKey, Assignments, Attempt, Deletion, Limits, OperationId, OperationStatus, Turns, Uncounted,
+    permission_set_of, role_of,
 };
 pub use cached_directory::{CachedDirectory, RefreshPace};
 pub use directory::{

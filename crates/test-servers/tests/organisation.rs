@@ -31,6 +31,7 @@ async fn the_directory_reads_what_was_made() {
         instance_arn: Some(made.instance_arn.clone()),
         identity_store_id: Some(made.identity_store_id.clone()),
         directory_calls_per_second: 1_000,
+        permission_set_calls_per_second: 1_000,
         ..AwsConfig::new(REGION)
     };
     let seen = connect(config, Arc::new(WallClock)).await.unwrap().directory.fetch().await.unwrap();

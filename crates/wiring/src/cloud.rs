@@ -47,6 +47,7 @@ pub async fn connect(
         }),
         federation_url: section.federation_url.clone(),
         session_denials_role: section.session_denials_role_arn.clone(),
+        permission_set_calls_per_second: section.permission_set_calls_per_second,
         ..AwsConfig::new(section.region.clone())
     };
     let adapters = aws_sdk::connect(config, clock).await?;

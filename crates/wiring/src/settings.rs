@@ -6,7 +6,7 @@ mod house;
 mod storage;
 
 use crate::{StartError, engine};
-use ::aws::RoleExternalId;
+use ::aws::{Limits, RoleExternalId};
 pub use activation::{ActivationSection, WhenMissing};
 pub use aws::AwsSection;
 pub use house::{ClockSection, Neighbours, PolicySection, RaisersSection, RequestsSection, UpgradeSection};
@@ -67,6 +67,17 @@ fn above_zero(field: &str, number: usize) -> Vec<Problem> {
     if number == 0 { vec![Problem::new(field, "must be above zero")] } else { Vec::new() }
 }
 
+/// Identity Center has one limit for reading permission sets and for changing assignments: each has its part, in whatever processes
+/// they are done.
+fn too_many_calls(aws: Option<&AwsSection>, activation: &ActivationSection) -> Option<Problem> {
+    let reading = usize::try_from(aws?.permission_set_calls_per_second).unwrap_or(usize::MAX);
+    let limit = Limits::IDENTITY_CENTER.calls_per_second;
+    (activation.calls_per_second.saturating_add(reading) > limit).then(|| {
+        let why = format!("must be at most {limit} together with aws.permission_set_calls_per_second");
+        Problem::new("activation.calls_per_second", why)
+    })
+}
+
 impl Settings {
     /// Reads `file` and the environment. Everything that is wrong is told at once.
     pub fn read(file: &Path) -> Result<Self, Problems> {
@@ -101,7 +112,7 @@ impl Settings {
         let requests = loader.or_default("requests");
         let raisers = loader.or_default("raisers");
         let signals = loader.or_default("signals");
-        let activation = loader.or_default("activation");
+        let activation: ActivationSection = loader.or_default("activation");
         let neighbours = loader.or_default("neighbours");
         let client: Option<ClientCredentials> = loader.optional("client_credentials");
         let client_certificate = loader.optional("client_certificate");
@@ -115,6 +126,9 @@ impl Settings {
         });
         loader.finish()?;
         if let Some(problem) = log.as_ref().and_then(engine::problem) {
+            return Err(Problems(vec![problem]));
+        }
+        if let Some(problem) = too_many_calls(aws.as_ref(), &activation) {
             return Err(Problems(vec![problem]));
         }
         if keys.is_some() && data.as_ref().is_some_and(|data| data.keys.is_some()) {
@@ -175,6 +189,23 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.keys, KeysSection::Sqlite { path: "data/keys.db".into() });
+    }
+
+    #[test]
+    fn reading_and_changing_keep_to_the_limit_of_identity_center_together() {
+        let with = |reading: &str, changing: &str| {
+            read(&format!(
+                "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nengine = \"sqlite\"\npath = \"log.db\"\n[data]\nfolder = \"data\"\n\
+                 [[issuers]]\nissuer = \"https://idp.example\"\naudiences = [\"https://daypass.example\"]\nalgorithms = [\"RS256\"]\n\
+                 [aws]\nregion = \"eu-central-1\"\n{reading}\n[activation]\n{changing}\n"
+            ))
+        };
+        let (reading, changing) = ("permission_set_calls_per_second = 1", "calls_per_second = 19");
+        assert!(with("", "").is_ok() && with(reading, changing).is_ok());
+        for (reading, changing) in [("", changing), ("permission_set_calls_per_second = 5", "")] {
+            let problems = with(reading, changing).unwrap_err();
+            assert_eq!(problems.0.first().unwrap().field, "activation.calls_per_second");
+        }
     }
 
     fn on_kurrentdb(rest: &str) -> Result<Settings, Problems> {

@@ -185,10 +185,9 @@ impl Core {
         }
         let port =
             self.ports.assignments_of(&aws::AssignmentKey::of_target(key.principal.clone(), &key.target))?;
-        let traffic = self.traffic(key);
-        traffic.call(urgency).await;
-        let groups = self.in_time(port.groups_holding(key.target.account(), key.target.entitlement())).await;
-        traffic.heard(&groups);
+        let asking = self.traffic(key).asking(urgency).await;
+        let groups = port.groups_holding(key.target.account(), key.target.entitlement(), &asking);
+        let groups = asking.answer(self.settings.call_within, ErrorKind::Unavailable, groups).await;
         let mut groups = match groups {
             Ok(groups) => groups,
             // A set that is gone is nobody's.

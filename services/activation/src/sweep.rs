@@ -8,7 +8,7 @@ use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::meters::Drift;
 use crate::traffic::Urgency;
-use aws::{AwsError, ErrorKind};
+use aws::{AwsError, ErrorKind, Turns};
 use command::Aggregate as _;
 use command::aggregate::{AssignmentAggregate, DenialAggregate};
 use domain::{AccountId, Entitlement, PermissionSetArn, Target, Timestamp};
@@ -301,13 +301,10 @@ impl Core {
             Place::Set(..) => self.identity_center_traffic(),
             Place::Roles(_) => self.account_access_traffic(),
         };
-        traffic.call(Urgency::Check).await;
+        let asking = traffic.asking(Urgency::Check).await;
         let looked_at = self.now();
-        let held = tokio::time::timeout(self.settings.call_within, self.held(&place)).await;
-        let held =
-            held.unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unavailable, "Timeout", "no answer came")));
-        traffic.heard(&held);
-        match held {
+        let held = self.held(&place, &asking);
+        match asking.answer(self.settings.call_within, ErrorKind::Unavailable, held).await {
             Ok(held) => Ok((held, looked_at)),
             // So it is for a delegated administrator, who could not have made anything there either.
             Err(error) if management && error.kind == ErrorKind::Denied => {
@@ -318,18 +315,18 @@ impl Core {
         }
     }
 
-    async fn held(&self, place: &Place) -> Result<Vec<AssignmentKey>, AwsError> {
+    async fn held(&self, place: &Place, turns: &dyn Turns) -> Result<Vec<AssignmentKey>, AwsError> {
         match place {
             Place::Set(account, set) => {
                 let entitlement = Entitlement::PermissionSet(set.clone());
-                let holders = self.ports.identity_center().holders(account, &entitlement).await?;
+                let holders = self.ports.identity_center().holders(account, &entitlement, turns).await?;
                 let Ok(target) = Target::new(account.clone(), entitlement) else { return Ok(Vec::new()) };
                 let key = |principal| AssignmentKey { principal, target: target.clone() };
                 Ok(holders.into_iter().map(key).collect())
             }
             Place::Roles(account) => {
                 let Some(port) = self.ports.account_access() else { return Ok(Vec::new()) };
-                let held = port.held_in(account).await?.unwrap_or_default();
+                let held = port.held_in(account, turns).await?.unwrap_or_default();
                 let key = |held: aws::AssignmentKey| {
                     let target = Target::new(held.account().clone(), held.entitlement().clone()).ok()?;
                     Some(AssignmentKey { principal: held.principal().clone(), target })

@@ -5,6 +5,7 @@ use crate::people;
 use crate::plant::Plant;
 use aws::{
     AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, Limits, OperationId, OperationStatus,
+    Turns, Uncounted,
 };
 use domain::ports::Clock as _;
 use domain::{AccountId, Entitlement, PrincipalId, SignedDuration};
@@ -21,12 +22,17 @@ pub(crate) struct Assigner {
 }
 
 impl Assigner {
-    async fn deleted(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+    async fn deleted(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
         if self.line.cloud.is_lost(key.account()) {
             self.line.cloud.tally.count("aws: removal from a lost account");
             return Err(AwsError::new(ErrorKind::Denied, "AccessDeniedException", "the account is closed"));
         }
-        self.line.dated(self.service.delete(key, attempt)).await
+        self.line.dated(self.service.delete(key, attempt, turns)).await
     }
 }
 
@@ -64,12 +70,17 @@ impl Assignments for Assigner {
         }
     }
 
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+    async fn delete(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
         let planted = &self.line.cloud.planted;
         if planted.is(Plant::HourlySweep) && self.line.cloud.world.now().as_second().rem_euclid(3_600) >= 60 {
             return Err(AwsError::new(ErrorKind::Unavailable, "Later", "the hour is not full"));
         }
-        match self.deleted(key, self.line.started(attempt)?).await {
+        match self.deleted(key, self.line.started(attempt)?, turns).await {
             Err(_) if planted.gives_up(key) => Ok(Deletion::AlreadyGone),
             answer => answer,
         }
@@ -86,6 +97,7 @@ impl Assignments for Assigner {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         let cloud = &self.line.cloud;
         if cloud.planted.strikes(Plant::EffectiveBeforeRecorded) {
@@ -93,9 +105,9 @@ impl Assignments for Assigner {
             self.service.create(&key, self.line.unfounded()).await?;
         }
         if cloud.planted.strikes(Plant::DeleteStanding) {
-            cloud.aws.delete(&cloud.standing, self.line.unfounded()).await?;
+            cloud.aws.delete(&cloud.standing, self.line.unfounded(), &Uncounted).await?;
         }
-        let holders = self.line.dated(self.service.holders(account, entitlement)).await?;
+        let holders = self.line.dated(self.service.holders(account, entitlement, turns)).await?;
         Ok(cloud.planted.listed(holders, account, entitlement))
     }
 }

@@ -2,9 +2,9 @@
 
 mod double;
 
-use crate::support::{WallClock, config};
+use crate::support::{Counted, WallClock, config};
 use aws::conformance::{AssignmentsFixture, Capabilities, run_assignments};
-use aws::{AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, OperationStatus};
+use aws::{AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, OperationStatus, Uncounted};
 use aws_sdk::{Application, AwsConfig, ConnectError, SdkAccountAccess, connect};
 use domain::ports::Clock;
 use domain::{AccountId, Entitlement, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
@@ -153,13 +153,38 @@ async fn a_change_of_an_entitlement_is_tried_once_whatever_aws_answers() {
 }
 
 #[tokio::test]
+async fn a_look_at_entitlements_is_tried_once_whatever_aws_answers() {
+    for (status, code) in [(429, "ThrottlingException"), (500, "InternalServerException")] {
+        let bench = bench().await;
+        bench.fail_next(Fault::Refused(status, code));
+        assert_eq!(bench.port.find(&key(ADA), &Uncounted).await.unwrap_err().code, code);
+        assert_eq!(bench.calls().await, ["POST /entitlements-list"]);
+    }
+}
+
+#[tokio::test]
+async fn every_call_but_the_first_waits_for_its_turn() {
+    let bench = bench().await;
+    bench.create(&key(ADA)).await;
+    let before = bench.calls().await.len();
+    let turns = Counted::default();
+    assert!(bench.port.find(&key(ADA), &turns).await.unwrap());
+    let looked = bench.calls().await.len();
+    assert_eq!(looked - before, turns.turns() + 1, "a page each");
+    assert!(turns.turns() > 0, "of which there are several");
+    let turns = Counted::default();
+    assert!(matches!(bench.port.delete(&key(ADA), attempt(), &turns).await.unwrap(), Deletion::Started(_)));
+    assert_eq!(bench.calls().await.len() - looked, turns.turns() + 1, "pages, and what is deleted");
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_the_outcome_unknown_and_a_look_tells() {
     let bench = bench().await;
     bench.fail_next(Fault::AnswerLost);
     let error = bench.port.create(&key(ADA), attempt()).await.unwrap_err();
     assert_eq!((error.outcome_unknown(), error.code.as_str()), (true, "Timeout"));
     let mut looks = 0;
-    while !bench.port.find(&key(ADA)).await.unwrap() {
+    while !bench.port.find(&key(ADA), &Uncounted).await.unwrap() {
         looks += 1;
         assert!(looks < 10);
     }
@@ -173,7 +198,7 @@ async fn changes_of_entitlements_are_signed_with_their_attempts_time_for_their_s
     let signed_at = WallClock.now() - SignedDuration::from_mins(3);
     let early = Attempt { signed_at, ..attempt() };
     bench.port.create(&key(BOB), early).await.unwrap();
-    assert!(matches!(bench.port.delete(&key(ADA), early).await.unwrap(), Deletion::Started(_)));
+    assert!(matches!(bench.port.delete(&key(ADA), early, &Uncounted).await.unwrap(), Deletion::Started(_)));
     let date = signed_at.strftime("%Y%m%dT%H%M%SZ").to_string();
     let requests = bench.server.received_requests().await.unwrap();
     let signed: Vec<(String, String)> = requests
@@ -196,16 +221,19 @@ async fn a_stale_attempt_changes_no_entitlement() {
     let stale = Attempt { signed_at: WallClock.now() - SignedDuration::from_mins(6), ..attempt() };
     let error = bench.port.create(&key(BOB), stale).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "InvalidSignatureException"));
-    let error = bench.port.delete(&key(ADA), stale).await.unwrap_err();
+    let error = bench.port.delete(&key(ADA), stale, &Uncounted).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(bench.port.find(&key(ADA)).await.unwrap() && !bench.port.find(&key(BOB)).await.unwrap());
+    assert!(
+        bench.port.find(&key(ADA), &Uncounted).await.unwrap()
+            && !bench.port.find(&key(BOB), &Uncounted).await.unwrap()
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_listed_is_not_said_to_be_gone_and_nothing_is_deleted() {
     let bench = bench().await;
     bench.port.create(&key(ADA), attempt()).await.unwrap();
-    assert_eq!(bench.port.delete(&key(ADA), attempt()).await.unwrap(), Deletion::NotListed);
+    assert_eq!(bench.port.delete(&key(ADA), attempt(), &Uncounted).await.unwrap(), Deletion::NotListed);
     assert!(bench.calls().await.iter().all(|call| !call.starts_with("DELETE")));
 }
 
@@ -216,11 +244,14 @@ async fn another_users_entitlement_and_a_groups_are_left_alone() {
     bench.double.standing(ROLE, "userId", BOB);
     bench.create(&key(ADA)).await;
     let (account, entitlement) = (key(ADA).account().clone(), key(ADA).entitlement().clone());
-    let holders = bench.port.holders(&account, &entitlement).await.unwrap();
+    let holders = bench.port.holders(&account, &entitlement, &Uncounted).await.unwrap();
     assert_eq!(holders.len(), 2, "Ada and Bob, and no group: {holders:?}");
-    assert!(matches!(bench.port.delete(&key(ADA), attempt()).await.unwrap(), Deletion::Started(_)));
-    while bench.port.find(&key(ADA)).await.unwrap() {}
-    assert!(bench.port.find(&key(BOB)).await.unwrap());
+    assert!(matches!(
+        bench.port.delete(&key(ADA), attempt(), &Uncounted).await.unwrap(),
+        Deletion::Started(_)
+    ));
+    while bench.port.find(&key(ADA), &Uncounted).await.unwrap() {}
+    assert!(bench.port.find(&key(BOB), &Uncounted).await.unwrap());
 }
 
 #[tokio::test]
@@ -231,7 +262,7 @@ async fn all_roles_of_an_account_that_users_hold_are_listed_and_no_other_account
     bench.double.standing(&second, "groupId", BOB);
     bench.double.standing(&ROLE.replace("111111111111", "222222222222"), "userId", BOB);
     bench.create(&key(ADA)).await;
-    let held = bench.port.held_in(key(ADA).account()).await.unwrap().unwrap();
+    let held = bench.port.held_in(key(ADA).account(), &Uncounted).await.unwrap().unwrap();
     let bobs = AssignmentKey::new(
         key(BOB).principal().clone(),
         key(BOB).account().clone(),
@@ -239,7 +270,7 @@ async fn all_roles_of_an_account_that_users_hold_are_listed_and_no_other_account
     );
     assert_eq!(held, [key(ADA), bobs].into());
     bench.double.with(|state| state.applications.clear());
-    let error = bench.port.held_in(key(ADA).account()).await.unwrap_err();
+    let error = bench.port.held_in(key(ADA).account(), &Uncounted).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "no proof of absence");
 }
 
@@ -249,8 +280,8 @@ async fn an_application_that_is_not_there_is_no_proof_of_absence() {
     bench.create(&key(ADA)).await;
     bench.double.with(|state| state.applications.clear());
     for error in [
-        bench.port.find(&key(ADA)).await.unwrap_err(),
-        bench.port.delete(&key(ADA), attempt()).await.unwrap_err(),
+        bench.port.find(&key(ADA), &Uncounted).await.unwrap_err(),
+        bench.port.delete(&key(ADA), attempt(), &Uncounted).await.unwrap_err(),
     ] {
         assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "ResourceNotFoundException"));
     }

@@ -1,9 +1,9 @@
 //! The adapters against answers that moto never gives: refusals, faults, silence, empty pages. And what they send.
 
-use crate::support::{WallClock, config};
+use crate::support::{Counted, WallClock, config};
 use aws::{
-    AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, Deletion, ErrorKind, OperationId,
-    OperationStatus, SessionName, Sts,
+    AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, Deletion, DirectorySource, ErrorKind,
+    OperationId, OperationStatus, SessionName, Sts, Uncounted,
 };
 use aws_sdk::{Adapters, AwsConfig, ConnectError, connect};
 use domain::ports::Clock;
@@ -45,6 +45,7 @@ async fn adapters(server: &MockServer) -> Adapters {
 fn target(operation: &str) -> String {
     let service = match operation {
         "ListUsers" | "ListGroups" => "AWSIdentityStore",
+        "DescribeOrganization" | "ListRoots" => "AWSOrganizationsV20161128",
         _sso => "SWBExternalService",
     };
     format!("{service}.{operation}")
@@ -87,6 +88,63 @@ async fn a_change_is_tried_once_whatever_aws_answers() {
 }
 
 #[tokio::test]
+async fn a_look_is_one_request_whatever_aws_answers() {
+    let operation = OperationId::new("r-1").unwrap();
+    for (status, code, kind) in [
+        (400, "ThrottlingException", ErrorKind::Throttled),
+        (500, "InternalServerException", ErrorKind::Unavailable),
+        (503, "ServiceUnavailable", ErrorKind::Unavailable),
+    ] {
+        let server = MockServer::start().await;
+        let refusal = json!({"__type": code, "message": "because"});
+        let refusal = ResponseTemplate::new(status).set_body_json(refusal);
+        Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
+        let port = adapters(&server).await.assignments;
+        let (key, turns) = (key(), Counted::default());
+        let errors = [
+            port.find(&key, &turns).await.unwrap_err(),
+            port.groups_holding(key.account(), key.entitlement(), &turns).await.unwrap_err(),
+            port.creation_status(&operation).await.unwrap_err(),
+            port.deletion_status(&operation).await.unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| error.kind == kind), "{errors:?}");
+        assert_eq!(server.received_requests().await.unwrap().len(), errors.len(), "{code}");
+        assert_eq!(turns.turns(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_throttled_of_the_directory_is_asked_for_again_and_permission_sets_have_a_pace_of_their_own()
+{
+    let server = MockServer::start().await;
+    let sets: Vec<String> = (1..=4).map(|nth| SET.replace("ps-1111", &format!("ps-{nth}111"))).collect();
+    for (operation, body) in [
+        ("DescribeOrganization", json!({"Organization": {"MasterAccountId": "999999999999"}})),
+        ("ListRoots", json!({"Roots": []})),
+        ("ListPermissionSets", json!({"PermissionSets": sets})),
+        ("DescribePermissionSet", json!({"PermissionSet": {"Name": "ReadOnly"}})),
+        ("ListUsers", json!({"Users": []})),
+        ("ListGroups", json!({"Groups": []})),
+    ] {
+        answers(&server, operation, 200, body).await;
+    }
+    let throttled = json!({"__type": "ThrottlingException", "message": "because"});
+    Mock::given(header("x-amz-target", target("ListPermissionSets").as_str()))
+        .respond_with(ResponseTemplate::new(400).set_body_json(throttled))
+        .up_to_n_times(1)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    let config = AwsConfig { permission_set_calls_per_second: 2, ..with_instance(&server.uri()) };
+    let directory = connect(config, Arc::new(WallClock)).await.unwrap().directory;
+    let began = tokio::time::Instant::now();
+    let contents = directory.fetch().await.unwrap();
+    assert_eq!(contents.permission_sets.len(), 4);
+    assert_eq!(server.received_requests().await.unwrap().len(), 4 + 2 + 4);
+    assert!(began.elapsed() >= Duration::from_millis(2_500), "six calls of Identity Center, two a second");
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_read_leaves_the_outcome_unknown() {
     for body in [json!("nonsense"), json!({})] {
         let server = MockServer::start().await;
@@ -104,7 +162,7 @@ async fn silence_leaves_the_outcome_of_a_change_unknown() {
     let adapters = connect(config, Arc::new(WallClock)).await.unwrap();
     let error = adapters.assignments.create(&key(), attempt()).await.unwrap_err();
     assert_eq!((error.outcome_unknown(), error.code.as_str()), (true, "Timeout"));
-    let error = adapters.assignments.find(&key()).await.unwrap_err();
+    let error = adapters.assignments.find(&key(), &Uncounted).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
 }
 
@@ -165,7 +223,7 @@ async fn a_late_attempt_sends_nothing() {
     let adapters = adapters(&server).await;
     let error = adapters.assignments.create(&key(), late).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert_eq!(adapters.assignments.delete(&key(), late).await.unwrap_err(), error);
+    assert_eq!(adapters.assignments.delete(&key(), late, &Uncounted).await.unwrap_err(), error);
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
@@ -173,7 +231,7 @@ async fn a_late_attempt_sends_nothing() {
 async fn deleting_what_aws_does_not_know_is_already_gone() {
     let server = MockServer::start().await;
     refuses(&server, "DeleteAccountAssignment", 400, "ResourceNotFoundException").await;
-    let deletion = adapters(&server).await.assignments.delete(&key(), attempt()).await.unwrap();
+    let deletion = adapters(&server).await.assignments.delete(&key(), attempt(), &Uncounted).await.unwrap();
     assert_eq!(deletion, Deletion::AlreadyGone);
 }
 
@@ -214,8 +272,10 @@ async fn an_empty_page_with_a_token_is_not_the_end_of_the_holders() {
     answers(&server, "ListAccountAssignments", 200, json!({"AccountAssignments": [], "NextToken": "more"}))
         .await;
     let assignments = adapters(&server).await.assignments;
-    assert!(assignments.find(&key()).await.unwrap());
-    let holders = assignments.holders(key().account(), key().entitlement()).await.unwrap();
+    let turns = Counted::default();
+    assert!(assignments.find(&key(), &turns).await.unwrap());
+    assert_eq!(turns.turns(), 1, "the further page");
+    let holders = assignments.holders(key().account(), key().entitlement(), &Uncounted).await.unwrap();
     assert_eq!(holders.len(), 1);
 }
 
@@ -224,7 +284,7 @@ async fn a_list_without_end_is_an_error_and_not_an_absence() {
     let server = MockServer::start().await;
     answers(&server, "ListAccountAssignments", 200, json!({"AccountAssignments": [], "NextToken": "same"}))
         .await;
-    let error = adapters(&server).await.assignments.find(&key()).await.unwrap_err();
+    let error = adapters(&server).await.assignments.find(&key(), &Uncounted).await.unwrap_err();
     assert_eq!(error.code, "EndlessList");
 }
 

@@ -1,7 +1,7 @@
 //! The clock hears what time AWS has, from answers and refusals of every service.
 
 use crate::support::{WallClock, config};
-use aws::{AssignmentKey, Assignments, DirectorySource, Sts};
+use aws::{AssignmentKey, Assignments, DirectorySource, Sts, Uncounted};
 use aws_sdk::{Adapters, AwsConfig, connect};
 use domain::ports::Clock;
 use domain::{AccountId, PermissionSetArn, PrincipalId, Sighting, SignedDuration, TimeSource, Timestamp};
@@ -71,7 +71,7 @@ async fn a_date_that_is_ten_seconds_off_is_heard_from_every_service() {
         let clock = Arc::new(Listening::default());
         let adapters = adapters(&server.uri(), &clock).await;
         adapters.sts.caller_identity().await.unwrap_err();
-        adapters.assignments.find(&key).await.unwrap_err();
+        adapters.assignments.find(&key, &Uncounted).await.unwrap_err();
         adapters.directory.fetch().await.unwrap_err();
         let heard = clock.heard();
         assert!(heard.len() >= 3, "{heard:?}");

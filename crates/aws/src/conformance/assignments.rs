@@ -1,7 +1,7 @@
 //! Cases of [`crate::Assignments`].
 
 use super::{AssignmentsFixture, Of, Outcome, Why, attempt, ensure, final_status, refused};
-use crate::{AssignmentKey, Attempt, Deletion, ErrorKind, OperationId, OperationStatus};
+use crate::{AssignmentKey, Attempt, Deletion, ErrorKind, OperationId, OperationStatus, Uncounted};
 use domain::{AccountId, Entitlement, PrincipalId};
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ async fn create(fixture: &dyn AssignmentsFixture, key: &AssignmentKey) -> Result
 }
 
 async fn delete(fixture: &dyn AssignmentsFixture, key: &AssignmentKey) -> Result<OperationStatus, Why> {
-    match fixture.assignments().delete(key, attempt(fixture)).await? {
+    match fixture.assignments().delete(key, attempt(fixture), &Uncounted).await? {
         Deletion::Started(operation) => final_status(fixture, Of::Deletion, &operation).await,
         nothing @ (Deletion::AlreadyGone | Deletion::NotListed) => Err(Why(format!("{nothing:?}"))),
     }
@@ -22,7 +22,7 @@ fn succeeded(status: &OperationStatus) -> Outcome {
 }
 
 async fn found(fixture: &dyn AssignmentsFixture, key: &AssignmentKey, expected: bool) -> Outcome {
-    let found = fixture.assignments().find(key).await?;
+    let found = fixture.assignments().find(key, &Uncounted).await?;
     ensure(found == expected, || format!("found: {found}, expected: {expected}"))
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn a_second_create_is_no_error_and_no_second_assignment(
     let key = fixture.new_key("second-create").await?;
     succeeded(&create(fixture, &key).await?)?;
     succeeded(&create(fixture, &key).await?)?;
-    let holders = fixture.assignments().holders(key.account(), key.entitlement()).await?;
+    let holders = fixture.assignments().holders(key.account(), key.entitlement(), &Uncounted).await?;
     ensure(holders == BTreeSet::from([key.principal().clone()]), || format!("{holders:?}"))?;
     succeeded(&delete(fixture, &key).await?)?;
     found(fixture, &key, false).await
@@ -70,7 +70,7 @@ pub(super) async fn a_second_create_is_no_error_and_no_second_assignment(
 
 pub(super) async fn deleting_what_is_not_there_begins_nothing(fixture: &dyn AssignmentsFixture) -> Outcome {
     let key = fixture.new_key("not-there").await?;
-    let deletion = fixture.assignments().delete(&key, attempt(fixture)).await?;
+    let deletion = fixture.assignments().delete(&key, attempt(fixture), &Uncounted).await?;
     ensure(!matches!(deletion, Deletion::Started(_)), || format!("{deletion:?}"))
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn finding_is_exact(fixture: &dyn AssignmentsFixture) -> Outcom
         AssignmentKey::new(principal.clone(), other.account().clone(), entitlement),
         AssignmentKey::new(principal, account, other.entitlement().clone()),
     ] {
-        match fixture.assignments().find(&near).await {
+        match fixture.assignments().find(&near, &Uncounted).await {
             // A role is in one account: what says otherwise is not looked for.
             Err(error) if error.kind == ErrorKind::Invalid => {}
             looked => ensure(!looked?, || format!("{near} is found"))?,
@@ -101,14 +101,14 @@ pub(super) async fn what_users_hold_in_an_account_is_listed_where_there_is_such_
     let other = fixture.new_key("held-in-other").await?;
     let port = fixture.assignments();
     succeeded(&create(fixture, &key).await?)?;
-    let Some(held) = port.held_in(key.account()).await? else {
+    let Some(held) = port.held_in(key.account(), &Uncounted).await? else {
         return ensure(matches!(key.entitlement(), Entitlement::PermissionSet(_)), || {
             "roles are not listed".to_owned()
         });
     };
     ensure(held.contains(&key) && !held.contains(&other), || format!("{held:?}"))?;
     succeeded(&delete(fixture, &key).await?)?;
-    let held = port.held_in(key.account()).await?.unwrap_or_default();
+    let held = port.held_in(key.account(), &Uncounted).await?.unwrap_or_default();
     ensure(!held.contains(&key), || format!("{held:?}"))
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn an_attempt_past_its_deadline_does_nothing(fixture: &dyn Assi
     refused(fixture.assignments().create(&key, late).await, ErrorKind::Unavailable)?;
     found(fixture, &key, false).await?;
     succeeded(&create(fixture, &key).await?)?;
-    refused(fixture.assignments().delete(&key, late).await, ErrorKind::Unavailable)?;
+    refused(fixture.assignments().delete(&key, late, &Uncounted).await, ErrorKind::Unavailable)?;
     found(fixture, &key, true).await
 }
 
@@ -156,8 +156,8 @@ pub(super) async fn another_services_entitlement_is_refused(fixture: &dyn Assign
     let foreign = AssignmentKey::new(key.principal().clone(), key.account().clone(), entitlement);
     let port = fixture.assignments();
     refused(port.create(&foreign, attempt(fixture)).await, ErrorKind::Invalid)?;
-    refused(port.delete(&foreign, attempt(fixture)).await, ErrorKind::Invalid)?;
-    refused(port.find(&foreign).await, ErrorKind::Invalid)
+    refused(port.delete(&foreign, attempt(fixture), &Uncounted).await, ErrorKind::Invalid)?;
+    refused(port.find(&foreign, &Uncounted).await, ErrorKind::Invalid)
 }
 
 pub(super) async fn an_unknown_operation_has_no_status(fixture: &dyn AssignmentsFixture) -> Outcome {

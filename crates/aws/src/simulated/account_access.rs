@@ -8,7 +8,8 @@ use super::assigned::{Service, Verb};
 use super::assignments::{begin, check_list, listed_as_of};
 use super::state::Call;
 use crate::{
-    AssignmentKey, Assignments, Attempt, AwsError, Deletion, Limits, OperationId, OperationStatus, role_of,
+    AssignmentKey, Assignments, Attempt, AwsError, Deletion, Limits, OperationId, OperationStatus, Turns,
+    role_of,
 };
 use domain::{AccountId, Entitlement, PrincipalId};
 use std::collections::BTreeSet;
@@ -66,7 +67,12 @@ impl Assignments for SimulatedAccountAccess {
         self.status(call, Verb::Create, operation, OperationStatus::InProgress).await
     }
 
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+    async fn delete(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        _turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
         role_of(key.account(), key.entitlement())?;
         attempt.check(self.0.clock.now())?;
         self.0
@@ -91,12 +97,17 @@ impl Assignments for SimulatedAccountAccess {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         role_of(account, entitlement)?;
-        self.0.list(account, entitlement).await
+        self.0.list(account, entitlement, turns).await
     }
 
-    async fn held_in(&self, account: &AccountId) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
+    async fn held_in(
+        &self,
+        account: &AccountId,
+        _turns: &dyn Turns,
+    ) -> Result<Option<BTreeSet<AssignmentKey>>, AwsError> {
         self.0
             .call(ACCOUNT_ACCESS, Call::HeldIn(account.clone()), |state, now, _| {
                 check_list(state, account)?;

@@ -6,7 +6,7 @@ use super::behaviour::{Fault, refusal};
 use super::state::{Admitted, Call, State};
 use crate::{
     AssignmentKey, Assignments, Attempt, AwsError, Deletion, ErrorKind, GroupId, Limits, OperationId,
-    OperationStatus, permission_set_of,
+    OperationStatus, Turns, permission_set_of,
 };
 use domain::{AccountId, Entitlement, PrincipalId, SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -72,18 +72,28 @@ pub(super) fn begin(
 const IDENTITY_CENTER: Option<Service> = Some(Service::IdentityCenter);
 
 impl SimulatedAws {
-    /// The users who hold `entitlement` in `account`, as old as lists are.
+    /// The users who hold `entitlement` in `account`, as old as lists are. What its first page shows holds for all of them.
     pub(super) async fn list(
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         let service = Some(Service::of(entitlement));
-        self.call(service, Call::Holders(account.clone(), entitlement.clone()), |state, now, _| {
-            check_list(state, account)?;
-            Ok(state.assigned.holders_at(account, entitlement, listed_as_of(state, now)))
-        })
-        .await
+        let call = Call::Holders(account.clone(), entitlement.clone());
+        let (holders, pages) = self
+            .call(service, call.clone(), |state, now, _| {
+                check_list(state, account)?;
+                let holders = state.assigned.holders_at(account, entitlement, listed_as_of(state, now));
+                let pages = state.behaviour.page_max.map_or(1, |max| holders.len().div_ceil(max.max(1)));
+                Ok((holders, pages))
+            })
+            .await?;
+        for _ in 1..pages {
+            turns.next().await;
+            self.call(service, call.clone(), |_, _, _| Ok(())).await?;
+        }
+        Ok(holders)
     }
 }
 
@@ -123,7 +133,12 @@ impl Assignments for SimulatedAws {
         .await
     }
 
-    async fn delete(&self, key: &AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
+    async fn delete(
+        &self,
+        key: &AssignmentKey,
+        attempt: Attempt,
+        _turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
         permission_set_of(key.entitlement())?;
         attempt.check(self.clock.now())?;
         self.call(IDENTITY_CENTER, Call::Delete(key.clone(), attempt), |state, now, admitted| {
@@ -148,6 +163,7 @@ impl Assignments for SimulatedAws {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        _turns: &dyn Turns,
     ) -> Result<BTreeSet<GroupId>, AwsError> {
         let place = (account.clone(), entitlement.clone());
         Ok(self.lock().groups.get(&place).cloned().unwrap_or_default())
@@ -157,8 +173,9 @@ impl Assignments for SimulatedAws {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
         permission_set_of(entitlement)?;
-        self.list(account, entitlement).await
+        self.list(account, entitlement, turns).await
     }
 }

@@ -15,6 +15,8 @@ pub struct Behaviour {
     pub list_lag: SignedDuration,
     /// Calls of Identity Center per second, and of Account Access Manager; `None`: unlimited.
     pub calls_per_second: Option<usize>,
+    /// Holders on a page of their list, each of which is a call; `None`: all of them.
+    pub page_max: Option<usize>,
     /// Asynchronous operations of each of the two at one time; `None`: unlimited.
     pub outstanding_max: Option<usize>,
     /// Whether a second operation of Identity Center in an account conflicts while one is under way (the same key always conflicts).
@@ -36,6 +38,7 @@ impl Default for Behaviour {
             operation_time: SignedDuration::from_secs(1),
             list_lag: SignedDuration::ZERO,
             calls_per_second: None,
+            page_max: None,
             outstanding_max: None,
             conflict_in_account: false,
             signature_skew_max: SignedDuration::from_mins(5),

@@ -2,7 +2,7 @@
 
 use crate::support::TokioClock;
 use aws::simulated::{Behaviour, Fault, Operation, SimulatedAccountAccess, SimulatedAws, sample};
-use aws::{AssignmentKey, Assignments, Attempt, Deletion, ErrorKind, Limits, OperationStatus};
+use aws::{AssignmentKey, Assignments, Attempt, Deletion, ErrorKind, Limits, OperationStatus, Uncounted};
 use domain::ports::Clock;
 use domain::{AccountId, PermissionSetArn, PrincipalId, SignedDuration};
 use std::sync::Arc;
@@ -41,9 +41,12 @@ async fn an_entitlement_that_is_not_listed_yet_is_not_said_to_be_gone() {
     bench.port.create(&key, bench.attempt()).await.unwrap();
     advance(Duration::from_secs(2)).await;
     assert!(bench.aws.has(&key));
-    assert_eq!(bench.port.delete(&key, bench.attempt()).await.unwrap(), Deletion::NotListed);
+    assert_eq!(bench.port.delete(&key, bench.attempt(), &Uncounted).await.unwrap(), Deletion::NotListed);
     advance(Duration::from_secs(10)).await;
-    assert!(matches!(bench.port.delete(&key, bench.attempt()).await.unwrap(), Deletion::Started(_)));
+    assert!(matches!(
+        bench.port.delete(&key, bench.attempt(), &Uncounted).await.unwrap(),
+        Deletion::Started(_)
+    ));
     advance(Duration::from_secs(2)).await;
     assert!(!bench.aws.has(&key));
 }
@@ -70,7 +73,7 @@ async fn both_services_have_limits_of_their_own() {
     let assigned = AssignmentKey::new(PrincipalId::new(sample::ADA).unwrap(), account, set);
     bench.aws.create(&assigned, bench.attempt()).await.unwrap();
     bench.port.create(&key("ReadOnly"), bench.attempt()).await.unwrap();
-    let error = bench.port.find(&key("ReadOnly")).await.unwrap_err();
+    let error = bench.port.find(&key("ReadOnly"), &Uncounted).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Throttled);
     assert_eq!((bench.aws.limits(), bench.port.limits()), (Limits::IDENTITY_CENTER, Limits::ACCOUNT_ACCESS));
 }

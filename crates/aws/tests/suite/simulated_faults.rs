@@ -4,7 +4,7 @@ use crate::support::TokioClock;
 use aws::simulated::{Behaviour, ChangedBy, Fault, Operation, SimulatedAws, sample};
 use aws::{
     AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, Deletion, DirectorySource, ErrorKind,
-    OperationStatus, SessionName, Sts,
+    OperationStatus, SessionName, Sts, Uncounted,
 };
 use domain::ports::Clock;
 use domain::{PrincipalId, SignedDuration, Target};
@@ -85,7 +85,7 @@ async fn a_lost_answer_has_its_effect() {
     let error = bench.create(&key).await.unwrap_err();
     assert!(error.outcome_unknown());
     advance(Duration::from_secs(1)).await;
-    assert!(bench.aws.find(&key).await.unwrap());
+    assert!(bench.aws.find(&key, &Uncounted).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ async fn a_lost_request_has_none() {
     bench.aws.fail_next(Operation::Create, Fault::REQUEST_LOST);
     assert!(bench.create(&key).await.unwrap_err().outcome_unknown());
     advance(Duration::from_hours(1)).await;
-    assert!(!bench.aws.find(&key).await.unwrap());
+    assert!(!bench.aws.find(&key, &Uncounted).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,9 +168,12 @@ async fn a_change_of_the_same_key_conflicts_until_the_first_is_done() {
     let key = key(sample::WEB_DEV, sample::ADA);
     bench.aws.standing(key.clone());
     bench.aws.create(&key, bench.attempt()).await.unwrap();
-    assert_eq!(kind(bench.aws.delete(&key, bench.attempt()).await), ErrorKind::Conflict);
+    assert_eq!(kind(bench.aws.delete(&key, bench.attempt(), &Uncounted).await), ErrorKind::Conflict);
     advance(Duration::from_secs(1)).await;
-    assert!(matches!(bench.aws.delete(&key, bench.attempt()).await.unwrap(), Deletion::Started(_)));
+    assert!(matches!(
+        bench.aws.delete(&key, bench.attempt(), &Uncounted).await.unwrap(),
+        Deletion::Started(_)
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,11 +189,11 @@ async fn one_account_takes_one_operation_at_a_time_when_told_so() {
 async fn calls_beyond_the_limit_of_a_second_are_throttled() {
     let bench = bench(Behaviour { calls_per_second: Some(2), ..Behaviour::default() });
     let key = key(sample::WEB_DEV, sample::ADA);
-    assert!(bench.aws.find(&key).await.is_ok());
-    assert!(bench.aws.find(&key).await.is_ok());
-    assert_eq!(kind(bench.aws.find(&key).await), ErrorKind::Throttled);
+    assert!(bench.aws.find(&key, &Uncounted).await.is_ok());
+    assert!(bench.aws.find(&key, &Uncounted).await.is_ok());
+    assert_eq!(kind(bench.aws.find(&key, &Uncounted).await), ErrorKind::Throttled);
     advance(Duration::from_secs(1)).await;
-    assert!(bench.aws.find(&key).await.is_ok());
+    assert!(bench.aws.find(&key, &Uncounted).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,11 +212,11 @@ async fn lists_lag_and_observers_do_not() {
     let key = key(sample::WEB_DEV, sample::ADA);
     advance(Duration::from_mins(1)).await;
     bench.aws.standing(key.clone());
-    assert!(!bench.aws.find(&key).await.unwrap() && bench.aws.has(&key));
+    assert!(!bench.aws.find(&key, &Uncounted).await.unwrap() && bench.aws.has(&key));
     advance(Duration::from_secs(10)).await;
-    assert!(bench.aws.find(&key).await.unwrap());
+    assert!(bench.aws.find(&key, &Uncounted).await.unwrap());
     bench.aws.remove(key.clone());
-    assert!(bench.aws.find(&key).await.unwrap() && !bench.aws.has(&key));
+    assert!(bench.aws.find(&key, &Uncounted).await.unwrap() && !bench.aws.has(&key));
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,6 +279,6 @@ async fn a_reading_call_that_fails_has_no_unknown_outcome() {
     let key = key(sample::WEB_DEV, sample::ADA);
     for fault in [Fault::AnswerLost, Fault::REQUEST_LOST] {
         bench.aws.fail_next(Operation::Holders, fault);
-        assert_eq!(kind(bench.aws.find(&key).await), ErrorKind::Unavailable);
+        assert_eq!(kind(bench.aws.find(&key, &Uncounted).await), ErrorKind::Unavailable);
     }
 }

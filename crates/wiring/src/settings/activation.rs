@@ -50,7 +50,7 @@ impl Default for ActivationSection {
             console_issuer: None,
             issues_per_request_max: 500,
             replica: None,
-            calls_per_second: 20,
+            calls_per_second: 16,
             outstanding_max: 10,
             start_lead_max: SignedDuration::ZERO,
             missing: WhenMissing::Restore,

@@ -40,10 +40,17 @@ pub struct AwsSection {
     /// Seconds from the end of one reading of the directory to the next.
     #[serde(default = "directory_refresh_seconds")]
     pub directory_refresh_seconds: u64,
+    /// Calls of Identity Center a second by which permission sets are read.
+    #[serde(default = "permission_set_calls_per_second")]
+    pub permission_set_calls_per_second: u32,
 }
 
 fn directory_refresh_seconds() -> u64 {
     300
+}
+
+fn permission_set_calls_per_second() -> u32 {
+    4
 }
 
 impl Section for AwsSection {
@@ -60,6 +67,9 @@ impl Section for AwsSection {
         }
         if self.directory_refresh_seconds == 0 {
             problems.push(Problem::new("directory_refresh_seconds", "must be above zero"));
+        }
+        if self.permission_set_calls_per_second == 0 {
+            problems.push(Problem::new("permission_set_calls_per_second", "must be above zero"));
         }
         problems
     }

@@ -4,12 +4,11 @@ use super::ledger::Outcome;
 use super::tend::Round;
 use crate::core::Core;
 use crate::fault::Fault;
-use crate::traffic::{Place, Traffic, Urgency};
+use crate::traffic::{Asking, Place, Traffic, Urgency};
 use aws::{Assignments, AwsError, Deletion, ErrorKind, OperationId, OperationStatus};
 use domain::{EventId, Timestamp};
 use event_log::Position;
 use lifecycle::assignment::{AssignmentKey, Operation};
-use std::future::Future;
 use tracing::Instrument as _;
 
 /// The longest text of AWS that is kept with a failed operation, in characters.
@@ -57,11 +56,10 @@ impl Core {
             }
         }
         let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
-        let traffic = self.traffic(key);
-        traffic.call(Urgency::of(intended.operation)).await;
+        let asking = self.traffic(key).asking(Urgency::of(intended.operation)).await;
         let said = match intended.operation {
-            Operation::Create => self.create(traffic, &aws_key, call).await,
-            Operation::Delete => self.delete(traffic, &aws_key, call).await,
+            Operation::Create => self.create(&asking, &aws_key, call).await,
+            Operation::Delete => self.delete(&asking, &aws_key, call).await,
         };
         match said {
             Said::Done => {
@@ -103,27 +101,29 @@ impl Core {
         Ok(wanted && self.on_duty().await? && self.now() < call.start_before)
     }
 
-    async fn create(&self, traffic: &Traffic, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
+    async fn create(&self, asking: &Asking<'_>, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
         let port = match self.ports.assignments_of(key) {
             Ok(port) => port,
             Err(error) => return Said::Refused(error),
         };
         let span = aws_call("CreateAccountAssignment", key);
-        match self.answered(traffic, port.create(key, call)).instrument(span).await {
-            Ok(operation) => self.poll(port, traffic, &operation, Operation::Create).await,
+        match self.answered(asking, port.create(key, call)).instrument(span).await {
+            Ok(operation) => self.poll(port, asking.traffic, &operation, Operation::Create).await,
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
             Err(error) => Said::Refused(error),
         }
     }
 
-    async fn delete(&self, traffic: &Traffic, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
+    async fn delete(&self, asking: &Asking<'_>, key: &aws::AssignmentKey, call: aws::Attempt) -> Said {
         let port = match self.ports.assignments_of(key) {
             Ok(port) => port,
             Err(error) => return Said::Refused(error),
         };
         let span = aws_call("DeleteAccountAssignment", key);
-        match self.answered(traffic, port.delete(key, call)).instrument(span).await {
-            Ok(Deletion::Started(operation)) => self.poll(port, traffic, &operation, Operation::Delete).await,
+        match self.answered(asking, port.delete(key, call, asking)).instrument(span).await {
+            Ok(Deletion::Started(operation)) => {
+                self.poll(port, asking.traffic, &operation, Operation::Delete).await
+            }
             Ok(Deletion::AlreadyGone) => Said::Done,
             Ok(Deletion::NotListed) => {
                 Said::Unknown(AwsError::new(ErrorKind::Unknown, "NotListed", "nothing to delete was listed"))
@@ -138,14 +138,10 @@ impl Core {
     /// A changing call, or an unknown outcome when no answer comes in time.
     async fn answered<T>(
         &self,
-        traffic: &Traffic,
+        asking: &Asking<'_>,
         call: impl Future<Output = Result<T, AwsError>>,
     ) -> Result<T, AwsError> {
-        let answer = tokio::time::timeout(self.settings.call_within, call)
-            .await
-            .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")));
-        traffic.heard(&answer);
-        answer
+        asking.answer(self.settings.call_within, ErrorKind::Unknown, call).await
     }
 
     /// Asks for the status until it is final. Only AWS's final word counts; without one the outcome is unknown.

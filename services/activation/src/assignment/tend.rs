@@ -198,15 +198,10 @@ impl Core {
 
     /// Whether the assignment is there, as AWS says now.
     pub(crate) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
-        let traffic = self.traffic(key);
-        traffic.call(self.agenda.urgency(key)).await;
+        let asking = self.traffic(key).asking(self.agenda.urgency(key)).await;
         let key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
-        let look = self.ports.assignments_of(&key)?.find(&key);
-        let found = tokio::time::timeout(self.settings.call_within, look).await.unwrap_or_else(|_| {
-            Err(aws::AwsError::new(aws::ErrorKind::Unavailable, "Timeout", "no answer came"))
-        });
-        traffic.heard(&found);
-        Ok(found?)
+        let look = self.ports.assignments_of(&key)?.find(&key, &asking);
+        Ok(asking.answer(self.settings.call_within, aws::ErrorKind::Unavailable, look).await?)
     }
 
     /// Decides on what was seen, writes it, and carries it out: in the trace of the request that needs it, or that needed it last.

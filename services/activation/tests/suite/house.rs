@@ -5,7 +5,7 @@ use api::activation::v1::{self as wire, activation_service_server::ActivationSer
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedScps, sample};
 use aws::{
     Assignments, Attempt, AwsError, CachedDirectory, Deletion, ErrorKind, Limits, OperationId,
-    OperationStatus, RefreshPace,
+    OperationStatus, RefreshPace, Turns,
 };
 use command::aggregate::{AssignmentAggregate, LogAggregate, PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
@@ -258,8 +258,13 @@ impl Assignments for Line {
     async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
         self.aws()?.creation_status(operation).await
     }
-    async fn delete(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<Deletion, AwsError> {
-        self.aws()?.delete(key, attempt).await
+    async fn delete(
+        &self,
+        key: &aws::AssignmentKey,
+        attempt: Attempt,
+        turns: &dyn Turns,
+    ) -> Result<Deletion, AwsError> {
+        self.aws()?.delete(key, attempt, turns).await
     }
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
         self.aws()?.deletion_status(operation).await
@@ -268,15 +273,17 @@ impl Assignments for Line {
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<aws::GroupId>, AwsError> {
-        self.aws()?.groups_holding(account, entitlement).await
+        self.aws()?.groups_holding(account, entitlement, turns).await
     }
     async fn holders(
         &self,
         account: &AccountId,
         entitlement: &Entitlement,
+        turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        self.aws()?.holders(account, entitlement).await
+        self.aws()?.holders(account, entitlement, turns).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::house::{HOUR, House, POLICY, aws_key, instant, key_of, permission_set, role_for_users};
 use aws::simulated::{Behaviour, CallRecord, Fault, Operation as AwsOperation, sample};
-use domain::{RequestId, SignedDuration, Target, Timestamp};
+use domain::{AccountId, PermissionSetArn, PrincipalId, RequestId, SignedDuration, Target, Timestamp};
 use lifecycle::event::ClosedHow;
 use std::time::Duration;
 
@@ -223,4 +223,35 @@ async fn what_waits_for_one_of_awss_services_holds_up_nothing_of_the_other() {
     house.at(30).await;
     assert!(house.is_active(role).await, "its own service is idle");
     assert!(house.calls(AwsOperation::Create) < 100, "the other has a queue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_of_a_list_is_within_the_limit() {
+    let house = House::with(Behaviour { page_max: Some(1), ..Behaviour::like_aws() }).await;
+    let accounts = house.many_accounts(20);
+    for account in &accounts {
+        for nth in 0..6 {
+            house.aws.standing(aws::AssignmentKey::new(
+                PrincipalId::new(format!("10000000-0000-4000-8000-{nth:012}")).unwrap(),
+                AccountId::new(account).unwrap(),
+                PermissionSetArn::new(sample::READ_ONLY).unwrap(),
+            ));
+        }
+    }
+    let _process = house.start().await;
+    house.at(5).await;
+    let ids = ask_for(&house, &accounts, 10, HOUR).await;
+    house.at(10 * 60).await;
+    for id in &ids {
+        assert!(house.is_active(*id).await);
+    }
+    let calls = house.aws.take_calls();
+    let looks = calls.iter().filter(|call| call.call.operation() == AwsOperation::Holders).count();
+    assert!(looks >= accounts.len() * 6, "lists have pages: {looks}");
+    assert_eq!(refused(&calls), 0, "AWS never had to refuse");
+    house.at(HOUR + 10 * 60).await;
+    for id in &ids {
+        assert_eq!(house.closed(*id).await, Some(ClosedHow::Deleted));
+    }
+    assert_eq!(refused(&house.aws.take_calls()), 0);
 }
