@@ -70,7 +70,7 @@ pub(crate) async fn run(open: u64) -> Result<(), Failed> {
     after_a_restart(&house, process, folder.path(), began).await
 }
 
-/// What ends while nobody runs is called for as soon as somebody does.
+/// What ends while nobody runs is called for as soon as somebody does, before all that is open is read.
 async fn after_a_restart(
     house: &House,
     process: Process,

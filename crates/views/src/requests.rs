@@ -13,6 +13,7 @@ use domain::{BatchId, EventId, Person, PersonId, RequestId, Timestamp};
 use event_log::{Position, Revision};
 use journal::{DecodeError, Event, Fact};
 use lifecycle::Request;
+use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::Status;
 use projection::{Projection, ReadError};
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
@@ -235,10 +236,50 @@ impl Requests {
     }
 
     /// Every request that is approved or closing: what AWS must agree with. Also those whose history cannot be read to its end,
-    /// as far as it can: nothing may be granted on them, but what was given must go at the last known end. Sorted by id.
-    pub fn unfinished(&self) -> Result<Vec<Story>, StoryError> {
-        let text = "SELECT position FROM request WHERE unfinished = 1 ORDER BY id";
-        Ok(self.stories(text, Vec::new(), |_| Ok(()))?.into_iter().map(|((), story)| story).collect())
+    /// as far as it can: nothing may be granted on them, but what was given must go at the last known end. What is over comes first,
+    /// then what starts or ends soonest; after a `(due in ms, id)`, at most `limit` (not 0). Says after which to go on; `None`: that
+    /// was all.
+    pub fn unfinished(
+        &self,
+        after: Option<Due>,
+        limit: usize,
+    ) -> Result<(Vec<Story>, Option<Due>), StoryError> {
+        let (due_at, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT position, due_at, id FROM request
+                 WHERE due_at IS NOT NULL AND (due_at, id) > (?1, ?2) ORDER BY due_at, id LIMIT ?3",
+            )?;
+            let found: Vec<(i64, i64, [u8; 16])> = statement
+                .query_map(params![due_at, id, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?
+                .collect::<Result<_, _>>()?;
+            // By rows, not by stories: a history that cannot be read is not the end.
+            let next = match found.last() {
+                Some((_, at, id)) if found.len() >= limit => {
+                    Some((*at, RequestId::from_slice(id).map_err(|_| StoryError::Damaged)?))
+                }
+                Some(_) | None => None,
+            };
+            let mut stories = Vec::with_capacity(found.len());
+            for (position, _, _) in found {
+                stories.extend(fold_readable(connection, position)?);
+            }
+            Ok((stories, next))
+        })
+    }
+
+    /// Those of them about one assignment.
+    pub fn unfinished_about(&self, key: &AssignmentKey) -> Result<Vec<Story>, StoryError> {
+        let text = "SELECT position FROM request
+            WHERE due_at IS NOT NULL AND principal = ? AND account = ? AND entitlement = ?";
+        let values = vec![
+            Value::Text(key.principal.as_str().to_owned()),
+            Value::Text(key.target.account().as_str().to_owned()),
+            Value::Text(key.target.entitlement().arn().to_owned()),
+        ];
+        Ok(self.stories(text, values, |_| Ok(()))?.into_iter().map(|((), story)| story).collect())
     }
 
     /// Streams with an event that cannot be read.
@@ -283,9 +324,7 @@ impl Requests {
                 .collect::<Result<_, _>>()?;
             let mut stories = Vec::with_capacity(found.len());
             for (position, key) in found {
-                if let Ok(Some(story)) = fold_stored(connection, position) {
-                    stories.push((key, story));
-                }
+                stories.extend(fold_readable(connection, position)?.map(|story| (key, story)));
             }
             Ok(stories)
         })
@@ -299,7 +338,7 @@ impl Requests {
     }
 }
 
-/// A deadline in milliseconds, and the request that has it.
+/// A deadline or due time in milliseconds, and the request that has it.
 pub type Due = (i64, RequestId);
 
 /// The place of a request in a list.
@@ -400,6 +439,14 @@ fn fold_stored(connection: &Connection, position: i64) -> Result<Option<Story>, 
         return Ok(None);
     }
     Story::fold(events, last).map(Some).ok_or(StoryError::Damaged)
+}
+
+/// The same; `None` also for a history that cannot be read: asking for that one says so.
+fn fold_readable(connection: &Connection, position: i64) -> Result<Option<Story>, StoryError> {
+    match fold_stored(connection, position) {
+        Err(StoryError::Undecodable(_) | StoryError::Damaged) => Ok(None),
+        folded => folded,
+    }
 }
 
 const fn status_number(status: Status) -> i64 {

@@ -1,22 +1,25 @@
 //! What is due when: every unfinished request, the assignments that they are about, and the errands that follow.
 //!
-//! Filled from the read model, first whole, then change by change; so a wake-up costs what has changed, not what there is.
+//! Filled from the read model (`fill`), what is due first, then change by change; so a wake-up costs what has changed, not what
+//! there is.
 //! INVARIANT: nothing here is decided by. It says when to look; deciders look at the log.
 
 mod due;
 mod estimate;
+mod fill;
 mod notes;
 mod queue;
 
-use crate::fault::Fault;
 use crate::traffic::{Turn, Urgency};
 use domain::{AccountId, RequestId, SignedDuration, Timestamp};
 pub(crate) use due::{key_of, never_begun};
 use estimate::Completions;
 use event_log::Position;
+pub(crate) use fill::Extent;
+use fill::Filling;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
-use lifecycle::state::{Closure, Phase, Status};
+use lifecycle::state::{Closure, Phase};
 use notes::{KeyNotes, RequestNotes};
 pub(crate) use queue::Class;
 use queue::{Lane, Queue};
@@ -24,17 +27,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use views::Requests;
-use views::requests::{Selection, StoryError};
-
-/// Changes that are taken up with one question to the read model.
-const CHANGES_PAGE: usize = 500;
+use tokio::sync::watch;
 
 /// The longest sleep: clocks jump.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-
-/// By how much a clock is set back that keeps time.
-const CLOCK_STEADY: SignedDuration = SignedDuration::from_secs(1);
 
 /// The shortest sleep.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
@@ -65,6 +61,8 @@ struct State {
     newest_now: Timestamp,
     /// Up to where changes have been taken up; `None`: never filled.
     cursor: Option<Position>,
+    /// How far what did not change has been; `None`: all of it.
+    filling: Option<Filling>,
     requests: BTreeMap<RequestId, Request>,
     keys: BTreeMap<AssignmentKey, BTreeSet<RequestId>>,
     closing: BTreeSet<RequestId>,
@@ -89,78 +87,17 @@ pub(crate) struct Agenda {
     /// How long before a start its assignment is seen to.
     ahead_of_start: SignedDuration,
     state: Mutex<State>,
+    /// Whether everything is taken up, once filling has begun.
+    whole: watch::Sender<bool>,
 }
 
 impl Agenda {
     pub(crate) fn new(outstanding_max: usize, ahead_of_start: SignedDuration) -> Self {
-        Self { outstanding_max, ahead_of_start, state: Mutex::default() }
+        Self { outstanding_max, ahead_of_start, state: Mutex::default(), whole: watch::Sender::new(true) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes up what the read model shows beyond the last time. Nothing may be decided by what is known while the read model is
-    /// being made anew: its positions run from the beginning again, and say nothing of what has been taken up.
-    pub(crate) fn refresh(&self, requests: &Requests, now: Timestamp) -> Result<(), Fault> {
-        if !requests.projection().is_caught_up() {
-            return Err(Fault::Behind);
-        }
-        self.take_up_changes(requests, now)?;
-        if requests.projection().is_caught_up() {
-            return Ok(());
-        }
-        // It was begun anew meanwhile, and may have shown less than there is.
-        self.lock().cursor = None;
-        Err(Fault::Behind)
-    }
-
-    fn take_up_changes(&self, requests: &Requests, now: Timestamp) -> Result<(), StoryError> {
-        let projection = requests.projection();
-        let mut state = self.lock();
-        let applied = projection.applied();
-        let set_back = crate::core::later(now, CLOCK_STEADY) < state.newest_now;
-        state.newest_now = if set_back { now } else { state.newest_now.max(now) };
-        let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied && !set_back) else {
-            // Never filled, or the read model was made anew; or our clock was set back, and what is to be done again waits for a
-            // time that was counted from a wrong one.
-            let stories = requests.unfinished()?;
-            let known: BTreeSet<RequestId> = stories.iter().map(|story| story.request.raised.id).collect();
-            let gone: Vec<RequestId> =
-                state.requests.keys().filter(|id| !known.contains(id)).copied().collect();
-            for id in gone {
-                state.forget(id);
-            }
-            for story in stories {
-                state.take_up(story.request, now, self.ahead_of_start);
-            }
-            for key in state.orphans.clone() {
-                state.schedule(Errand::Tend(key), now);
-            }
-            state.cursor = Some(applied);
-            return Ok(());
-        };
-        // Until it is approved, a request is none of ours. One that became active and cannot be read any further since keeps what it
-        // has until its end.
-        let granted = Selection {
-            statuses: [Status::Approved, Status::Ended].into(),
-            damaged: true,
-            ..Selection::default()
-        };
-        while cursor < applied {
-            let changed = requests.selected_since(&granted, cursor, CHANGES_PAGE)?;
-            let more = changed.len() == CHANGES_PAGE;
-            for (_, story) in changed {
-                cursor = cursor.max(story.position);
-                state.note_change(&story.request, now, self.outstanding_max);
-                state.take_up(story.request, now, self.ahead_of_start);
-            }
-            if !more {
-                cursor = cursor.max(applied);
-            }
-        }
-        state.cursor = Some(cursor);
-        Ok(())
     }
 
     /// One unfinished request.

@@ -1,6 +1,6 @@
 //! What every part of the service shares, and the writing of events about requests.
 
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, Extent};
 use crate::assignment::LOOK_AHEAD;
 use crate::fault::Fault;
 use crate::meters::Meters;
@@ -112,9 +112,17 @@ impl Core {
         [&self.identity_center, &self.account_access].into_iter().filter_map(Traffic::usual).max()
     }
 
-    /// Takes up what has changed since the last time.
-    pub(crate) fn refresh(&self) -> Result<(), Fault> {
-        self.agenda.refresh(&self.views.requests, self.now())
+    /// Takes up what has changed since the last time, and at the start as much as `extent` says; says whether that was all.
+    pub(crate) fn take_up(&self, extent: Extent<'_>) -> Result<bool, Fault> {
+        self.agenda.refresh(&self.views.requests, self.now(), extent)
+    }
+
+    /// Takes up what has changed since the last time; waits at the start until everything is taken up, by the reconciler.
+    pub(crate) async fn refresh(&self) -> Result<(), Fault> {
+        while !self.take_up(Extent::Due)? {
+            self.agenda.until_whole(true).await;
+        }
+        Ok(())
     }
 
     /// Writes what the service itself decides about a request, once: every replica gives the event of one `operation` on one

@@ -322,7 +322,7 @@ impl Core {
         if !self.views.caught_up_to(position).await {
             return Err(Fault::Behind);
         }
-        self.refresh()?;
+        self.refresh().await?;
         let left = self.all_sessions_left(&self.agenda.closing_in(account)).await?;
         Ok(denied(&left) == *wanted && self.on_duty().await?)
     }

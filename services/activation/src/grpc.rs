@@ -149,7 +149,7 @@ impl Core {
     /// Waits until the read model has reached the position that the caller knows of.
     async fn wait_for(&self, token: &str) -> Result<(), Status> {
         self.views.reach(token).await?;
-        self.refresh().map_err(|fault| crate::status::fault(&fault))
+        self.refresh().await.map_err(|fault| crate::status::fault(&fault))
     }
 
     /// The id of a command's event, and the digest by which another command under the same key is told.

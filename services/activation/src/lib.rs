@@ -1,8 +1,8 @@
 //! Activation: access begins, is used, and ends.
 //!
 //! - [`Ports`]: the parts of AWS that it changes; [`Settings`]: every bound that this service keeps, with its reason.
-//! - `agenda`: what is due when, from the read model of requests; `process/reconcile`: the loop that does it; `process/duty`:
-//!   which of several replicas does; `traffic`: what AWS takes, a second and at a time.
+//! - `agenda`: what is due when, from the read model of requests, the soonest first; `process/reconcile`: the loop that does it;
+//!   `process/duty`: which of several replicas does; `traffic`: what AWS takes, a second and at a time.
 //! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.

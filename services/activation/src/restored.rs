@@ -78,7 +78,7 @@ impl Core {
             return Ok(false);
         }
         tracing::warn!(places, "the log was restored: nothing is granted before AWS has been looked through");
-        self.refresh()?;
+        self.refresh().await?;
         self.end_what_was_lost().await?;
         self.look_through(&directory, places).await?;
         let unknown = self.told_unknown(position).await?;

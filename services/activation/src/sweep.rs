@@ -129,7 +129,7 @@ impl Core {
     /// Sees to every open ledger that no unfinished request is about.
     pub(crate) async fn sweep_ledgers(&self) -> Result<(), Fault> {
         for ledger in self.open_ledgers().await? {
-            self.refresh()?;
+            self.refresh().await?;
             if self.agenda.has(&ledger.key) {
                 continue;
             }
@@ -243,7 +243,7 @@ impl Core {
         self.note(key, looked_at).await?;
         let loaded = self.ledger(key).await?;
         let Some(ledger) = &loaded.state else { return Ok(()) };
-        self.refresh()?;
+        self.refresh().await?;
         if !ledger.is_settled_absent() && !self.agenda.has(key) {
             self.see_to_orphan(key, ledger.presence);
         }

@@ -33,8 +33,7 @@ CREATE TABLE request (
     status INTEGER NOT NULL,
     decide_until INTEGER NOT NULL,
     by_rule INTEGER NOT NULL,
-    window_end INTEGER,
-    unfinished INTEGER NOT NULL,
+    due_at INTEGER,
     quarantined INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE request_event (
@@ -66,7 +65,8 @@ CREATE INDEX IF NOT EXISTS request_batch ON request (batch) WHERE batch IS NOT N
 CREATE INDEX IF NOT EXISTS request_pending ON request (decide_until, id) WHERE status = 1;
 CREATE INDEX IF NOT EXISTS request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
 CREATE INDEX IF NOT EXISTS request_pending_of ON request (requester) WHERE status = 1;
-CREATE INDEX IF NOT EXISTS request_unfinished ON request (id) WHERE unfinished = 1;
+CREATE INDEX IF NOT EXISTS request_unfinished ON request (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS request_unfinished_about ON request (principal, account, entitlement) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS request_changed ON request (last_position);
 CREATE INDEX IF NOT EXISTS request_live_user ON request (principal) WHERE status IN (1, 4);
 CREATE INDEX IF NOT EXISTS request_live_ticket ON request (ticket) WHERE status IN (1, 4);
@@ -237,17 +237,11 @@ fn request_of(item: &Item) -> Option<RequestId> {
 fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite::Result<()> {
     let Folded { request, position, last_position } = folded;
     let raised = &request.raised;
-    let window_end = request.window().map(|window| window.end().as_millisecond());
-    let unfinished = match &request.phase {
-        Phase::Approved { .. } => true,
-        Phase::Ended { .. } => request.is_closing(),
-        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
-    };
     tx.prepare_cached(
         "INSERT INTO request (position, id, last_position, requester, raiser, account, entitlement, principal, ticket, batch,
-             policy_event, status, decide_until, by_rule, window_end, unfinished)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
-         ON CONFLICT (position) DO UPDATE SET last_position = ?3, status = ?12, window_end = ?15, unfinished = ?16",
+             policy_event, status, decide_until, by_rule, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (position) DO UPDATE SET last_position = ?3, status = ?12, due_at = ?15",
     )?
     .execute(params![
         position,
@@ -264,10 +258,23 @@ fn write_row(tx: &Transaction<'_>, id: &RequestId, folded: &Folded) -> rusqlite:
         status_number(request.status()),
         request.decide_until().as_millisecond(),
         raised.grounds.plan.is_none(),
-        window_end,
-        unfinished,
+        due_at(request),
     ])?;
     Ok(())
+}
+
+/// From when on an approved or closing request may need something, in milliseconds: the start or the end of its window, or, since
+/// it is over, any time.
+fn due_at(request: &Request) -> Option<i64> {
+    match &request.phase {
+        Phase::Approved { grant, active } => {
+            let window = grant.approved.window;
+            let at = if active.is_some() { window.end() } else { window.start() };
+            Some(at.as_millisecond())
+        }
+        Phase::Ended { .. } => request.is_closing().then_some(0),
+        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+    }
 }
 
 fn link(tx: &Transaction<'_>, person: &Person, other: &Person) -> rusqlite::Result<()> {

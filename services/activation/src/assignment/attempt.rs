@@ -91,7 +91,6 @@ impl Core {
         if !self.views.caught_up_to(intended.position).await {
             return Err(Fault::Behind);
         }
-        self.refresh()?;
         let needs = self.needs(key).await?;
         let wanted = match intended.operation {
             Operation::Create => needs.by.iter().any(|needed| needed.since <= intended.at),

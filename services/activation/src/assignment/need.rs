@@ -1,6 +1,7 @@
 //! Which live requests need an assignment now. This is what "desired" means.
 
 use crate::Missing;
+use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
@@ -64,8 +65,9 @@ impl Needs {
 }
 
 impl Core {
-    /// Who needs the assignment now, as the read model and the policy stand. Ends requests that lost their grounds.
+    /// Who needs the assignment now, as the read model (all that it has about this one) and the policy stand. Ends requests that lost their grounds.
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
+        self.take_up(Extent::About(key))?;
         let mut needs = Needs { at: self.now(), ..Needs::default() };
         let loaded = self.ledger(key).await?;
         let gone = loaded.state.as_ref().filter(|ledger| ledger.presence == Presence::Absent);

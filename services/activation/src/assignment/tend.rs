@@ -61,7 +61,6 @@ impl Core {
     }
 
     async fn round(&self, key: &AssignmentKey) -> Result<Round, Fault> {
-        self.refresh()?;
         let mut needs = self.needs(key).await?;
         let loaded = self.ledger(key).await?;
         if !needs.any() {

@@ -28,7 +28,7 @@ impl Core {
         let command =
             self.command(call, &format!("abandon:{}", key.digest()), &idempotency_key, &asked).await?;
         let account_gone = self.is_gone(key.target.account(), in_force.as_deref())?;
-        self.refresh().map_err(|fault| crate::status::fault(&fault))?;
+        self.refresh().await.map_err(|fault| crate::status::fault(&fault))?;
         let now = self.now();
         let abandon = Abandon {
             by: who.acting.actor.clone(),

@@ -24,6 +24,7 @@ impl Core {
         let in_force = self.policy().await?;
         let who = self.who(call, in_force.as_deref())?;
         super::administrator(&who)?;
+        self.refresh().await.map_err(|fault| crate::status::fault(&fault))?;
         let Some(key) = &asked.key else {
             if asked.adopt {
                 return Err(refusal::field("adopt", "goes with key"));

@@ -64,7 +64,7 @@ pub(super) async fn watch_active(
 impl Watch {
     async fn begin(&mut self) -> Result<(), Status> {
         let core = &self.core;
-        core.refresh().map_err(|fault| crate::status::fault(&fault))?;
+        core.refresh().await.map_err(|fault| crate::status::fault(&fault))?;
         let in_force = core.policy().await?;
         let who = core.who(&self.call, in_force.as_deref())?;
         let scope = Scope::read(self.scope, &who)?;

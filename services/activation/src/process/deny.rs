@@ -62,7 +62,7 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
 
 impl Watch {
     async fn look(&mut self, core: &Core) {
-        if let Err(fault) = core.refresh().and(self.ask(core).await) {
+        if let Err(fault) = core.refresh().await.and(self.ask(core).await) {
             tracing::warn!(%fault, "where something is denied cannot be told; asked again later");
             return;
         }

@@ -11,7 +11,7 @@
 mod undone;
 mod waiting;
 
-use crate::agenda::Class;
+use crate::agenda::{Class, Extent};
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use command::aggregate::DutyAggregate;
@@ -196,7 +196,8 @@ impl Core {
         if held.holder == self.shift.replica {
             return Ok(());
         }
-        if self.unattended(held, now).await?.is_none() {
+        // What is due and not taken up yet may be what keeps the holder busy.
+        if !self.agenda.knows_due(now) || self.unattended(held, now).await?.is_none() {
             return Ok(());
         }
         // What seems to wait may be long done: so it seems to who was paused.
@@ -230,7 +231,7 @@ impl Core {
     async fn catch_up(&self) -> Result<(), Fault> {
         let reached = tokio::time::timeout(SHOWN_WITHIN, self.views.requests.projection().reach_head()).await;
         reached.map_err(|_| Fault::Behind)?.map_err(|error| Fault::Log(error.to_string()))?;
-        self.refresh()
+        self.take_up(Extent::Due).map(|_| ())
     }
 
     /// Takes over for the sake of what is to be denied in an account since `since`, once that has waited; says whether the duty is

@@ -3,7 +3,7 @@
 //! It sleeps until something changes or falls due, hands out errands, and asks for the next time. Overlap, extension, early
 //! end, retry, restart and upgrade are the same case: an errand looks at what is so now, and does the next thing.
 
-use crate::agenda::{Errand, Next};
+use crate::agenda::{Errand, Extent, Next};
 use crate::core::Core;
 use crate::fault::Fault;
 use domain::SignedDuration;
@@ -19,8 +19,34 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// When to ask again who has the duty, after the log did not say.
 const DUTY_RETRY: Duration = Duration::from_secs(1);
 
+/// When to go on with what could not be taken up.
+const FILL_AGAIN: Duration = Duration::from_secs(1);
+
 /// Runs until `shutdown`.
 pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
+    // One task, so that errands and filling take turns.
+    futures::future::join(Box::pin(errands(core, shutdown)), Box::pin(fill(core, shutdown))).await;
+}
+
+/// Takes up what is not due, part by part beside the errands.
+async fn fill(core: &Core, shutdown: &CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = core.agenda.until_whole(false) => {}
+        }
+        match core.take_up(Extent::All) {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(fault) => {
+                tracing::debug!(%fault, "what is not due cannot be taken up now");
+                tokio::time::sleep(FILL_AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn errands(core: &Arc<Core>, shutdown: &CancellationToken) {
     let projection = core.views.requests.projection();
     tokio::select! {
         biased;
@@ -31,8 +57,8 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     let mut running = FuturesUnordered::new();
     let mut looking = FuturesUnordered::new();
     loop {
-        match core.refresh() {
-            Ok(()) => {}
+        match core.take_up(Extent::Due) {
+            Ok(_) => {}
             Err(Fault::Behind) => tracing::debug!("the read model is being made anew"),
             Err(fault @ (Fault::Aws(_) | Fault::Log(_) | Fault::Views(_))) => {
                 tracing::warn!(%fault, "what is due cannot be told");

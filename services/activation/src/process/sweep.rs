@@ -80,6 +80,8 @@ async fn ledgers(core: &Core) {
 
 /// What is found undone is seen to by whoever has the duty; the others see to it that somebody has it who does.
 async fn look_through_ledgers(core: &Core) -> Result<(), Fault> {
+    // Reading them takes as long as there are many: not before what is due has its turn.
+    core.refresh().await?;
     if core.sweeps().await? { core.sweep_ledgers().await } else { core.look_for_undone().await }
 }
 

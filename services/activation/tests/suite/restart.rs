@@ -1,9 +1,9 @@
 //! Processes come and go; the log stays.
 
 use crate::house::{HOUR, House, instant, key_of, permission_set, role};
-use aws::simulated::{Fault, Operation as AwsOperation};
+use aws::simulated::{Fault, Operation as AwsOperation, sample};
 use aws::{Assignments as _, ErrorKind};
-use domain::SignedDuration;
+use domain::{SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
@@ -106,6 +106,30 @@ async fn a_window_that_passed_while_nobody_was_there_says_so() {
     let because = EndedBecause::Failed { reason: "NotInTime".to_owned() };
     assert_eq!(house.over(id).await.map(|(why, _)| why), Some(EndReason::Ended(because)));
     assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
+}
+
+/// More windows than are read at once.
+#[tokio::test(start_paused = true)]
+async fn among_many_windows_what_is_over_goes_and_what_another_request_needs_stays() {
+    let house = House::new().await;
+    let accounts = house.many_accounts(700);
+    let process = house.start().await;
+    let alone = Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap();
+    let carried = house.grant(&permission_set(), 0, HOUR).await;
+    let removed = house.grant(&alone, 0, HOUR).await;
+    let needing = house.grant(&permission_set(), 0, 10 * HOUR).await;
+    house.at(60).await;
+    process.kill().await;
+    for account in &accounts {
+        house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 5 * HOUR, 6 * HOUR).await;
+    }
+    house.at(HOUR + 60).await;
+    let _process = house.start().await;
+    house.at(HOUR + 90).await;
+    assert_eq!(house.closed(carried).await, Some(ClosedHow::CarriedBy(needing)));
+    assert_eq!(house.closed(removed).await, Some(ClosedHow::Deleted));
+    assert!(house.has(&key_of(&permission_set())) && !house.has(&key_of(&alone)));
+    assert_eq!(house.calls(AwsOperation::Delete), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 //! waits. INVARIANT: a look changes nothing; only who has taken the duty over writes or removes.
 
 use super::{Unattended, What};
+use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use domain::{SignedDuration, Timestamp};
@@ -31,7 +32,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Core {
     /// Looks for what whoever has the duty leaves undone, and takes over when that waits for longer than they need to come by.
     pub(crate) async fn look_for_undone(&self) -> Result<(), Fault> {
-        self.refresh()?;
+        self.refresh().await?;
         let orphans = self.orphans().await?;
         lock(&self.shift.undone.orphans).clone_from(&orphans);
         let patience = self.sweep_patience();
@@ -99,6 +100,7 @@ impl Core {
     /// Whether a request is about it that waits for somebody by itself. One whose history cannot be read to its end is no reason to
     /// take over at once, since nothing of it can be recorded; but once its window is over, it is no reason for access either.
     async fn is_asked_for(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        self.take_up(Extent::About(key))?;
         let now = self.now();
         for request in self.agenda.requests_of(key) {
             let over = request.window().is_none_or(|window| window.end() <= now);
