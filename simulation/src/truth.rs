@@ -56,8 +56,8 @@ impl Known {
     /// Whether its assignment may be made at `at` by who begins so long before a start.
     fn may_have(&self, at: Timestamp, lead: SignedDuration) -> bool {
         let window = self.request.approved().ok().map(|(grant, _)| grant.approved.window);
-        let led = window.is_some_and(|window| later(window.start(), -lead) <= at && at < window.start());
-        self.needs(at) || (led && self.damaged.is_none())
+        let begins = window.is_some_and(|window| later(window.start(), -lead) <= at && at < window.start());
+        self.needs(at) || (begins && self.damaged.is_none())
     }
 }
 

@@ -16,7 +16,7 @@ use journal::{Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::event::{
-    Activated, ApprovalBasis, Approved, Bound, Closed, ClosedHow, Ended, EndedBecause, Grounds, Requested,
+    Activated, ApprovalBasis, Approved, Bound, ClosedHow, Ended, EndedBecause, Grounds, Requested,
 };
 use projection::Projection;
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ async fn what_is_unfinished_comes_by_when_it_needs_something() {
         let ended = RequestEvent::Ended(Ended { because: EndedBecause::RemovedOutside });
         record(&log, Service::Activation, id, "end", ended).await;
     }
-    let gone = RequestEvent::Closed(Closed { how: ClosedHow::Deleted });
+    let gone = RequestEvent::Closed(ClosedHow::Deleted.into());
     record(&log, Service::Activation, closed, "close", gone).await;
 
     let requests = read(&log).await;
@@ -153,7 +153,11 @@ async fn approve(log: &MemoryLog, id: RequestId, start: i64, end: i64) {
 async fn open(log: &MemoryLog, number: u64, account: u64, end: i64) -> RequestId {
     let id = ask(log, number, account).await;
     approve(log, id, -3_600, end).await;
-    let bound = Bound { at_end: at(end), after_early_end: SignedDuration::from_hours(1) };
+    let bound = Bound {
+        at_end: at(end),
+        after_early_end: SignedDuration::from_hours(1),
+        chained: SignedDuration::ZERO,
+    };
     let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
     record(log, Service::Activation, id, "activate", RequestEvent::Activated(activated)).await;
     id

@@ -369,7 +369,11 @@ mod tests {
     async fn open(log: &MemoryLog, number: u64, account: u64, end: i64) -> RequestId {
         let id = ask(log, number, account).await;
         approve(log, id, -3_600, end).await;
-        let bound = Bound { at_end: at(end), after_early_end: SignedDuration::from_hours(1) };
+        let bound = Bound {
+            at_end: at(end),
+            after_early_end: SignedDuration::from_hours(1),
+            chained: SignedDuration::ZERO,
+        };
         let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
         record(log, Service::Activation, id, "activate", RequestEvent::Activated(activated)).await;
         id
