@@ -19,6 +19,10 @@ use std::collections::BTreeMap;
 /// and a word that nobody remembers completes nothing. Long enough for a second administrator to be back at work.
 pub const ABANDON_ASK_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// From the last moment at which a removal of unknown outcome can have an effect to the moment by which someone has seen it, if
+/// anybody was there to see: it is looked at every few seconds, and lists are behind by as much.
+const NOTICED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
+
 /// Who holds what, where: the identity of one assignment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AssignmentKey {
@@ -160,8 +164,8 @@ pub struct Ledger {
     /// Set while what appears is ours and absence is not final: a create whose outcome was never definite may take effect until
     /// this instant, or ours was missing in one list at it; and nobody has found nothing since.
     pub fence: Option<Timestamp>,
-    /// A removal whose outcome was never definite may take effect until this instant: what vanishes then is our doing. It stays
-    /// until a create is confirmed after it.
+    /// A removal whose outcome was never definite may take effect until this instant: what is found missing then, or soon after it,
+    /// is our doing. It stays until something is made, or found missing, later than that.
     pub late_removal: Option<Timestamp>,
     /// Attempts in a row that failed, for backing off.
     pub failures: u32,
@@ -273,6 +277,8 @@ impl Ledger {
                     // The list may be stale: should ours appear again, it is still ours.
                     Presence::Ours => self.fence.max(Some(at)),
                 };
+                self.late_removal =
+                    self.late_removal.filter(|until| at.duration_since(*until) < NOTICED_WITHIN);
                 self.presence = Presence::Absent;
                 self.abandon_asked = None;
             }

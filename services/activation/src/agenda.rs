@@ -25,6 +25,7 @@ pub(crate) use queue::Class;
 use queue::{Lane, Queue};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -140,6 +141,25 @@ impl Agenda {
         self.lock().keys.keys().cloned().collect()
     }
 
+    /// Assignments of active requests, in their order, at most `limit` of those `after` one.
+    pub(crate) fn active_after(
+        &self,
+        after: Option<&AssignmentKey>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Vec<AssignmentKey> {
+        let state = self.lock();
+        let active = |ids: &BTreeSet<RequestId>| ids.iter().any(|id| state.has_active(id, now));
+        let keys = state.keys.range::<AssignmentKey, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        keys.filter(|(_, ids)| active(ids)).take(limit).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether an active request is about this assignment.
+    pub(crate) fn is_active(&self, key: &AssignmentKey, now: Timestamp) -> bool {
+        let state = self.lock();
+        state.keys.get(key).into_iter().flatten().any(|id| state.has_active(id, now))
+    }
+
     /// Whether a request is about this assignment, or it is seen to although none is.
     pub(crate) fn has(&self, key: &AssignmentKey) -> bool {
         self.lock().is_known(&Errand::Tend(key.clone()))
@@ -232,6 +252,16 @@ impl Agenda {
         }
     }
 
+    /// Whether tending an assignment with this urgency keeps something from beginning that is more urgent, and due.
+    pub(crate) fn holds_up(&self, key: &AssignmentKey, urgency: Urgency, now: Timestamp) -> bool {
+        let class = match urgency {
+            Urgency::Removal => return false,
+            Urgency::Grant | Urgency::Look => Class::Grant,
+            Urgency::Status | Urgency::Check => Class::Check,
+        };
+        self.lock().queue.holds_up(&Errand::Tend(key.clone()), class, now, self.outstanding_max)
+    }
+
     /// How long to sleep when nothing else happens.
     pub(crate) fn sleep(&self, now: Timestamp) -> Duration {
         let next = self.lock().queue.next_after(now);
@@ -294,6 +324,12 @@ impl Agenda {
 }
 
 impl State {
+    fn has_active(&self, id: &RequestId, now: Timestamp) -> bool {
+        self.requests.get(id).is_some_and(|request| {
+            request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_some())
+        })
+    }
+
     /// Something happened to a request: who has the duty is alive, and perhaps AWS has done something.
     fn note_change(&mut self, request: &Request, now: Timestamp, outstanding_max: usize) {
         // By a clock that is ahead, it may be dated later.

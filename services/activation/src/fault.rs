@@ -19,6 +19,9 @@ pub(crate) enum Fault {
     /// The read model does not follow the log.
     #[error("the read model is behind the log")]
     Behind,
+    /// Something more urgent could not begin while this waited.
+    #[error("something more urgent goes first")]
+    GivesWay,
 }
 
 impl From<LoadError> for Fault {
@@ -39,6 +42,7 @@ impl Fault {
             Self::Aws(error) => error.code.clone(),
             Self::Log(_) => "LogUnavailable".to_owned(),
             Self::Views(_) | Self::Behind => "ReadModelUnavailable".to_owned(),
+            Self::GivesWay => "GivesWay".to_owned(),
         }
     }
 }

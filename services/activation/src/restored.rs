@@ -15,7 +15,7 @@ use event_log::Position;
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use journal::{Event, Fact, Stream};
-use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger, Presence};
+use lifecycle::assignment::{AssignmentEvent, Ledger, Presence};
 use lifecycle::log::Restored;
 use lifecycle::{Rejection, log};
 use std::sync::atomic::Ordering;
@@ -51,10 +51,10 @@ impl Core {
 
     /// What becomes of access that is missing in AWS. What a restored log does not know may be the end of it; what a removal of
     /// ours may have taken, somebody else has not.
-    pub(crate) async fn missing(&self, key: &AssignmentKey, ledger: &Ledger) -> Result<Missing, Fault> {
+    pub(crate) async fn missing(&self, ledger: &Ledger) -> Result<Missing, Fault> {
         Ok(if !self.knows_aws().await? {
             Missing::End
-        } else if self.may_have_removed(key, ledger) {
+        } else if ledger.late_removal.is_some() {
             Missing::Restore
         } else {
             self.settings.missing

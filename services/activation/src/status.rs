@@ -104,7 +104,7 @@ pub(crate) fn fault(fault: &Fault) -> Status {
     match fault {
         Fault::Views(error) => refusal::status(error),
         Fault::Log(_) => refusal::unavailable("LOG_UNAVAILABLE", "the log is not available"),
-        Fault::Behind => views::position::not_reached(),
+        Fault::Behind | Fault::GivesWay => views::position::not_reached(),
         Fault::Aws(error) => {
             refusal::unavailable("AWS_UNAVAILABLE", format!("AWS does not answer ({})", error.code))
         }

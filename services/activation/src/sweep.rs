@@ -169,10 +169,14 @@ impl Core {
         Ok(())
     }
 
-    /// Sees to an assignment once anybody has noted that AWS is not as its ledger says, or that it is ours after all.
+    /// Sees to an assignment once anybody has noted that AWS is not as its ledger says, that it is ours after all, or that it was given
+    /// up.
     pub(crate) async fn heed_ledger(&self, event: &Event) -> Result<(), Fault> {
-        let Fact::Assignment(AssignmentEvent::DriftFound { .. } | AssignmentEvent::Adopted { .. }) =
-            &event.fact
+        let Fact::Assignment(
+            AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::Adopted { .. }
+            | AssignmentEvent::Abandoned { .. },
+        ) = &event.fact
         else {
             return Ok(());
         };
@@ -181,7 +185,8 @@ impl Core {
 
     async fn look_again_at(&self, ledger: &Stream) -> Result<(), Fault> {
         let loaded = self.commander.load::<AssignmentAggregate>(ledger).await?;
-        if let Some(ledger) = loaded.state.as_ref().filter(|ledger| !ledger.is_settled_absent()) {
+        let Some(ledger) = &loaded.state else { return Ok(()) };
+        if !ledger.is_settled_absent() || self.agenda.has(&ledger.key) {
             self.agenda.look_at(&ledger.key, self.now());
         }
         Ok(())

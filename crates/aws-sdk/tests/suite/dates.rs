@@ -49,11 +49,14 @@ async fn adapters(endpoint: &str, clock: &Arc<Listening>) -> Adapters {
     connect(config, clock.clone()).await.unwrap()
 }
 
-/// Refuses everything, `ahead` of us, `delay` after it was asked.
+/// Denies everything, `ahead` of us, `delay` after it was asked.
 async fn refusing(ahead: SignedDuration, delay: Duration) -> MockServer {
     let server = MockServer::start().await;
     let date = (WallClock.now() + ahead).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let refusal = ResponseTemplate::new(400).insert_header("date", date.as_str()).set_delay(delay);
+    let refusal = ResponseTemplate::new(400)
+        .insert_header("date", date.as_str())
+        .set_body_json(serde_json::json!({ "__type": "AccessDeniedException" }))
+        .set_delay(delay);
     Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
     server
 }

@@ -229,6 +229,18 @@ fn a_removal_of_unknown_outcome_may_still_take_what_a_later_request_needs() {
 }
 
 #[test]
+fn what_is_found_missing_long_after_a_removal_could_have_taken_it_was_taken_by_others() {
+    for (found, by_us) in [(100 + HORIZON + 59, true), (100 + HORIZON + 60, false)] {
+        let mut story = ours();
+        let removal = story.step(false, true, 100);
+        let mut story = story.failed(removal, false, 160);
+        story.step(true, false, found);
+        assert_eq!(story.ledger().presence, Presence::Absent);
+        assert_eq!(story.ledger().late_removal.is_some(), by_us);
+    }
+}
+
+#[test]
 fn a_removal_that_certainly_had_no_effect_takes_nothing_later() {
     let mut story = ours();
     let removal = story.step(false, true, 100);

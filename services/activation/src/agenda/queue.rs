@@ -103,13 +103,7 @@ impl Queue {
     pub(super) fn take_due(&mut self, now: Timestamp, outstanding_max: usize) -> Vec<Errand> {
         let mut taken = Vec::new();
         for (class, lane) in self.due.keys().copied().collect::<Vec<_>>() {
-            let limit = match class {
-                Class::Story => ATTENDED_MAX,
-                // However many grants are prepared, a removal finds a place.
-                Class::Removal => outstanding_max + 2 * AHEAD,
-                Class::Grant => outstanding_max + AHEAD,
-                Class::Check => CHECKS_MAX,
-            };
+            let limit = limit(class, outstanding_max);
             if self.under_way(class, lane) >= limit {
                 continue;
             }
@@ -122,6 +116,26 @@ impl Queue {
             }
         }
         taken
+    }
+
+    /// Whether something more urgent than `class` is due, and has a place, that does not begin because `errand` is under way: it is about
+    /// the same assignment, or in the same account.
+    pub(super) fn holds_up(
+        &self,
+        errand: &Errand,
+        class: Class,
+        now: Timestamp,
+        outstanding_max: usize,
+    ) -> bool {
+        let account = account_of(errand);
+        let is_held_up = |other: &Errand| {
+            other == errand || account.is_some_and(|account| account_of(other) == Some(account))
+        };
+        let more_urgent = self.due.range((Class::Removal, Lane::Log)..(class, Lane::Log));
+        // The errand itself is among those that are under way.
+        let with_place =
+            more_urgent.filter(|((of, lane), _)| self.under_way(*of, *lane) <= limit(*of, outstanding_max));
+        with_place.flat_map(|(_, due)| due.range(..=now)).flat_map(|(_, errands)| errands).any(is_held_up)
     }
 
     /// Some that may begin: who waits longest first, and of those of the same second who have most behind them in their account.
@@ -219,6 +233,17 @@ impl Queue {
         if let Some(account) = account_of(errand) {
             self.busy_accounts.insert(account.clone());
         }
+    }
+}
+
+/// How many errands of a class are under way at a time, in one lane.
+const fn limit(class: Class, outstanding_max: usize) -> usize {
+    match class {
+        Class::Story => ATTENDED_MAX,
+        // However many grants are prepared, a removal finds a place.
+        Class::Removal => outstanding_max + 2 * AHEAD,
+        Class::Grant => outstanding_max + AHEAD,
+        Class::Check => CHECKS_MAX,
     }
 }
 

@@ -72,7 +72,7 @@ impl Core {
         let loaded = self.ledger(key).await?;
         let gone = loaded.state.as_ref().filter(|ledger| ledger.presence == Presence::Absent);
         let missing = match gone {
-            Some(ledger) => Some(self.missing(key, ledger).await?),
+            Some(ledger) => Some(self.missing(ledger).await?),
             None => None,
         };
         for request in self.agenda.requests_of(key) {

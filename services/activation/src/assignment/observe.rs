@@ -30,7 +30,7 @@ impl Core {
         let lag = Duration::try_from(visible_at.duration_since(self.now())).unwrap_or_default();
         tokio::time::sleep(lag).await;
         let looked_at = self.now();
-        if self.look(key).await? == (intended.operation == Operation::Create) {
+        if self.look_or_give_way(key).await? == (intended.operation == Operation::Create) {
             self.conclude(key, intended.id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }
@@ -52,7 +52,7 @@ impl Core {
         if now < visible_at {
             return Ok(Round::Over(Next::At(visible_at)));
         }
-        if self.look(key).await? == (attempt.operation == Operation::Create) {
+        if self.look_or_give_way(key).await? == (attempt.operation == Operation::Create) {
             self.conclude(key, id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }
@@ -75,15 +75,11 @@ impl Core {
         looked_at >= deadline && self.views.certain_of_time().is_ok()
     }
 
-    /// How old a look may be at what a request needs: not old while a removal of ours may still take it away.
-    pub(super) fn look_interval(&self, key: &AssignmentKey, ledger: &Ledger) -> SignedDuration {
-        if self.may_have_removed(key, ledger) { LOOK_EVERY } else { self.settings.sweep_interval }
-    }
-
-    /// Whether a removal of ours may have taken what is missing, or may take what is there: it was not seen since such a removal can
-    /// have no effect any more.
-    pub(crate) fn may_have_removed(&self, key: &AssignmentKey, ledger: &Ledger) -> bool {
-        let shown_after = |until| later(until, self.settings.list_lag_max);
-        ledger.late_removal.is_some_and(|until| !self.agenda.was_seen_after(key, shown_after(until)))
+    /// How old a look may be at what a request needs: not old while a removal of ours may still take it away, and a list may not show
+    /// it yet.
+    pub(super) fn look_interval(&self, ledger: &Ledger) -> SignedDuration {
+        let shown = self.settings.list_lag_max.saturating_add(LOOK_EVERY);
+        let watched = ledger.late_removal.is_some_and(|until| self.now() < later(until, shown));
+        if watched { LOOK_EVERY } else { self.settings.sweep_interval }
     }
 }

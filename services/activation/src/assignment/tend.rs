@@ -16,6 +16,8 @@ use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presen
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
 use service_runtime::trace;
+use std::pin::pin;
+use std::time::Duration;
 use tracing::Instrument as _;
 
 /// More rounds than any errand needs: look, intend, call, record, close.
@@ -31,6 +33,9 @@ pub(crate) const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
 /// When to look again whether a queue makes it time to begin before a start.
 pub(super) const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long something more urgent may wait for an errand that waits itself.
+const GIVE_WAY_WITHIN: Duration = Duration::from_secs(1);
 
 /// What one round came to.
 pub(super) enum Round {
@@ -51,6 +56,7 @@ impl Core {
             match self.round(key).await {
                 Ok(Round::Again) => {}
                 Ok(Round::Over(next)) => return Ok(next),
+                Err(Fault::GivesWay) => return Ok(Next::At(self.now())),
                 Err(fault) => {
                     self.note_trouble(key, &fault).await;
                     return Ok(Next::Failed);
@@ -76,11 +82,11 @@ impl Core {
         if let Some((id, attempt)) = ledger.attempt() {
             return self.resolve(key, id, attempt).await;
         }
-        if ledger.presence == Presence::Absent && self.missing(key, ledger).await? == Missing::End {
+        if ledger.presence == Presence::Absent && self.missing(ledger).await? == Missing::End {
             self.end_what_was_removed(key, &mut needs).await?;
         }
         if needs.any() {
-            let fresh = later(self.now(), -self.look_interval(key, ledger))
+            let fresh = later(self.now(), -self.look_interval(ledger))
                 .max(later(self.agenda.happened_at(key, ledger.last_at), -self.settings.list_lag_max));
             let exists = ledger.presence != Presence::Absent;
             if exists && (self.agenda.was_seen_after(key, fresh) || self.may_be_stale(ledger)) {
@@ -94,7 +100,7 @@ impl Core {
         }
         match (ledger.presence, ledger.fence) {
             (Presence::Ours, _) => {
-                let place = self.place(key, Some(ledger), false, true).await;
+                let place = self.place(key, Some(ledger), false, true).await?;
                 self.intend(key, &needs, &loaded, true, place).await
             }
             (Presence::Absent | Presence::Standing, None) => self.settled(key, &needs, Some(ledger)).await,
@@ -143,12 +149,12 @@ impl Core {
     ) -> Result<Round, Fault> {
         let (mut looked_at, mut found) = match self.recent_look(key, loaded.state.as_ref()) {
             Some(look) => look,
-            None => (self.now(), self.look(key).await?),
+            None => (self.now(), self.look_or_give_way(key).await?),
         };
-        let place = self.place(key, loaded.state.as_ref(), needs.any(), found).await;
+        let place = self.place(key, loaded.state.as_ref(), needs.any(), found).await?;
         if place.is_some() && self.now().duration_since(looked_at) > LOOK_AGE_MAX {
             looked_at = self.now();
-            found = self.look(key).await?;
+            found = self.look_or_give_way(key).await?;
         }
         // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so.
         let stale = loaded.state.as_ref().is_some_and(|ledger| {
@@ -168,7 +174,7 @@ impl Core {
         if !absent || looked || !self.agenda.starts_unqueued(key, now, later(now, LOOK_AHEAD)) {
             return;
         }
-        match self.look(key).await {
+        match self.look_or_give_way(key).await {
             Ok(found) => self.agenda.note_looked_ahead(key, now, found),
             Err(fault) => tracing::debug!(target = %key.target, %fault, "not looked at ahead of its start"),
         }
@@ -189,10 +195,37 @@ impl Core {
         ledger: Option<&Ledger>,
         desired: bool,
         seen: bool,
-    ) -> Option<Place<'_>> {
+    ) -> Result<Option<Place<'_>>, Fault> {
         let decided = assignment::attempt(ledger, key, desired, seen, Timestamp::MAX);
-        let Ok(AssignmentEvent::Attempted { operation, .. }) = decided else { return None };
-        Some(self.traffic(key).operation(Urgency::of(operation), self.agenda.turn(key)).await)
+        let Ok(AssignmentEvent::Attempted { operation, .. }) = decided else { return Ok(None) };
+        let urgency = Urgency::of(operation);
+        let place = self.traffic(key).operation(urgency, self.agenda.turn(key));
+        self.giving_way(key, urgency, place).await.map(Some)
+    }
+
+    /// Whether the assignment is there, for an errand on it that is no reason to hold up what is more urgent.
+    pub(super) async fn look_or_give_way(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        self.giving_way(key, self.agenda.urgency(key), self.look(key)).await?
+    }
+
+    /// What comes of `wait`, unless something falls due meanwhile that is more urgent and cannot begin before this errand is over.
+    async fn giving_way<T>(
+        &self,
+        key: &AssignmentKey,
+        urgency: Urgency,
+        wait: impl Future<Output = T>,
+    ) -> Result<T, Fault> {
+        let mut wait = pin!(wait);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut wait => return Ok(done),
+                () = tokio::time::sleep(GIVE_WAY_WITHIN) => {}
+            }
+            if self.agenda.holds_up(key, urgency, self.now()) {
+                return Err(Fault::GivesWay);
+            }
+        }
     }
 
     /// Whether the assignment is there, as AWS says now.
@@ -279,7 +312,7 @@ impl Core {
         fence: Timestamp,
     ) -> Result<Round, Fault> {
         let looked_at = self.now();
-        let seen = self.look(key).await?;
+        let seen = self.look_or_give_way(key).await?;
         if seen && !self.may_be_stale(ledger) {
             return self.intend(key, needs, loaded, true, None).await;
         }
@@ -323,7 +356,7 @@ impl Core {
         if let Some(fault) = held_up {
             return Err(fault);
         }
-        let interval = ledger.map_or(self.settings.sweep_interval, |ledger| self.look_interval(key, ledger));
+        let interval = ledger.map_or(self.settings.sweep_interval, |ledger| self.look_interval(ledger));
         let look = needs.any().then(|| later(self.now(), interval));
         Ok(Round::Over(self.wake(key, needs, look)))
     }

@@ -56,6 +56,8 @@ struct Known {
     looked_at: Option<Timestamp>,
     /// The latest claim that is dated ahead of our clock, and since when it is known here.
     ahead: Option<(Duty, Timestamp)>,
+    /// Since when everything that is due is known here, so that what becomes of it would be seen.
+    watching_since: Option<Timestamp>,
     /// Until when what waits is no reason to take over.
     excused: BTreeMap<RequestId, Timestamp>,
 }
@@ -197,7 +199,11 @@ impl Core {
             return Ok(());
         }
         // What is due and not taken up yet may be what keeps the holder busy.
-        if !self.agenda.knows_due(now) || self.unattended(held, now).await?.is_none() {
+        if !self.agenda.knows_due(now) {
+            return Ok(());
+        }
+        self.shift.lock().watching_since.get_or_insert(now);
+        if self.unattended(held, now).await?.is_none() {
             return Ok(());
         }
         // What seems to wait may be long done: so it seems to who was paused.

@@ -60,7 +60,7 @@ async fn errands(core: &Arc<Core>, shutdown: &CancellationToken) {
         match core.take_up(Extent::Due) {
             Ok(_) => {}
             Err(Fault::Behind) => tracing::debug!("the read model is being made anew"),
-            Err(fault @ (Fault::Aws(_) | Fault::Log(_) | Fault::Views(_))) => {
+            Err(fault @ (Fault::Aws(_) | Fault::Log(_) | Fault::Views(_) | Fault::GivesWay)) => {
                 tracing::warn!(%fault, "what is due cannot be told");
             }
         }

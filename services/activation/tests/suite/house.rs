@@ -185,6 +185,11 @@ impl Process {
         self.line.calls.load(Ordering::Relaxed)
     }
 
+    /// How often this process tried to change Identity Center.
+    pub(crate) fn aws_changes(&self) -> usize {
+        self.line.changes.load(Ordering::Relaxed)
+    }
+
     /// As `kill -9` does it: wherever it is.
     pub(crate) async fn kill(self) {
         for task in self.tasks {
@@ -234,6 +239,8 @@ async fn behind(valve: Arc<Valve>, task: impl Future<Output = ()>) {
 struct Line {
     aws: Arc<SimulatedAws>,
     calls: AtomicUsize,
+    /// Those of them that change something.
+    changes: AtomicUsize,
     cut: AtomicBool,
 }
 
@@ -253,6 +260,7 @@ impl Assignments for Line {
         self.aws.limits()
     }
     async fn create(&self, key: &aws::AssignmentKey, attempt: Attempt) -> Result<OperationId, AwsError> {
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.aws()?.create(key, attempt).await
     }
     async fn creation_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
@@ -264,6 +272,7 @@ impl Assignments for Line {
         attempt: Attempt,
         turns: &dyn Turns,
     ) -> Result<Deletion, AwsError> {
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.aws()?.delete(key, attempt, turns).await
     }
     async fn deletion_status(&self, operation: &OperationId) -> Result<OperationStatus, AwsError> {
@@ -395,8 +404,12 @@ impl House {
             entropy: self.entropy.clone(),
         };
         let _ = directory.refresh().await;
-        let line =
-            Arc::new(Line { aws: self.aws.clone(), calls: AtomicUsize::new(0), cut: AtomicBool::new(false) });
+        let line = Arc::new(Line {
+            aws: self.aws.clone(),
+            calls: AtomicUsize::new(0),
+            changes: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
+        });
         let settings = Settings { replica: Some(replica.to_owned()), ..self.settings.clone() };
         let ports = Ports::new(line.clone(), self.aws.clone()).with_federation(self.aws.clone());
         let ports = if self.account_access {

@@ -101,6 +101,37 @@ async fn a_removal_goes_before_the_grants_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_removal_does_not_wait_for_a_check_of_its_assignment_or_of_its_account() {
+    let house = house_like_aws().await;
+    let accounts = house.many_accounts(300);
+    let sets = house.many_permission_sets(1);
+    let both = format!("\"{}\", \"{}\"", sample::READ_ONLY, sets[0]);
+    house.apply(&POLICY.replace(&format!("\"{}\"", sample::READ_ONLY), &both)).await;
+    let process = house.start().await;
+    house.at(5).await;
+    let mut ids = Vec::new();
+    for set in [sample::READ_ONLY, &sets[0]] {
+        ids.push(house.grant(&Target::parse(sample::WEB_PROD, set).unwrap(), 10, 2 * HOUR).await);
+    }
+    house.at(60).await;
+    let began = instant(300);
+    ask_for(&house, &accounts, 300, 2 * HOUR).await;
+    // Both are to be looked at again five minutes after they were made: in the middle of the queue.
+    house.at(340).await;
+    for (at, id) in [(340, ids[0]), (360, ids[1])] {
+        house.at(at).await;
+        assert!(house.is_active(id).await);
+        process.revoke("ada", id).await.unwrap();
+    }
+    house.at(385).await;
+    for id in ids {
+        assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    }
+    let made = house.aws.changes().iter().filter(|change| change.present && change.at > began).count();
+    assert!(made < 250, "there was a queue: {made}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crowded_account_is_begun_with_first() {
     let house = house_like_aws().await;
     let accounts = house.many_accounts(60);

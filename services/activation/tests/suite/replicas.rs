@@ -11,7 +11,7 @@ use lifecycle::state::EndReason;
 const TAKE_OVER: i64 = 3;
 
 #[tokio::test(start_paused = true)]
-async fn one_replica_calls_aws_and_the_duty_is_claimed_once() {
+async fn one_replica_changes_aws_and_the_duty_is_claimed_once() {
     let house = House::new().await;
     let one = house.start_as("one").await;
     let two = house.start_as("two").await;
@@ -29,7 +29,7 @@ async fn one_replica_calls_aws_and_the_duty_is_claimed_once() {
         assert!(house.closed(*id).await.is_some());
     }
     assert_eq!(house.claims().len(), 1, "{:?}", house.claims());
-    let (by_one, by_two) = (one.aws_calls(), two.aws_calls());
+    let (by_one, by_two) = (one.aws_changes(), two.aws_changes());
     assert!(by_one.min(by_two) == 0 && by_one.max(by_two) > 0, "{by_one} and {by_two}");
 }
 
@@ -212,6 +212,47 @@ async fn a_queue_that_aws_makes_long_is_no_reason_to_take_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_its_fence_keeps_nobody_from_taking_over_in_its_account() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    house.aws.fail_next(AwsOperation::Create, Fault::ArrivesLater(SignedDuration::from_secs(240)));
+    for _ in 0..40 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(aws::ErrorKind::Throttled));
+    }
+    let fenced = house.grant(&permission_set(), 0, 120).await;
+    house.at(150).await;
+    house.aws.heal();
+    assert!(house.request(fenced).await.is_closing());
+    let _two = house.start_as("two").await;
+    one.kill().await;
+    house.at(180).await;
+    let next = house.grant(&permission_set(), 180, HOUR).await;
+    house.at(210).await;
+    assert!(house.is_active(next).await && house.has(&key_of(&permission_set())));
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_in_the_middle_of_a_queue_does_not_take_over() {
+    let behaviour = Behaviour { outstanding_max: Some(2), ..Behaviour::like_aws() };
+    let mut house = House::with(behaviour).await;
+    house.settings.outstanding_max = 2;
+    let accounts = house.many_accounts(40);
+    let _one = house.start_as("one").await;
+    house.at(5).await;
+    for account in &accounts {
+        house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 10, 4 * HOUR).await;
+    }
+    for at in [30, 42, 54] {
+        house.at(at).await;
+        let started = house.start_as("two").await;
+        house.at(at + 10).await;
+        started.kill().await;
+    }
+    assert_eq!(house.claims(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hands_change_less_and_less_often_when_it_does_not_help() {
     let house = House::new().await;
     let _one = house.start_as("one").await;
@@ -334,7 +375,7 @@ async fn what_is_adopted_at_any_replica_is_removed_at_once_by_whoever_has_the_du
     two.reconcile("carol", Some(&theirs), true).await.unwrap();
     house.at(110).await;
     assert!(!house.has(&theirs));
-    assert_eq!((two.aws_calls(), house.claims()), (1, vec!["one".to_owned()]));
+    assert_eq!((two.aws_changes(), house.claims()), (0, vec!["one".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,4 +392,17 @@ async fn a_look_by_any_replica_leaves_alone_what_no_request_needs() {
     house.at(130).await;
     assert!(!house.has(&key), "gone by whoever made it, and not made again");
     assert_eq!(house.calls(AwsOperation::Delete), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_there_and_is_gone_is_made_at_once_whichever_replica_is_asked() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    house.aws.standing(aws_key(&key));
+    let (_one, two) = on_duty_and_beside(&house).await;
+    house.aws.remove(aws_key(&key));
+    two.reconcile("carol", Some(&key), false).await.unwrap();
+    house.at(110).await;
+    assert!(house.has(&key), "long before the next sweep");
+    assert_eq!(house.claims(), ["one"]);
 }

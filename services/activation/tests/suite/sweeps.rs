@@ -128,7 +128,7 @@ async fn what_a_late_removal_of_ours_takes_from_another_request_is_made_again() 
         let mut house = house().await;
         house.settings.missing = missing;
         let key = key_of(&permission_set());
-        let _process = house.start().await;
+        let process = house.start().await;
         house.aws.fail_next(AwsOperation::Delete, Fault::Slow(SignedDuration::from_secs(100)));
         let first = house.grant(&permission_set(), 0, 120).await;
         house.at(150).await;
@@ -139,18 +139,39 @@ async fn what_a_late_removal_of_ours_takes_from_another_request_is_made_again() 
         assert_eq!(house.aws.changes().iter().filter(|change| !change.present).count(), 1, "it had one");
         assert!(house.is_active(second).await && house.has(&key));
         assert!(matches!(house.closed(first).await, Some(ClosedHow::CarriedBy(_))));
-        // Once it can have no effect any more, what others remove is theirs again.
+        // Once it can have no effect any more, what others remove is theirs again, for whoever did not see all this as well.
         house.at(1_500).await;
+        process.kill().await;
         house.aws.remove(aws_key(&key));
-        house.at(1_500 + 660).await;
+        let _process = house.start().await;
+        house.at(1_510).await;
         assert_eq!(house.is_active(second).await, missing == Missing::Restore);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_who_looks_makes_no_removal_of_others_ours() {
+    let mut house = house().await;
+    house.settings.missing = Missing::End;
+    let key = key_of(&permission_set());
+    let process = house.start().await;
+    house.aws.fail_next(AwsOperation::Delete, Fault::Slow(SignedDuration::from_secs(100)));
+    house.grant(&permission_set(), 0, 120).await;
+    house.at(150).await;
+    let id = house.grant(&permission_set(), 150, 2 * HOUR).await;
+    house.at(1_500).await;
+    house.aws.remove(aws_key(&key));
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    house.at(1_510).await;
+    assert_eq!(house.over(id).await.unwrap().0, EndReason::Ended(EndedBecause::RemovedOutside));
+    assert!(!house.has(&key));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_stands_there_is_removed_once_an_administrator_says_that_it_is_ours() {
     let house = house().await;
     let process = house.start().await;
+    house.at(1).await;
     let key = someone_elses();
     let refused = process.reconcile("carol", Some(&key), true).await.unwrap_err();
     assert_eq!(reason(&refused), "NOT_THERE");

@@ -66,6 +66,45 @@ async fn what_is_ours_goes_within_three_sweeps_although_who_has_the_duty_is_dead
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_active_request_lacks_is_made_within_three_sweeps_although_who_has_the_duty_is_dead() {
+    for standing in [false, true] {
+        let (house, one, _two) = quiet().await;
+        let key = key_of(&permission_set());
+        if standing {
+            house.aws.standing(aws_key(&key));
+        }
+        let id = house.grant(&permission_set(), QUIET, 12 * HOUR).await;
+        house.at(QUIET + 60).await;
+        assert!(house.is_active(id).await && house.has(&key));
+        one.kill().await;
+        house.aws.remove(aws_key(&key));
+        house.at(QUIET + 2 * SWEEP).await;
+        assert!(!house.has(&key), "whoever has the duty is given the time to come by");
+        house.at(QUIET + 4 * SWEEP).await;
+        assert!(house.has(&key));
+        assert_eq!(house.claims(), ["one", "two"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_and_what_cannot_be_given_is_no_reason_to_take_over() {
+    let (house, one, two) = quiet().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), QUIET, 12 * HOUR).await;
+    house.at(QUIET + 60).await;
+    one.kill().await;
+    house.at(2 * HOUR).await;
+    assert_eq!(house.claims(), ["one"]);
+    // Who is eligible cannot be told.
+    two.stop_reading_the_directory();
+    house.at(3 * HOUR).await;
+    house.aws.remove(aws_key(&key));
+    house.at(5 * HOUR).await;
+    assert!(house.is_active(id).await && !house.has(&key));
+    assert_eq!(house.claims(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_back_with_an_account_goes_although_who_has_the_duty_is_dead() {
     let (house, one, _two) = quiet().await;
     let key = key_of(&permission_set());

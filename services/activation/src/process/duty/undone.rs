@@ -7,11 +7,17 @@
 use super::{Unattended, What};
 use crate::agenda::Extent;
 use crate::core::{Core, later};
+use crate::eligibility::Eligibility;
 use crate::fault::Fault;
+use command::LoadError;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::{AssignmentKey, Ledger, Presence, notice};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Of what active requests have, so much is looked at each time, one part after the other. Where there is more, something else soon
+/// falls due that tells whether anybody works.
+const LOOKED_AT_MAX: usize = 20;
 
 /// So much of the organisation is remembered as not noted by anybody.
 const UNNOTED_MAX: usize = 1_000;
@@ -19,8 +25,10 @@ const UNNOTED_MAX: usize = 1_000;
 /// What was found, and since when it is known.
 #[derive(Default)]
 pub(super) struct Undone {
-    /// Ours, and no request is about it, or none that can go on.
+    /// Ours, and no request is about it, or none that can go on; and what active requests lack.
     orphans: Mutex<BTreeMap<AssignmentKey, Timestamp>>,
+    /// How far what active requests have is looked at.
+    looked_to: Mutex<Option<AssignmentKey>>,
     /// In AWS, and no ledger says so; with the time in which whoever has the duty comes by.
     unnoted: Mutex<BTreeMap<AssignmentKey, (Timestamp, SignedDuration)>>,
 }
@@ -33,7 +41,8 @@ impl Core {
     /// Looks for what whoever has the duty leaves undone, and takes over when that waits for longer than they need to come by.
     pub(crate) async fn look_for_undone(&self) -> Result<(), Fault> {
         self.refresh().await?;
-        let orphans = self.orphans().await?;
+        let mut orphans = self.orphans().await?;
+        self.add_missing(&mut orphans).await?;
         lock(&self.shift.undone.orphans).clone_from(&orphans);
         let patience = self.sweep_patience();
         for (key, since) in orphans {
@@ -76,25 +85,73 @@ impl Core {
 
     /// What the ledgers call ours and no request is about, and since when it is known to be left like that.
     async fn orphans(&self) -> Result<BTreeMap<AssignmentKey, Timestamp>, Fault> {
-        let known = lock(&self.shift.undone.orphans).clone();
-        // Who is alive comes by.
-        let alive = self.agenda.sign_of_life();
         let mut found = BTreeMap::new();
         for ledger in self.open_ledgers().await? {
             if self.is_asked_for(&ledger.key).await? || !self.is_undone(&ledger).await {
                 continue;
             }
-            let first = known.get(&ledger.key).copied().unwrap_or_else(|| self.now());
-            let pause = match ledger.failures {
-                0 => SignedDuration::ZERO,
-                failures => self.settings.backoff(failures).try_into().unwrap_or(SignedDuration::MAX),
-            };
-            let since = first
-                .max(later(self.agenda.happened_at(&ledger.key, ledger.last_at), pause))
-                .max(alive.unwrap_or(Timestamp::MIN));
+            let since = self.undone_since(&ledger);
             found.insert(ledger.key, since);
         }
         Ok(found)
+    }
+
+    /// Since when something is known to be left undone: nobody has written of it since, nor waits until it is tried again, nor was seen
+    /// to be alive.
+    fn undone_since(&self, ledger: &Ledger) -> Timestamp {
+        let first = lock(&self.shift.undone.orphans).get(&ledger.key).copied().unwrap_or_else(|| self.now());
+        let pause = match ledger.failures {
+            0 => SignedDuration::ZERO,
+            failures => self.settings.backoff(failures).try_into().unwrap_or(SignedDuration::MAX),
+        };
+        first
+            .max(later(self.agenda.happened_at(&ledger.key, ledger.last_at), pause))
+            .max(self.agenda.sign_of_life().unwrap_or(Timestamp::MIN))
+    }
+
+    /// Adds what active requests lack in AWS. Nobody waits for that by a story of theirs, so it is looked at here.
+    async fn add_missing(&self, undone: &mut BTreeMap<AssignmentKey, Timestamp>) -> Result<(), Fault> {
+        let now = self.now();
+        let known = lock(&self.shift.undone.orphans).clone().into_keys();
+        let after = lock(&self.shift.undone.looked_to).clone();
+        let next = self.agenda.active_after(after.as_ref(), now, LOOKED_AT_MAX);
+        *lock(&self.shift.undone.looked_to) = next.last().filter(|_| next.len() == LOOKED_AT_MAX).cloned();
+        let again = known.filter(|key| self.agenda.is_active(key, now));
+        for key in again.chain(next).collect::<BTreeSet<_>>() {
+            let loaded = match self.readable_ledger(&key).await {
+                Ok(loaded) => loaded,
+                // Nobody can write it.
+                Err(LoadError::Corrupt(_)) => continue,
+                Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
+            };
+            let Some(ledger) = &loaded.state else { continue };
+            if self.is_missing(ledger).await && self.can_be_mended(&key, now).await? {
+                undone.insert(key, self.undone_since(ledger));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether AWS lacks an assignment that is needed, and we could make it.
+    async fn is_missing(&self, ledger: &Ledger) -> bool {
+        if ledger.attempt().is_some() {
+            return true;
+        }
+        // Where AWS does not answer us, we could not make it either.
+        !self.may_be_stale(ledger) && self.look(&ledger.key).await.is_ok_and(|found| !found)
+    }
+
+    /// Whether something can follow for an active request that lacks what it needs: it is made again, or the request ends.
+    async fn can_be_mended(&self, key: &AssignmentKey, now: Timestamp) -> Result<bool, Fault> {
+        for request in self.agenda.requests_of(key) {
+            if request.is_live(now)
+                && self.can_be_recorded(&request.raised.id, now).await?
+                && !matches!(self.eligibility(&request).await?, Eligibility::Unknown(_))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a request is about it that waits for somebody by itself. One whose history cannot be read to its end is no reason to
@@ -173,7 +230,9 @@ impl Core {
         let loaded = self.ledger(key).await?;
         let moved =
             loaded.state.as_ref().is_some_and(|ledger| self.agenda.happened_at(key, ledger.last_at) > since);
-        if moved || self.is_asked_for(key).await? {
+        // Of what an active request lacks, nobody else tells.
+        let waits_by_itself = !self.agenda.is_active(key, self.now()) && self.is_asked_for(key).await?;
+        if moved || waits_by_itself {
             return Ok(false);
         }
         self.claim(Some(Unattended { what: What::Assignment(key.clone()), since, patience })).await?;

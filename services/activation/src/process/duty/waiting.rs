@@ -45,10 +45,12 @@ impl Core {
         let mut changes = self.agenda.waiting(Class::Removal, now, most);
         changes.extend(self.agenda.waiting(Class::Grant, now, most.saturating_sub(changes.len())));
         if changes.len() >= most {
-            // AWS takes no more at a time, so much of this waits for AWS; but something must come of it now and then.
+            // AWS takes no more at a time, so much of this waits for AWS; but something must come of it now and then, while we watch.
             let oldest =
                 changes.iter().filter(|(since, id)| is_over(*since) && !self.is_excused(id, now)).min();
-            let silent = silent_for >= self.settings.operation_patience();
+            let watched_for = self.shift.lock().watching_since.map(|since| now.duration_since(since));
+            let silent =
+                silent_for.min(watched_for.unwrap_or_default()) >= self.settings.operation_patience();
             return Ok(oldest.filter(|_| silent).map(|(since, id)| self.of_request(*id, *since)));
         }
         self.unattended_change(held, &changes, now).await
@@ -105,13 +107,25 @@ impl Core {
             let attended_until = self.change_attended_until(held, &request, &key, *since, now).await?;
             if now < attended_until {
                 self.excuse(*id, attended_until);
-                busy.insert(key.target.account().clone());
+                let fresh = now < held.attended_until(*since, self.settings.duty_patience);
+                if fresh || self.is_at_work_on(&key).await? {
+                    busy.insert(key.target.account().clone());
+                }
             } else {
                 found.push((*since, *id, key));
             }
         }
         let first = found.into_iter().find(|(_, _, key)| !busy.contains(key.target.account()));
         Ok(first.map(|(since, id, _)| self.of_request(id, since)))
+    }
+
+    /// Whether a call may be under way, so that others in the account wait for it.
+    async fn is_at_work_on(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        match self.readable_ledger(key).await {
+            Ok(loaded) => Ok(loaded.state.as_ref().is_some_and(|ledger| ledger.attempt().is_some())),
+            Err(LoadError::Corrupt(_)) => Ok(false),
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
     }
 
     /// Until when a change in AWS that is due since `since` is in hands, as far as the log tells.
