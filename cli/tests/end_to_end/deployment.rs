@@ -99,12 +99,35 @@ impl Deployment {
     /// `daypass serve`: all services in one process.
     pub(crate) async fn serve_on_sqlite(world: &World) -> Self {
         let (log, keys) = (world.folder().join("log.db"), world.folder().join("keys.db"));
+        let sections = format!(
+            "[log]\nengine = \"sqlite\"\npath = {}\n\n[keys]\nengine = \"sqlite\"\npath = {}\n",
+            quoted(&log),
+            quoted(&keys),
+        );
+        let keys = KeysSection::Sqlite { path: keys };
+        Self::serve(world, sections, log.display().to_string(), keys, None).await
+    }
+
+    /// The same, with its log, its keys and its bus on a cluster of three. HR tells on the bus who leaves.
+    pub(crate) async fn serve_on_a_cluster(world: &World) -> Self {
+        let nats = Nats::secured(world.folder().join("nats"), true).await;
+        let sections = [nats.sections("daypass-serve"), nats.signals("bus-serve")].join("\n");
+        let (log, keys) = (nats.urls().join(","), nats.keys());
+        Self::serve(world, sections, log, keys, Some(nats)).await
+    }
+
+    async fn serve(
+        world: &World,
+        sections: String,
+        log: String,
+        keys: KeysSection,
+        nats: Option<Nats>,
+    ) -> Self {
         let port = free_port().unwrap();
         let config = [
             listen_at(port),
-            format!("[log]\nengine = \"sqlite\"\npath = {}\n", quoted(&log)),
+            sections,
             data(world, "serve"),
-            format!("[keys]\nengine = \"sqlite\"\npath = {}\n", quoted(&keys)),
             aws(world),
             format!("[policy]\nseed_file = {}\n", quoted(&world.policy_file())),
             common(world, None),
@@ -112,15 +135,8 @@ impl Deployment {
         let config = written(world, "serve", &config);
         let arguments = vec!["serve".into(), "--config".into(), config];
         let serve = Program::new("daypass", arguments, format!("http://127.0.0.1:{port}"));
-        let deployment = Self {
-            programs: vec![serve],
-            replicas: 1,
-            ca: None,
-            turn: AtomicUsize::new(0),
-            log: log.display().to_string(),
-            keys: KeysSection::Sqlite { path: keys },
-            nats: None,
-        };
+        let deployment =
+            Self { programs: vec![serve], replicas: 1, ca: None, turn: AtomicUsize::new(0), log, keys, nats };
         deployment.started().await
     }
 
@@ -157,7 +173,7 @@ impl Deployment {
             match name {
                 "daypass-request" => {
                     config.push(aws(world));
-                    config.extend(how.signals.then(|| nats.signals()));
+                    config.extend(how.signals.then(|| nats.signals("bus-request")));
                 }
                 "daypass-activation" => config.push(aws(world)),
                 "daypass-approval" => {

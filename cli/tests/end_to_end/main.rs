@@ -9,7 +9,7 @@
 //!   leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one process after the other replaced by the
 //!   next release.
 //! - `order`: processes that start in any order, and that lose a neighbour; `spans`: one request as a trace shows it.
-//! - `history`: replay, export, copies of the log; `restored`: log and keys lost, and restored from backups; `curl`: what others see of the API.
+//! - `history`: replay, export, copies of the log; `restored`: log and keys lost, and restored from backups, in files and on NATS; `curl`: what others see of the API.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -79,6 +79,11 @@ async fn one_request_is_one_trace_across_all_processes() {
 #[tokio::test]
 async fn a_restored_log_finds_what_was_made_after_its_backup() {
     restored::says_so().await;
+}
+
+#[tokio::test]
+async fn a_log_restored_on_secured_servers_is_opened_by_one_process_with_all_services() {
+    Box::pin(restored::opens_on_a_cluster()).await;
 }
 
 #[tokio::test]

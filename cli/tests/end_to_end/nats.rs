@@ -1,9 +1,12 @@
 //! nats-server with the rights that `daypass nats config` gives, and the sections by which each service signs in.
 
 use crate::world::run;
+use async_nats::ConnectOptions;
+use async_nats::jetstream::{self, Context};
+use nkeys::KeyPair;
 use std::path::{Path, PathBuf};
 use test_servers::nats::{NatsOptions, NatsServer};
-use test_servers::nats_cluster::NatsCluster;
+use test_servers::nats_cluster::{NODES, NatsCluster};
 use tokio::sync::{Mutex, MutexGuard};
 use wiring::KeysSection;
 
@@ -27,7 +30,8 @@ pub(crate) struct Nats {
 impl Nats {
     /// A server, or a cluster of three, on which everyone may do what they need and nothing else, with all streams.
     pub(crate) async fn secured(folder: PathBuf, cluster: bool) -> Self {
-        done(&["nats", "config", "--out", &shown(&folder), "--signal-source", "hr"]).await;
+        let (out, services) = (shown(&folder), "request,approval,activation,audit,serve");
+        done(&["nats", "config", "--out", &out, "--services", services, "--signal-source", "hr"]).await;
         let accounts = std::fs::read_to_string(folder.join("accounts.conf")).unwrap();
         std::fs::write(folder.join("wrapping.keys"), format!("{}\n", "5a".repeat(32))).unwrap();
         let options = NatsOptions { extra: accounts, ..NatsOptions::default() };
@@ -38,14 +42,32 @@ impl Nats {
             Servers::One(NatsServer::start(options).await.unwrap())
         };
         let nats = Self { servers, folder, _turn: turn };
-        let (seeds, replicas) = (shown(&nats.folder.join("seeds")), nats.replicas().to_string());
+        nats.set_up().await;
+        nats
+    }
+
+    /// All streams.
+    async fn set_up(&self) {
+        let (seeds, replicas) = (shown(&self.folder.join("seeds")), self.replicas().to_string());
         let mut words = vec!["nats", "setup", "--seeds", &seeds, "--replicas", &replicas];
-        let (urls, monitoring) = (nats.urls(), nats.monitoring());
+        let (urls, monitoring) = (self.urls(), self.monitoring());
         words.extend(urls.iter().flat_map(|url| ["--server", url]));
         words.extend(monitoring.iter().flat_map(|url| ["--monitoring", url]));
-        words.extend((!cluster).then_some("--dev"));
+        words.extend((self.replicas() == 1).then_some("--dev"));
         done(&words).await;
-        nats
+    }
+
+    /// The three servers lose all that they have stored, and are set up anew at their addresses, for the same users.
+    pub(crate) async fn lose_everything(&mut self) {
+        let cluster = self.cluster();
+        for node in 0..NODES {
+            cluster.lose_disk(node).unwrap();
+        }
+        for node in 0..NODES {
+            cluster.restart(node).unwrap();
+        }
+        cluster.until_healthy().await.unwrap();
+        self.set_up().await;
     }
 
     /// Where clients connect.
@@ -88,7 +110,15 @@ impl Nats {
         self.folder.join("seeds").join(format!("{user}.nk"))
     }
 
-    /// What `daypass log` is told of the servers by this user.
+    /// A connection of this user.
+    pub(crate) async fn connected(&self, user: &str) -> Context {
+        let seed = std::fs::read_to_string(self.seed(user)).unwrap().trim().to_owned();
+        let inbox = wiring::nats::answers_to(&KeyPair::from_seed(&seed).unwrap().public_key());
+        let options = ConnectOptions::with_nkey(seed).custom_inbox_prefix(inbox);
+        jetstream::new(options.connect(self.urls()).await.unwrap())
+    }
+
+    /// What `daypass log` and `daypass keys` are told of the servers by this user.
     pub(crate) fn options(&self, user: &str) -> Vec<String> {
         let monitoring = self.monitoring().into_iter().map(|url| format!("--nats-monitoring={url}"));
         let seed = format!("--nats-seed={}", shown(&self.seed(user)));
@@ -113,13 +143,13 @@ impl Nats {
         )
     }
 
-    /// The sections by which a service takes signals.
-    pub(crate) fn signals(&self) -> String {
+    /// The sections by which a service takes signals, as this user.
+    pub(crate) fn signals(&self, user: &str) -> String {
         format!(
             "[bus]\nservers = {:?}\nnkey_seed_file = {:?}\n\n[[signals.sources]]\nname = \"hr\"\n\
              kinds = [\"person_left\"]\nnats_account = \"daypass-signal-hr\"\n",
             self.urls(),
-            shown(&self.seed("bus-request")),
+            shown(&self.seed(user)),
         )
     }
 
@@ -136,7 +166,7 @@ impl Nats {
         }
     }
 
-    fn wrapping_keys_file(&self) -> PathBuf {
+    pub(crate) fn wrapping_keys_file(&self) -> PathBuf {
         self.folder.join("wrapping.keys")
     }
 }

@@ -6,10 +6,7 @@ use crate::world::{World, now, until};
 use api::approval::v1::ListPendingRequest;
 use api::request::v1::GetRequestRequest;
 use api::types::v1::{AccessPhase, ClosurePhase, Request, RevokedAs};
-use async_nats::ConnectOptions;
-use async_nats::jetstream;
 use domain::SignedDuration;
-use nkeys::KeyPair;
 use serde_json::json;
 
 pub(crate) async fn end_what_a_leaver_has() {
@@ -57,7 +54,8 @@ pub(crate) async fn end_what_a_leaver_has() {
     assert!(parked.contains("MESSAGE_INVALID") && parked.lines().count() == 2, "{parked}");
 }
 
-fn leaver(world: &World) -> String {
+/// Ada has left, says HR.
+pub(crate) fn leaver(world: &World) -> String {
     json!({
         "specversion": "1.0",
         "id": "leaver-1",
@@ -70,18 +68,14 @@ fn leaver(world: &World) -> String {
 }
 
 /// Publishes as this source, and waits until the server has it.
-async fn tell(deployment: &Deployment, source: &str, kind: &str, body: &str) {
-    let nats = deployment.nats.as_ref().unwrap();
-    let seed = std::fs::read_to_string(nats.seed(&format!("signal-{source}"))).unwrap().trim().to_owned();
-    let inbox = wiring::nats::answers_to(&KeyPair::from_seed(&seed).unwrap().public_key());
-    let options = ConnectOptions::with_nkey(seed).custom_inbox_prefix(inbox);
-    let context = jetstream::new(options.connect(nats.urls()).await.unwrap());
+pub(crate) async fn tell(deployment: &Deployment, source: &str, kind: &str, body: &str) {
+    let context = deployment.nats.as_ref().unwrap().connected(&format!("signal-{source}")).await;
     let subject = format!("daypass.signals.v1.{source}.{kind}");
     context.publish(subject, body.to_owned().into()).await.unwrap().await.unwrap();
 }
 
 /// The request as Eve sees it: whoever has left sees nothing.
-async fn seen(world: &World, deployment: &Deployment, id: &str) -> Option<Request> {
+pub(crate) async fn seen(world: &World, deployment: &Deployment, id: &str) -> Option<Request> {
     let message = GetRequestRequest { request_id: id.to_owned(), ..GetRequestRequest::default() };
     world.requests(deployment, "eve").get_request(message).await.ok()?.into_inner().request
 }

@@ -16,10 +16,14 @@ const READERS: [&str; 6] =
     ["log-request", "log-approval", "log-activation", "log-audit", "log-backup", "log-setup"];
 /// Who makes keys for people.
 const KEY_MAKERS: [&str; 3] = ["log-request", "log-approval", "log-activation"];
+/// Who is on the bus.
+const BUS_SERVICES: [&str; 2] = ["bus-request", "bus-audit"];
 
 /// Who may publish to a subject. Whoever is not named may not.
-fn publishers() -> Vec<(String, Vec<&'static str>)> {
-    let mut table: Vec<(String, Vec<&'static str>)> = Vec::new();
+type Publishers = Vec<(String, Vec<&'static str>)>;
+
+fn publishers() -> Publishers {
+    let mut table = Publishers::new();
     let mut row = |subject: &str, who: &[&'static str]| table.push((subject.to_owned(), who.to_vec()));
     for (user, own) in WRITERS {
         let writer = user.strip_prefix("log-").unwrap();
@@ -178,10 +182,30 @@ const SUBSCRIBERS: &[(&str, &[&str])] = &[
 
 #[tokio::test]
 async fn each_credential_may_do_what_the_table_says_and_nothing_else() {
-    let written = Written::new(&OTHERS);
+    check(&OTHERS, publishers()).await;
+}
+
+/// It is all of them in one process, and who restores a log writes as all of them.
+#[tokio::test]
+async fn serve_may_do_what_any_of_the_services_may_and_nothing_else() {
+    let log_services = WRITERS.map(|(user, _)| user);
+    let mut publishers = publishers();
+    for (_, who) in &mut publishers {
+        for (serve, services) in [("log-serve", &log_services[..]), ("bus-serve", &BUS_SERVICES[..])] {
+            if who.iter().any(|user| services.contains(user)) {
+                who.push(serve);
+            }
+        }
+    }
+    let services = ["--services", "request,approval,activation,audit,serve"];
+    check(&[&OTHERS[..], &services].concat(), publishers).await;
+}
+
+/// Each user that `daypass nats config` makes with these options, at each subject.
+async fn check(options: &[&str], mut publishers: Publishers) {
+    let written = Written::new(options);
     let server = set_up(&written).await;
     let users = written.users();
-    let mut publishers = publishers();
     let mut subscribers: Vec<(String, Vec<&str>)> =
         SUBSCRIBERS.iter().map(|(subject, who)| ((*subject).to_owned(), who.to_vec())).collect();
     // Nobody reads what is answered to somebody else.
