@@ -2,7 +2,12 @@
 
 use crate::given::{OTHERS, Written, set_up};
 use crate::wire::Wire;
+use domain::PersonId;
+use journal::key_store::KeyStoreError;
 use serde_json::{Value, json};
+use service_runtime::clock::SystemEntropy;
+use std::sync::Arc;
+use wiring::{KeysSection, key_store};
 
 const KEY: &str = "$KV.DAYPASS_KEYS.0123456789abcdef0123456789abcdef";
 
@@ -92,6 +97,34 @@ async fn a_key_once_made_is_overwritten_and_deleted_by_no_service() {
     let mut setup = Wire::sign_in(server.address(), &written.seed("log-setup")).await.unwrap();
     let erased = setup.ask("$JS.API.STREAM.MSG.DELETE.KV_DAYPASS_KEYS", "{\"seq\":1}").await.unwrap();
     assert_eq!(erased["success"], true);
+}
+
+/// Whoever may make keys may store what is none. It is taken away by those who may erase.
+#[tokio::test]
+async fn what_a_compromised_service_stores_for_a_key_is_about_its_person_alone() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    let mut approval = Wire::sign_in(server.address(), &written.seed("log-approval")).await.unwrap();
+    assert_eq!(approval.ask(KEY, "x").await.unwrap()["seq"], 1);
+    std::fs::write(written.path("wrapping.keys"), "1".repeat(64)).unwrap();
+    let section = KeysSection::Jetstream {
+        servers: vec![server.url()],
+        credentials_file: None,
+        nkey_seed_file: Some(written.seed_file("log-request")),
+        ca_file: None,
+        replicas: 1,
+        dev: true,
+        wrapping_keys_file: written.path("wrapping.keys"),
+    };
+    let keys = key_store::open_existing(&section, Arc::new(SystemEntropy)).await.unwrap();
+    let person = PersonId::new(KEY.rsplit('.').next().unwrap()).unwrap();
+    let unusable = keys.obtain(&person).await.unwrap_err();
+    assert!(matches!(unusable, KeyStoreError::Unusable { .. }), "{unusable}");
+    keys.obtain(&PersonId::new("a".repeat(32)).unwrap()).await.unwrap();
+    let mut setup = Wire::sign_in(server.address(), &written.seed("log-setup")).await.unwrap();
+    let erased = setup.ask("$JS.API.STREAM.MSG.DELETE.KV_DAYPASS_KEYS", "{\"seq\":1}").await.unwrap();
+    assert_eq!(erased["success"], true);
+    keys.obtain(&person).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,17 +15,34 @@ use crate::seal::PersonKey;
 use domain::PersonId;
 use domain::ports::SharedEntropy;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The key store could not be used.
+/// Why there is no key to be had. Never repeats anything secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key store cannot be used: {0}")]
-pub struct KeyStoreError(String);
+pub enum KeyStoreError {
+    /// The store could not be used, for anybody's key. Later it may.
+    #[error("the key store cannot be used: {0}")]
+    Unavailable(String),
+    /// What is stored for this person is no key, or none that can be read here. Asking again gives the same, and others' keys are
+    /// none the worse.
+    #[error("the key of {person} cannot be used: {why}")]
+    Unusable {
+        /// Whose.
+        person: PersonId,
+        /// Why not.
+        why: String,
+    },
+}
 
 impl KeyStoreError {
-    /// Why not, without anything secret.
+    /// The store could not be used, and why.
     pub fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
+        Self::Unavailable(why.into())
+    }
+
+    /// What is stored for `person` cannot be used, and why.
+    pub fn unusable(person: &PersonId, why: impl Into<String>) -> Self {
+        Self::Unusable { person: person.clone(), why: why.into() }
     }
 }
 
@@ -50,7 +67,8 @@ pub trait KeyStore: Send + Sync + 'static {
 
 /// Keys in memory, for tests and simulation.
 pub struct MemoryKeyStore {
-    keys: Mutex<BTreeMap<PersonId, PersonKey>>,
+    /// `None`: what is stored there is no key.
+    keys: Mutex<BTreeMap<PersonId, Option<PersonKey>>>,
     entropy: SharedEntropy,
 }
 
@@ -59,33 +77,48 @@ impl MemoryKeyStore {
     pub fn new(entropy: SharedEntropy) -> Self {
         Self { keys: Mutex::default(), entropy }
     }
+
+    /// From now on something is stored for the person that is no key.
+    pub fn damage(&self, person: &PersonId) {
+        self.lock().insert(person.clone(), None);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PersonId, Option<PersonKey>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn damaged(person: &PersonId) -> KeyStoreError {
+    KeyStoreError::unusable(person, "it is damaged")
 }
 
 #[async_trait::async_trait]
 impl KeyStore for MemoryKeyStore {
     async fn obtain(&self, person: &PersonId) -> Result<PersonKey, KeyStoreError> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.lock();
         let key = keys
             .entry(person.clone())
-            .or_insert_with(|| PersonKey::generate(person.clone(), self.entropy.as_ref()));
-        Ok(key.clone())
+            .or_insert_with(|| Some(PersonKey::generate(person.clone(), self.entropy.as_ref())));
+        key.clone().ok_or_else(|| damaged(person))
     }
 
     async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(keys.entry(key.person().clone()).or_insert_with(|| key.clone()).clone())
+        let mut keys = self.lock();
+        let kept = keys.entry(key.person().clone()).or_insert_with(|| Some(key.clone()));
+        kept.clone().ok_or_else(|| damaged(key.person()))
     }
 
     async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError> {
-        Ok(self.keys.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect())
+        Ok(self.lock().keys().cloned().collect())
     }
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
-        Ok(self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(person).cloned())
+        let keys = self.lock();
+        keys.get(person).map(|key| key.clone().ok_or_else(|| damaged(person))).transpose()
     }
 
     async fn erase(&self, person: &PersonId) -> Result<bool, KeyStoreError> {
-        Ok(self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(person).is_some())
+        Ok(self.lock().remove(person).is_some())
     }
 }
 

@@ -8,7 +8,7 @@
 //! - [`Bucket::open`] makes the bucket, or refuses one that could keep what was erased, or lose what was not;
 //! - [`JetStreamKeyStore`]: the port, over a bucket.
 //!
-//! INVARIANT: no unwrapped key leaves the process. A key that cannot be unwrapped is an error, never "erased".
+//! INVARIANT: no unwrapped key leaves the process. A key that cannot be unwrapped is an error about its person alone, never "erased".
 
 mod bucket;
 mod safety;

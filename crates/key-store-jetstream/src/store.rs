@@ -8,7 +8,6 @@ use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::RawMessage;
 use async_nats::jetstream::{self, ErrorCode};
-use bytes::Bytes;
 use domain::PersonId;
 use domain::ports::SharedEntropy;
 use journal::key_store::{KeyStore, KeyStoreError};
@@ -31,31 +30,21 @@ pub struct JetStreamKeyStore {
     entropy: SharedEntropy,
 }
 
-/// A key as it is stored, and where.
-struct Stored {
-    sequence: u64,
-    wrapped: Bytes,
-}
-
 impl JetStreamKeyStore {
     /// Keys in `bucket`, stored under `wrapping`.
     pub fn new(bucket: Bucket, wrapping: WrappingKeys, entropy: SharedEntropy) -> Self {
         Self { bucket, wrapping, entropy }
     }
 
-    /// The person's key as the leader has it.
-    async fn stored(&self, person: &PersonId) -> Result<Option<Stored>, KeyStoreError> {
+    /// What is stored for the person, as the leader has it.
+    async fn stored(&self, person: &PersonId) -> Result<Option<RawMessage>, KeyStoreError> {
         #[derive(Deserialize)]
         struct Found {
             message: RawMessage,
         }
         let which = json!({ "last_by_subj": subject(person) });
         match self.bucket.api::<Found>(&format!("STREAM.MSG.GET.{STREAM}"), &which).await? {
-            Ok(Found { message }) => {
-                let sequence = message.sequence;
-                let message = StreamMessage::try_from(message).map_err(|error| failed(&error))?;
-                Ok(Some(Stored { sequence, wrapped: message.payload }))
-            }
+            Ok(Found { message }) => Ok(Some(message)),
             Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
             Err(error) => Err(failed(&error)),
         }
@@ -143,8 +132,11 @@ impl KeyStore for JetStreamKeyStore {
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
         let Some(stored) = self.stored(person).await? else { return Ok(None) };
-        let key = self.wrapping.unwrap(person, &stored.wrapped);
-        key.map(Some).map_err(|error| KeyStoreError::new(format!("a key of {person}: {error}")))
+        // Whatever is wrong with it, headers and all: the server has answered, and others' keys are as good as ever.
+        let unusable = |why: String| KeyStoreError::unusable(person, why);
+        let message = StreamMessage::try_from(stored).map_err(|error| unusable(error.to_string()))?;
+        let key = self.wrapping.unwrap(person, &message.payload);
+        key.map(Some).map_err(|error| unusable(error.to_string()))
     }
 
     /// The server overwrites what it deletes.

@@ -6,6 +6,7 @@ use command::Command;
 use domain::{EventId, Person, Sealed};
 use event_log::Position;
 use identity::Caller;
+use journal::key_store::KeyStoreError;
 use journal::seal::PersonKey;
 use tonic::Status;
 
@@ -47,7 +48,7 @@ impl Views {
         }
         let place = resource::comment_place(event);
         let sealed = self.key_of(writer).await?.seal(&place, comment, self.entropy.as_ref());
-        sealed.map(Some).map_err(|error| refusal::key_store(&error))
+        sealed.map(Some).map_err(|error| refusal::key_store(&KeyStoreError::new(error.to_string())))
     }
 
     async fn key_of(&self, person: &Person) -> Result<PersonKey, Status> {

@@ -19,6 +19,7 @@ use crate::position::TokenError;
 use crate::requests::StoryError;
 use command::{CommandError, LoadError};
 use domain::Invalid;
+use journal::key_store::KeyStoreError;
 use lifecycle::Rejection;
 use policy::Denied;
 use std::collections::HashMap;
@@ -219,10 +220,22 @@ impl From<ForeignPage> for Status {
     }
 }
 
-/// The key store cannot be used. Why stays in the log of the service.
-pub fn key_store(error: &dyn std::fmt::Display) -> Status {
-    tracing::error!(%error, "the key store cannot be used");
-    unavailable("KEY_STORE_UNAVAILABLE", "the key store is not available; nothing was done")
+/// There is no key to be had. Why stays in the log of the service.
+pub fn key_store(error: &KeyStoreError) -> Status {
+    match error {
+        KeyStoreError::Unavailable(_) => {
+            tracing::error!(%error, "the key store cannot be used");
+            unavailable("KEY_STORE_UNAVAILABLE", "the key store is not available; nothing was done")
+        }
+        KeyStoreError::Unusable { .. } => {
+            tracing::error!(%error, "a person's key cannot be used");
+            with_reason(
+                Code::FailedPrecondition,
+                "KEY_UNUSABLE",
+                "the key of this person cannot be used; nothing was done",
+            )
+        }
+    }
 }
 
 /// Why a command has no outcome. Details of faults stay in the log of the service.

@@ -37,6 +37,7 @@ use command::Commander;
 use directory::DirectoryService;
 use journal::Service;
 use messaging::IncomingBus;
+use opentelemetry::metrics::Meter;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -50,6 +51,7 @@ pub struct RequestService {
     served: raise::Served,
     pending_max: usize,
     sources: Sources,
+    meter: Meter,
 }
 
 /// How many requests one person may have pending, unless a deployment says otherwise: far more than anybody waits for, and few
@@ -66,6 +68,7 @@ impl RequestService {
             served: raise::Served::default(),
             pending_max: PENDING_PER_PERSON_MAX,
             sources: Sources::default(),
+            meter: opentelemetry::global::meter("daypass"),
         }
     }
 
@@ -85,6 +88,12 @@ impl RequestService {
     #[must_use]
     pub fn with_sources(self, sources: Sources) -> Self {
         Self { sources, ..self }
+    }
+
+    /// The same, measuring by another meter than the one of the process.
+    #[must_use]
+    pub fn with_meter(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 
     /// Does what is left to do of signals, until `shutdown`. May be dropped anywhere, and may run in several replicas at once.

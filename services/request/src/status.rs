@@ -45,13 +45,23 @@ pub(crate) enum Refused {
     NothingRaised { reason: String },
     #[error("the key store is not available; nothing was done")]
     KeyStore,
+    #[error("the key of this person cannot be used; nothing was done")]
+    KeyUnusable,
 }
 
 impl From<KeyStoreError> for Refused {
-    /// What is wrong with the key store is for the log of the service.
+    /// What is wrong with the key store, or with a key, is for the log of the service.
     fn from(error: KeyStoreError) -> Self {
-        tracing::error!(%error, "the key store cannot be used");
-        Self::KeyStore
+        match error {
+            KeyStoreError::Unavailable(_) => {
+                tracing::error!(%error, "the key store cannot be used");
+                Self::KeyStore
+            }
+            KeyStoreError::Unusable { .. } => {
+                tracing::error!(%error, "a person's key cannot be used");
+                Self::KeyUnusable
+            }
+        }
     }
 }
 
@@ -89,6 +99,7 @@ impl Refusal for Refused {
             Self::SourceUnknown => (Code::PermissionDenied, "SOURCE_UNKNOWN"),
             Self::NothingRaised { .. } => (Code::FailedPrecondition, "NOTHING_RAISED"),
             Self::KeyStore => (Code::Unavailable, "KEY_STORE_UNAVAILABLE"),
+            Self::KeyUnusable => (Code::FailedPrecondition, "KEY_UNUSABLE"),
         }
     }
 }

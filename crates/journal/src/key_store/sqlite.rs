@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 impl From<rusqlite::Error> for KeyStoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
@@ -43,11 +43,16 @@ impl SqliteKeyStore {
 }
 
 fn read(connection: &Connection, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
-    let secret: Option<[u8; 32]> = connection
+    let secret: Option<Vec<u8>> = connection
         .prepare_cached("SELECT secret FROM person_key WHERE person = ?1")?
         .query_row([person.as_str()], |row| row.get(0))
         .optional()?;
-    Ok(secret.map(|secret| PersonKey::from_secret(person.clone(), secret)))
+    let key = |secret: Vec<u8>| {
+        <[u8; 32]>::try_from(secret)
+            .map(|secret| PersonKey::from_secret(person.clone(), secret))
+            .map_err(|_| KeyStoreError::unusable(person, "it has not 32 bytes"))
+    };
+    secret.map(key).transpose()
 }
 
 fn keep(connection: &Connection, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
@@ -56,14 +61,14 @@ fn keep(connection: &Connection, key: &PersonKey) -> Result<PersonKey, KeyStoreE
         params![key.person().as_str(), key.secret()],
     )?;
     // Another process may have been first; its key counts.
-    read(connection, key.person())?.ok_or_else(|| KeyStoreError("a key was not kept".into()))
+    read(connection, key.person())?.ok_or_else(|| KeyStoreError::new("a key was not kept"))
 }
 
 #[cfg(unix)]
 fn restrict(path: &Path) -> Result<(), KeyStoreError> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(|e| KeyStoreError(e.to_string()))
+        .map_err(|e| KeyStoreError::new(e.to_string()))
 }
 
 #[cfg(not(unix))]
@@ -89,7 +94,7 @@ impl KeyStore for SqliteKeyStore {
         let connection = self.lock();
         let mut query = connection.prepare("SELECT person FROM person_key")?;
         let names = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        let person = |name| PersonId::new(name).map_err(|invalid| KeyStoreError(invalid.to_string()));
+        let person = |name| PersonId::new(name).map_err(|invalid| KeyStoreError::new(invalid.to_string()));
         names.into_iter().map(person).collect()
     }
 
@@ -132,6 +137,24 @@ mod tests {
         let person = PersonId::new("a".repeat(32)).unwrap();
         let key = block_on(open().obtain(&person)).unwrap();
         assert_eq!(block_on(open().find(&person)).unwrap(), Some(key));
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_from_a_file_that_cannot_be_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        let store = SqliteKeyStore::open(&path, Arc::new(Different::default())).unwrap();
+        let (ada, bob) = (PersonId::new("a".repeat(32)).unwrap(), PersonId::new("b".repeat(32)).unwrap());
+        let insert = "INSERT INTO person_key (person, secret) VALUES (?1, x'00')";
+        store.lock().execute(insert, [ada.as_str()]).unwrap();
+        let unusable = KeyStoreError::unusable(&ada, "it has not 32 bytes");
+        assert_eq!(block_on(store.find(&ada)), Err(unusable.clone()));
+        assert_eq!(block_on(store.obtain(&ada)), Err(unusable));
+        block_on(store.obtain(&bob)).unwrap();
+        assert!(block_on(store.erase(&ada)).unwrap());
+        block_on(store.obtain(&ada)).unwrap();
+        store.lock().execute_batch("DROP TABLE person_key").unwrap();
+        assert!(matches!(block_on(store.find(&ada)), Err(KeyStoreError::Unavailable(_))));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use domain::PersonId;
 use domain::ports::{Entropy, SharedEntropy};
-use journal::key_store::{KeyStore as _, conformance};
-use key_store_jetstream::{Bucket, JetStreamKeyStore, STREAM, WrappingKeys, bucket_config};
+use journal::key_store::{KeyStore as _, KeyStoreError, conformance};
+use key_store_jetstream::{Bucket, JetStreamKeyStore, PREFIX, STREAM, WrappingKeys, bucket_config};
 use nats_connection::Connection;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ async fn keys_survive_the_server_and_while_it_is_down_the_store_says_so() {
         one.obtain(&person('b')).await.err(),
         one.erase(&person('a')).await.err(),
     ] {
-        assert!(outcome.is_some(), "answered without a server");
+        assert!(matches!(outcome, Some(KeyStoreError::Unavailable(_))), "without a server: {outcome:?}");
     }
     server.restart().await.unwrap();
     let other = store(&server, &entropy, wrapping('1')).await;
@@ -107,8 +107,29 @@ async fn a_key_under_another_wrapping_key_is_an_error_and_not_erased() {
     let one = store(&server, &entropy, wrapping('1')).await;
     let key = one.obtain(&person('a')).await.unwrap();
     let other = store(&server, &entropy, wrapping('2')).await;
-    assert!(other.find(&person('a')).await.is_err() && other.obtain(&person('a')).await.is_err());
+    for outcome in [other.find(&person('a')).await.err(), other.obtain(&person('a')).await.err()] {
+        assert!(matches!(outcome, Some(KeyStoreError::Unusable { .. })), "{outcome:?}");
+    }
     assert_eq!(one.find(&person('a')).await.unwrap(), Some(key));
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_about_its_person_alone_until_it_is_erased() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let entropy = entropy();
+    let store = store(&server, &entropy, wrapping('1')).await;
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for rubbish in ["", "x"] {
+        let stored =
+            context.publish(format!("{PREFIX}{}", person('a').as_str()), rubbish.into()).await.unwrap();
+        stored.await.unwrap();
+        for outcome in [store.find(&person('a')).await.err(), store.obtain(&person('a')).await.err()] {
+            assert!(matches!(outcome, Some(KeyStoreError::Unusable { .. })), "{outcome:?}");
+        }
+        store.obtain(&person('b')).await.unwrap();
+        assert!(store.erase(&person('a')).await.unwrap());
+    }
+    store.obtain(&person('a')).await.unwrap();
 }
 
 #[tokio::test]

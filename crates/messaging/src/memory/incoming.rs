@@ -5,7 +5,12 @@ use crate::incoming::{Incoming, IncomingBus, Message, Parked, Parking, REPLAY_PR
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// How long the next message is waited for.
+const NEXT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The signals that came, and those that were not believed.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +79,9 @@ impl IncomingBus for MemorySignals {
                 let receipt = sequence.to_string();
                 return Ok(Some(Incoming { sequence: *sequence, receipt, message: message.clone() }));
             }
-            changed.await;
+            if timeout(NEXT_WITHIN, changed).await.is_err() {
+                return Ok(None);
+            }
         }
     }
 

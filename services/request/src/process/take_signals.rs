@@ -9,7 +9,7 @@ use crate::RequestService;
 use crate::meters::SignalMeters;
 use crate::signal::from_bus;
 use crate::signal::ingest::{Ingested, Telling};
-use domain::Timestamp;
+use domain::{SignedDuration, Timestamp};
 use messaging::{BusError, Incoming, IncomingBus, Message, REPLAY_PREFIX};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -34,22 +34,34 @@ enum HeldUp {
 
 /// Does it until `shutdown`. May be dropped anywhere.
 pub(crate) async fn run(service: &RequestService, bus: &dyn IncomingBus, shutdown: &CancellationToken) {
-    let meters = SignalMeters::of_process();
+    let meters = SignalMeters::new(&service.meter);
+    let waiting_since = |since: Timestamp| meters.lag(service.views.clock.now().duration_since(since));
     let work = async {
         // Who is meant is told from what was recorded before.
         service.views.requests.projection().caught_up().await;
         let mut pause = PAUSE_MIN;
+        let mut unheard_since = None;
         loop {
             match bus.next().await {
-                Ok(None) => {}
+                Ok(None) => {
+                    unheard_since = None;
+                    meters.lag(SignedDuration::ZERO);
+                }
                 Ok(Some(incoming)) => {
+                    unheard_since = None;
                     let read_at = service.views.clock.now();
+                    waiting_since(incoming.message.sent_at);
                     while let Err(why) = see_to(service, bus, &meters, (&incoming, read_at)).await {
+                        waiting_since(incoming.message.sent_at);
                         held_up(&mut pause, &why).await;
                     }
                     pause = PAUSE_MIN;
                 }
-                Err(error) => held_up(&mut pause, &error.into()).await,
+                // Whether a signal waits cannot be told: as if one did.
+                Err(error) => {
+                    waiting_since(*unheard_since.get_or_insert_with(|| service.views.clock.now()));
+                    held_up(&mut pause, &error.into()).await;
+                }
             }
         }
     };

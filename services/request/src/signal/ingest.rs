@@ -9,6 +9,7 @@ use command::aggregate::SignalAggregate;
 use command::{Command, CommandError, Outcome};
 use domain::{Actor, EventId, Person, PrincipalId, RequestId, Timestamp, canonical_digest, hex};
 use event_log::Position;
+use journal::key_store::KeyStoreError;
 use journal::{Fact, Stream};
 use lifecycle::signal::{self, Receive, Signal, SignalAsk, SignalKind, SignalReceived};
 use views::requests::raised_by;
@@ -80,8 +81,15 @@ impl RequestService {
             Some(about) => about.clone(),
             None => person_of(&source.name).map_err(|_| CommandError::Refused(Refused::SourceUnknown))?,
         };
-        let key = self.views.keys.obtain(&owner.id()).await;
-        let key = key.map_err(|error| CommandError::Refused(error.into()))?;
+        let digest = match self.views.keys.obtain(&owner.id()).await {
+            Ok(key) => key.digest(&told.content),
+            // Nobody keeps access for want of a key. Without an ask the event says all of the content anyway.
+            Err(error @ KeyStoreError::Unusable { .. }) if told.ask.is_none() => {
+                tracing::error!(%error, "a person's key cannot be used");
+                canonical_digest([told.content.as_slice()])
+            }
+            Err(error) => return Err(CommandError::Refused(error.into())),
+        };
         let command = Command {
             event_id: EventId::from_parts([
                 b"signal".as_slice(),
@@ -89,7 +97,7 @@ impl RequestService {
                 told.source_id.as_bytes(),
             ]),
             actor: Some(actor),
-            digest: Some(key.digest(&told.content)),
+            digest: Some(digest),
             trace,
         };
         self.commander

@@ -97,6 +97,17 @@ async fn an_old_directory_decides_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_commanded_by_or_raised_for_whose_key_cannot_be_used() {
+    let world = World::ordinary().await;
+    world.keys.damage(&person("ada").id());
+    assert_eq!(no(world.create("ada", "k", ask(WEB_DEV)).await), precondition("KEY_UNUSABLE"));
+    let for_ada = Ask { on_behalf_of: Some(wire_person("ada")), ..ask(WEB_DEV) };
+    assert_eq!(no(world.create("itsm", "k", for_ada).await), precondition("KEY_UNUSABLE"));
+    // That is hers alone.
+    assert_eq!(no(world.create("bob", "k", ask(WEB_DEV)).await), is(Code::PermissionDenied, "NO_RULE"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn windows_outside_of_the_limits_are_refused() {
     let world = World::ordinary().await;
     let with = |duration: SignedDuration, start: Option<i64>| {

@@ -5,7 +5,8 @@ use crate::world::*;
 use aws::simulated::sample::{self, WEB_DEV};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use domain::SignedDuration;
+use domain::ports::Clock as _;
+use domain::{Person, SignedDuration};
 use event_log::memory::{AppendFault, Faults};
 use event_log::{Envelope, StreamName};
 use journal::Fact;
@@ -13,6 +14,7 @@ use lifecycle::RequestEvent;
 use lifecycle::signal::{SignalEvent, SignalReceived};
 use messaging::memory::MemorySignals;
 use messaging::{BusError, Incoming, IncomingBus, Message, Parked, Parking as _};
+use opentelemetry::metrics::MeterProvider as _;
 use request::{RequestService, Sources};
 use serde_json::{Value, json};
 use service_runtime::config::Loader;
@@ -316,7 +318,9 @@ async fn poison_is_parked_as_it_came_and_blocks_nothing_after_it() {
         ("SIGNAL_STALE", stale),
         ("SIGNAL_AHEAD", with("time", json!("2027-01-15T08:10:00Z"))),
         ("MESSAGE_INVALID", tells("hr", "nothing_known", "1", json!({}))),
+        ("KEY_UNUSABLE", here.itsm.tells("raise_for_person", "1", ask_for("eve"))),
     ];
+    here.world.keys.damage(&person("eve").id());
     let (reasons, messages): (Vec<&str>, Vec<Message>) = poison.into_iter().unzip();
     messages.iter().cloned().for_each(|message| here.tell(message));
     here.tell(leaves("good", "ada"));
@@ -327,6 +331,30 @@ async fn poison_is_parked_as_it_came_and_blocks_nothing_after_it() {
     assert!(parked.iter().map(|parked| &parked.message).eq(&messages));
     let words: String = parked.iter().map(|parked| parked.why.as_str()).collect();
     assert!(!words.contains("ada") && !words.contains("pager"), "{words}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_access_needs_no_key() {
+    let here = Deployment::new().await;
+    here.world.created("ada", "before", ask(WEB_DEV)).await;
+    let itsm = Person::new("daypass:signal-source", "tickets").unwrap();
+    for person in [person("ada"), itsm] {
+        here.world.keys.damage(&person.id());
+    }
+    here.tell(leaves("1", "ada"));
+    here.tell(leaves("1", "ada"));
+    // The same id with another content is no repeat, without a key as with one.
+    here.tell(tells("hr", "person_returned", "1", json!({ "about": someone("ada") })));
+    here.tell(here.itsm.tells("finding_raised", "2", json!({ "about": someone("ada") })));
+    here.tell(here.itsm.tells("incident_closed", "3", json!({ "ticket": "INC-1" })));
+    here.tell(leaves("4", "bob"));
+    here.take().await;
+    assert_eq!(here.ids(), ["1", "2", "3", "4"]);
+    assert_eq!(here.reasons().await, ["KEY_REUSED"]);
+    assert!(here.received().iter().all(|received| received.may_revoke));
+    // Over gRPC as well.
+    here.world.keys.damage(&person("eve").id());
+    here.world.tell("robot", left("5", "eve")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -402,6 +430,50 @@ async fn what_is_parked_is_counted_by_reason() {
         assert!(exported.contains(told), "{told} is not in {exported}");
     }
     assert!(!exported.contains("police"), "no label says who");
+}
+
+/// Seconds that the oldest signal waits, as they are exported.
+fn lag(measured: &Measured) -> u64 {
+    let exported = measured.exported().unwrap();
+    let (_, gauge) = exported.split_once("daypass.signals.lag").unwrap();
+    let (_, value) = gauge.split_once(" value: ").unwrap();
+    let seconds = value.split_once(',').unwrap().0.parse().unwrap();
+    Duration::from_secs_f64(seconds).as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_signals_wait_is_measured() {
+    let measured = Measured::start();
+    let here = Deployment::new().await;
+    let down = Arc::new(AtomicBool::new(false));
+    here.world.log.set_faults(Box::new(Down(Arc::clone(&down))));
+    let service = RequestService::new(here.world.views.clone())
+        .with_sources(here.sources())
+        .with_meter(measured.provider.meter("daypass"));
+    let after = async |seconds: u64| {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        lag(&measured)
+    };
+    let watched = async {
+        assert_eq!(after(20).await, 0, "none waits");
+        here.bus.set_down(true);
+        let unheard = after(90).await;
+        assert!((80..=90).contains(&unheard), "the bus is not heard: {unheard}");
+        here.bus.set_down(false);
+        assert_eq!(after(20).await, 0, "it is again, and none waits");
+        down.store(true, Ordering::Relaxed);
+        here.tell(Message { sent_at: here.world.clock.now(), ..leaves("1", "ada") });
+        let held_up = after(90).await;
+        assert!((70..=90).contains(&held_up), "one cannot be recorded: {held_up}");
+        down.store(false, Ordering::Relaxed);
+        assert_eq!(after(30).await, 0, "it is recorded");
+        assert_eq!(here.ids(), ["1"]);
+    };
+    let bus = Arc::new(here.bus.clone());
+    tokio::select! {
+        () = service.take_signals(bus, CancellationToken::new()) => panic!("the process ended"),
+        () = watched => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]

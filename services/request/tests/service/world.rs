@@ -113,6 +113,7 @@ pub(crate) const PENDING_MAX: usize = 300;
 pub(crate) struct World {
     pub(crate) views: Views,
     pub(crate) log: MemoryLog,
+    pub(crate) keys: Arc<MemoryKeyStore>,
     pub(crate) aws: Arc<SimulatedAws>,
     pub(crate) clock: Arc<TestClock>,
     gate: Gate,
@@ -151,13 +152,14 @@ impl World {
             auditors: [of_store(sample::AUDITORS)].into(),
             raisers: [person("itsm"), person("dave")].into(),
         };
+        let keys = Arc::new(MemoryKeyStore::new(entropy.clone()));
         let views = Views {
             log: Arc::clone(&shared),
             log_id: LogId::from_uuid(uuid::Uuid::from_u128(7)),
             requests: Requests::new(projection),
             policy: Arc::new(PolicyBook::new(shared).unwrap()),
             directory: Arc::new(directory),
-            keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
+            keys: keys.clone(),
             authorities: Arc::new(authorities),
             clock: Arc::new(WatchedClock::new(clock.clone(), SKEW_MAX)),
             entropy,
@@ -172,7 +174,7 @@ impl World {
         let gate = Gate::new(Arc::new(Names { expires_at }), roles, clock.clone())
             .with_directory(Arc::new(StoreGroups(views.clone())));
         let guarded = Guarded::new(service.routes(), &gate, Duration::from_hours(2));
-        Self { views, log, aws, clock, gate, guarded }
+        Self { views, log, keys, aws, clock, gate, guarded }
     }
 
     /// The deployment gets Account Access Manager.
