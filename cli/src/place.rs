@@ -14,7 +14,7 @@ pub(crate) struct NatsServers {
     #[arg(long = "nats-dev")]
     pub(crate) dev: bool,
     /// The file with the NKey seed for NATS servers. Of a log: `log-backup.nk` to read, `log-serve.nk` to write in the name of all
-    /// services. Of a key store: `log-setup.nk` to read, `log-request.nk` to write.
+    /// services. Of a key store: `log-audit.nk` to read, `log-request.nk` to write.
     #[arg(long = "nats-seed", value_name = "FILE")]
     pub(crate) seed: Option<PathBuf>,
     /// The CA of the NATS servers.

@@ -1,5 +1,6 @@
 """deploy/k8s holds together: objects are valid, find each other, spare no container, and reach only whom they need."""
 
+import os
 import re
 import tempfile
 import tomllib
@@ -11,7 +12,10 @@ import yaml
 import parts
 from parts import DEPLOY, OVERLAYS, SERVICES, rendered
 
-FOLDERS = [*(f"overlays/{overlay}" for overlay in OVERLAYS), "setup"]
+# What is applied once, and deleted again.
+ONCE = ("setup", "restore")
+PRODUCTION = ["overlays/production", *(f"overlays/production/{name}" for name in ONCE)]
+FOLDERS = ["overlays/trial", *ONCE, *PRODUCTION]
 # Kinds of cert-manager, of which no registry has the schemas: the fields that we use.
 CERT_MANAGER = {
     "Issuer": {"selfSigned", "ca"},
@@ -20,17 +24,21 @@ CERT_MANAGER = {
     },
 }
 # Made by people before, as deploy/README.md says; the rest is cert-manager's.
-BY_HAND = {"nats-config", "nats-setup", "daypass-wrapping-keys", *(f"daypass-{service}-nats" for service in SERVICES)}
-WORKLOADS = ("StatefulSet", "Deployment", "Job")
+BY_HAND = {
+    "nats-config", "nats-setup", "daypass-wrapping-keys", "daypass-backup-nats", "daypass-restore-nats",
+    *(f"daypass-{service}-nats" for service in SERVICES),
+}
+WORKLOADS = ("StatefulSet", "Deployment", "Job", "CronJob")
 NATS_HOSTS = [f"nats-{number}.nats" for number in range(3)]
 # Who reaches whom within the namespace.
 REACHED = (
     {(f"daypass-{service}", "nats", port) for service in SERVICES for port in (4222, 8222)}
     | {(f"daypass-{service}", "daypass-request", 8443) for service in ("approval", "activation", "audit")}
+    | {(f"backup-{what}", "nats", port) for what in ("log", "keys") for port in (4222, 8222)}
     | {("nats", "nats", 6222)}
 )
 TO_MOTO = {(f"daypass-{service}", "moto", 5000) for service in ("request", "activation")}
-BY_SETUP = {("nats-setup", "nats", port) for port in (4222, 8222)}
+BY_ONCE = {(job, "nats", port) for job in ("nats-setup", "restore-log", "restore-keys") for port in (4222, 8222)}
 
 
 def of_kind(folder, *kinds):
@@ -42,19 +50,37 @@ def named(folder, kind, name):
     return found
 
 
+def template(workload):
+    """That of its pods, or of the pods of its jobs."""
+    return workload["spec"].get("jobTemplate", workload)["spec"]["template"]
+
+
 def pod(workload):
-    return workload["spec"]["template"]["spec"]
+    return template(workload)["spec"]
 
 
 def labels(workload):
-    return workload["spec"]["template"]["metadata"]["labels"]
+    return template(workload)["metadata"]["labels"]
+
+
+def secrets_of(workload):
+    found = set()
+    for volume in pod(workload)["volumes"]:
+        if "secret" in volume:
+            found.add(volume["secret"]["secretName"])
+        found |= {source["secret"]["name"] for source in volume.get("projected", {}).get("sources", [])}
+    return found
+
+
+def containers_of(workload):
+    return [*pod(workload).get("initContainers", []), *pod(workload)["containers"]]
 
 
 def containers():
     """Every container, with its folder and its workload."""
     for folder in FOLDERS:
         for workload in of_kind(folder, *WORKLOADS):
-            for container in [*pod(workload).get("initContainers", []), *pod(workload)["containers"]]:
+            for container in containers_of(workload):
                 yield f"{folder} {workload['metadata']['name']}", workload, container
 
 
@@ -114,7 +140,7 @@ class Containers(unittest.TestCase):
         for where, workload, container in containers():
             self.assertIn("memory", container["resources"]["limits"], where)
             self.assertEqual(set(container["resources"]["requests"]), {"cpu", "memory"}, where)
-            if workload["kind"] != "Job":
+            if workload["kind"] not in ("Job", "CronJob"):
                 self.assertLessEqual({"readinessProbe", "livenessProbe"}, set(container), where)
 
     def test_images_are_ours_or_of_one_version(self):
@@ -125,6 +151,14 @@ class Containers(unittest.TestCase):
                 self.assertEqual(tag, f":{parts.VERSION}", where)
             else:
                 self.assertRegex(tag, parts.ONE_VERSION, where)
+
+    def test_in_production_every_image_names_its_registry(self):
+        found = set()
+        for where, _, container in containers():
+            if where.split()[0] in PRODUCTION:
+                self.assertRegex(container["image"], r"^[a-z0-9-]+(\.[a-z0-9-]+)+/", where)
+                found.add(container["image"].rsplit("/", 1)[1].split(":")[0])
+        self.assertLessEqual(parts.IMAGES, found)
 
     def test_services_are_ready_by_their_health_and_live_while_they_listen(self):
         for overlay in OVERLAYS:
@@ -185,18 +219,10 @@ class Identity(unittest.TestCase):
                 (ids[service],) = spec["uris"]
                 self.assertIn(f"daypass-{service}", spec["dnsNames"])
                 self.assertLessEqual({"server auth", "client auth"}, set(spec["usages"]))
-                self.assertIn(spec["secretName"], self.secrets_of(folder, f"daypass-{service}"))
+                self.assertIn(spec["secretName"], secrets_of(named(folder, "StatefulSet", f"daypass-{service}")))
             self.assertEqual({ids[name] for name in SERVICES if name != "request"}, parts.spiffe_ids(configuration))
             asked = environment_of(folder, "audit")["DAYPASS_NEIGHBOURS__REQUEST__SPIFFE_ID"]
             self.assertEqual(asked, ids["request"])
-
-    def secrets_of(self, folder, name):
-        found = set()
-        for volume in pod(named(folder, "StatefulSet", name))["volumes"]:
-            if "secret" in volume:
-                found.add(volume["secret"]["secretName"])
-            found |= {source["secret"]["name"] for source in volume.get("projected", {}).get("sources", [])}
-        return found
 
     def test_secrets_are_made_by_hand_or_by_cert_manager_and_the_readme_says_so(self):
         readme = (DEPLOY / "README.md").read_text()
@@ -204,12 +230,10 @@ class Identity(unittest.TestCase):
             self.assertIn(f"`daypass-{service}-nats`", readme.replace("daypass-SERVICE-nats", f"daypass-{service}-nats"))
         for name in BY_HAND - {f"daypass-{service}-nats" for service in SERVICES}:
             self.assertIn(f"`{name}`", readme)
-        for overlay in OVERLAYS:
-            folder = f"overlays/{overlay}"
-            made = {it["spec"]["secretName"] for it in of_kind(folder, "Certificate")}
-            for workload in of_kind(folder, "StatefulSet"):
-                name = workload["metadata"]["name"]
-                self.assertLessEqual(self.secrets_of(folder, name), made | BY_HAND, name)
+        made = {it["spec"]["secretName"] for it in of_kind("overlays/production", "Certificate")}
+        for folder in FOLDERS:
+            for workload in of_kind(folder, "StatefulSet", "Job", "CronJob"):
+                self.assertLessEqual(secrets_of(workload), made | BY_HAND, workload["metadata"]["name"])
 
     def test_the_roles_of_aws_are_those_of_the_templates(self):
         template = (DEPLOY / "aws/services.yaml").read_text()
@@ -299,6 +323,78 @@ class Nats(unittest.TestCase):
             self.assertEqual(configuration["log"]["monitoring_urls"], [f"http://{host}:8222" for host in NATS_HOSTS])
 
 
+class Backups(unittest.TestCase):
+    """Copies of the log and of people's keys, and the way back."""
+
+    def calls(self):
+        """What `daypass` is told, with the volumes of its pod."""
+        for folder, kind in (("overlays/production", "CronJob"), ("restore", "Job")):
+            for workload in of_kind(folder, kind):
+                for container in containers_of(workload):
+                    if "args" in container:
+                        yield container["args"], pod(workload)["volumes"]
+
+    def test_the_program_takes_what_it_is_told_and_is_told_of_every_server(self):
+        calls = list(self.calls())
+        self.assertEqual([args[:2] for args, _ in calls].count(["log", "copy"]), 1)
+        self.assertEqual(len(calls), 4)
+        for args, volumes in calls:
+            parts.run([parts.program("daypass"), *args, "--help"])
+            self.assertIn(",".join(f"tls://{host}:4222" for host in NATS_HOSTS), args)
+            asked = [word.split("=")[1] for word in args if word.startswith("--nats-monitoring=")]
+            self.assertEqual(asked, [f"http://{host}:8222" for host in NATS_HOSTS] if args[0] == "log" else [])
+            (identity,) = (volume["projected"]["sources"] for volume in volumes if volume["name"] == "identity")
+            there = {f"/run/daypass/{item['path']}" for source in identity for item in source["secret"]["items"]}
+            self.assertEqual({word.split("=")[1] for word in args if "=/run/" in word}, there)
+
+    def test_who_copies_the_log_has_no_key_of_people_and_nobody_may_write_or_erase(self):
+        has = {it["metadata"]["name"]: secrets_of(it) for it in of_kind("overlays/production", "CronJob")}
+        self.assertEqual(has, {
+            "backup-log": {"nats-tls", "daypass-backup-nats"},
+            "backup-keys": {"nats-tls", "daypass-audit-nats", "daypass-wrapping-keys"},
+        })
+
+    def test_each_has_a_volume_of_its_own_which_the_way_back_reads(self):
+        claims = {it["metadata"]["name"] for it in of_kind("overlays/production", "PersistentVolumeClaim")}
+        self.assertEqual(claims, {"backup-log", "backup-keys"})
+        for folder, kind in (("overlays/production", "CronJob"), ("restore", "Job")):
+            for it in of_kind(folder, kind):
+                name = it["metadata"]["name"].replace("restore-", "backup-")
+                used = [one["persistentVolumeClaim"]["claimName"] for one in pod(it)["volumes"] if "persistentVolumeClaim" in one]
+                self.assertEqual(used, [name])
+
+    def test_the_newest_copy_of_keys_is_taken_back_and_old_ones_go(self):
+        (keep,) = pod(named("overlays/production", "CronJob", "backup-keys"))["containers"]
+        (choose,) = pod(named("restore", "Job", "restore-keys"))["initContainers"]
+        with tempfile.TemporaryDirectory() as place:
+            new, backup = Path(place) / "new", Path(place) / "backup"
+            new.mkdir()
+            backup.mkdir()
+            old = backup / "keys-2020-01-01T0147.db"
+            old.write_text("before somebody was erased")
+            os.utime(old, (0, 0))
+            (new / "keys.db").write_text("keys")
+            self.run_here(keep, place)
+            (kept,) = backup.iterdir()
+            self.assertRegex(kept.name, r"^keys-\d{4}-\d\d-\d\dT\d{4}\.db$")
+            self.assertEqual(kept.stat().st_mode & 0o077, 0)
+            old.write_text("of another night")
+            (new / "keys.db").unlink()
+            self.run_here(choose, place)
+            self.assertEqual((new / "keys.db").read_text(), "keys")
+
+    def run_here(self, container, place):
+        *shell, script = container["command"]
+        parts.run([*shell, re.sub(r"/(?=(?:new|backup)\b)", f"{place}/", script)])
+
+
+class Pages(unittest.TestCase):
+    def test_what_they_apply_is_there_and_in_production_only_that_of_production(self):
+        for page in [DEPLOY / "README.md", *parts.ROOT.glob("docs/runbooks/*.md")]:
+            for folder in re.findall(r"--kustomize deploy/k8s/(\S+)", page.read_text()):
+                self.assertIn(folder, PRODUCTION, page.name)
+
+
 class Reach(unittest.TestCase):
     """NetworkPolicies, as Kubernetes reads them."""
 
@@ -330,9 +426,9 @@ class Reach(unittest.TestCase):
         return within and selects(peer["podSelector"], found)
 
     def test_each_reaches_whom_it_needs_and_nobody_else(self):
-        setup = rendered("setup")
-        self.assertEqual(self.allowed([*rendered("overlays/production"), *setup]), REACHED | BY_SETUP)
-        self.assertEqual(self.allowed([*rendered("overlays/trial"), *setup]), REACHED | BY_SETUP | TO_MOTO)
+        once = [it for folder in ONCE for it in rendered(folder)]
+        self.assertEqual(self.allowed([*rendered("overlays/production"), *once]), REACHED | BY_ONCE)
+        self.assertEqual(self.allowed([*rendered("overlays/trial"), *once]), REACHED | BY_ONCE | TO_MOTO)
 
     def test_from_other_namespaces_one_calls_services_and_only_who_watches_sees_more(self):
         for overlay in OVERLAYS:

@@ -129,3 +129,22 @@ fn commands_in_running_text_name_what_is_there() {
     }
     assert!(checked >= 15, "only {checked} commands found");
 }
+
+/// A cluster of which one server alone was looked at is refused: nobody should learn that during a restore.
+#[test]
+fn a_log_on_servers_is_opened_with_the_monitoring_of_each() {
+    let mut checked = 0;
+    for page in pages() {
+        for block in blocks(&read(&page)).iter().filter(|block| block.info == "sh") {
+            for line in &block.lines {
+                let line = line.trim_start();
+                let opens = line.starts_with("daypass log ") || line.starts_with("daypass nats setup ");
+                if opens && line.contains("tls://") {
+                    assert_eq!(line.matches("monitoring http://").count(), 3, "{page}: {line}");
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked >= 4, "only {checked} commands found");
+}

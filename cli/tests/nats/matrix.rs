@@ -1,8 +1,12 @@
 //! Each credential × each subject: what the server grants is what the table says, and nothing else.
 
-use crate::given::{OTHERS, Written, set_up};
+use crate::given::{OTHERS, Written, daypass, set_up};
 use crate::wire::Wire;
+use domain::PersonId;
+use service_runtime::clock::SystemEntropy;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use wiring::{KeysSection, key_store};
 
 /// Services that write, by the names of their users, and what they write.
 const WRITERS: [(&str, &[&str]); 4] = [
@@ -238,4 +242,28 @@ async fn check(options: &[&str], mut publishers: Publishers) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// As `deploy/k8s/base/backup` and `deploy/k8s/restore` do it.
+#[tokio::test]
+async fn keys_are_copied_by_who_erases_none_and_come_back_by_serve() {
+    let written = Written::new(&["--services", "audit,serve"]);
+    let server = set_up(&written).await;
+    let file = |name: &str| written.path(name).display().to_string();
+    std::fs::write(written.path("wrapping.keys"), "1".repeat(64)).unwrap();
+    let made = KeysSection::Sqlite { path: written.path("made.db") };
+    let keys = key_store::open(&made, Arc::new(SystemEntropy)).await.unwrap();
+    keys.obtain(&PersonId::new("a".repeat(32)).unwrap()).await.unwrap();
+    let copied = |from: &str, to: &str, user: &str| {
+        let (wrapping, seed) = (file("wrapping.keys"), file(&format!("seeds/{user}.nk")));
+        let words =
+            ["keys", "copy", from, to, "--nats-dev", "--wrapping-keys", &wrapping, "--nats-seed", &seed];
+        let output = daypass(words.iter());
+        assert!(output.status.success(), "{user}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let url = server.url();
+    assert_eq!(copied(&file("made.db"), &url, "log-serve"), "1 keys copied, 0 were there");
+    assert_eq!(copied(&url, &file("copy.db"), "log-audit"), "1 keys copied, 0 were there");
+    assert_eq!(copied(&file("copy.db"), &url, "log-serve"), "0 keys copied, 1 were there");
 }
