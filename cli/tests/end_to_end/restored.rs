@@ -83,7 +83,7 @@ pub(crate) async fn opens_on_a_cluster() {
     let copy_log = ["log", "copy", &servers, &log_backup];
     daypass_as(&serve, "log-backup", &copy_log).await.unwrap();
     let copy_keys = ["keys", "copy", &servers, &keys_backup, &wrapping_keys];
-    let copied = daypass_as(&serve, "log-setup", &copy_keys).await.unwrap();
+    let copied = daypass_as(&serve, "log-audit", &copy_keys).await.unwrap();
     assert_eq!(copied, "1 keys copied, 0 were there");
 
     serve.kill();
@@ -92,7 +92,7 @@ pub(crate) async fn opens_on_a_cluster() {
     let restored = daypass_as(&serve, "log-serve", &restore_log).await.unwrap();
     assert!(restored.contains("events restored to a new log"), "{restored}");
     let restore_keys = ["keys", "copy", &keys_backup, &servers, &wrapping_keys];
-    let copied = daypass_as(&serve, "log-request", &restore_keys).await.unwrap();
+    let copied = daypass_as(&serve, "log-serve", &restore_keys).await.unwrap();
     assert_eq!(copied, "1 keys copied, 0 were there");
     serve.restart().await;
 
