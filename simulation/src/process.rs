@@ -74,7 +74,7 @@ fn settings(replica: &str, chosen: Settings, planted: &Planted) -> activation::S
     let settings = activation::Settings {
         missing: chosen.missing,
         start_lead_max: chosen.start_lead,
-        replica: Some(replica.to_owned()),
+        replica: (!chosen.renamed).then(|| replica.to_owned()),
         signature_lifetime: SIGNATURE_SKEW_MAX.saturating_add(SignedDuration::from_secs(30)),
         effect_within: EFFECT_WITHIN,
         list_lag_max: LIST_LAG_MAX,

@@ -98,7 +98,10 @@ fn provide_for(plant: Option<Plant>, climate: &mut Behaviour, season: &mut Seaso
             season.fair = false;
             season.damage = Some((0, Damage::Policy));
         }
-        Some(Plant::NeverRestored) => season.settings.sweep_interval = SignedDuration::from_secs(30),
+        Some(Plant::NeverRestored) => {
+            season.settings.sweep_interval = SignedDuration::from_secs(30);
+            season.settings.renamed = false;
+        }
         Some(Plant::FiveTries) => season.account_losses = 200,
         Some(Plant::DenyEverything | Plant::DenyForEver) => season.denials = true,
         _other => {}
@@ -174,7 +177,7 @@ impl Run {
             truth: Truth::new(season.settings.start_lead),
             effects,
             lateness: Lateness::default(),
-            presence: Presence::new(season.settings.sweep_interval),
+            presence: Presence::new(season.settings),
             denying: Denying::default(),
             memberships: Memberships::default(),
             trace,

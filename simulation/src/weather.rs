@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) start_lead: SignedDuration,
     /// How often what should exist is looked at.
     pub(crate) sweep_interval: SignedDuration,
+    /// Whether a process that starts again is another replica, as where replicas have no names of their own.
+    pub(crate) renamed: bool,
 }
 
 impl Settings {
@@ -67,6 +69,7 @@ impl Settings {
             missing,
             start_lead: SignedDuration::from_secs(start_lead),
             sweep_interval: SignedDuration::from_secs(sweep_interval),
+            renamed: chance.random_bool(0.5),
         }
     }
 }

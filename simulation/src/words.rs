@@ -36,7 +36,7 @@ pub(crate) fn season(season: &Season) -> String {
     let damage = season.damage.map(|(step, damage)| format!(", {damage:?} damaged from step {step} on"));
     let denials = if season.denials { ", live sessions are denied" } else { "" };
     let one_cut = if season.one_cut { ", one stays cut off from AWS" } else { "" };
-    let Settings { missing, start_lead, sweep_interval } = season.settings;
+    let Settings { missing, start_lead, sweep_interval, renamed } = season.settings;
     let missing = if missing == Missing::End { ", what others remove ends its request" } else { "" };
     let lead = if start_lead.is_zero() {
         String::new()
@@ -44,8 +44,9 @@ pub(crate) fn season(season: &Season) -> String {
         format!(", starts are led by up to {start_lead:#}")
     };
     let sweep = format!(", sweeps every {sweep_interval:#}");
+    let renamed = if renamed { ", replicas have no names of their own" } else { "" };
     let damage = damage.unwrap_or_default();
-    format!("{} machines{fair}{denials}{one_cut}{missing}{lead}{sweep}{damage}", season.machines)
+    format!("{} machines{fair}{denials}{one_cut}{missing}{lead}{sweep}{renamed}{damage}", season.machines)
 }
 
 /// A stream.

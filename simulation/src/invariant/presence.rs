@@ -4,6 +4,7 @@
 use super::{Violation, later};
 use crate::line::Cloud;
 use crate::truth::{Known, Truth};
+use crate::weather::Settings;
 use crate::words;
 use aws::AssignmentKey;
 use aws::simulated::{ChangedBy, SimulatedAws};
@@ -13,6 +14,10 @@ use std::collections::BTreeMap;
 /// How long access may be missing while nothing stands in the way, once somebody looks: an attempt of a process that died is waited
 /// for a minute and a half, and failures have been waited out for a minute at most.
 const RESTORED_WITHIN: SignedDuration = SignedDuration::from_secs(150);
+
+/// In how many sweeps somebody looks: where whoever had the duty may never come back, others give them two.
+const SWEEPS: i32 = 1;
+const SWEEPS_OF_OTHERS: i32 = 4;
 
 /// How long before a removal is recorded it may have been made: as long as nobody could look.
 const REMOVED_BEFORE: SignedDuration = SignedDuration::from_mins(30);
@@ -29,9 +34,10 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Nothing is missing yet, where it is looked every `sweep_interval`.
-    pub(crate) fn new(sweep_interval: SignedDuration) -> Self {
-        let missing_max = sweep_interval.saturating_add(RESTORED_WITHIN);
+    /// Nothing is missing yet.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let sweeps = if settings.renamed { SWEEPS_OF_OTHERS } else { SWEEPS };
+        let missing_max = settings.sweep_interval.saturating_mul(sweeps).saturating_add(RESTORED_WITHIN);
         Self { missing_max, undisturbed_since: None, missing: BTreeMap::new() }
     }
 
@@ -75,10 +81,10 @@ fn is_active(known: &Known, now: Timestamp, truth: &Truth) -> bool {
 /// A request has ended because others removed its access: they did.
 pub(crate) fn removed_outside(known: &Known, now: Timestamp, aws: &SimulatedAws) -> Result<(), Violation> {
     let Some(key) = known.key() else { return Ok(()) };
-    let by_others =
-        aws.changes().into_iter().rev().take_while(|change| later(change.at, REMOVED_BEFORE) >= now);
-    let mut removals = by_others.filter(|change| change.key == key && !change.present);
-    if removals.any(|change| change.by == ChangedBy::Others) {
+    let removed = aws.changes().into_iter().rev().find(|change| change.key == key && !change.present);
+    let by_others = removed
+        .is_some_and(|change| change.by == ChangedBy::Others && later(change.at, REMOVED_BEFORE) >= now);
+    if by_others {
         return Ok(());
     }
     let what =

@@ -105,6 +105,17 @@ async fn what_is_there_and_what_cannot_be_given_is_no_reason_to_take_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_whoever_has_the_duty_removes_in_vain_another_removes() {
+    let (house, one, _two) = quiet().await;
+    one.cut_from_aws(true);
+    let key = key_of(&permission_set());
+    orphan(&house, &key).await;
+    house.at(QUIET + 5 * SWEEP).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_back_with_an_account_goes_although_who_has_the_duty_is_dead() {
     let (house, one, _two) = quiet().await;
     let key = key_of(&permission_set());
@@ -150,10 +161,10 @@ async fn what_is_someone_elses_is_noted_within_three_rounds_although_who_has_the
 #[tokio::test(start_paused = true)]
 async fn who_sweeps_is_not_taken_over_from() {
     let (house, one, two) = quiet().await;
-    // What is removed only after hours of refusals, what is someone else's, and what may appear but does not.
+    // What is removed only after minutes of refusals, what is someone else's, and what may appear but does not.
     let key = key_of(&permission_set());
     orphan(&house, &key).await;
-    for _ in 0..20 {
+    for _ in 0..8 {
         house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Conflict));
     }
     let theirs = of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap());

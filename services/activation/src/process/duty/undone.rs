@@ -96,17 +96,15 @@ impl Core {
         Ok(found)
     }
 
-    /// Since when something is known to be left undone: nobody has written of it since, nor waits until it is tried again, nor was seen
-    /// to be alive.
+    /// Since when something is known to be left undone, and nobody who has the duty wrote of it or was seen to be alive. Whoever is, and
+    /// tries in vain, may be the only one whom AWS refuses.
     fn undone_since(&self, ledger: &Ledger) -> Timestamp {
         let first = lock(&self.shift.undone.orphans).get(&ledger.key).copied().unwrap_or_else(|| self.now());
-        let pause = match ledger.failures {
-            0 => SignedDuration::ZERO,
-            failures => self.settings.backoff(failures).try_into().unwrap_or(SignedDuration::MAX),
-        };
-        first
-            .max(later(self.agenda.happened_at(&ledger.key, ledger.last_at), pause))
-            .max(self.agenda.sign_of_life().unwrap_or(Timestamp::MIN))
+        if ledger.failures > 0 {
+            return first;
+        }
+        let written_at = self.agenda.happened_at(&ledger.key, ledger.last_at);
+        first.max(written_at).max(self.agenda.sign_of_life().unwrap_or(Timestamp::MIN))
     }
 
     /// Adds what active requests lack in AWS. Nobody waits for that by a story of theirs, so it is looked at here.
@@ -228,8 +226,9 @@ impl Core {
         // What seems undone may be long done, or asked for: so it seems to who was paused.
         self.catch_up().await?;
         let loaded = self.ledger(key).await?;
-        let moved =
-            loaded.state.as_ref().is_some_and(|ledger| self.agenda.happened_at(key, ledger.last_at) > since);
+        let moved = loaded.state.as_ref().is_some_and(|ledger| {
+            ledger.failures == 0 && self.agenda.happened_at(key, ledger.last_at) > since
+        });
         // Of what an active request lacks, nobody else tells.
         let waits_by_itself = !self.agenda.is_active(key, self.now()) && self.is_asked_for(key).await?;
         if moved || waits_by_itself {
