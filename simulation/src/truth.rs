@@ -271,11 +271,12 @@ impl Truth {
         })
     }
 
-    /// When the last of the requests about `key` that were ever approved was over; `None`: one needs it at `at`.
+    /// When the last of the requests about `key` that were ever approved was over; `None`: one needs it at `at`, or so soon that it may
+    /// be there.
     pub(crate) fn needed_until(&self, key: &AssignmentKey, at: Timestamp) -> Option<Timestamp> {
         let mut until = Timestamp::MIN;
         for known in self.requests.values().filter(|known| known.key().as_ref() == Some(key)) {
-            if known.needs(at) {
+            if known.may_have(at, self.start_lead) {
                 return None;
             }
             let Some(window) = known.request.window().filter(|window| window.start() <= at) else { continue };

@@ -367,6 +367,20 @@ impl Core {
         Ok(())
     }
 
+    /// Whether AWS is known to deny something else than it should.
+    pub(crate) async fn is_denied_otherwise(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> bool {
+        let (Some(port), Ok(sessions)) = (self.ports.session_denials(), self.sessions(closing, wanted))
+        else {
+            return false;
+        };
+        self.in_time(port.denies_exactly(account, &sessions)).await == Ok(false)
+    }
+
     /// Whether others have changed what is denied.
     async fn have_denials_changed(
         &self,

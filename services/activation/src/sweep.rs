@@ -196,7 +196,8 @@ impl Core {
     async fn note_missing(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
         let lacks = loaded.state.as_ref().is_some_and(|ledger| {
-            ledger.presence != Presence::Absent && !self.list_is_stale(ledger, looked_at)
+            let stale = self.list_is_stale(ledger, looked_at) || self.views.certain_of_time().is_err();
+            ledger.presence != Presence::Absent && !stale
         });
         let now = self.now();
         let has = |request: &Request| {

@@ -156,6 +156,12 @@ impl Core {
             looked_at = self.now();
             found = self.look_or_give_way(key).await?;
         }
+        let exists = loaded.state.as_ref().is_some_and(|ledger| ledger.presence != Presence::Absent);
+        if exists && !found && self.views.certain_of_time().is_err() {
+            // By a clock that may be ahead, the list may be older than what the ledger says.
+            let again = later(self.now(), self.settings.eligibility_retry);
+            return Ok(Round::Over(self.wake(key, needs, Some(again))));
+        }
         // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so.
         let stale = loaded.state.as_ref().is_some_and(|ledger| {
             ledger.presence == Presence::Absent && self.list_is_stale(ledger, looked_at)

@@ -21,6 +21,8 @@ struct Seen {
     failures: u32,
     /// Since when somebody else ought to have seen to it.
     undone_since: Option<Timestamp>,
+    /// When we looked ourselves whether somebody has written over it.
+    looked_at: Option<Timestamp>,
 }
 
 /// What is known from one look to the next.
@@ -103,7 +105,7 @@ impl Watch {
         if seen.is_some_and(|seen| seen.wanted == wanted && now < seen.again_at) {
             return Ok(());
         }
-        if !core.on_duty().await? && !self.takes_over(core, account, &wanted).await? {
+        if !core.on_duty().await? && !self.takes_over(core, account, closing, &wanted).await? {
             return Ok(());
         }
         let failures = self.seen.get(account).map_or(0, |seen| seen.failures);
@@ -114,7 +116,10 @@ impl Watch {
             failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
         };
         let again_at = later(core.now(), pause);
-        self.seen.insert(account.clone(), Seen { wanted, again_at, failures, undone_since: None });
+        self.seen.insert(
+            account.clone(),
+            Seen { wanted, again_at, failures, undone_since: None, looked_at: None },
+        );
         // Where something was denied, a call of before may still arrive.
         self.denying.insert(account.clone());
         // What was held open for the sake of its sessions may be closed now.
@@ -124,17 +129,39 @@ impl Watch {
         done.map(|_| ())
     }
 
-    /// Whether the duty is ours now, because whoever has it does not see to what is to be denied.
-    async fn takes_over(&mut self, core: &Core, account: &AccountId, wanted: &Denied) -> Result<bool, Fault> {
+    /// Whether the duty is ours now, because whoever has it does not see to what is to be denied: as the log says, or as AWS does.
+    async fn takes_over(
+        &mut self,
+        core: &Core,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> Result<bool, Fault> {
         let now = core.now();
-        let patience = core.settings.operation_patience();
-        let undone = !core.denies(account, wanted).await?;
-        let since = self.seen.get(account).and_then(|seen| seen.undone_since).unwrap_or(now);
+        let usual = core.settings.operation_patience();
+        let seen = self.seen.get(account);
+        let (known_since, looked_at) =
+            (seen.and_then(|seen| seen.undone_since), seen.and_then(|seen| seen.looked_at));
+        let (undone, patience, looked_at) = if core.denies(account, wanted).await? {
+            // Nobody writes that somebody else has written over it, but who looks. Whoever has the duty looks as often.
+            let interval = core.settings.sweep_interval;
+            let patience = interval.saturating_add(usual);
+            let is_over = known_since.is_some_and(|since| later(since, patience) <= now);
+            if is_over || looked_at.is_none_or(|at| later(at, interval) <= now) {
+                (core.is_denied_otherwise(account, closing, wanted).await, patience, Some(now))
+            } else {
+                (known_since.is_some(), patience, looked_at)
+            }
+        } else {
+            (true, usual, looked_at)
+        };
+        let since = known_since.unwrap_or(now);
         let seen = Seen {
             wanted: wanted.clone(),
-            again_at: later(now, patience),
+            again_at: later(now, usual),
             failures: 0,
             undone_since: undone.then_some(since),
+            looked_at,
         };
         self.seen.insert(account.clone(), seen);
         Ok(undone && core.take_over_denials(account, since, patience).await?)

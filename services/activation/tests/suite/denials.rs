@@ -209,6 +209,26 @@ async fn what_others_write_stays_and_what_they_remove_is_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_write_over_is_written_again_although_who_has_the_duty_is_dead() {
+    let house = denying().await;
+    let one = house.start_as("one").await;
+    let _two = house.start_as("two").await;
+    revoked_at(&house, &one, 600).await;
+    house.at(1_260).await;
+    assert_eq!(
+        (denied(&house).len(), house.claims()),
+        (1, vec!["one".to_owned()]),
+        "who looks changes nothing"
+    );
+    one.kill().await;
+    scps(&house).write(&account(), &policy_name(&account()), r#"{"Version":"2012-10-17","Statement":[]}"#);
+    house.at(1_260 + 300).await;
+    assert_eq!(denied(&house).len(), 0, "whoever has the duty is given the time to look");
+    house.at(1_260 + 3 * 300).await;
+    assert_eq!((denied(&house).len(), house.claims()), (1, vec!["one".to_owned(), "two".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn beyond_awss_limits_the_bound_that_was_told_stands() {
     let house = denying().await;
     let process = house.start().await;
