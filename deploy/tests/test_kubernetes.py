@@ -391,7 +391,7 @@ class Backups(unittest.TestCase):
 class Pages(unittest.TestCase):
     def test_what_they_apply_is_there_and_in_production_only_that_of_production(self):
         for page in [DEPLOY / "README.md", *parts.ROOT.glob("docs/runbooks/*.md")]:
-            for folder in re.findall(r"--kustomize deploy/k8s/(\S+)", page.read_text()):
+            for folder in re.findall(r"--kustomize deploy/k8s/([\w/-]+)", page.read_text()):
                 self.assertIn(folder, PRODUCTION, page.name)
 
 
