@@ -401,6 +401,7 @@ impl Run {
     async fn end(&mut self) -> Result<(), Violation> {
         self.heal();
         self.cut_one();
+        let healed_at = self.clock.now();
         let looks = END_MAX.as_secs() / END_LOOK.as_secs();
         for _ in 0..looks {
             self.go_on(END_LOOK).await?;
@@ -408,7 +409,7 @@ impl Run {
             let nothing_denied =
                 self.outside.cloud.scps.as_ref().is_none_or(|scps| denial::left(&self.truth, scps).is_ok());
             if nothing_denied
-                && end::is_quiet(&self.truth, &self.outside.cloud, self.clock.now())
+                && end::is_quiet(&self.truth, &self.outside.cloud, healed_at, self.clock.now())
                 && end::unfound(&self.truth, &self.effects, &self.outside.cloud).is_none()
                 && self.machines.iter().all(Machine::is_up)
             {

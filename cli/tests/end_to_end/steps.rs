@@ -1,7 +1,7 @@
-//! Each process is killed once at each step of a request: while it is asked for, while it is agreed to, while access is made, and while
-//! it is taken away. The step's command is under way at that moment; where it is the process that serves it, the log has it already,
-//! and the answer is lost. Then each server of the log is killed, one at a time, through a whole request. Whoever got no answer asks again
-//! under the same key.
+//! Each process is killed once at each step of a request: while it is asked for, while it is agreed to, while access is made, and while it
+//! is taken away. The step's command is under way at that moment; where it is the process that serves it, the log has it already, and
+//! the answer is lost. Access is being made when the attempt is in the log, and AWS takes its time. Then each server of the log is
+//! killed, one at a time, through a whole request. Whoever got no answer asks again under the same key.
 
 use crate::callers::Callers;
 use crate::deployment::{Apart, Deployment, Service};
@@ -13,6 +13,8 @@ use api::audit::v1::{EventFilter, ListEventsRequest};
 use api::types::v1::{AccessPhase, CloseReason, ClosurePhase};
 use domain::SignedDuration;
 use futures::future::try_join;
+use std::time::Duration;
+use test_servers::faults::Rates;
 use test_servers::nats_cluster::NODES;
 use tonic::Status;
 
@@ -26,6 +28,12 @@ enum Step {
 }
 
 const STEPS: [Step; 4] = [Step::Raise, Step::Approve, Step::Activate, Step::Remove];
+
+/// What is recorded before AWS is called.
+const ATTEMPTED: &str = "assignment.attempted.v1";
+
+/// How late AWS's answers are while access is made.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// A step, and the process that is killed at it.
 type Blow = (Step, usize);
@@ -78,10 +86,18 @@ impl House<'_> {
 
         let raised = answered.raise(callers, "ada", asked);
         let id = Box::pin(blows.during(raised, deployment, at(Step::Raise))).await;
+        let attempts =
+            until("audit telling", deployment, async || blows.recorded(deployment, ATTEMPTED).await).await;
+        if at(Step::Activate).is_some() {
+            // So that the call is under way when its attempt is seen in the log.
+            world.faults.as_ref().unwrap().set(Rates { delay_max: SLOW, ..Rates::default() });
+        }
         let approved = answered.approve(callers, &id);
         blows.during(approved, deployment, at(Step::Approve)).await;
         if let Some((_, victim)) = at(Step::Activate) {
+            blows.until_recorded(deployment, ATTEMPTED, attempts).await;
             replace(deployment, victim);
+            world.faults.as_ref().unwrap().heal();
         }
         until_there(world, deployment, &id, |request| request.access_phase() == AccessPhase::Active).await;
         assert_eq!(held(world).await, [organisation.users.get("ada").unwrap().clone()], "{killed:?}");
@@ -117,7 +133,7 @@ impl Blows<'_> {
         let met = self.callers.met();
         let kill = async {
             if serves {
-                self.until_in_the_log(deployment, event).await;
+                self.until_recorded(deployment, event, self.before).await;
             } else {
                 self.callers.until_called(service.place()).await;
             }
@@ -133,15 +149,20 @@ impl Blows<'_> {
         answer
     }
 
-    /// Until audit tells one event of this type more than there were.
-    async fn until_in_the_log(&self, deployment: &Deployment, event: &str) {
-        until("the command being in the log", deployment, async || {
-            let filter = EventFilter { event_types: vec![event.to_owned()], ..EventFilter::default() };
-            let message = ListEventsRequest { filter: Some(filter), page_size: 1_000, ..Default::default() };
-            let listed = self.world.audit(deployment, "eve").list_events(message).await.ok()?;
-            (listed.into_inner().events.len() > self.before).then_some(())
+    /// Until audit tells more events of this type than there were.
+    async fn until_recorded(&self, deployment: &Deployment, event: &str, before: usize) {
+        until("the event being in the log", deployment, async || {
+            self.recorded(deployment, event).await.filter(|now| *now > before).map(|_| ())
         })
         .await;
+    }
+
+    /// How many events of this type audit tells, if it answers.
+    async fn recorded(&self, deployment: &Deployment, event: &str) -> Option<usize> {
+        let filter = EventFilter { event_types: vec![event.to_owned()], ..EventFilter::default() };
+        let message = ListEventsRequest { filter: Some(filter), page_size: 1_000, ..Default::default() };
+        let listed = self.world.audit(deployment, "eve").list_events(message).await.ok()?;
+        Some(listed.into_inner().events.len())
     }
 }
 

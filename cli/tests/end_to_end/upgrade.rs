@@ -1,5 +1,5 @@
 //! A rolling upgrade under load: two replicas of everything play the release before (they write its level), and are replaced one after the
-//! other by the next release; the write level is raised last. Callers go on all the while, and each process has calls to serve when it is
+//! other by the next release, which writes no more than that either. Only then, in a second round, the write level is raised. Callers go on all the while, and each process has calls to serve when it is
 //! told to end. What was answered holds; what was not succeeds under the same key.
 
 use crate::callers::Callers;
@@ -29,7 +29,14 @@ pub(crate) async fn rolls() {
     let callers = Callers::of(&world, &deployment);
     let stop = CancellationToken::new();
     let replacing = async {
-        for place in 0..deployment.programs().len() {
+        let places = deployment.programs().len();
+        for place in 0..places {
+            replace(&world, &mut deployment, &callers, &mut answered, place).await;
+        }
+        let early = adopt(&world, &deployment).await;
+        assert_eq!(early, Err(Code::Unavailable), "nothing new is written before all can read it");
+        for place in 0..places {
+            deployment.raise_write_level(&world, place);
             replace(&world, &mut deployment, &callers, &mut answered, place).await;
         }
         stop.cancel();
@@ -53,7 +60,6 @@ async fn replace(
     answered: &mut Answered,
     place: usize,
 ) {
-    deployment.raise_write_level(world, place);
     let program = deployment.programs().get_mut(place).unwrap();
     // Frozen until it has been called: when it goes on, it is told to end and has a call to serve.
     program.signal("STOP");

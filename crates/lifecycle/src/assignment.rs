@@ -19,10 +19,6 @@ use std::collections::BTreeMap;
 /// and a word that nobody remembers completes nothing. Long enough for a second administrator to be back at work.
 pub const ABANDON_ASK_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// From the last moment at which a removal of unknown outcome can have an effect to the moment by which someone has seen it, if
-/// anybody was there to see: it is looked at every few seconds, and lists are behind by as much.
-const NOTICED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
-
 /// Who holds what, where: the identity of one assignment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AssignmentKey {
@@ -89,7 +85,7 @@ pub enum AssignmentEvent {
         /// Whose and what.
         key: AssignmentKey,
     },
-    /// AWS is not as the ledger says.
+    /// AWS is not as the ledger says, or as it may have become by an attempt of unknown outcome.
     DriftFound {
         /// Whether the assignment exists in AWS.
         present: bool,
@@ -164,8 +160,8 @@ pub struct Ledger {
     /// Set while what appears is ours and absence is not final: a create whose outcome was never definite may take effect until
     /// this instant, or ours was missing in one list at it; and nobody has found nothing since.
     pub fence: Option<Timestamp>,
-    /// A removal whose outcome was never definite may take effect until this instant: what is found missing then, or soon after it,
-    /// is our doing. It stays until something is made, or found missing, later than that.
+    /// A removal whose outcome was never definite may take effect until this instant: what is found missing is our doing. It stays
+    /// until something was made, or seen to be there still ([`outlive`]), later than that.
     pub late_removal: Option<Timestamp>,
     /// Attempts in a row that failed, for backing off.
     pub failures: u32,
@@ -268,6 +264,7 @@ impl Ledger {
                     Presence::Absent => Presence::Standing,
                     known @ (Presence::Ours | Presence::Standing) => known,
                 };
+                self.late_removal = self.late_removal.filter(|until| at < *until);
                 self.abandoned = false;
             }
             AssignmentEvent::DriftFound { present: false } => {
@@ -277,8 +274,6 @@ impl Ledger {
                     // The list may be stale: should ours appear again, it is still ours.
                     Presence::Ours => self.fence.max(Some(at)),
                 };
-                self.late_removal =
-                    self.late_removal.filter(|until| at.duration_since(*until) < NOTICED_WITHIN);
                 self.presence = Presence::Absent;
                 self.abandon_asked = None;
             }
@@ -340,6 +335,21 @@ pub fn settle(ledger: &Ledger, looked_at: Timestamp) -> Result<AssignmentEvent, 
         (Presence::Absent | Presence::Standing, Some(_)) => {
             Ok(AssignmentEvent::DriftFound { present: false })
         }
+    }
+}
+
+/// Records that a look at AWS, begun at `looked_at` and after the ledger's last event, found what a removal of unknown outcome might
+/// have taken, when it can take it no more. From then on, what is found missing is somebody else's doing.
+pub fn outlive(ledger: &Ledger, looked_at: Timestamp) -> Result<AssignmentEvent, Rejection> {
+    if !ledger.open.is_empty() {
+        return Err(Rejection::AttemptOpen);
+    }
+    match (ledger.presence, ledger.late_removal) {
+        (Presence::Ours, Some(until)) if looked_at >= until => {
+            Ok(AssignmentEvent::DriftFound { present: true })
+        }
+        (Presence::Ours, Some(_)) => Err(Rejection::NotClosable),
+        (Presence::Ours, None) | (Presence::Absent | Presence::Standing, _) => Err(Rejection::AsItShouldBe),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::line::Cloud;
 use crate::truth::{Known, Truth};
 use crate::words;
 use aws::AssignmentKey;
-use domain::{SignedDuration, Timestamp};
+use domain::{SignedDuration, Timestamp, Window};
 use lifecycle::event::EndedBecause;
 use lifecycle::state::{EndReason, Phase};
 
@@ -14,11 +14,12 @@ use lifecycle::state::{EndReason, Phase};
 const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Whether nothing is left to happen by itself.
-pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, now: Timestamp) -> bool {
+pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, healed_at: Timestamp, now: Timestamp) -> bool {
     truth.requests.values().all(|known| {
         if truth.is_stuck(known) {
             // It says no more; what it had goes at its end.
-            return known.request.window().is_none_or(|window| now > later(window.end(), GONE_WITHIN));
+            let gone_by = |window: Window| later(window.end().max(healed_at), GONE_WITHIN);
+            return known.request.window().is_none_or(|window| now > gone_by(window));
         }
         match known.request.phase {
             Phase::Pending | Phase::Approved { .. } => false,

@@ -4,7 +4,8 @@ use crate::support::{at, target, user};
 use domain::EventId;
 use lifecycle::Rejection;
 use lifecycle::assignment::{
-    AssignmentEvent, AssignmentKey, Ledger, Operation, Presence, abandon, attempt, confirm, fail, settle,
+    AssignmentEvent, AssignmentKey, Ledger, Operation, Presence, abandon, attempt, confirm, fail, outlive,
+    settle,
 };
 
 /// How long an attempt's call may take to have its effect.
@@ -229,15 +230,24 @@ fn a_removal_of_unknown_outcome_may_still_take_what_a_later_request_needs() {
 }
 
 #[test]
-fn what_is_found_missing_long_after_a_removal_could_have_taken_it_was_taken_by_others() {
-    for (found, by_us) in [(100 + HORIZON + 59, true), (100 + HORIZON + 60, false)] {
+fn what_is_missing_was_taken_by_us_unless_it_was_seen_after_our_removal_could_take_it() {
+    let until = 100 + HORIZON;
+    for (seen, by_us) in [(None, true), (Some(until - 1), true), (Some(until), false)] {
         let mut story = ours();
         let removal = story.step(false, true, 100);
         let mut story = story.failed(removal, false, 160);
-        story.step(true, false, found);
+        if let Some(seen) = seen {
+            let outlived = outlive(story.ledger(), at(seen));
+            assert_eq!(outlived.is_ok(), seen >= until);
+            if let Ok(event) = outlived {
+                story.append(&event, seen);
+            }
+        }
+        story.step(true, false, 10 * HORIZON);
         assert_eq!(story.ledger().presence, Presence::Absent);
         assert_eq!(story.ledger().late_removal.is_some(), by_us);
     }
+    assert_eq!(outlive(ours().ledger(), at(until)), Err(Rejection::AsItShouldBe));
 }
 
 #[test]

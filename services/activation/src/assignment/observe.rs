@@ -11,8 +11,10 @@ use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use aws::AwsError;
+use command::Loaded;
 use domain::{EventId, SignedDuration, Timestamp};
-use lifecycle::assignment::{AssignmentKey, Attempt, Ledger, Operation};
+use lifecycle::Rejection;
+use lifecycle::assignment::{AssignmentKey, Attempt, Ledger, Operation, outlive};
 use std::time::Duration;
 
 /// How often an attempt that may be someone else's is looked at.
@@ -75,11 +77,25 @@ impl Core {
         looked_at >= deadline && self.views.certain_of_time().is_ok()
     }
 
-    /// How old a look may be at what a request needs: not old while a removal of ours may still take it away, and a list may not show
-    /// it yet.
+    /// How old a look may be at what a request needs: not old while a removal of ours may still take it away.
     pub(super) fn look_interval(&self, ledger: &Ledger) -> SignedDuration {
-        let shown = self.settings.list_lag_max.saturating_add(LOOK_EVERY);
-        let watched = ledger.late_removal.is_some_and(|until| self.now() < later(until, shown));
-        if watched { LOOK_EVERY } else { self.settings.sweep_interval }
+        if ledger.late_removal.is_some() { LOOK_EVERY } else { self.settings.sweep_interval }
+    }
+
+    /// Records, after a look that found it, that a removal of unknown outcome can take an assignment no more; says whether it did.
+    pub(super) async fn outlives(
+        &self,
+        key: &AssignmentKey,
+        loaded: &Loaded<Ledger>,
+        looked_at: Timestamp,
+    ) -> Result<bool, Fault> {
+        let shown_by = later(looked_at, -self.settings.list_lag_max);
+        let over = loaded.state.as_ref().is_some_and(|ledger| outlive(ledger, shown_by).is_ok());
+        if !over || self.views.certain_of_time().is_err() {
+            return Ok(false);
+        }
+        let outlived =
+            |ledger: Option<&Ledger>, _| outlive(ledger.ok_or(Rejection::NoSuchAttempt)?, shown_by);
+        Ok(self.write(key, loaded.revision, outlived).await?.is_ok())
     }
 }

@@ -157,6 +157,9 @@ impl Core {
             found = self.look_or_give_way(key).await?;
         }
         let exists = loaded.state.as_ref().is_some_and(|ledger| ledger.presence != Presence::Absent);
+        if exists && found && self.outlives(key, loaded, looked_at).await? {
+            return Ok(Round::Again);
+        }
         if exists && !found && self.views.certain_of_time().is_err() {
             // By a clock that may be ahead, the list may be older than what the ledger says.
             let again = later(self.now(), self.settings.eligibility_retry);
