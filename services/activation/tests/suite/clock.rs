@@ -1,6 +1,7 @@
 //! While the clock is in doubt nothing is given, and whatever is over is taken away.
 
 use crate::house::{HOUR, House, key_of, permission_set, reason, role};
+use activation::Missing;
 use aws::simulated::{Behaviour, Operation as AwsOperation};
 use domain::SignedDuration;
 use lifecycle::event::{ClosedHow, EndedBecause};
@@ -22,6 +23,25 @@ async fn while_the_clock_is_in_doubt_nothing_is_activated_and_afterwards_it_is()
     process.aws_is_ahead(SignedDuration::ZERO);
     house.at(90).await;
     assert!(house.is_active(assigned).await && house.is_active(with_role).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_a_clock_in_doubt_nothing_is_missing() {
+    let list_lag = SignedDuration::from_secs(4);
+    let mut house = House::with(Behaviour { list_lag, ..Behaviour::default() }).await;
+    house.settings.missing = Missing::End;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(2).await;
+    assert!(house.is_active(id).await);
+    // By this clock the list, which does not show it yet, is not too old to be believed.
+    let ahead = SignedDuration::from_secs(26);
+    process.set_clock_ahead(ahead);
+    process.aws_is_ahead(-ahead);
+    process.reconcile("carol", Some(&key_of(&permission_set())), false).await.unwrap();
+    house.at(60).await;
+    assert!(house.is_active(id).await && house.has(&key_of(&permission_set())));
+    assert_eq!(house.calls(AwsOperation::Create), 1);
 }
 
 #[tokio::test(start_paused = true)]
