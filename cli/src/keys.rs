@@ -6,7 +6,7 @@ use crate::error::complain;
 use crate::output;
 use crate::place::NatsServers;
 use domain::ports::SharedEntropy;
-use journal::key_store::KeyStore;
+use journal::key_store::{KeyStore, KeyStoreError};
 use service_runtime::clock::SystemEntropy;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         copy(source.as_ref(), target.as_ref()).await
     };
     match copied.await {
-        Ok(Copied { new, there }) => match output::print(&format!("{new} keys copied, {there} were there")) {
+        Ok(copied) => match output::print(&copied.to_string()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => error.exit_code(),
         },
@@ -61,13 +61,32 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 struct Copied {
     new: usize,
     there: usize,
+    /// Keys that cannot be used: the others are copied all the same.
+    unusable: usize,
+}
+
+impl std::fmt::Display for Copied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { new, there, unusable } = self;
+        write!(f, "{new} keys copied, {there} were there")?;
+        if *unusable > 0 { write!(f, ", {unusable} cannot be used and were left out") } else { Ok(()) }
+    }
 }
 
 async fn copy(from: &dyn KeyStore, to: &dyn KeyStore) -> Result<Copied, StartError> {
-    let (mut missing, mut there, mut different) = (Vec::new(), 0, 0);
+    let (mut missing, mut there, mut different, mut unusable) = (Vec::new(), 0, 0, 0);
     for person in from.people().await? {
         // Who was erased meanwhile stays so.
-        let Some(key) = from.find(&person).await? else { continue };
+        let key = match from.find(&person).await {
+            Ok(Some(key)) => key,
+            Ok(None) => continue,
+            Err(error @ KeyStoreError::Unusable { .. }) => {
+                tracing::warn!(%error, "not copied");
+                unusable += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match to.find(&person).await? {
             None => missing.push(key),
             Some(found) if found == key => there += 1,
@@ -82,7 +101,14 @@ async fn copy(from: &dyn KeyStore, to: &dyn KeyStore) -> Result<Copied, StartErr
             return Err(another_key(1));
         }
     }
-    Ok(Copied { new: missing.len(), there })
+    let copied = Copied { new: missing.len(), there, unusable };
+    // Not one of them: it is the wrapping keys that are wrong.
+    if unusable > 0 && copied.new == 0 && there == 0 {
+        return Err(StartError::Other(format!(
+            "none of {unusable} keys can be used: are these the wrapping keys?"
+        )));
+    }
+    Ok(copied)
 }
 
 fn another_key(people: usize) -> StartError {
@@ -107,15 +133,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_key_that_cannot_be_used_keeps_no_other_from_being_copied() {
+        let (store, backup) = (store(), store());
+        store.obtain(&person('a')).await.unwrap();
+        store.damage(&person('b'));
+        let copied = copy(&store, &backup).await.unwrap();
+        assert_eq!(copied, Copied { new: 1, there: 0, unusable: 1 });
+        assert_eq!(copied.to_string(), "1 keys copied, 0 were there, 1 cannot be used and were left out");
+        store.damage(&person('a'));
+        assert!(copy(&store, &backup).await.is_err(), "none of them: somebody should know");
+    }
+
+    #[tokio::test]
     async fn a_justification_can_be_read_again_after_the_key_store_was_lost_and_restored() {
         let (lost, backup, new) = (store(), store(), store());
         let key = lost.obtain(&person('a')).await.unwrap();
         let sealed = key.seal("place", "the pager went off", &SystemEntropy).unwrap();
-        assert_eq!(copy(&lost, &backup).await.unwrap(), Copied { new: 1, there: 0 });
-        assert_eq!(copy(&backup, &new).await.unwrap(), Copied { new: 1, there: 0 });
+        assert_eq!(copy(&lost, &backup).await.unwrap(), Copied { new: 1, there: 0, unusable: 0 });
+        assert_eq!(copy(&backup, &new).await.unwrap(), Copied { new: 1, there: 0, unusable: 0 });
         let restored = new.find(&person('a')).await.unwrap().unwrap();
         assert_eq!(restored.open("place", &sealed).unwrap(), "the pager went off");
-        assert_eq!(copy(&backup, &new).await.unwrap(), Copied { new: 0, there: 1 }, "once more");
+        assert_eq!(copy(&backup, &new).await.unwrap(), Copied { new: 0, there: 1, unusable: 0 }, "once more");
     }
 
     #[tokio::test]
@@ -135,7 +173,7 @@ mod tests {
         let (from, to) = (store(), store());
         from.obtain(&person('a')).await.unwrap();
         from.erase(&person('a')).await.unwrap();
-        assert_eq!(copy(&from, &to).await.unwrap(), Copied { new: 0, there: 0 });
+        assert_eq!(copy(&from, &to).await.unwrap(), Copied { new: 0, there: 0, unusable: 0 });
         assert_eq!(to.find(&person('a')).await.unwrap(), None);
     }
 }

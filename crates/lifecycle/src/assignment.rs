@@ -345,11 +345,11 @@ pub fn outlive(ledger: &Ledger, looked_at: Timestamp) -> Result<AssignmentEvent,
         return Err(Rejection::AttemptOpen);
     }
     match (ledger.presence, ledger.late_removal) {
-        (Presence::Ours, Some(until)) if looked_at >= until => {
+        (Presence::Ours | Presence::Standing, Some(until)) if looked_at >= until => {
             Ok(AssignmentEvent::DriftFound { present: true })
         }
-        (Presence::Ours, Some(_)) => Err(Rejection::NotClosable),
-        (Presence::Ours, None) | (Presence::Absent | Presence::Standing, _) => Err(Rejection::AsItShouldBe),
+        (Presence::Ours | Presence::Standing, Some(_)) => Err(Rejection::NotClosable),
+        (Presence::Ours | Presence::Standing, None) | (Presence::Absent, _) => Err(Rejection::AsItShouldBe),
     }
 }
 

@@ -54,6 +54,8 @@ pub(crate) enum Next {
     At(Timestamp),
     /// After a wait that grows with each failure.
     Failed,
+    /// In the place that it had, after what is more urgent.
+    GaveWay,
 }
 
 #[derive(Default)]
@@ -278,7 +280,7 @@ impl Agenda {
         wait: impl FnOnce(u32) -> SignedDuration,
     ) {
         let mut state = self.lock();
-        state.queue.finish(errand);
+        let due_at = state.queue.finish(errand);
         if let (Errand::Tend(key), Next::Idle) = (errand, next) {
             state.orphans.remove(key);
         }
@@ -294,6 +296,7 @@ impl Agenda {
                 state.queue.succeeded(errand);
                 Some(*at)
             }
+            Next::GaveWay => Some(due_at.unwrap_or(now)),
             Next::Failed => {
                 // What happened in the meantime has reset the failures, and is no reason to try again without any wait.
                 state.queue.unschedule(errand);

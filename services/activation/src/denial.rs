@@ -222,8 +222,13 @@ impl Core {
     /// The accounts in which something of ours may be denied, or a late call may yet have us deny something.
     pub(crate) async fn accounts_denying(&self) -> Result<BTreeSet<AccountId>, Fault> {
         let followed = self.followed_denials().await?;
-        let open = followed.into_iter().filter(|denials| !denials.is_settled() || self.may_arrive(denials));
+        let open = followed.into_iter().filter(|denials| !self.is_done_with(denials));
         Ok(open.map(|denials| denials.account).collect())
+    }
+
+    /// Whether nothing of ours is denied, nor can be any more.
+    fn is_done_with(&self, denials: &Denials) -> bool {
+        denials.is_settled() && !self.may_arrive(denials)
     }
 
     /// Whether a call of ours may be on its way that was not heard of any more.
@@ -253,8 +258,7 @@ impl Core {
             }
             let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
             if as_it_should {
-                let done = |denials: &Denials| denials.is_settled() && !self.may_arrive(denials);
-                if loaded.state.as_ref().is_none_or(done) {
+                if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
                     return Ok(changed);
                 }
                 if changed || !self.have_denials_changed(port, account, &closing, &wanted).await? {
@@ -367,13 +371,17 @@ impl Core {
         Ok(())
     }
 
-    /// Whether AWS is known to deny something else than it should.
+    /// Whether AWS is known to deny something else than it should, where anything of ours may be denied.
     pub(crate) async fn is_denied_otherwise(
         &self,
         account: &AccountId,
         closing: &[Request],
         wanted: &Denied,
     ) -> bool {
+        let Ok(loaded) = self.denials(account).await else { return false };
+        if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
+            return false;
+        }
         let (Some(port), Ok(sessions)) = (self.ports.session_denials(), self.sessions(closing, wanted))
         else {
             return false;

@@ -248,6 +248,17 @@ fn what_is_missing_was_taken_by_us_unless_it_was_seen_after_our_removal_could_ta
         assert_eq!(story.ledger().late_removal.is_some(), by_us);
     }
     assert_eq!(outlive(ours().ledger(), at(until)), Err(Rejection::AsItShouldBe));
+    // What others have made anew meanwhile cannot be taken any more either.
+    let mut story = ours();
+    let first = story.step(false, true, 100);
+    let mut story = story.failed(first, false, 160);
+    let second = story.step(false, true, 170);
+    let mut story = story.confirmed(second, 180);
+    story.step(true, true, 200);
+    assert_eq!(story.ledger().presence, Presence::Standing);
+    let event = outlive(story.ledger(), at(until)).unwrap();
+    story.append(&event, until);
+    assert_eq!((story.ledger().presence, story.ledger().late_removal), (Presence::Standing, None));
 }
 
 #[test]

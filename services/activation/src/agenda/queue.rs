@@ -69,7 +69,8 @@ impl Lane {
 pub(super) struct Queue {
     due: BTreeMap<(Class, Lane), BTreeMap<Timestamp, BTreeSet<Errand>>>,
     scheduled: BTreeMap<Errand, (Class, Timestamp)>,
-    running: BTreeMap<Errand, Class>,
+    /// With the instant at which each fell due.
+    running: BTreeMap<Errand, (Class, Timestamp)>,
     busy_accounts: BTreeSet<AccountId>,
     /// Changes that wait, by account: they go one after the other, so where there are many is begun first.
     backlog: BTreeMap<AccountId, usize>,
@@ -171,12 +172,13 @@ impl Queue {
         self.due.values().filter_map(first).min()
     }
 
-    /// An errand is no longer under way.
-    pub(super) fn finish(&mut self, errand: &Errand) {
-        self.running.remove(errand);
+    /// An errand is no longer under way. Says when it fell due.
+    pub(super) fn finish(&mut self, errand: &Errand) -> Option<Timestamp> {
+        let ran = self.running.remove(errand);
         if let Some(account) = account_of(errand) {
             self.busy_accounts.remove(account);
         }
+        ran.map(|(_, due_at)| due_at)
     }
 
     /// An errand went well.
@@ -224,12 +226,13 @@ impl Queue {
             Class::Check => *running == Class::Check,
         };
         let in_lane = self.running.iter().filter(|(errand, _)| Lane::of_errand(errand) == lane);
-        in_lane.filter(|(_, running)| counts(running)).count()
+        in_lane.filter(|(_, (running, _))| counts(running)).count()
     }
 
     fn begin(&mut self, errand: &Errand, class: Class) {
+        let due_at = self.scheduled.get(errand).map_or(Timestamp::MIN, |(_, at)| *at);
         self.unschedule(errand);
-        self.running.insert(errand.clone(), class);
+        self.running.insert(errand.clone(), (class, due_at));
         if let Some(account) = account_of(errand) {
             self.busy_accounts.insert(account.clone());
         }

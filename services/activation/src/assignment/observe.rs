@@ -32,7 +32,7 @@ impl Core {
         let lag = Duration::try_from(visible_at.duration_since(self.now())).unwrap_or_default();
         tokio::time::sleep(lag).await;
         let looked_at = self.now();
-        if self.look_or_give_way(key).await? == (intended.operation == Operation::Create) {
+        if self.look(key).await? == (intended.operation == Operation::Create) {
             self.conclude(key, intended.id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }

@@ -56,7 +56,7 @@ impl Core {
             match self.round(key).await {
                 Ok(Round::Again) => {}
                 Ok(Round::Over(next)) => return Ok(next),
-                Err(Fault::GivesWay) => return Ok(Next::At(self.now())),
+                Err(Fault::GivesWay) => return Ok(Next::GaveWay),
                 Err(fault) => {
                     self.note_trouble(key, &fault).await;
                     return Ok(Next::Failed);

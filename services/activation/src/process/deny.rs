@@ -21,6 +21,8 @@ struct Seen {
     failures: u32,
     /// Since when somebody else ought to have seen to it.
     undone_since: Option<Timestamp>,
+    /// Whether the log says that it is undone; AWS, otherwise.
+    by_log: bool,
     /// When we looked ourselves whether somebody has written over it.
     looked_at: Option<Timestamp>,
 }
@@ -118,7 +120,7 @@ impl Watch {
         let again_at = later(core.now(), pause);
         self.seen.insert(
             account.clone(),
-            Seen { wanted, again_at, failures, undone_since: None, looked_at: None },
+            Seen { wanted, again_at, failures, undone_since: None, by_log: false, looked_at: None },
         );
         // Where something was denied, a call of before may still arrive.
         self.denying.insert(account.clone());
@@ -139,10 +141,14 @@ impl Watch {
     ) -> Result<bool, Fault> {
         let now = core.now();
         let usual = core.settings.operation_patience();
+        let by_log = !core.denies(account, wanted).await?;
         let seen = self.seen.get(account);
-        let (known_since, looked_at) =
-            (seen.and_then(|seen| seen.undone_since), seen.and_then(|seen| seen.looked_at));
-        let (undone, patience, looked_at) = if core.denies(account, wanted).await? {
+        let looked_at = seen.and_then(|seen| seen.looked_at).filter(|at| *at <= now);
+        let same = seen.filter(|seen| seen.by_log == by_log && seen.wanted == *wanted);
+        let known_since = same.and_then(|seen| seen.undone_since);
+        let (undone, patience, looked_at) = if by_log {
+            (true, usual, looked_at)
+        } else {
             // Nobody writes that somebody else has written over it, but who looks. Whoever has the duty looks as often.
             let interval = core.settings.sweep_interval;
             let patience = interval.saturating_add(usual);
@@ -152,8 +158,6 @@ impl Watch {
             } else {
                 (known_since.is_some(), patience, looked_at)
             }
-        } else {
-            (true, usual, looked_at)
         };
         let since = known_since.unwrap_or(now);
         let seen = Seen {
@@ -161,6 +165,7 @@ impl Watch {
             again_at: later(now, usual),
             failures: 0,
             undone_since: undone.then_some(since),
+            by_log,
             looked_at,
         };
         self.seen.insert(account.clone(), seen);

@@ -71,6 +71,12 @@ impl Shift {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Everything that is due is known here now. A clock that was set back has not watched for longer.
+    fn watches(&self, now: Timestamp) {
+        let mut known = self.lock();
+        known.watching_since = Some(known.watching_since.map_or(now, |since| since.min(now)));
+    }
+
     /// Whether the duty is ours; `None`: it is not known any more, or was never.
     pub(crate) fn is_ours(&self, now: Timestamp) -> Option<bool> {
         let known = self.lock();
@@ -202,7 +208,7 @@ impl Core {
         if !self.agenda.knows_due(now) {
             return Ok(());
         }
-        self.shift.lock().watching_since.get_or_insert(now);
+        self.shift.watches(now);
         if self.unattended(held, now).await?.is_none() {
             return Ok(());
         }

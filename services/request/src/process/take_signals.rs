@@ -11,6 +11,7 @@ use crate::signal::from_bus;
 use crate::signal::ingest::{Ingested, Telling};
 use domain::{SignedDuration, Timestamp};
 use messaging::{BusError, Incoming, IncomingBus, Message, REPLAY_PREFIX};
+use std::pin::pin;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -22,6 +23,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Characters of a reason that travel with a parked message.
 const WHY_CHARS_MAX: usize = 300;
+
+/// How often it is measured how long a signal has waited.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a message waits.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +41,9 @@ pub(crate) async fn run(service: &RequestService, bus: &dyn IncomingBus, shutdow
     let meters = SignalMeters::new(&service.meter);
     let waiting_since = |since: Timestamp| meters.lag(service.views.clock.now().duration_since(since));
     let work = async {
+        let began = service.views.clock.now();
         // Who is meant is told from what was recorded before.
-        service.views.requests.projection().caught_up().await;
+        measured(|| waiting_since(began), service.views.requests.projection().caught_up()).await;
         let mut pause = PAUSE_MIN;
         let mut unheard_since = None;
         loop {
@@ -50,11 +55,12 @@ pub(crate) async fn run(service: &RequestService, bus: &dyn IncomingBus, shutdow
                 Ok(Some(incoming)) => {
                     unheard_since = None;
                     let read_at = service.views.clock.now();
-                    waiting_since(incoming.message.sent_at);
-                    while let Err(why) = see_to(service, bus, &meters, (&incoming, read_at)).await {
-                        waiting_since(incoming.message.sent_at);
-                        held_up(&mut pause, &why).await;
-                    }
+                    let seen_to = Box::pin(async {
+                        while let Err(why) = see_to(service, bus, &meters, (&incoming, read_at)).await {
+                            held_up(&mut pause, &why).await;
+                        }
+                    });
+                    measured(|| waiting_since(incoming.message.sent_at), seen_to).await;
                     pause = PAUSE_MIN;
                 }
                 // Whether a signal waits cannot be told: as if one did.
@@ -69,6 +75,19 @@ pub(crate) async fn run(service: &RequestService, bus: &dyn IncomingBus, shutdow
         biased;
         () = shutdown.cancelled() => {}
         () = work => {}
+    }
+}
+
+/// Does `work`, and measures now and then how long it has been waited for.
+async fn measured(wait: impl Fn(), work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
+    loop {
+        wait();
+        tokio::select! {
+            biased;
+            () = &mut work => return,
+            () = tokio::time::sleep(MEASURED_EVERY) => {}
+        }
     }
 }
 

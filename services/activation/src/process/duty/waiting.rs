@@ -108,7 +108,7 @@ impl Core {
             if now < attended_until {
                 self.excuse(*id, attended_until);
                 let fresh = now < held.attended_until(*since, self.settings.duty_patience);
-                if fresh || self.is_at_work_on(&key).await? {
+                if fresh || self.is_at_work_on(&key, now).await? {
                     busy.insert(key.target.account().clone());
                 }
             } else {
@@ -119,10 +119,13 @@ impl Core {
         Ok(first.map(|(since, id, _)| self.of_request(id, since)))
     }
 
-    /// Whether a call may be under way, so that others in the account wait for it.
-    async fn is_at_work_on(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+    /// Whether a call is under way, or was a moment ago, so that others in the account wait for it.
+    async fn is_at_work_on(&self, key: &AssignmentKey, now: Timestamp) -> Result<bool, Fault> {
         match self.readable_ledger(key).await {
-            Ok(loaded) => Ok(loaded.state.as_ref().is_some_and(|ledger| ledger.attempt().is_some())),
+            Ok(loaded) => Ok(loaded.state.as_ref().is_some_and(|ledger| {
+                let written_at = self.agenda.happened_at(key, ledger.last_at);
+                ledger.attempt().is_some() || now < later(written_at, self.settings.duty_patience)
+            })),
             Err(LoadError::Corrupt(_)) => Ok(false),
             Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
         }
