@@ -269,3 +269,37 @@ fn changes(errand: &Errand, class: Class) -> Option<&AccountId> {
         Class::Story | Class::Check => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws::simulated::sample;
+    use domain::{PrincipalId, Target};
+
+    fn tend(account: &str, principal: &str) -> Errand {
+        Errand::Tend(AssignmentKey {
+            principal: PrincipalId::new(principal).unwrap(),
+            target: Target::parse(account, sample::READ_ONLY).unwrap(),
+        })
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn what_gives_way_to_a_removal_of_its_account_comes_back_in_its_place() {
+        let mut queue = Queue::default();
+        let (grant, removal) = (tend(sample::WEB_PROD, sample::ADA), tend(sample::WEB_PROD, sample::BOB));
+        queue.schedule(grant.clone(), at(0), Class::Grant);
+        assert_eq!(queue.take_due(at(1), 10), std::slice::from_ref(&grant));
+        queue.schedule(tend(sample::WEB_DEV, sample::BOB), at(5), Class::Removal);
+        assert!(!queue.holds_up(&grant, Class::Grant, at(10), 10), "another account's");
+        queue.schedule(removal.clone(), at(5), Class::Removal);
+        assert!(!queue.holds_up(&grant, Class::Grant, at(4), 10), "not due yet");
+        assert!(queue.holds_up(&grant, Class::Grant, at(10), 10));
+        assert!(!queue.holds_up(&grant, Class::Removal, at(10), 10), "no less urgent itself");
+        assert_eq!(queue.finish(&grant), Some(at(0)), "where it comes back to");
+        assert!(queue.take_due(at(10), 10).contains(&removal));
+    }
+}

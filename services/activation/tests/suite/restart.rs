@@ -3,10 +3,11 @@
 use crate::house::{HOUR, House, instant, key_of, permission_set, role};
 use aws::simulated::{Fault, Operation as AwsOperation, sample};
 use aws::{Assignments as _, ErrorKind};
-use domain::{SignedDuration, Target};
+use domain::{RequestId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
+use std::collections::BTreeSet;
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_between_approval_and_start_and_between_start_and_end() {
@@ -218,4 +219,37 @@ async fn a_paused_process_cannot_create_after_the_removal() {
     house.at(11).await;
     let refused = house.aws.create(&crate::house::aws_key(&key), late).await.unwrap_err();
     assert_eq!(refused.code, "TooLateToStart");
+}
+
+/// What an agenda is filled with, and in which order: what is due first.
+#[tokio::test(start_paused = true)]
+async fn what_is_unfinished_comes_by_when_it_needs_something() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let other = |account| Target::parse(account, sample::READ_ONLY).unwrap();
+    house.ask(&other(sample::WEB_DEV)).await;
+    let closed = house.grant(&other(sample::PAYMENTS_DEV), 0, 50).await;
+    let closing = house.grant(&other(sample::PAYMENTS_PROD), 0, 100).await;
+    let ending = house.grant(&permission_set(), 0, 2_000).await;
+    let starting = house.grant(&permission_set(), 3_000, 4_000).await;
+    house.at(80).await;
+    assert_eq!(house.closed(closed).await, Some(ClosedHow::Deleted));
+    for _ in 0..10 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Conflict));
+    }
+    house.at(120).await;
+    let requests = &process.views.requests;
+    let ids = |stories: Vec<views::Story>| -> Vec<RequestId> {
+        stories.into_iter().map(|story| story.request.raised.id).collect()
+    };
+    let (first, next) = requests.unfinished(None, 2).unwrap();
+    assert_eq!(ids(first), [closing, ending]);
+    assert_eq!(next, Some((instant(2_000).as_millisecond(), ending)));
+    let (rest, next) = requests.unfinished(next, 2).unwrap();
+    assert_eq!((ids(rest), next), (vec![starting], None));
+    let about: BTreeSet<RequestId> =
+        ids(requests.unfinished_about(&key_of(&permission_set())).unwrap()).into_iter().collect();
+    assert_eq!(about, BTreeSet::from([starting, ending]));
+    let pending = key_of(&other(sample::WEB_DEV));
+    assert!(requests.unfinished_about(&pending).unwrap().is_empty());
 }
