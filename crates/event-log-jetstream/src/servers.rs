@@ -37,17 +37,17 @@ pub(crate) async fn look_at_servers(config: &JetStreamConfig, link: &Link) -> Re
     if seen.values().any(|server| !server.syncs_always) {
         return Err(LogError::Unsafe("jetstream { sync_interval } must be always on every server".into()));
     }
-    let connected = link.client.server_info();
-    if !seen.is_empty() && !seen.contains_key(&connected.server_id) && unreached.is_none() {
-        let name = connected.server_name;
-        return Err(LogError::Unsafe(format!(
-            "monitoring_urls must be of the servers that have the log: {name}, which this process is connected to, is none of them"
-        )));
-    }
     let there = seen.values().map(|server| server.cluster_size).max().unwrap_or(config.replicas);
     let away = seen.values().map(|server| server.away).max().unwrap_or(0);
     let needed = there.saturating_sub(away).max(1);
     if seen.len() >= needed {
+        let connected = link.client.server_info();
+        if !seen.contains_key(&connected.server_id) && unreached.is_none() {
+            let name = connected.server_name;
+            return Err(LogError::Unsafe(format!(
+                "monitoring_urls must be of the servers that have the log: {name}, which this process is connected to, is none of them"
+            )));
+        }
         if let Some(why) = unreached {
             tracing::warn!(%why, "a server of the log is away, and was not looked at");
         }
