@@ -224,6 +224,11 @@ impl Agenda {
         self.lock().queue.has_due(by)
     }
 
+    /// Whether something is due or under way that is more than a check.
+    pub(crate) fn is_pressed(&self, now: Timestamp) -> bool {
+        self.lock().queue.is_pressed(now)
+    }
+
     /// What waits for someone at `now`, those that wait longest first, at most `limit`.
     pub(crate) fn waiting(&self, class: Class, now: Timestamp, limit: usize) -> Vec<(Timestamp, RequestId)> {
         let state = self.lock();

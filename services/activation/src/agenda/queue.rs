@@ -94,6 +94,14 @@ impl Queue {
         self.due.values().any(|due| due.first_key_value().is_some_and(|(at, _)| *at <= by))
     }
 
+    /// Whether an errand is due or under way that is more than a check.
+    pub(super) fn is_pressed(&self, now: Timestamp) -> bool {
+        let urgent = self.due.range(..(Class::Check, Lane::Log));
+        let is_due = |due: &BTreeMap<Timestamp, _>| due.first_key_value().is_some_and(|(at, _)| *at <= now);
+        urgent.into_iter().any(|(_, due)| is_due(due))
+            || self.running.values().any(|(class, _)| *class != Class::Check)
+    }
+
     /// Forgets an errand that waits.
     pub(super) fn drop(&mut self, errand: &Errand) {
         self.unschedule(errand);

@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long errands under way may take to come to a good place when the service is asked to stop.
@@ -22,13 +23,34 @@ const DUTY_RETRY: Duration = Duration::from_secs(1);
 /// When to go on with what could not be taken up.
 const FILL_AGAIN: Duration = Duration::from_secs(1);
 
+/// For how long what is urgent comes before filling, and how many times as long as filling it may take until then.
+const COURTESY: Duration = Duration::from_secs(3);
+const COURTESY_SHARE: u32 = 9;
+
+/// How often it is looked whether something is left in AWS past its time.
+const PAGE_EVERY: Duration = Duration::from_secs(1);
+
 /// Runs until `shutdown`.
 pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     // One task, so that errands and filling take turns.
-    futures::future::join(Box::pin(errands(core, shutdown)), Box::pin(fill(core, shutdown))).await;
+    let (errands, fill) = (Box::pin(errands(core, shutdown)), Box::pin(fill(core, shutdown)));
+    futures::future::join3(errands, fill, Box::pin(page(core, shutdown))).await;
 }
 
-/// Takes up what is not due, part by part beside the errands.
+/// Tells someone of what is left in AWS past its time. Not with every change: it looks at all that is closing.
+async fn page(core: &Core, shutdown: &CancellationToken) {
+    loop {
+        page_late_removals(core);
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(PAGE_EVERY) => {}
+        }
+    }
+}
+
+/// Takes up what is not due, part by part beside the errands; at first in the pauses that these leave: what fell due while nobody
+/// ran is not kept waiting.
 async fn fill(core: &Core, shutdown: &CancellationToken) {
     loop {
         tokio::select! {
@@ -36,11 +58,22 @@ async fn fill(core: &Core, shutdown: &CancellationToken) {
             () = shutdown.cancelled() => return,
             () = core.agenda.until_whole(false) => {}
         }
-        match core.take_up(Extent::All) {
-            Ok(_) => tokio::task::yield_now().await,
-            Err(fault) => {
-                tracing::debug!(%fault, "what is not due cannot be taken up now");
-                tokio::time::sleep(FILL_AGAIN).await;
+        let courteous_until = Instant::now() + COURTESY;
+        loop {
+            let began = Instant::now();
+            match core.take_up(Extent::All) {
+                Ok(true) => break,
+                Ok(false) if began < courteous_until && core.agenda.is_pressed(core.now()) => {
+                    tokio::time::sleep(began.elapsed() * COURTESY_SHARE).await;
+                }
+                Ok(false) => tokio::task::yield_now().await,
+                Err(fault) => {
+                    tracing::debug!(%fault, "what is not due cannot be taken up now");
+                    tokio::time::sleep(FILL_AGAIN).await;
+                }
+            }
+            if shutdown.is_cancelled() {
+                return;
             }
         }
     }
@@ -65,7 +98,6 @@ async fn errands(core: &Arc<Core>, shutdown: &CancellationToken) {
             }
         }
         let now = core.now();
-        page_late_removals(core);
         match core.shift.is_ours(now) {
             Some(true) => {
                 running.extend(core.agenda.take_due(now).into_iter().map(|errand| perform(core, errand)));
