@@ -299,3 +299,18 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_counts_what_it_watches_from_then_on() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let shift = Shift::new("one".to_owned());
+        for (now, since) in [(3_600, 3_600), (3_610, 3_600), (10, 10), (20, 10)] {
+            shift.watches(at(now));
+            assert_eq!(shift.lock().watching_since, Some(at(since)), "at {now}");
+        }
+    }
+}

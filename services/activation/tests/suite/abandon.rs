@@ -76,6 +76,31 @@ async fn lost_account_is_given_up_by_two_people_and_what_comes_back_is_removed()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_given_up_at_another_replica_is_heard_by_whoever_has_the_duty() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    let two = house.start_as("two").await;
+    house.at(HOUR - 60).await;
+    close_account(&house);
+    house.at(HOUR + 150).await;
+    for replica in [&one, &two] {
+        replica.views.directory.refresh().await.unwrap();
+    }
+    // Asked by the first person, it is tried once more, and after so many failures not again for minutes.
+    let key = key_of(&permission_set());
+    assert!(one.abandon("carol", &key, "one").await.unwrap().second_person_needed);
+    house.at(HOUR + 155).await;
+    let tried = house.calls(AwsOperation::Delete);
+    assert!(!two.abandon("dave", &key, "one").await.unwrap().second_person_needed);
+    house.at(HOUR + 160).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
+    assert_eq!((house.calls(AwsOperation::Delete), two.aws_changes()), (tried, 0));
+    assert_eq!(house.claims(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_given_up_that_is_needed_or_that_can_be_removed() {
     let house = House::new().await;
     let process = house.start().await;

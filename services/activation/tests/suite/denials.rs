@@ -229,6 +229,52 @@ async fn what_others_write_over_is_written_again_although_who_has_the_duty_is_de
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_aws_denies_otherwise_is_not_how_long_the_log_says_so() {
+    // A replica looks every fifteen to twenty seconds: one of these is well before its next look.
+    for noted_at in [1_320, 1_330] {
+        let house = denying().await;
+        let one = house.start_as("one").await;
+        let _two = house.start_as("two").await;
+        revoked_at(&house, &one, 600).await;
+        house.at(1_000).await;
+        one.kill().await;
+        let nothing = r#"{"Version":"2012-10-17","Statement":[]}"#;
+        scps(&house).write(&account(), &policy_name(&account()), nothing);
+        // By now the other has seen it. Whoever has the duty sees it as well, notes it, and is about to write it again.
+        house.at(noted_at).await;
+        house.write_denials(&account(), DenialEvent::DriftFound).await;
+        house.at(noted_at + 14).await;
+        assert_eq!(house.claims(), ["one"], "noted at {noted_at}: they are given the time to do it");
+        house.at(noted_at + 45).await;
+        assert_eq!((denied(&house).len(), house.claims()), (1, vec!["one".to_owned(), "two".to_owned()]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_we_cannot_have_denied_is_no_reason_to_take_over() {
+    // Nothing was ever denied in the account, or all of it was lifted and no call can arrive any more.
+    for (denied_before, start) in [(false, 60), (true, 2 * HOUR)] {
+        let house = denying().await;
+        let one = house.start_as("one").await;
+        let _two = house.start_as("two").await;
+        if denied_before {
+            revoked_at(&house, &one, 600).await;
+        }
+        house.at(start - 10).await;
+        assert_eq!(facts(&house).is_empty(), !denied_before);
+        let written = scps(&house).writes().len();
+        let another_deployments = r#"{"Version":"2012-10-17","Statement":[{"Sid":"DaypassX","Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+        scps(&house).write(&account(), &policy_name(&account()), another_deployments);
+        // It is closing for as long as its creation may arrive.
+        house.aws.fail_next(AwsOperation::Create, Fault::REQUEST_LOST);
+        let lost = house.grant(&permission_set(), start, start + 3).await;
+        house.at(start + 1_100).await;
+        assert!(house.request(lost).await.is_closing());
+        assert_eq!((house.claims().len(), scps(&house).writes().len()), (1, written), "from {start}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn beyond_awss_limits_the_bound_that_was_told_stands() {
     let house = denying().await;
     let process = house.start().await;

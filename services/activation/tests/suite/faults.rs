@@ -2,9 +2,9 @@
 
 use crate::house::{HOUR, House, POLICY, key_of, permission_set, reason, role};
 use aws::ErrorKind;
-use aws::simulated::{Fault, Operation as AwsOperation};
-use domain::SignedDuration;
-use lifecycle::assignment::AssignmentEvent;
+use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
+use domain::{SignedDuration, Target};
+use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 
@@ -33,6 +33,42 @@ async fn a_creation_whose_answer_is_lost_is_observed_and_confirmed() {
     assert_eq!(house.calls(AwsOperation::Create), 1, "observed, not repeated");
     house.at(HOUR + 30).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_of_a_lost_answer_is_recorded_before_a_removal_that_waits_for_the_account() {
+    let house = House::new().await;
+    let both = format!("\"{}\", \"{}\"", sample::READ_ONLY, sample::ADMINISTRATOR_ACCESS);
+    house.apply(&POLICY.replace(&format!("\"{}\"", sample::READ_ONLY), &both)).await;
+    let _process = house.start().await;
+    let other = Target::parse(sample::WEB_PROD, sample::ADMINISTRATOR_ACCESS).unwrap();
+    let removed = house.grant(&other, 0, 13).await;
+    let id = house.grant(&permission_set(), 10, HOUR).await;
+    house.at(5).await;
+    assert!(house.is_active(removed).await);
+    house.aws.fail_next(AwsOperation::Create, Fault::AnswerLost);
+    house.at(12).await;
+    // The look that decides takes longer than other errands wait before they give way.
+    let latency = std::time::Duration::from_secs(3);
+    house.aws.set_behaviour(Behaviour { latency, ..house.aws.behaviour() });
+    house.at(120).await;
+    let facts = ledger_facts(&house);
+    assert!(
+        matches!(
+            facts.as_slice(),
+            [
+                AssignmentEvent::Attempted { operation: Operation::Create, .. },
+                AssignmentEvent::Confirmed { .. },
+                AssignmentEvent::Attempted { operation: Operation::Create, .. },
+                AssignmentEvent::Confirmed { .. },
+                AssignmentEvent::Attempted { operation: Operation::Delete, .. },
+                AssignmentEvent::Confirmed { .. },
+            ]
+        ),
+        "{facts:?}"
+    );
+    assert_eq!(house.closed(removed).await, Some(ClosedHow::Deleted));
+    assert!(house.is_active(id).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,9 @@ use aws::{
     Assignments, Attempt, AwsError, CachedDirectory, Deletion, ErrorKind, Limits, OperationId,
     OperationStatus, RefreshPace, Turns,
 };
-use command::aggregate::{AssignmentAggregate, LogAggregate, PolicyAggregate, RequestAggregate};
+use command::aggregate::{
+    AssignmentAggregate, DenialAggregate, LogAggregate, PolicyAggregate, RequestAggregate,
+};
 use command::{Command, Commander};
 use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
 use domain::{
@@ -21,6 +23,7 @@ use identity::{Caller, DirectoryId};
 use journal::key_store::{KeyStore, MemoryKeyStore};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger};
+use lifecycle::denial::DenialEvent;
 use lifecycle::event::{ApprovalBasis, Approved, ClosedHow, Grounds, Requested};
 use lifecycle::log::LogEvent;
 use lifecycle::state::{Closure, EndReason, Phase};
@@ -599,6 +602,17 @@ impl House {
             .await
             .unwrap();
         id
+    }
+
+    /// Writes to what is denied in an account as a process did that died since.
+    pub(crate) async fn write_denials(&self, account: &AccountId, fact: DenialEvent) {
+        let stream = Stream::Denial(account.clone());
+        self.commander(Service::Activation)
+            .execute::<DenialAggregate, std::convert::Infallible>(stream, self.command(), |_, _| {
+                Ok(Fact::Denial(fact.clone()))
+            })
+            .await
+            .unwrap();
     }
 
     /// Every event, oldest first.

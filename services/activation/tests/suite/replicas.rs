@@ -1,9 +1,9 @@
 //! Several replicas on one log: one of them does the work, and another takes over when it does not.
 
-use crate::house::{HOUR, House, Process, aws_key, instant, key_of, permission_set, role};
+use crate::house::{HOUR, House, POLICY, Process, aws_key, instant, key_of, permission_set, role};
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
-use lifecycle::assignment::AssignmentKey;
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 
@@ -344,6 +344,40 @@ async fn on_duty_and_beside(house: &House) -> (Process, Process) {
     house.at(90).await;
     assert_eq!(house.claims(), ["one"]);
     (one, two)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_busy_until_nobody_has_been_at_work_in_it_for_the_patience() {
+    let house = House::new().await;
+    let both = format!("\"{}\", \"{}\"", sample::READ_ONLY, sample::ADMINISTRATOR_ACCESS);
+    house.apply(&POLICY.replace(&format!("\"{}\"", sample::READ_ONLY), &both)).await;
+    let (one, _two) = on_duty_and_beside(&house).await;
+    one.kill().await;
+    let targets = [sample::READ_ONLY, sample::ADMINISTRATOR_ACCESS]
+        .map(|set| Target::parse(sample::PAYMENTS_DEV, set).unwrap());
+    let mut ids = Vec::new();
+    for target in &targets {
+        ids.push(house.grant(target, 100, HOUR).await);
+    }
+    // What whoever has the duty writes, who is at the first; the second waits for the account.
+    let key = key_of(&targets[0]);
+    let deadline = instant(100 + 20 * 60);
+    house.at(101).await;
+    let attempted = AssignmentEvent::Attempted { key: key.clone(), operation: Operation::Create, deadline };
+    let attempt = house.write_ledger(&key, attempted).await;
+    house.at(108).await;
+    assert_eq!(house.claims(), ["one"], "a call is under way");
+    let reason = "ThrottlingException".to_owned();
+    house.write_ledger(&key, AssignmentEvent::Failed { attempt, reason, definite: true }).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_800)).await;
+    assert_eq!(house.claims(), ["one"], "it was a moment ago: they look at the second");
+    // The call alone would excuse them for some seconds more.
+    house.at(108 + 2 * TAKE_OVER).await;
+    assert_eq!(house.claims(), ["one", "two"]);
+    house.at(130).await;
+    for id in ids {
+        assert!(house.is_active(id).await);
+    }
 }
 
 /// A replica without the duty says that it looks, and nobody does.
