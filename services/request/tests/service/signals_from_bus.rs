@@ -15,6 +15,7 @@ use lifecycle::signal::{SignalEvent, SignalReceived};
 use messaging::memory::MemorySignals;
 use messaging::{BusError, Incoming, IncomingBus, Message, Parked, Parking as _};
 use opentelemetry::metrics::MeterProvider as _;
+use projection::Projection;
 use request::{RequestService, Sources};
 use serde_json::{Value, json};
 use service_runtime::config::Loader;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use test_servers::measured::Measured;
 use tokio_util::sync::CancellationToken;
+use views::{Requests, RequestsModel, Views};
 
 const HR: &str = r#"
 [[signals.sources]]
@@ -474,6 +476,38 @@ async fn how_long_signals_wait_is_measured() {
         () = service.take_signals(bus, CancellationToken::new()) => panic!("the process ended"),
         () = watched => {}
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_signal_waits_is_measured_while_seeing_to_it_hangs() {
+    let measured = Measured::start();
+    let here = Deployment::new().await;
+    let service = RequestService::new(here.world.views.clone())
+        .with_sources(here.sources())
+        .with_meter(measured.provider.meter("daypass"));
+    here.tell(Message { sent_at: here.world.clock.now(), ..leaves("1", "ada") });
+    // No failure, after which it would be measured: no answer.
+    let hanging: Arc<dyn IncomingBus> = Arc::new(DiesBeforeDone(here.bus.clone()));
+    let run = service.take_signals(hanging, CancellationToken::new());
+    tokio::time::timeout(Duration::from_secs(90), run).await.unwrap_err();
+    let waited = lag(&measured);
+    assert!((80..=90).contains(&waited), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_are_waited_for_while_the_read_model_is_not_caught_up() {
+    let measured = Measured::start();
+    let here = Deployment::new().await;
+    let (projection, _follower) =
+        Projection::open(None, RequestsModel::default(), here.world.views.log.clone()).unwrap();
+    let views = Views { requests: Requests::new(projection), ..here.world.views.clone() };
+    let service = RequestService::new(views)
+        .with_sources(here.sources())
+        .with_meter(measured.provider.meter("daypass"));
+    let run = service.take_signals(Arc::new(here.bus.clone()), CancellationToken::new());
+    tokio::time::timeout(Duration::from_secs(90), run).await.unwrap_err();
+    let waited = lag(&measured);
+    assert!((80..=90).contains(&waited), "{waited}");
 }
 
 #[tokio::test(start_paused = true)]
