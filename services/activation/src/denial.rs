@@ -44,13 +44,6 @@ pub(crate) struct Sessions {
     complete: bool,
 }
 
-impl Sessions {
-    /// Until when nothing else is to be done for the request, if so.
-    pub(crate) fn hold_until(&self) -> Option<Timestamp> {
-        self.complete.then_some(self.dead_at)
-    }
-}
-
 /// What AWS is told of all of them.
 pub(crate) fn denied(left: &BTreeMap<RequestId, Sessions>) -> Denied {
     left.iter().map(|(id, sessions)| (*id, sessions.begun_before)).collect()
@@ -85,6 +78,18 @@ impl Core {
             }
         }
         Ok(left)
+    }
+
+    /// Until when nothing is expected of whoever has the duty for a closing request, because its sessions are still to die; `None`:
+    /// something is, or that cannot be told now.
+    pub(crate) async fn waits_for_sessions_until(&self, request: &Request) -> Option<Timestamp> {
+        self.ports.session_denials()?;
+        self.held_until(&self.sessions_left(request).await.ok()??)
+    }
+
+    /// Until when a request is held open for its sessions, and nobody is late with it.
+    pub(crate) fn held_until(&self, sessions: &Sessions) -> Option<Timestamp> {
+        sessions.complete.then(|| later(sessions.dead_at, self.settings.removal_late_after))
     }
 
     /// Which of its sessions are to be denied, by when they began, and when the last of them must be dead.

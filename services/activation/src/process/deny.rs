@@ -98,8 +98,8 @@ impl Watch {
         let left = core.all_sessions_left(closing).await?;
         let now = core.now();
         for (id, sessions) in &left {
-            if let Some(until) = sessions.hold_until() {
-                core.agenda.note_held(*id, later(until, core.settings.removal_late_after), now);
+            if let Some(until) = core.held_until(sessions) {
+                core.agenda.note_held(*id, until, now);
             }
         }
         let wanted = denied(&left);

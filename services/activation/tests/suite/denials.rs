@@ -438,6 +438,8 @@ async fn requests_that_wait_for_their_sessions_to_die_keep_nobody_waiting_and_ha
         assert_eq!(answer.into_inner().activation.unwrap().estimate.unwrap().ahead, 0);
         assert_eq!(process.service.overdue(), 0);
     }
+    // Who starts while sessions die has heard of none.
+    let _three = house.start_as("three").await;
     house.at(HOUR).await;
     assert_eq!(house.closed(ids[0]).await, None);
     house.at(HOUR + 600).await;

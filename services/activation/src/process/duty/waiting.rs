@@ -162,7 +162,8 @@ impl Core {
             return Ok(until);
         }
         if request.is_closing() {
-            return Ok(until);
+            // Noted where sessions are denied; who has just started has not come to that.
+            return Ok(self.waits_for_sessions_until(request).await.unwrap_or(until));
         }
         Ok(match self.eligibility(request).await? {
             Eligibility::Eligible(_) | Eligibility::Lost(_) => until,
