@@ -133,6 +133,20 @@ async fn what_is_no_key_is_about_its_person_alone_until_it_is_erased() {
 }
 
 #[tokio::test]
+async fn what_is_under_no_persons_id_hides_nobody() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let store = store(&server, &entropy(), wrapping('1')).await;
+    store.obtain(&person('a')).await.unwrap();
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for strange in ["nobody", "Ada", "two.tokens"] {
+        let stored = context.publish(format!("{PREFIX}{strange}"), "x".into()).await.unwrap();
+        stored.await.unwrap();
+    }
+    store.obtain(&person('b')).await.unwrap();
+    assert_eq!(store.people().await.unwrap(), [person('a'), person('b')].into());
+}
+
+#[tokio::test]
 async fn a_bucket_that_keeps_what_is_erased_is_refused_and_left_as_it_is() {
     let server = NatsServer::start(NatsOptions::default()).await.unwrap();
     let client = async_nats::connect(server.url()).await.unwrap();
