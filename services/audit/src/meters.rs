@@ -19,7 +19,8 @@ impl RelayMeters {
         Self::new(&opentelemetry::global::meter("daypass"))
     }
 
-    fn new(meter: &Meter) -> Self {
+    /// Those of `meter`.
+    pub(crate) fn new(meter: &Meter) -> Self {
         Self {
             lag: meter
                 .f64_gauge("daypass.relay.lag")

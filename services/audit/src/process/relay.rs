@@ -24,6 +24,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use journal::{Event, Service, Stream};
 use lifecycle::Rejection;
 use messaging::{BusError, OutgoingBus, OutgoingMessage, PublishError};
+use opentelemetry::metrics::Meter;
 use place::Place;
 use projection::Item;
 use std::pin::pin;
@@ -101,6 +102,10 @@ struct Batch {
     messages: Vec<OutgoingMessage>,
     /// When the first of them happened.
     oldest: Option<Timestamp>,
+    /// When the last of them happened.
+    newest: Option<Timestamp>,
+    /// The place of the last of them in the log.
+    reached: Position,
     /// Whether the duty changed hands among them.
     hands_change: bool,
     bytes: usize,
@@ -143,6 +148,13 @@ impl Relay {
         }
     }
 
+    /// Measures by another meter than the one of the process.
+    #[must_use]
+    pub fn with_meter(mut self, meter: &Meter) -> Self {
+        self.meters = RelayMeters::new(meter);
+        self
+    }
+
     /// Relays until `shutdown`; faults are waited out. May be dropped at any time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
@@ -183,21 +195,26 @@ impl Relay {
     /// From where the bus ends, until the turn is another's or something goes wrong.
     async fn publish(&self) -> Result<(), Fault> {
         let Place { mut last, position } = self.look().await?;
+        // Up to here events wait, whether they are read yet or not.
+        let mut head = self.log.head().await?;
+        let mut is_behind = position < head;
         let events = self.log.subscribe(position);
         let mut reading = self.read(events).boxed();
         loop {
             let (batch, events) = reading.await?;
-            let hands_change = batch.hands_change;
-            let count = batch.messages.len() as u64;
-            self.note_waiting(batch.oldest);
+            let Batch { messages, oldest, newest, reached, hands_change, .. } = batch;
+            let count = messages.len() as u64;
+            self.note_waiting(oldest);
+            let mut oldest_ahead = None;
             // The log is read ahead while messages are on their way.
             let ahead = self.read(events).boxed();
-            let outcome = match select(self.bus.publish(last, batch.messages), ahead).await {
+            let outcome = match select(self.bus.publish(last, messages), ahead).await {
                 Either::Left((outcome, ahead)) => {
                     reading = ahead;
                     outcome
                 }
                 Either::Right((next, publishing)) => {
+                    oldest_ahead = next.as_ref().ok().and_then(|(batch, _)| batch.oldest);
                     reading = std::future::ready(next).boxed();
                     publishing.await
                 }
@@ -205,7 +222,13 @@ impl Relay {
             outcome?;
             last += count;
             self.meters.count(count);
-            self.note_waiting(None);
+            // Events came while it caught up. Whoever has caught up asks no more: what comes then is read as it comes.
+            if is_behind && reached >= head {
+                head = self.log.head().await?;
+                is_behind = reached < head;
+            }
+            // What is not read yet waits no longer than since what is before it.
+            self.note_waiting(oldest_ahead.or(newest.filter(|_| is_behind)));
             self.tell_lag();
             if hands_change && !self.is_ours().await? {
                 return Ok(());
@@ -215,15 +238,24 @@ impl Relay {
 
     /// The next events, once there are any: what is ready, up to a bound.
     async fn read(&self, mut events: EventStream) -> Result<(Batch, EventStream), Fault> {
-        let mut batch = Batch { messages: Vec::new(), oldest: None, hands_change: false, bytes: 0 };
+        let mut batch = Batch {
+            messages: Vec::new(),
+            oldest: None,
+            newest: None,
+            reached: Position::START,
+            hands_change: false,
+            bytes: 0,
+        };
         let mut next = events.next().await;
         loop {
             let item = Item::new(next.ok_or(Fault::Ended)??);
             let message = public::message(self.log_id, &item)?;
             if let Ok(event) = &item.event {
                 batch.oldest.get_or_insert(event.at);
+                batch.newest = Some(event.at);
                 batch.hands_change |= is_of_duty(event);
             }
+            batch.reached = item.recorded.position;
             batch.bytes += message.body.len();
             batch.messages.push(message);
             if batch.messages.len() >= BATCH_EVENTS_MAX || batch.bytes >= BATCH_BYTES_MAX {

@@ -14,9 +14,11 @@ use messaging::{
     BusError, CloudEvent, EVENTS_STREAM, Extent, Origin, OutgoingBus, OutgoingMessage, PublishError, Stored,
 };
 use nats_connection::Connection;
-use std::sync::Arc;
+use opentelemetry::metrics::MeterProvider as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::measured::Measured;
 use test_servers::nats::{NatsOptions, NatsServer};
 use uuid::Uuid;
 
@@ -386,4 +388,75 @@ async fn a_restored_log_is_relayed_without_reading_all_that_the_bus_has() {
     // Once before its turn, and once when it has it.
     let calls = looked_at.messages.load(Ordering::Relaxed);
     assert!((CALLS_MAX..=2 * CALLS_MAX).contains(&calls), "{calls} messages were looked at");
+}
+
+/// Seconds that the oldest event waits, as they are exported; `None`: nobody has told yet.
+fn lag(measured: &Measured) -> Option<u64> {
+    let exported = measured.exported().unwrap();
+    let (_, gauge) = exported.split_once("daypass.relay.lag")?;
+    let (_, value) = gauge.split_once(" value: ").unwrap();
+    let seconds = value.split_once(',').unwrap().0.parse().unwrap();
+    Some(Duration::from_secs_f64(seconds).as_secs())
+}
+
+/// A bus on which it is written down how long events wait as each batch comes.
+struct Told {
+    bus: MemoryBus,
+    /// Takes a batch before the next one can be read.
+    is_fast: bool,
+    measured: Measured,
+    lags: Mutex<Vec<Option<u64>>>,
+}
+
+#[async_trait::async_trait]
+impl OutgoingBus for Told {
+    async fn extent(&self) -> Result<Extent, BusError> {
+        self.bus.extent().await
+    }
+
+    async fn message(&self, sequence: u64) -> Result<Option<Stored>, BusError> {
+        self.bus.message(sequence).await
+    }
+
+    async fn publish(&self, after: u64, messages: Vec<OutgoingMessage>) -> Result<(), PublishError> {
+        self.lags.lock().unwrap().push(lag(&self.measured));
+        if !self.is_fast {
+            return self.bus.publish(after, messages).await;
+        }
+        for OutgoingMessage { subject, origin, body } in messages {
+            self.bus.put(Stored { subject, origin: Some(origin), body });
+        }
+        Ok(())
+    }
+}
+
+/// The alert was over with the first batch after an outage, whatever waited behind it.
+#[tokio::test(start_paused = true)]
+async fn while_a_relay_catches_up_it_tells_since_when_the_next_event_waits_and_zero_when_none_does() {
+    // The clock stands at 1,000,000 seconds, and what `fill` makes happened at 200.
+    const WAITING: Option<u64> = Some(999_800);
+    for is_fast in [false, true] {
+        let world = World::new().await;
+        // Three batches, with the relay's own claim.
+        fill(&world, 8_500).await;
+        let all = length(&world) + 1;
+        let told = Arc::new(Told {
+            bus: MemoryBus::new(),
+            is_fast,
+            measured: Measured::start(),
+            lags: Mutex::default(),
+        });
+        let bus: Arc<dyn OutgoingBus> = told.clone();
+        let relay = relay(&world, &bus, "a").with_meter(&told.measured.provider.meter("daypass"));
+        while_relaying(vec![relay], async {
+            reaches(&bus, all).await;
+            while lag(&told.measured) != Some(0) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+        let lags = told.lags.lock().unwrap().clone();
+        assert!(lags.len() >= 3 && lags.iter().all(|lag| *lag == WAITING), "fast: {is_fast}: {lags:?}");
+        assert_whole(&world, &bus).await;
+    }
 }
