@@ -117,6 +117,14 @@ class Alerts(unittest.TestCase):
             self.assertEqual(severity, rule["labels"]["severity"], rule["alert"])
             self.assertIn(f"({runbook.removeprefix('docs/')})", link)
 
+    def test_silence_is_told_of_after_as_many_minutes_as_the_page_says(self):
+        collector = yaml.safe_load((DEPLOY / "compose/collector.yaml").read_text())
+        remembered = collector["exporters"]["prometheus"]["metric_expiration"]
+        (silent,) = (rule for rule in rules() if rule["alert"] == "DaypassSilent")
+        minutes = sum(int(time.removesuffix("m")) for time in (remembered, silent["for"]))
+        (row,) = re.findall(r"^\| `DaypassSilent` .*$", (ROOT / "docs/alerts.md").read_text(), re.MULTILINE)
+        self.assertIn(f"| {minutes} minutes |", row)
+
     def test_jobs_and_modules_are_those_that_are_asked(self):
         jobs = {job["job_name"]: job for job in prometheus()["scrape_configs"]}
         named = {job for expression in expressions() for job in re.findall(r'job="([a-z-]+)"', expression)}
