@@ -1,13 +1,16 @@
 //! `daypass log`: the same events, byte for byte, in another engine ([`copy`](LogCommand::Copy)), or in a new log that goes on after
 //! the old one was lost ([`restore`](LogCommand::Restore)).
 
+mod histories;
+
 use crate::error::complain;
 use crate::place::NatsServers;
 use command::aggregate::LogAggregate;
 use command::{Command, Commander};
 use domain::{EventId, LogId};
-use event_log::{EventLog, Expected, Position};
+use event_log::{EventLog, Expected, Position, Revision, StreamName};
 use futures::TryStreamExt as _;
+use histories::Histories;
 use journal::{Fact, Service, Stream};
 use lifecycle::log::LogEvent;
 use service_runtime::clock::SystemEntropy;
@@ -28,7 +31,8 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum LogCommand {
     /// Copies every event of one log to another, in order. What the other holds already is skipped, so that a copy that was cut
-    /// short can be run again. A log is a file of SQLite, or `nats://host:port`.
+    /// short can be run again. A log is a file of SQLite, or `nats://host:port`. What is no event, and what follows it in its
+    /// stream, is left out: standard error names the stream.
     Copy {
         /// The log to read.
         from: String,
@@ -74,33 +78,51 @@ async fn copy(from: &LogConfig, to: &LogConfig) -> Result<String, StartError> {
     let target = engine::open(to, &entropy).await?;
     let copied = copy_events(source.as_ref(), target.log.as_ref()).await;
     target.close().await;
-    copied.map(|Copied { new, .. }| format!("{new} events copied"))
+    copied.map(|copied| format!("{} events copied{}", copied.new, copied.warn_of_cuts()))
 }
 
-/// How many events there are, and how many of them were not there before.
+/// How many events there are, how many of them were not there before, and which streams end early.
 struct Copied {
     all: u64,
     new: u64,
+    cut_short: BTreeMap<StreamName, Position>,
 }
 
-/// Appends every event of `source` that `target` lacks. An event that differs is an error: the target is another history.
+impl Copied {
+    /// Names each stream that ends early on standard error, and gives what is to be said of them after the number of events. The copy
+    /// is as good as it can be, so nothing failed; whoever reads what a nightly job printed must see what it lacks.
+    fn warn_of_cuts(&self) -> String {
+        for (stream, position) in &self.cut_short {
+            crate::output::warn(&format!(
+                "{stream}: cut short, what is at position {} is no event of it; that and what follows it there is not copied",
+                position.0
+            ));
+        }
+        match self.cut_short.len() {
+            0 => String::new(),
+            1 => "; 1 stream was cut short".to_owned(),
+            many => format!("; {many} streams were cut short"),
+        }
+    }
+}
+
+/// Appends every event of `source` that `target` lacks, but what no log can hold. An event that differs is an error: the target is
+/// another history.
 async fn copy_events(source: &dyn EventLog, target: &dyn EventLog) -> Result<Copied, StartError> {
-    let mut last = BTreeMap::new();
-    let mut events = source.read_all(Position::START);
-    let mut copied = Copied { all: 0, new: 0 };
-    while let Some(event) = events.try_next().await? {
-        let expected = Expected::after(last.get(&event.stream).copied());
+    let mut events = Histories::of(source);
+    let (mut all, mut new) = (0, 0);
+    while let Some(event) = events.next().await? {
+        let expected = Expected::after(event.revision.0.checked_sub(1).map(Revision));
         let appended = target.append(&event.stream, expected, event.envelope).await.map_err(|error| {
             StartError::Other(format!("{} at revision {}: {error}", event.stream, event.revision.0))
         })?;
         if appended.revision != event.revision {
             return Err(StartError::Other(format!("{}: the target holds another history", event.stream)));
         }
-        last.insert(event.stream, event.revision);
-        copied.all += 1;
-        copied.new += u64::from(!appended.repeated);
+        all += 1;
+        new += u64::from(!appended.repeated);
     }
-    Ok(copied)
+    Ok(Copied { all, new, cut_short: events.into_cut_short() })
 }
 
 async fn restore(backup: &LogConfig, target: &LogConfig, resume: bool) -> Result<String, StartError> {
@@ -132,7 +154,8 @@ async fn restore_events(
     if is_restored(backup, target.as_ref(), event_id).await? {
         return Ok(format!("the log {id} was restored from this backup before: nothing is left to do"));
     }
-    let Copied { all, .. } = copy_events(backup, target.as_ref()).await?;
+    let copied = copy_events(backup, target.as_ref()).await?;
+    let all = copied.all;
     let command =
         Command { event_id, actor: Some(wiring::this_program("restore")?), digest: None, trace: None };
     let clock = wiring::machine_clock(views::clock_health::SKEW_MAX);
@@ -143,24 +166,25 @@ async fn restore_events(
         .await
         .map_err(|error| StartError::Other(error.to_string()))?;
     Ok(format!(
-        "{all} events restored to a new log, {id}; services look through AWS before they grant anything on it"
+        "{all} events restored to a new log, {id}; services look through AWS before they grant anything on it{}",
+        copied.warn_of_cuts()
     ))
 }
 
-/// Whether the target says already that it was restored from the backup. Whatever else it holds must be the beginning of the backup:
-/// nothing is written to a log that is another one.
+/// Whether the target says already that it was restored from the backup. Whatever else it holds must be the beginning of what is
+/// copied of the backup: nothing is written to a log that is another one.
 async fn is_restored(
     backup: &dyn EventLog,
     target: &dyn EventLog,
     restored: EventId,
 ) -> Result<bool, StartError> {
-    let mut expected = backup.read_all(Position::START);
+    let mut expected = Histories::of(backup);
     let mut found = target.read_all(Position::START);
     while let Some(found) = found.try_next().await? {
         if found.envelope.event_id == *restored.as_uuid() {
             return Ok(true);
         }
-        let same = expected.try_next().await?.is_some_and(|expected| {
+        let same = expected.next().await?.is_some_and(|expected| {
             (&expected.stream, expected.revision, &expected.envelope)
                 == (&found.stream, found.revision, &found.envelope)
         });
@@ -184,7 +208,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use event_log::memory::MemoryLog;
-    use event_log::{Envelope, Revision, StreamName, Writer};
+    use event_log::{Envelope, Writer};
     use uuid::Uuid;
 
     fn log(id: u128) -> (MemoryLog, Arc<dyn EventLog>) {

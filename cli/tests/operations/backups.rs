@@ -1,12 +1,17 @@
 //! Logs and key stores that are copied out of NATS and back.
 
 use crate::given::{daypass, keys_on, log_on, make_keys, make_log, wrapping_keys};
-use domain::PersonId;
+use async_nats::HeaderMap;
+use domain::{EventId, PersonId};
+use event_log::{Envelope, EventLog, Expected, Position, Revision, Writer};
+use futures::TryStreamExt as _;
 use service_runtime::clock::SystemEntropy;
+use service_runtime::config::LogConfig;
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use test_servers::nats::{NatsOptions, NatsServer};
-use wiring::{KeysSection, key_store};
+use wiring::{KeysSection, engine, key_store};
 
 #[tokio::test]
 async fn a_log_on_nats_is_backed_up_to_a_file_and_restored_to_other_servers_and_not_to_its_own() {
@@ -46,6 +51,82 @@ async fn a_log_on_nats_is_backed_up_to_a_file_and_restored_to_other_servers_and_
     let (code, _, complaint) =
         daypass(&["log", "copy", &empty_url, &other, "--nats-dev", &empty_monitoring]).await;
     assert!(code == Some(1) && complaint.contains("DAYPASS_LOG is not there"), "{complaint}");
+}
+
+/// Appends an event of no meaning.
+async fn append(log: &dyn EventLog, stream: &str, revision: u64) {
+    let id = EventId::from_parts([stream.as_bytes(), revision.to_be_bytes().as_slice()]);
+    let envelope = Envelope {
+        event_id: *id.as_uuid(),
+        writer: Writer::new("audit").unwrap(),
+        body: format!("{stream} {revision}").into(),
+    };
+    let expected = Expected::after(revision.checked_sub(1).map(Revision));
+    log.append(&stream.parse().unwrap(), expected, envelope).await.unwrap();
+}
+
+/// Stream and ordinal of every event of a log in a file, in its order.
+async fn events_of(file: &Path) -> Vec<(String, u64)> {
+    let log = LogConfig::Sqlite { path: file.to_owned() };
+    let log = engine::open_read_only(&log, &SystemEntropy).await.unwrap();
+    let events = log.read_all(Position::START);
+    events.map_ok(|event| (event.stream.to_string(), event.revision.0)).try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_left_out_with_what_follows_in_its_stream_and_all_else_is_copied_and_restored() {
+    let folder = TempDir::new().unwrap();
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let monitoring = server.monitoring_url().unwrap();
+    let config = log_on(vec![server.url()], vec![monitoring.clone()], 1);
+    let log = engine::open(&config, &SystemEntropy).await.unwrap().log;
+    append(log.as_ref(), "duty-good", 0).await;
+    append(log.as_ref(), "duty-poisoned", 0).await;
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let well_formed = |id: &str, revision: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        headers.insert("Daypass-Revision", revision);
+        headers
+    };
+    for (subject, headers) in [
+        ("daypass.log.audit.duty.poisoned", HeaderMap::new()),
+        ("daypass.log.audit.duty.poisoned", well_formed("0190b5a8-0000-8000-8000-000000000001", "1")),
+        ("daypass.log.audit.DUTY.x", HeaderMap::new()),
+        ("daypass.log.audit.duty.gap", well_formed("0190b5a8-0000-8000-8000-000000000002", "5")),
+    ] {
+        let sent = jetstream.publish_with_headers(subject, headers, "x".into()).await.unwrap();
+        sent.await.unwrap();
+    }
+    append(log.as_ref(), "duty-later", 0).await;
+
+    let (url, monitoring) = (server.url(), format!("--nats-monitoring={monitoring}"));
+    let file = folder.path().join("backup.db");
+    let shown = file.display().to_string();
+    let copy = async || daypass(&["log", "copy", &url, &shown, "--nats-dev", &monitoring]).await;
+    let (code, told, complaint) = copy().await;
+    assert_eq!((code, told.as_str()), (Some(0), "3 events copied; 3 streams were cut short"), "{complaint}");
+    for stream in ["duty-poisoned: ", "stray-5: ", "duty-gap: "] {
+        assert_eq!(complaint.lines().filter(|line| line.starts_with(stream)).count(), 1, "{complaint}");
+    }
+    let whole =
+        |events: &[&str]| events.iter().map(|stream| ((*stream).to_owned(), 0_u64)).collect::<Vec<_>>();
+    assert_eq!(events_of(&file).await, whole(&["duty-good", "duty-poisoned", "duty-later"]));
+    // The next night.
+    append(log.as_ref(), "duty-good", 1).await;
+    let (code, told, complaint) = copy().await;
+    assert_eq!((code, told.as_str()), (Some(0), "1 events copied; 3 streams were cut short"), "{complaint}");
+    assert_eq!(events_of(&file).await.last(), Some(&("duty-good".to_owned(), 1)));
+
+    // From the servers themselves, and then once more, as if it had been cut short.
+    let new = folder.path().join("new.db").display().to_string();
+    let (code, told, complaint) = daypass(&["log", "restore", &url, &new, "--nats-dev", &monitoring]).await;
+    assert_eq!(code, Some(0), "{complaint}");
+    assert!(told.starts_with("4 events restored") && told.ends_with("; 3 streams were cut short"), "{told}");
+    assert!(complaint.contains("duty-poisoned: "), "{complaint}");
+    let (code, told, complaint) =
+        daypass(&["log", "restore", &url, &new, "--resume", "--nats-dev", &monitoring]).await;
+    assert!(code == Some(0) && told.contains("nothing is left to do"), "{told}{complaint}");
 }
 
 #[tokio::test]
