@@ -1,8 +1,10 @@
 //! Appends: one publish that the server takes only if the stream is as expected.
 //!
-//! The server compares sequences, callers speak of revisions: what is known of the stream translates. The server's own
-//! recognition of repeated message ids ends after its window, so ids are looked for here: what is appended after sequence
-//! `s` was compared with every id up to `s`. INVARIANT: a definite answer is only given when the server's was.
+//! The server compares sequences, callers speak of revisions: what is known of the stream translates. Ids are compared here, by
+//! reading the stream: what is appended after sequence `s` was compared with every id up to `s`. That is also how an append
+//! is found whose answer was lost. The server's own recognition of repeated message ids ends after its window, and takes
+//! an event for a repeat of whatever anybody sent, so it is told none. INVARIANT: a definite answer is only given when the
+//! server's was.
 
 use crate::known::Place;
 use crate::link::{ApiError, Lost};
@@ -42,7 +44,6 @@ pub(crate) async fn append(
         Some(look) => look,
         None => look_again(inner, stream, envelope).await?,
     };
-    let mut on_its_way = false;
     for tries in 0..TRIES_MAX {
         if let Some(place) = look.found {
             return repeat(inner, stream, place.sequence, envelope).await;
@@ -51,27 +52,20 @@ pub(crate) async fn append(
         if Expected::after(actual) != expected {
             return Err(AppendError::Conflict { actual });
         }
-        match publish(inner, stream, expected, look.last.map_or(0, |place| place.sequence), envelope).await? {
-            Published::At(sequence) => {
-                let revision = expected.revision_of_next();
-                inner.saw(sequence);
-                inner.known().note_parts(stream, revision, envelope.event_id, sequence);
-                return Ok(Appended { revision, position: Position(sequence), repeated: false });
-            }
-            Published::Before(sequence) => return repeat(inner, stream, sequence, envelope).await,
-            Published::OnItsWay => on_its_way = true,
-            Published::NotAsExpected => {}
+        let last = look.last.map_or(0, |place| place.sequence);
+        if let Some(sequence) = publish(inner, stream, expected, last, envelope).await? {
+            let revision = expected.revision_of_next();
+            inner.saw(sequence);
+            inner.known().note_parts(stream, revision, envelope.event_id, sequence);
+            return Ok(Appended { revision, position: Position(sequence), repeated: false });
         }
         if tries > 0 {
             tokio::time::sleep(PAUSE.saturating_mul(1 << tries)).await;
         }
         look = look_again(inner, stream, envelope).await?;
     }
-    Err(if on_its_way {
-        AppendError::Unknown("the event is on its way and does not arrive".into())
-    } else {
-        AppendError::Unavailable("another append to this stream is on its way and does not arrive".into())
-    })
+    // It may be an earlier try of this very event.
+    Err(AppendError::Unknown("an append to this stream is on its way and does not arrive".into()))
 }
 
 /// What the stream looks like as far as this process remembers, if that suffices to try.
@@ -128,23 +122,15 @@ fn not_read(error: &LogError) -> AppendError {
     AppendError::Unavailable(error.to_string())
 }
 
-/// What the server said.
-enum Published {
-    At(u64),
-    /// It has seen this id lately, at this sequence.
-    Before(u64),
-    /// An earlier try of this event is still on its way through the cluster.
-    OnItsWay,
-    NotAsExpected,
-}
-
+/// Publishes the event, to be the next after sequence `after`. Answers with its sequence; `None`: something else is there already,
+/// or on its way.
 async fn publish(
     inner: &Inner,
     stream: &StreamName,
     expected: Expected,
     after: u64,
     envelope: &Envelope,
-) -> Result<Published, AppendError> {
+) -> Result<Option<u64>, AppendError> {
     #[derive(Deserialize)]
     struct Ack {
         error: Option<ApiError>,
@@ -168,20 +154,19 @@ async fn publish(
         .map_err(|error| AppendError::Unknown(format!("the answer cannot be read: {error}")))?;
     match ack {
         Ack { error: Some(error), .. } => refused(&error),
-        Ack { stream, seq, duplicate, .. } if stream == STREAM && seq > 0 => {
-            Ok(if duplicate { Published::Before(seq) } else { Published::At(seq) })
+        // It was told no id that could repeat one; if it thinks so all the same, the event was not stored.
+        Ack { duplicate: true, .. } => {
+            Err(AppendError::Unknown("the server takes the event for a repeat".into()))
         }
+        Ack { stream, seq, .. } if stream == STREAM && seq > 0 => Ok(Some(seq)),
         Ack { stream, .. } => Err(AppendError::Unknown(format!("the stream {stream:?} answered"))),
     }
 }
 
-fn refused(error: &ApiError) -> Result<Published, AppendError> {
+fn refused(error: &ApiError) -> Result<Option<u64>, AppendError> {
     match error.error_code() {
-        // The second one: another append to the stream is still on its way through the cluster.
-        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
-            Ok(Published::NotAsExpected)
-        }
-        ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => Ok(Published::OnItsWay),
+        // The second one: an append to the stream, perhaps of this event, is still on its way through the cluster.
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => Ok(None),
         // Looked at before anything is stored.
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::CLUSTER_NOT_AVAILABLE

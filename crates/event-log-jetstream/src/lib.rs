@@ -3,7 +3,8 @@
 //! All events are in one JetStream stream, [`STREAM`]. An event of `kind-id` by writer `w` has the subject
 //! `daypass.log.<w>.<kind>.<id>`, so that the server can let each service publish under its own name only. An append names
 //! the sequence of the last event under `daypass.log.*.<kind>.<id>`, whoever wrote that; of two racing appends the server
-//! takes one. Positions are JetStream's stream sequences.
+//! takes one. Positions are JetStream's stream sequences. Revision and event id are in headers of our own; the server is
+//! told no message id, because it takes a repeated one for a repeat whoever sends it.
 //!
 //! - [`JetStreamLog::open`] creates the stream, or looks at what is there and refuses to work with settings that could lose
 //!   or change events ([`event_log::LogError::Unsafe`] names them). It never changes a stream that exists.

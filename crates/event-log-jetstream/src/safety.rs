@@ -17,9 +17,10 @@ pub const ID_KEY: &str = "daypass-log-id";
 const REPLICAS_MIN: usize = 3;
 /// Room for subject and headers beside the largest body.
 pub(crate) const MESSAGE_BYTES_MIN: usize = BODY_BYTES_MAX + 16 * 1024;
-/// Within this time the server itself recognises a repeated message id. Appends do not rely on it, so it is short: the server
-/// keeps every id that long in memory.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
+/// Within this time the server takes a message with a repeated `Nats-Msg-Id` for the one before. Appends send none, so another
+/// window changes nothing for them, and a stream that has another is as safe. It is the least that the server takes: others'
+/// ids are kept that long in memory.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
 /// The stream as Daypass creates it.
 pub fn stream_config(replicas: usize, id: Uuid) -> Config {

@@ -1,8 +1,7 @@
 //! How an event looks as a message: subject, headers, body.
 
 use async_nats::header::{
-    HeaderValue, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID, NATS_SEQUENCE,
-    NATS_SUBJECT,
+    HeaderValue, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_SEQUENCE, NATS_SUBJECT,
 };
 use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
@@ -22,6 +21,9 @@ const PREFIX: &str = "daypass.log.";
 const EXPECTED_LAST_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 /// An event's ordinal in its stream. Anyone can count it from the events themselves; readers check it.
 const REVISION: HeaderName = HeaderName::from_static("Daypass-Revision");
+/// An event's id, in a header that means nothing to the server. Its own, `Nats-Msg-Id`, it compares over the whole stream, whoever
+/// sends it: whoever may append anything could use up the ids of others, which can be computed from the log.
+const EVENT_ID: HeaderName = HeaderName::from_static("Daypass-Event-Id");
 
 /// The subject of an event of this stream by this writer.
 pub(crate) fn subject(stream: &StreamName, writer: &Writer) -> String {
@@ -41,7 +43,7 @@ pub(crate) fn append_headers(
     expected: u64,
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(NATS_MESSAGE_ID, envelope.event_id.to_string());
+    headers.insert(EVENT_ID, envelope.event_id.to_string());
     headers.insert(NATS_EXPECTED_STREAM, STREAM);
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
     headers.insert(EXPECTED_LAST_SUBJECT, any_writer(stream));
@@ -62,7 +64,7 @@ pub(crate) fn recorded(
     let revision: u64 =
         header(REVISION).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no revision"))?;
     let event_id =
-        header(NATS_MESSAGE_ID).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no event id"))?;
+        header(EVENT_ID).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no event id"))?;
     Ok(Recorded {
         stream,
         revision: Revision(revision),
@@ -145,6 +147,54 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_nats::header::NATS_MESSAGE_ID;
+
+    fn stream() -> StreamName {
+        "request-0190-ab".parse().unwrap()
+    }
+
+    fn envelope() -> Envelope {
+        let writer = Writer::new("approval").unwrap();
+        Envelope { event_id: Uuid::from_u128(7), writer, body: Bytes::from_static(b"body") }
+    }
+
+    /// An append's headers, as they are stored.
+    fn stored() -> HeaderMap {
+        append_headers(&stream(), &envelope(), Revision(3), 9)
+    }
+
+    fn read(headers: &HeaderMap) -> Result<Recorded, LogError> {
+        recorded(&subject(&stream(), &envelope().writer), Some(headers), 12, envelope().body)
+    }
+
+    /// What a direct get answers with, of a message that was stored with these headers.
+    fn by_direct_get(mut headers: HeaderMap) -> async_nats::Message {
+        headers.append(NATS_SUBJECT, subject(&stream(), &envelope().writer));
+        headers.append(NATS_SEQUENCE, "12");
+        async_nats::Message {
+            subject: "inbox".into(),
+            reply: None,
+            payload: envelope().body,
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn an_append_is_read_as_it_was_written_and_tells_the_server_no_message_id() {
+        let headers = stored();
+        assert_eq!(headers.get_all(NATS_MESSAGE_ID).count(), 0);
+        let event = Recorded {
+            stream: stream(),
+            revision: Revision(3),
+            position: Position(12),
+            envelope: envelope(),
+        };
+        assert_eq!(read(&headers), Ok(event.clone()));
+        assert_eq!(recorded_by_direct_get(by_direct_get(headers)), Ok(event));
+    }
 
     #[test]
     fn a_subject_names_writer_and_stream() {

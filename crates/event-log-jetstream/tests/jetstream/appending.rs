@@ -1,8 +1,15 @@
 //! Appends over a network that breaks, of several writers and several clients.
 
-use crate::given::{after, all, assert_whole, by, event, fill, in_time, open, put, server, stream, whole};
+use crate::given::{
+    ID, after, all, assert_whole, by, event, fill, in_time, open, put, server, stream, whole,
+};
 use crate::lossy::{Break, Lossy};
-use event_log::{AppendError, Appended, EventLog, Expected, LogError, Position, Revision};
+use async_nats::HeaderMap;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Config;
+use event_log::{AppendError, Appended, Envelope, EventLog, Expected, LogError, Position, Revision};
+use event_log_jetstream::stream_config;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_lost_answer_is_unknown_and_its_retry_repeats_the_first() {
@@ -94,9 +101,51 @@ async fn an_old_id_is_found_by_a_client_that_never_saw_it() {
         assert_eq!(u128::from(repeat.revision.0), number);
     }
     let log = open(&server.url()).await;
-    let elsewhere = put(&log, &stream("request-2"), Expected::NoStream, &event(39)).await;
-    assert_eq!(elsewhere, Err(AppendError::IdTaken), "the server remembers it for a while");
+    let elsewhere = put(&log, &stream("request-2"), Expected::NoStream, &event(39)).await.unwrap();
+    assert!(!elsewhere.repeated, "ids are compared within the stream");
     assert_eq!(whole(&log, &target).await.len(), 40);
+}
+
+/// Publishes an event's id, as the server's and as ours, where another service may write. Whether the server stored the message.
+async fn use_up(jetstream: &Context, envelope: &Envelope) -> bool {
+    let mut headers = HeaderMap::new();
+    for name in ["Nats-Msg-Id", "Daypass-Event-Id"] {
+        headers.insert(name, envelope.event_id.to_string());
+    }
+    headers.insert("Daypass-Revision", "0");
+    let sent =
+        jetstream.publish_with_headers("daypass.log.audit.duty.relay", headers, "x".into()).await.unwrap();
+    !sent.await.unwrap().duplicate
+}
+
+#[tokio::test]
+async fn an_id_that_somebody_else_uses_up_keeps_nobody_from_appending_it() {
+    in_time(Box::pin(async {
+        let server = server().await;
+        let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        // Whatever the window, appends have no part in it.
+        let window = Duration::from_hours(1);
+        jetstream.create_stream(Config { duplicate_window: window, ..stream_config(1, ID) }).await.unwrap();
+        let network = Lossy::before(server.address()).await;
+        let (log, target) = (open(&network.url()).await, stream("request-1"));
+        fill(&log, &target, 0, 1).await;
+
+        assert!(use_up(&jetstream, &event(1)).await);
+        assert!(!use_up(&jetstream, &event(1)).await, "the server takes it for a repeat");
+        let written = log.append(&target, after(0), event(1)).await;
+        let first = Appended { revision: Revision(1), position: Position(3), repeated: false };
+        assert_eq!(written, Ok(first));
+
+        network.break_next(Break::Answer);
+        let lost = log.append(&target, after(1), event(2)).await;
+        assert!(matches!(lost, Err(AppendError::Unknown(_))), "{lost:?}");
+        assert!(use_up(&jetstream, &event(2)).await, "nothing told the server of this id");
+        let retry = put(&log, &target, after(1), &event(2)).await;
+        assert_eq!(retry, Ok(Appended { revision: Revision(2), position: Position(4), repeated: true }));
+        let forged = Envelope { body: "something else".into(), ..event(2) };
+        assert_eq!(put(&log, &target, after(2), &forged).await, Err(AppendError::IdTaken));
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ async fn a_message_that_is_no_event_holds_up_its_own_stream_alone() {
         let client = async_nats::connect(server.url()).await.unwrap();
         let jetstream = async_nats::jetstream::new(client);
         let mut no_uuid = HeaderMap::new();
-        no_uuid.insert("Nats-Msg-Id", "poison");
+        no_uuid.insert("Daypass-Event-Id", "poison");
         no_uuid.insert("Daypass-Revision", "0");
         for (subject, headers) in [
             ("daypass.log.request.request.poison", HeaderMap::new()),
