@@ -1,7 +1,8 @@
 //! How an event looks as a message: subject, headers, body.
 
 use async_nats::header::{
-    HeaderValue, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_SEQUENCE, NATS_SUBJECT,
+    HeaderValue, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_SEQUENCE, NATS_STREAM,
+    NATS_SUBJECT, NATS_TIME_STAMP,
 };
 use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
@@ -24,6 +25,9 @@ const REVISION: HeaderName = HeaderName::from_static("Daypass-Revision");
 /// An event's id, in a header that means nothing to the server. Its own, `Nats-Msg-Id`, it compares over the whole stream, whoever
 /// sends it: whoever may append anything could use up the ids of others, which can be computed from the log.
 const EVENT_ID: HeaderName = HeaderName::from_static("Daypass-Event-Id");
+/// What a server adds to a message that it answers a direct get with, or publishes again. A message that was stored with one of
+/// them was not written by a service.
+const ADDED_BY_SERVERS: [HeaderName; 4] = [NATS_STREAM, NATS_SUBJECT, NATS_SEQUENCE, NATS_TIME_STAMP];
 
 /// The subject of an event of this stream by this writer.
 pub(crate) fn subject(stream: &StreamName, writer: &Writer) -> String {
@@ -51,8 +55,19 @@ pub(crate) fn append_headers(
     headers
 }
 
-/// What a message of the log says.
+/// What a message of the log says that comes as it was stored: from the leader, or by a consumer.
 pub(crate) fn recorded(
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    sequence: u64,
+    body: Bytes,
+) -> Result<Recorded, LogError> {
+    recorded_beside(0, subject, headers, sequence, body)
+}
+
+/// `added`: how often a header of [`ADDED_BY_SERVERS`] is there that was not stored.
+fn recorded_beside(
+    added: usize,
     subject: &str,
     headers: Option<&HeaderMap>,
     sequence: u64,
@@ -65,6 +80,10 @@ pub(crate) fn recorded(
         header(REVISION).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no revision"))?;
     let event_id =
         header(EVENT_ID).and_then(|text| text.parse().ok()).ok_or_else(|| damaged("no event id"))?;
+    let count = |name: HeaderName| headers.map_or(0, |headers| headers.get_all(name).count());
+    if ADDED_BY_SERVERS.into_iter().any(|name| count(name) > added) {
+        return Err(damaged("a header that servers add"));
+    }
     Ok(Recorded {
         stream,
         revision: Revision(revision),
@@ -104,13 +123,14 @@ pub(crate) fn recorded_or_stray(
     })
 }
 
-/// What a message of the log says, as a direct get answers it: subject and sequence are in its headers.
+/// What a message of the log says, as a direct get answers it: the server has added subject and sequence behind the headers that
+/// were stored, so the last of each is its own.
 pub(crate) fn recorded_by_direct_get(message: async_nats::Message) -> Result<Recorded, LogError> {
     let header = |name| message.headers.as_ref().and_then(|headers| headers.get_last(name));
     let place = header(NATS_SUBJECT)
         .zip(header(NATS_SEQUENCE).and_then(|sequence| sequence.as_str().parse().ok()))
         .ok_or_else(|| LogError::Corrupt("a direct get answered without subject and sequence".into()))?;
-    recorded(place.0.as_str(), message.headers.as_ref(), place.1, message.payload)
+    recorded_beside(1, place.0.as_str(), message.headers.as_ref(), place.1, message.payload)
 }
 
 fn parse_subject(subject: &str) -> Option<(Writer, StreamName)> {
@@ -169,8 +189,10 @@ mod tests {
 
     /// What a direct get answers with, of a message that was stored with these headers.
     fn by_direct_get(mut headers: HeaderMap) -> async_nats::Message {
+        headers.append(NATS_STREAM, STREAM);
         headers.append(NATS_SUBJECT, subject(&stream(), &envelope().writer));
         headers.append(NATS_SEQUENCE, "12");
+        headers.append(NATS_TIME_STAMP, "2026-01-02T03:04:05Z");
         async_nats::Message {
             subject: "inbox".into(),
             reply: None,
@@ -194,6 +216,18 @@ mod tests {
         };
         assert_eq!(read(&headers), Ok(event.clone()));
         assert_eq!(recorded_by_direct_get(by_direct_get(headers)), Ok(event));
+    }
+
+    #[test]
+    fn a_message_stored_with_what_servers_add_is_no_event() {
+        for name in ADDED_BY_SERVERS {
+            let mut headers = stored();
+            headers.insert(name, "12");
+            let answers = [read(&headers), recorded_by_direct_get(by_direct_get(headers))];
+            for answer in answers {
+                assert!(matches!(answer, Err(LogError::Corrupt(_))), "{answer:?}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::given::{all, event, in_time, open, put, server, stream};
 use async_nats::HeaderMap;
 use event_log::{EventLog, Expected, LogError, Position};
 use futures::{StreamExt, TryStreamExt};
+use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_no_event_holds_up_its_own_stream_alone() {
@@ -50,6 +51,40 @@ async fn a_message_that_is_no_event_holds_up_its_own_stream_alone() {
         assert!(matches!(poisoned, Err(LogError::Corrupt(_))), "{poisoned:?}");
         let later: Vec<_> = log.read_stream(&stream("request-later"), None).try_collect().await.unwrap();
         assert_eq!(later.len(), 1);
+    }))
+    .await;
+}
+
+/// The second message is an event, so that the first one is read by a direct get as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_stored_with_what_servers_add_is_no_event_however_it_is_read() {
+    in_time(Box::pin(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let jetstream = async_nats::jetstream::new(client);
+        for (number, revision, added) in [(1, "0", Some("1")), (2, "1", None)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("Daypass-Event-Id", Uuid::from_u128(number).to_string());
+            headers.insert("Daypass-Revision", revision);
+            if let Some(sequence) = added {
+                headers.insert("Nats-Sequence", sequence);
+            }
+            let subject = "daypass.log.request.request.forged";
+            let sent = jetstream.publish_with_headers(subject, headers, "x".into()).await.unwrap();
+            sent.await.unwrap();
+        }
+
+        let read = all(&log).await;
+        let revisions: Vec<u64> = read.iter().map(|event| event.revision.0).collect();
+        assert_eq!(revisions, [u64::MAX, 1]);
+        assert_eq!(log.event_at(Position(1)).await.unwrap().as_ref(), read.first());
+        let forged: Result<Vec<_>, LogError> =
+            log.read_stream(&stream("request-forged"), None).try_collect().await;
+        match forged {
+            Err(LogError::Corrupt(why)) => assert!(why.contains("a header that servers add"), "{why}"),
+            other => panic!("read as events: {other:?}"),
+        }
     }))
     .await;
 }
