@@ -6,7 +6,7 @@
 //! cargo run --release -p bench -- rebuild             read models from the log
 //! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
 //! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
-//! cargo run --release -p bench -- changes             1,200 changes under AWS's limits
+//! cargo run --release -p bench -- changes             1,200 changes under AWS's limits, as shipped, beside what else calls
 //! cargo run --release -p bench -- memory              idle memory of a process
 //! cargo run --release -p bench -- subjects            memory and start-up of a nats-server by streams
 //! cargo run --release -p bench -- ready               from the start of a process until it serves
@@ -26,6 +26,7 @@ mod ready;
 mod rebuild;
 mod relay;
 mod rules;
+mod shipped;
 mod subjects;
 mod unary;
 mod windows;
@@ -98,11 +99,14 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         open: u64,
     },
-    /// Assignment changes under AWS's limits, in simulated time, beside the best schedule.
+    /// Assignment changes under AWS's limits with the settings as shipped, in simulated time, beside the best schedule.
     Changes {
         /// Half of them creations, half removals.
         #[arg(long, default_value_t = 1_200)]
         changes: u64,
+        /// Other requests that are active meanwhile, whose assignments are looked at.
+        #[arg(long, default_value_t = 600)]
+        others: u64,
     },
     /// Resident memory of an idle process with all services.
     Memory,
@@ -132,9 +136,10 @@ async fn main() -> ExitCode {
         What::Rebuild { events } => rebuild::run(events).await,
         What::Relay { events, nats, sync_always } => relay::run(events, nats, sync_always).await,
         What::Windows { open } => windows::run(open).await,
-        What::Changes { changes } => tokio::task::spawn_blocking(move || changes::run(changes))
-            .await
-            .unwrap_or_else(|error| Err(error.into())),
+        What::Changes { changes, others } => {
+            let simulated = tokio::task::spawn_blocking(move || changes::run(changes, others));
+            simulated.await.unwrap_or_else(|error| Err(error.into()))
+        }
         What::Memory => memory::run().await,
         What::Subjects { streams } => subjects::run(streams).await,
         What::Ready { runs } => ready::run(runs).await,
