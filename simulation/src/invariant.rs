@@ -3,6 +3,7 @@
 //! - [`story`]: S4, S6, and the order of events, by each event alone against what was known before it;
 //! - [`effect`]: S1, S2, S3, S7, by each call that AWS got and each change that it made;
 //! - [`authority`]: S4, by each event against the policy and the organisation as they are;
+//! - [`chaining`]: S2 of what is chained from sessions that were handed out;
 //! - [`denial`]: S2 and S3 of live sessions, by what the service control policies say;
 //! - [`lateness`]: S2, by what is in AWS past its end;
 //! - [`presence`]: S1 from its other side, by what is not in AWS while a request needs it;
@@ -11,6 +12,7 @@
 //! - [`end`]: L1 to L4, once faults have healed and time has passed.
 
 pub(crate) mod authority;
+pub(crate) mod chaining;
 pub(crate) mod denial;
 pub(crate) mod durable;
 pub(crate) mod effect;

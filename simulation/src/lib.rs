@@ -12,6 +12,7 @@
 //! docs/simulation.md has the table of invariants.
 
 pub mod history;
+mod inspector;
 mod invariant;
 mod line;
 mod machine;

@@ -11,11 +11,12 @@ use aws::federation::FederationEndpoint;
 use aws::simulated::{SimulatedAws, SimulatedScps};
 use aws::{
     AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, CallerIdentity, Contents, DeniedSessions,
-    DirectorySource, ErrorKind, Federation, Secret, SessionCredentials, SessionDenials, Sts,
+    DirectorySource, ErrorKind, Federation, Secret, SessionCredentials, SessionDenials, SessionPolicy, Sts,
 };
 use domain::ports::Clock as _;
 use domain::ports::SharedClock;
 use domain::{AccountId, Sighting, SignedDuration, TimeSource, Timestamp};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -108,6 +109,9 @@ impl Sts for Line {
         if self.cloud.planted.is(Plant::LongCredentials) {
             return self.dated(self.cloud.aws.assume_role(&for_an_hour(call)?)).await;
         }
+        if self.cloud.planted.is(Plant::UntoldChaining) {
+            return self.dated(self.cloud.aws.assume_role(&chaining(call)?)).await;
+        }
         self.dated(self.cloud.aws.assume_role(call)).await
     }
 
@@ -141,6 +145,18 @@ fn for_an_hour(call: &AssumeRole) -> Result<AssumeRole, AwsError> {
     let bound = call.policy().cloned().into_iter().fold(longer, AssumeRole::with_policy);
     let mut tags = call.tags().iter();
     Ok(tags.try_fold(bound, |call, (key, value)| call.with_tag(key, value, true))?)
+}
+
+/// The same credentials, whose policy says nothing against chaining: of what the simulation's policies say, that alone has a list of
+/// actions.
+fn chaining(call: &AssumeRole) -> Result<AssumeRole, AwsError> {
+    let Some(policy) = call.policy() else { return Ok(call.clone()) };
+    let mut document: Value = serde_json::from_str(policy.as_str())
+        .map_err(|_| AwsError::new(ErrorKind::Invalid, "Planted", "the policy is not JSON"))?;
+    if let Some(statements) = document.get_mut("Statement").and_then(Value::as_array_mut) {
+        statements.retain(|statement| !statement.get("Action").is_some_and(Value::is_array));
+    }
+    Ok(call.clone().with_policy(SessionPolicy::new(document.to_string())?))
 }
 
 /// The same credentials, bound to nothing.

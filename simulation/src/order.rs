@@ -40,6 +40,8 @@ pub(crate) enum Command {
     GetPolicy,
     /// What cannot be removed is given up.
     Abandon(AssignmentKey),
+    /// AWS is looked at now: one assignment, or everything.
+    Reconcile(Option<AssignmentKey>),
     Get(RequestId),
     ListOwn,
     ListPending,
@@ -66,6 +68,8 @@ pub(crate) struct Answer {
     pub(crate) shown: Option<(RequestId, String)>,
     /// What was handed out: the access key of credentials or the issue of a console session, and what must stay secret.
     pub(crate) handed_out: Option<(String, Vec<String>)>,
+    /// The assignment that was shown, and the requests that it is said to be there for.
+    pub(crate) assignment: Option<(AssignmentKey, Vec<RequestId>)>,
     /// The policy in force.
     pub(crate) policy: Option<approval::Policy>,
     /// The call failed in a way that no caller and no fault explains.
@@ -129,6 +133,7 @@ impl Order {
             Command::Issue(id) => self.issue(process, id).await,
             Command::OpenConsole(id) => self.open_console(process, id).await,
             Command::Abandon(key) => self.abandon(process, key).await,
+            Command::Reconcile(key) => self.reconcile(process, key.as_ref()).await,
             Command::Propose { policy, base, .. } => self.propose(process, policy, *base).await,
             Command::Accept(proposal) => self.accept(process, proposal).await,
             Command::Discard(proposal) => self.discard(process, proposal).await,
@@ -262,22 +267,35 @@ impl Order {
     }
 
     async fn abandon(&self, process: &Process, key: &AssignmentKey) -> Result<Answer, Status> {
-        let target = Target {
-            account_id: key.account().to_string(),
-            entitlement_arn: key.entitlement().arn().to_owned(),
-        };
         let message = activation::AbandonAssignmentRequest {
             idempotency_key: self.key.clone(),
-            key: Some(activation::AssignmentKey {
-                principal_id: key.principal().to_string(),
-                target: Some(target),
-            }),
+            key: Some(sent(key)),
             comment: CANARY.to_owned(),
         };
         let mut client = ActivationServiceClient::new(process.activations.clone());
         let answer = client.abandon_assignment(self.request(message)).await?.into_inner();
         let words = if answer.second_person_needed { "a second person is needed" } else { "given up" };
         Ok(Answer { words: words.to_owned(), ..Answer::default() })
+    }
+
+    async fn reconcile(&self, process: &Process, key: Option<&AssignmentKey>) -> Result<Answer, Status> {
+        let message = activation::ReconcileRequest {
+            idempotency_key: self.key.clone(),
+            key: key.map(sent),
+            adopt: false,
+        };
+        let mut client = ActivationServiceClient::new(process.activations.clone());
+        let answer = client.reconcile(self.request(message)).await?.into_inner();
+        let Some(key) = key else {
+            let words = format!("{} assignments are looked at", answer.assignments);
+            return Ok(Answer { words, ..Answer::default() });
+        };
+        let Some(shown) = answer.assignment else {
+            return Ok(Answer { words: "nothing is known of it".to_owned(), ..Answer::default() });
+        };
+        let state = shown.state().as_str_name().trim_start_matches("ASSIGNMENT_STATE_").to_lowercase();
+        let requests = shown.request_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        Ok(Answer { words: state, assignment: Some((key.clone(), requests)), ..Answer::default() })
     }
 
     async fn propose(
@@ -329,4 +347,11 @@ impl Order {
         let answer = client.list_events(self.request(audit::ListEventsRequest::default())).await?;
         Ok(Answer { words: format!("{} events", answer.into_inner().events.len()), ..Answer::default() })
     }
+}
+
+/// An assignment as it is sent.
+fn sent(key: &AssignmentKey) -> activation::AssignmentKey {
+    let target =
+        Target { account_id: key.account().to_string(), entitlement_arn: key.entitlement().arn().to_owned() };
+    activation::AssignmentKey { principal_id: key.principal().to_string(), target: Some(target) }
 }

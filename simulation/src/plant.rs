@@ -72,6 +72,8 @@ pub enum Plant {
     FastClocks,
     /// Credentials live for an hour, whatever their user was told.
     LongCredentials,
+    /// Credentials may chain, although their user was told nothing of that.
+    UntoldChaining,
     /// The end of a window is compared without its year: it has not come yet, or comes again.
     YearlessEnds,
     /// A creation that AWS has refused in the end counts as done.
@@ -120,6 +122,7 @@ impl Plant {
             Self::DenyEverything => "the documented deny hits all sessions of a person",
             Self::DenyForEver => "a control policy has room for little",
             Self::LongCredentials => "broker, TEAM: credentials outlive what was told",
+            Self::UntoldChaining => "any of this kind: a role chained from credentials outlives them",
             Self::FastClocks => "any of this kind: a clock is ahead",
             Self::YearlessEnds => "broker (source): `MM/DD/YY` strings",
             Self::SilentFailure => "Glide `access.go`",

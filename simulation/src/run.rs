@@ -4,7 +4,9 @@
 mod desk;
 mod world;
 
+use crate::inspector::Inspector;
 use crate::invariant::authority::Memberships;
+use crate::invariant::chaining::Chaining;
 use crate::invariant::denial::Denying;
 use crate::invariant::effect::Effects;
 use crate::invariant::lateness::Lateness;
@@ -46,7 +48,7 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long the end may take: the longest window, fence, credential and deadline, and retries.
+/// How long the end may take: the longest window, fence, credential and deadline, and retries. What is chained comes on top.
 const END_MAX: Duration = Duration::from_hours(1);
 
 /// How often the end looks whether it has come.
@@ -73,12 +75,14 @@ pub(crate) struct Run {
     last_owner: Owner,
     weather: Weather,
     workload: Workload,
+    inspector: Inspector,
     planted: Planted,
     truth: Truth,
     effects: Effects,
     lateness: Lateness,
     presence: Presence,
     denying: Denying,
+    chaining: Chaining,
     memberships: Memberships,
     trace: Trace,
     tally: Tally,
@@ -173,12 +177,14 @@ impl Run {
             last_owner: WORLD,
             weather: Weather::new(weather_chance, climate, tally.clone()),
             workload,
+            inspector: Inspector::new(chance_of(seed, "inspector")),
             planted,
             truth: Truth::new(season.settings.start_lead),
             effects,
             lateness: Lateness::default(),
             presence: Presence::new(season.settings),
             denying: Denying::default(),
+            chaining: Chaining::default(),
             memberships: Memberships::default(),
             trace,
             tally,
@@ -203,6 +209,7 @@ impl Run {
             for order in orders {
                 self.give(order);
             }
+            self.ask_for_a_look();
             self.hear().await?;
             self.check_step()?;
             self.write_what_was_planted().await;
@@ -341,7 +348,7 @@ impl Run {
 
     /// What an event of a request says of access is so.
     fn check_access(
-        &self,
+        &mut self,
         event: &journal::Event,
         id: &RequestId,
         clock_ahead: Option<SignedDuration>,
@@ -359,14 +366,17 @@ impl Run {
         }
         if let RequestEvent::CredentialsIssued(issued) = fact {
             effect::credentials((&issued.access_key_id, issued.expires_at), known, now, aws)?;
+            self.chaining.issued(&issued.access_key_id, known, now, aws)?;
         }
         if let RequestEvent::ConsoleOpened(opened) = fact {
             effect::credentials((&opened.access_key_id, opened.expires_at), known, now, aws)?;
+            self.chaining.issued(&opened.access_key_id, known, now, aws)?;
         }
         if let RequestEvent::Closed(closed) = fact
             && clock_ahead.is_none_or(|ahead| ahead.is_zero())
         {
             effect::closed(closed, known, now, &self.truth, &self.effects, aws)?;
+            self.chaining.closed(known, now)?;
             if self.season.denials {
                 denial::closed(closed, known, now, &self.truth)?;
             }
@@ -397,13 +407,21 @@ impl Run {
         Ok(())
     }
 
+    /// How long the end may take here.
+    fn end_max(&self) -> Duration {
+        let bounds = self.truth.requests.values().filter_map(|known| known.bound);
+        let chained = bounds.map(|bound| bound.chained).max().unwrap_or_default();
+        END_MAX.saturating_add(Duration::try_from(chained).unwrap_or_default())
+    }
+
     /// Faults heal, people go home, time passes.
     async fn end(&mut self) -> Result<(), Violation> {
         self.heal();
         self.cut_one();
         let healed_at = self.clock.now();
-        let looks = END_MAX.as_secs() / END_LOOK.as_secs();
-        for _ in 0..looks {
+        let mut waited = Duration::ZERO;
+        while waited < self.end_max() {
+            waited += END_LOOK;
             self.go_on(END_LOOK).await?;
             self.check_step()?;
             let nothing_denied =

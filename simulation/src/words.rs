@@ -180,6 +180,8 @@ pub(crate) fn order(order: &Order, truth: &Truth) -> String {
         Command::Discard(_) => "discards the policy".to_owned(),
         Command::GetPolicy => "looks at the policy".to_owned(),
         Command::Abandon(assignment) => format!("gives up {}", key(assignment)),
+        Command::Reconcile(Some(assignment)) => format!("has {} looked at", key(assignment)),
+        Command::Reconcile(None) => "has everything looked at".to_owned(),
         Command::Get(id) => format!("looks at {}", truth.name(id)),
         Command::ListOwn => "lists own requests".to_owned(),
         Command::ListPending => "lists what is pending".to_owned(),

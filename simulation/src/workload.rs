@@ -293,12 +293,16 @@ impl Workload {
             5 | 6 => {
                 let hour = prost_types::Duration { seconds: 3_600, nanos: 0 };
                 let of_sts = |rule: &&mut approval::Rule| rule.credential_duration_max.is_some();
-                policy
-                    .rules
-                    .iter_mut()
-                    .filter(of_sts)
-                    .for_each(|rule| rule.credential_duration_max = Some(hour));
-                "an hour's credentials"
+                let otherwise = choice == 6;
+                policy.rules.iter_mut().filter(of_sts).for_each(|rule| {
+                    rule.credential_duration_max = Some(hour);
+                    rule.allow_chaining ^= otherwise;
+                });
+                if otherwise {
+                    "an hour's credentials, which chain where they did not"
+                } else {
+                    "an hour's credentials"
+                }
             }
             _short => {
                 let short = prost_types::Duration { seconds: 180, nanos: 0 };

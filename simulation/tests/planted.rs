@@ -149,6 +149,11 @@ fn credentials_outlive_what_was_told() {
 }
 
 #[test]
+fn credentials_chain_of_which_nobody_was_told() {
+    finds(Plant::UntoldChaining, 0, &["S2"]);
+}
+
+#[test]
 fn a_clock_that_is_ahead_begins_early() {
     finds(Plant::FastClocks, 0, &["S1"]);
 }

@@ -35,7 +35,7 @@ const HAPPENS: [&str; 29] = [
 ];
 
 /// What must have struck, or happened beside the log.
-const STRIKES: [&str; 42] = [
+const STRIKES: [&str; 45] = [
     "crash",
     "crash right after an append",
     "pause",
@@ -47,6 +47,8 @@ const STRIKES: [&str; 42] = [
     "log: full",
     "log: line cut",
     "log: read fails",
+    "people: a look at everything",
+    "people: a look at one assignment",
     "people: answer lost",
     "aws: FAILED",
     "aws: change of a control policy fails",
@@ -77,6 +79,7 @@ const STRIKES: [&str; 42] = [
     "drift: others write over a control policy",
     "drift: ours vanishes",
     "role assigned",
+    "role chained from credentials",
     "role no longer assigned",
 ];
 

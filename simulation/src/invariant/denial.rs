@@ -3,6 +3,7 @@
 //! What the service control policies say is evaluated here, written from IAM's rules and not from what writes them. Sessions of
 //! Identity Center begin in the simulation whenever one could: those that matter are the last before an end, and the next.
 
+use super::chaining::Chaining;
 use super::effect::Effects;
 use super::{Violation, later};
 use crate::people;
@@ -103,6 +104,7 @@ impl Denying {
         calm_since: Timestamp,
         truth: &Truth,
         effects: &Effects,
+        chaining: &Chaining,
         (aws, scps): (&SimulatedAws, &SimulatedScps),
     ) -> Result<(), Violation> {
         let accounts: BTreeSet<&AccountId> =
@@ -121,7 +123,7 @@ impl Denying {
                 }
                 if settled
                     && !self.full.contains(account)
-                    && let Some(ended_at) = goes_on(known, now, truth, effects, aws, denied)?
+                    && let Some(ended_at) = goes_on(known, now, truth, (effects, chaining), aws, denied)?
                     && now > later(ended_at, SETTLED_WITHIN)
                 {
                     let what =
@@ -280,7 +282,7 @@ fn goes_on(
     known: &Known,
     now: Timestamp,
     truth: &Truth,
-    effects: &Effects,
+    (effects, chaining): (&Effects, &Chaining),
     aws: &SimulatedAws,
     denied: &[Statement],
 ) -> Result<Option<Timestamp>, Violation> {
@@ -301,8 +303,10 @@ fn goes_on(
         }
         Some(_) => Vec::new(),
         None => {
-            let alive =
-                sessions_of(known, truth, aws).into_iter().filter(|(_, expires_at)| now < *expires_at);
+            // What was chained from them carries their tag.
+            let own = sessions_of(known, truth, aws).into_iter();
+            let all = own.chain(chaining.sessions(known.request.raised.id));
+            let alive = all.filter(|(_, expires_at)| now < *expires_at);
             alive.map(|(begun, _)| Session::of_request(known, begun)).collect()
         }
     };

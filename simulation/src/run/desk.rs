@@ -6,12 +6,12 @@ use crate::order::{Answer, Command, Order};
 use crate::people::{self, ADMINISTRATORS};
 use crate::process::CALL_MAX;
 use crate::schedule::Owner;
-use crate::truth::Truth;
+use crate::truth::{Known, Truth};
 use crate::words;
 use aws::AssignmentKey;
 use aws::simulated::sample;
-use domain::AccountId;
 use domain::ports::Clock as _;
+use domain::{AccountId, RequestId};
 use lifecycle::state::Status;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,11 +41,30 @@ impl Run {
         orders
     }
 
+    /// The machines on which a process is.
+    fn answering(&self) -> Vec<usize> {
+        (0..self.machines.len())
+            .filter(|index| self.machines.get(*index).is_some_and(|machine| machine.process.is_some()))
+            .collect()
+    }
+
+    /// Somebody has AWS looked at now, by any machine that answers.
+    pub(super) fn ask_for_a_look(&mut self) {
+        let Some(order) = self.inspector.order(&self.truth) else { return };
+        let answering = self.answering();
+        let nth = self.inspector.one_of_count(answering.len());
+        if let Some(index) = answering.get(nth) {
+            self.tally.count(match &order.command {
+                Command::Reconcile(None) => "people: a look at everything",
+                _one => "people: a look at one assignment",
+            });
+            self.give_to(*index, order);
+        }
+    }
+
     /// Gives an order to any machine on which a process is.
     pub(super) fn give(&mut self, order: Order) {
-        let answering: Vec<usize> = (0..self.machines.len())
-            .filter(|index| self.machines.get(*index).is_some_and(|machine| machine.process.is_some()))
-            .collect();
+        let answering = self.answering();
         let nth = self.workload.one_of_count(answering.len());
         if let Some(index) = answering.get(nth) {
             self.give_to(*index, order);
@@ -88,12 +107,16 @@ impl Run {
         for given in std::mem::take(&mut self.given) {
             let answer = given.answer.borrow_mut().take();
             let key = given.order.key.clone();
+            // A look that is wanted again is another one; what others do next does not depend on it.
+            let once = matches!(given.order.command, Command::Reconcile(_));
             match answer {
                 None => {
                     self.trace.note(given.order.who, &format!("{key}: no answer"));
-                    self.remember(given.order);
+                    if !once {
+                        self.remember(given.order);
+                    }
                 }
-                Some(_) if !self.season.fair && self.workload.loses_answer() => {
+                Some(_) if !once && !self.season.fair && self.workload.loses_answer() => {
                     self.tally.count("people: answer lost");
                     self.trace.note(given.order.who, &format!("{key}: the answer is lost"));
                     self.remember(given.order);
@@ -101,7 +124,7 @@ impl Run {
                 Some(answer) => {
                     self.take_answer(&given.order, answer)?;
                     // A double click.
-                    if self.workload.does(0.05) {
+                    if !once && self.workload.does(0.05) {
                         self.remember(given.order);
                     }
                 }
@@ -138,12 +161,30 @@ impl Run {
                 return Err(Violation::new("S5", what));
             }
         }
+        if let Some((assignment, about)) = answer.assignment {
+            self.is_known(key, &assignment, &about)?;
+        }
         if let Some(id) = answer.created
             && *self.made.entry(key.to_owned()).or_insert(id) != id
         {
             return Err(Violation::new("S6", format!("{key}, repeated, made another request")));
         }
         Ok(())
+    }
+
+    /// S5, of an assignment that is shown: the log knows of it, and of the requests that it is said to be there for.
+    fn is_known(&self, order: &str, key: &AssignmentKey, about: &[RequestId]) -> Result<(), Violation> {
+        let of_key = |known: &Known| known.key().as_ref() == Some(key);
+        let nobodys = self.truth.ledger_of(key).is_none() && !self.truth.requests.values().any(of_key);
+        let strange = about.iter().find(|id| self.truth.requests.get(*id).is_none_or(|known| !of_key(known)));
+        if !nobodys && strange.is_none() {
+            return Ok(());
+        }
+        let what = match strange {
+            Some(id) => format!("{order}: {} is said to be about {}", self.truth.name(id), words::key(key)),
+            None => format!("{order}: {} is shown, of which the log says nothing", words::key(key)),
+        };
+        Err(Violation::new("S5", what))
     }
 
     /// Whether an order is about history that cannot be read: then a fault may be told.
@@ -160,9 +201,11 @@ impl Run {
             | Command::OpenConsole(id)
             | Command::Get(id) => self.truth.is_damaged(id),
             // An extension is decided on what it extends.
-            Command::Create(_) | Command::CreateBatch(_) | Command::ListOwn | Command::ListPending => {
-                self.truth.any_damage()
-            }
+            Command::Create(_)
+            | Command::CreateBatch(_)
+            | Command::Reconcile(_)
+            | Command::ListOwn
+            | Command::ListPending => self.truth.any_damage(),
             Command::Abandon(_)
             | Command::Propose { .. }
             | Command::Accept(_)

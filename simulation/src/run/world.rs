@@ -262,6 +262,9 @@ impl Run {
             && self.machines.iter().all(Machine::is_well);
         let cloud = &self.outside.cloud;
         self.lateness.look(now, calm, &self.truth, &self.effects, cloud)?;
+        for _ in 0..self.chaining.chain(now, &cloud.aws) {
+            self.tally.count("role chained from credentials");
+        }
         let told = !self.weather.hides_directory();
         self.presence.look(now, (calm, told), &self.truth, cloud)?;
         if let Some(scps) = &cloud.scps {
@@ -269,7 +272,8 @@ impl Run {
             if self.weather.hides_directory() {
                 self.denying.directory_is_hidden(now);
             }
-            self.denying.look(now, calm_since, &self.truth, &self.effects, (&cloud.aws, scps))?;
+            let (truth, effects) = (&self.truth, &self.effects);
+            self.denying.look(now, calm_since, truth, effects, &self.chaining, (&cloud.aws, scps))?;
         }
         self.check_late_is_counted(now)
     }
