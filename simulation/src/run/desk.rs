@@ -54,9 +54,10 @@ impl Run {
         let answering = self.answering();
         let nth = self.inspector.one_of_count(answering.len());
         if let Some(index) = answering.get(nth) {
-            self.tally.count(match &order.command {
-                Command::Reconcile(None) => "people: a look at everything",
-                _one => "people: a look at one assignment",
+            self.tally.count(if matches!(order.command, Command::Reconcile(None)) {
+                "people: a look at everything"
+            } else {
+                "people: a look at one assignment"
             });
             self.give_to(*index, order);
         }

@@ -212,8 +212,8 @@ async fn what_others_write_stays_and_what_they_remove_is_written_again() {
 async fn what_others_write_over_is_written_again_although_who_has_the_duty_is_dead() {
     let house = denying().await;
     let one = house.start_as("one").await;
-    let _two = house.start_as("two").await;
     revoked_at(&house, &one, 600).await;
+    let _two = house.start_as("two").await;
     house.at(1_260).await;
     assert_eq!(
         (denied(&house).len(), house.claims()),
@@ -234,8 +234,8 @@ async fn how_long_aws_denies_otherwise_is_not_how_long_the_log_says_so() {
     for noted_at in [1_320, 1_330] {
         let house = denying().await;
         let one = house.start_as("one").await;
-        let _two = house.start_as("two").await;
         revoked_at(&house, &one, 600).await;
+        let _two = house.start_as("two").await;
         house.at(1_000).await;
         one.kill().await;
         let nothing = r#"{"Version":"2012-10-17","Statement":[]}"#;
