@@ -11,7 +11,7 @@ use crate::traffic::Urgency;
 use aws::{AwsError, ErrorKind, Turns};
 use command::Aggregate as _;
 use command::aggregate::{AssignmentAggregate, DenialAggregate};
-use domain::{AccountId, Entitlement, PermissionSetArn, Target, Timestamp};
+use domain::{AccountId, Entitlement, PermissionSetArn, SignedDuration, Target, Timestamp};
 use event_log::{Position, Recorded};
 use futures::TryStreamExt as _;
 use journal::{Event, Fact, Stream};
@@ -21,6 +21,11 @@ use lifecycle::denial::Denials;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use tokio::sync::{Mutex, MutexGuard, Notify};
+use views::clock_health::SKEW_MAX;
+
+/// By how much two clocks may differ of which neither is in doubt: each by what has to be noticed, and by what an answer leaves open,
+/// whose date is cut to the second and which was under way for a while.
+const APART_MAX: SignedDuration = SignedDuration::from_secs(2 * (SKEW_MAX.as_secs() + 3));
 
 /// How the names of ledgers' streams begin.
 const LEDGERS: &str = "assignment-";
@@ -196,8 +201,7 @@ impl Core {
     async fn note_missing(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
         let lacks = loaded.state.as_ref().is_some_and(|ledger| {
-            let stale = self.list_is_stale(ledger, looked_at) || self.views.certain_of_time().is_err();
-            ledger.presence != Presence::Absent && !stale
+            ledger.presence != Presence::Absent && self.proves_absence(ledger, looked_at)
         });
         let now = self.now();
         let has = |request: &Request| {
@@ -355,6 +359,13 @@ impl Core {
     /// Whether a list of `looked_at` may not show yet what the ledger's latest event brought about.
     pub(crate) fn list_is_stale(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
         looked_at < later(self.agenda.happened_at(&ledger.key, ledger.last_at), self.settings.list_lag_max)
+    }
+
+    /// Whether a list of `looked_at` in which it is not proves that what the ledger says is there is gone. A clock that is ahead takes
+    /// a list for newer than it is, and one that was behind has dated what it wrote before it was so.
+    pub(crate) fn proves_absence(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
+        let surely_at = later(looked_at, -APART_MAX);
+        !self.list_is_stale(ledger, surely_at) && self.views.certain_of_time().is_ok()
     }
 }
 

@@ -156,12 +156,12 @@ impl Core {
             looked_at = self.now();
             found = self.look_or_give_way(key).await?;
         }
-        let exists = loaded.state.as_ref().is_some_and(|ledger| ledger.presence != Presence::Absent);
-        if exists && found && self.outlives(key, loaded, looked_at).await? {
+        let existing = loaded.state.as_ref().filter(|ledger| ledger.presence != Presence::Absent);
+        if existing.is_some() && found && self.outlives(key, loaded, looked_at).await? {
             return Ok(Round::Again);
         }
-        if exists && !found && self.views.certain_of_time().is_err() {
-            // By a clock that may be ahead, the list may be older than what the ledger says.
+        if existing.is_some_and(|ledger| !found && !self.proves_absence(ledger, looked_at)) {
+            // The list may be older than what the ledger says.
             let again = later(self.now(), self.settings.eligibility_retry);
             return Ok(Round::Over(self.wake(key, needs, Some(again))));
         }

@@ -45,6 +45,24 @@ async fn by_a_clock_in_doubt_nothing_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn by_a_clock_that_is_ahead_and_in_no_doubt_what_was_just_made_is_not_missing() {
+    let list_lag = SignedDuration::from_secs(4);
+    let mut house = House::with(Behaviour { list_lag, ..Behaviour::default() }).await;
+    house.settings.missing = Missing::End;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(2).await;
+    assert!(house.is_active(id).await);
+    // A second later the list does not show it yet, and by this clock it is five seconds later.
+    house.at(3).await;
+    process.set_clock_ahead(SignedDuration::from_secs(4));
+    process.reconcile("carol", Some(&key_of(&permission_set())), false).await.unwrap();
+    house.at(60).await;
+    assert!(house.is_active(id).await && house.has(&key_of(&permission_set())));
+    assert_eq!(house.calls(AwsOperation::Create), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_that_passes_in_doubt_says_so() {
     let house = House::new().await;
     let process = house.start().await;
