@@ -6,7 +6,8 @@
 //! The fence: AWS has no fencing token, so a create whose outcome is not known may take effect until its deadline, even after
 //! a delete. While a ledger has a fence, what appears is ours, and absence is not final. The fence goes when a look after it
 //! found nothing ([`settle`]). A removal whose outcome is not known is the mirror of it: what a later request needs may vanish
-//! until its deadline ([`Ledger::late_removal`]).
+//! until its deadline. What is found missing is not by others' doing then, and neither is it after a removal that is confirmed
+//! ([`Ledger::late_removal`]).
 
 use crate::Rejection;
 use crate::state::Identities;
@@ -160,8 +161,8 @@ pub struct Ledger {
     /// Set while what appears is ours and absence is not final: a create whose outcome was never definite may take effect until
     /// this instant, or ours was missing in one list at it; and nobody has found nothing since.
     pub fence: Option<Timestamp>,
-    /// A removal whose outcome was never definite may take effect until this instant: what is found missing is our doing. It stays
-    /// until something was made, or seen to be there still ([`outlive`]), later than that.
+    /// Until this instant a removal of ours may take effect, because its outcome was never definite, or then it was confirmed: what is
+    /// found missing is our doing. It stays until something was made, or seen to be there still ([`outlive`]), no earlier than that.
     pub late_removal: Option<Timestamp>,
     /// Attempts in a row that failed, for backing off.
     pub failures: u32,
@@ -239,6 +240,8 @@ impl Ledger {
                     Operation::Delete => {
                         self.presence = Presence::Absent;
                         self.abandon_asked = None;
+                        // Whoever needs it all the same lacks it by our doing: it was over by a clock that was ahead, say.
+                        self.late_removal = self.late_removal.max(Some(at));
                         // The fence stays: the clock that this was intended by may have been ahead. A look settles it.
                     }
                 }
@@ -279,6 +282,7 @@ impl Ledger {
             }
             AssignmentEvent::Adopted { .. } => {
                 self.presence = Presence::Ours;
+                self.late_removal = self.late_removal.filter(|until| at < *until);
                 self.abandoned = false;
             }
             AssignmentEvent::AbandonAsked { by, principal, .. } => {

@@ -50,7 +50,7 @@ impl Core {
     }
 
     /// What becomes of access that is missing in AWS. What a restored log does not know may be the end of it; what a removal of
-    /// ours may have taken, somebody else has not.
+    /// ours has taken, or may have, somebody else has not.
     pub(crate) async fn missing(&self, ledger: &Ledger) -> Result<Missing, Fault> {
         Ok(if !self.knows_aws().await? {
             Missing::End

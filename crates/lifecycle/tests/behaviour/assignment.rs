@@ -230,6 +230,26 @@ fn a_removal_of_unknown_outcome_may_still_take_what_a_later_request_needs() {
 }
 
 #[test]
+fn what_a_removal_took_was_taken_by_us_until_it_is_made_or_found_there_anew() {
+    let gone = || {
+        let mut story = ours();
+        let removal = story.step(false, true, 100);
+        story.confirmed(removal, 110)
+    };
+    assert_eq!((gone().ledger().presence, gone().ledger().late_removal), (Presence::Absent, Some(at(110))));
+    let mut story = gone();
+    let again = story.step(true, false, 200);
+    assert_eq!(story.confirmed(again, 210).ledger().late_removal, None);
+    // What others make, and what somebody says is ours, was seen.
+    let mut story = gone();
+    story.step(true, true, 200);
+    assert_eq!(story.ledger().late_removal, None);
+    let mut story = gone();
+    story.append(&AssignmentEvent::Adopted { key: key() }, 200);
+    assert_eq!((story.ledger().presence, story.ledger().late_removal), (Presence::Ours, None));
+}
+
+#[test]
 fn what_is_missing_was_taken_by_us_unless_it_was_seen_after_our_removal_could_take_it() {
     let until = 100 + HORIZON;
     for (seen, by_us) in [(None, true), (Some(until - 1), true), (Some(until), false)] {

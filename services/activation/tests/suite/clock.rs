@@ -1,9 +1,10 @@
 //! While the clock is in doubt nothing is given, and whatever is over is taken away.
 
-use crate::house::{HOUR, House, key_of, permission_set, reason, role};
+use crate::house::{HOUR, House, aws_key, instant, key_of, permission_set, reason, role};
 use activation::Missing;
 use aws::simulated::{Behaviour, Operation as AwsOperation};
 use domain::SignedDuration;
+use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 use tonic::Code;
@@ -147,6 +148,29 @@ async fn what_a_clock_far_ahead_has_ended_is_removed_by_another_at_once() {
     one.kill().await;
     house.at(150).await;
     assert!(!house.has(&key_of(&permission_set())));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_ahead_has_removed_before_its_end_nobody_else_has() {
+    let mut house = House::new().await;
+    house.settings.missing = Missing::End;
+    let key = key_of(&permission_set());
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await);
+    process.kill().await;
+    // By the clock of another it is over: it removes it, and dies before it has said so.
+    let deadline = instant(60 + 20 * 60);
+    let removal = AssignmentEvent::Attempted { key: key.clone(), operation: Operation::Delete, deadline };
+    house.write_ledger(&key, removal).await;
+    house.aws.remove(aws_key(&key));
+    let _process = house.start().await;
+    house.at(90).await;
+    assert!(house.is_active(id).await && house.has(&key), "made again until its end");
+    house.at(HOUR + 60).await;
+    assert!(!house.has(&key));
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
 }
 
