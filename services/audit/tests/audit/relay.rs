@@ -4,7 +4,7 @@ use crate::support::{World, at, person, recorded_ids};
 use audit::{AuditService, Relay, RelaySettings};
 use domain::ports::Clock;
 use domain::{EventId, SignedDuration, Timestamp};
-use event_log::{Envelope, EventLog as _, Expected, Revision, StreamName, Writer};
+use event_log::{Envelope, EventLog as _, Expected, StreamName, Writer};
 use journal::{Fact, Service, Stream};
 use lifecycle::duty::DutyClaimed;
 use lifecycle::signal::PersonLinked;
@@ -69,16 +69,17 @@ fn ids(messages: &[Stored]) -> Vec<String> {
     messages.iter().map(|message| message.origin.unwrap().event_id.to_string()).collect()
 }
 
-/// So many events that say little.
+/// So many events that say little, each of somebody else.
 async fn fill(world: &World, count: u64) {
-    let stream = Stream::Person(person("ada").id());
-    let name: StreamName = stream.to_string().parse().unwrap();
-    let there = world.log.recorded().iter().filter(|event| event.stream == name).count() as u64;
+    let there = length(world);
     for number in there..there + count {
-        let linked = PersonLinked { person: person("ada"), same_as: person(&format!("ada-{number}")) };
+        let (somebody, same_as) = (person(&format!("ada-{number}")), person(&format!("ada-{number}-too")));
+        let stream = Stream::Person(somebody.id());
+        let name: StreamName = stream.to_string().parse().unwrap();
+        let linked = PersonLinked { person: somebody, same_as };
         let event = journal::Event {
             id: EventId::from_parts([b"fill".as_slice(), &number.to_be_bytes()]),
-            stream: stream.clone(),
+            stream,
             at: at(200),
             writer: Service::Request,
             actor: None,
@@ -92,8 +93,7 @@ async fn fill(world: &World, count: u64) {
             writer: Writer::new("request").unwrap(),
             body: journal::encode(&event).into(),
         };
-        let expected = Expected::after(number.checked_sub(1).map(Revision));
-        world.log.append(&name, expected, envelope).await.unwrap();
+        world.log.append(&name, Expected::NoStream, envelope).await.unwrap();
     }
 }
 
