@@ -60,6 +60,10 @@ struct Follower {
     behind_since: Option<Instant>,
     /// Where the log's numbering had a gap, which another consumer may not show.
     gap_after: Option<u64>,
+    /// Whether the connection was lost while a consumer was there.
+    cut_off: bool,
+    /// Whether that was before the consumer had brought anything: as it is by a message that no connection outlives.
+    by_hand: bool,
 }
 
 /// A consumer that is there.
@@ -73,6 +77,8 @@ struct Feed {
 /// What a consumer brings.
 enum Fed {
     Event(Recorded, Delivery),
+    /// It went with the connection.
+    CutOff,
     /// It is of no use any more.
     Lost(&'static str),
 }
@@ -87,6 +93,8 @@ impl Follower {
             pause: PAUSE_MIN,
             behind_since: None,
             gap_after: None,
+            cut_off: false,
+            by_hand: false,
         }
     }
 
@@ -100,7 +108,9 @@ impl Follower {
                 return Ok(None);
             }
             let Some(feed) = &mut self.feed else {
-                self.begin_again().await?;
+                if let Some(event) = self.begin_again().await? {
+                    return Ok(Some((event, self)));
+                }
                 continue;
             };
             match feed.next(&self.inner.link.client).await? {
@@ -109,6 +119,11 @@ impl Follower {
                         return Ok(Some((event, self)));
                     }
                     self.rest().await;
+                }
+                Fed::CutOff => {
+                    self.cut_off = true;
+                    self.by_hand = feed.delivered == 0;
+                    self.lose("the connection was lost").await;
                 }
                 Fed::Lost(why) => self.lose(why).await,
             }
@@ -153,20 +168,45 @@ impl Follower {
         self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
     }
 
-    /// Gets a consumer, or waits before the next try. A read that is to end does not wait.
-    async fn begin_again(&mut self) -> Result<(), LogError> {
-        match self.open().await {
-            Ok(feed) => {
-                self.feed = Some(feed);
-                Ok(())
+    /// Gets a consumer, or one event without any; or waits before the next try. A read that is to end does not wait, but for the
+    /// connection that it had.
+    async fn begin_again(&mut self) -> Result<Option<Recorded>, LogError> {
+        if std::mem::take(&mut self.cut_off) {
+            self.inner.link.until_ready().await;
+        }
+        let drops = self.inner.link.drops();
+        let begun = if self.by_hand { self.take_by_hand().await } else { self.take_feed().await };
+        match begun {
+            // What a consumer brings may come before its maker hears that it is there.
+            Err(LogError::Unavailable(_)) if !self.by_hand && drops.has_changed().unwrap_or(false) => {
+                self.cut_off = true;
+                self.by_hand = true;
+                Ok(None)
             }
             Err(LogError::Unavailable(why)) if self.until.is_none() => {
                 tracing::debug!(why, after = self.last, "a subscription waits for the log");
                 self.rest().await;
-                Ok(())
+                Ok(None)
             }
-            Err(error) => Err(error),
+            begun => begun,
         }
+    }
+
+    async fn take_feed(&mut self) -> Result<Option<Recorded>, LogError> {
+        self.feed = Some(self.open().await?);
+        Ok(None)
+    }
+
+    /// The next event, if it is there, from the leader, whose answer has its headers encoded.
+    async fn take_by_hand(&mut self) -> Result<Option<Recorded>, LogError> {
+        let next = self.last + 1;
+        let event = self.inner.link.get_whatever(&json!({ "seq": next })).await?;
+        self.by_hand = false;
+        if event.is_some() {
+            self.last = next;
+            self.inner.saw(next);
+        }
+        Ok(event)
     }
 
     /// A consumer of what follows.
@@ -227,7 +267,7 @@ impl Feed {
                 tokio::select! {
                     biased;
                     message = self.messages.next() => message,
-                    _ = self.drops.changed() => return Ok(Fed::Lost("the connection was lost")),
+                    _ = self.drops.changed() => return Ok(Fed::CutOff),
                     () = tokio::time::sleep(SILENCE_MAX) => return Ok(Fed::Lost("the consumer is silent")),
                 }
             };

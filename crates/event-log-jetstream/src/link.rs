@@ -24,6 +24,9 @@ use tokio::sync::watch;
 /// How long an answer may take. A synced append takes well under a millisecond; this covers a cluster that elects a leader.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether the connection is there again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// Why a request has no answer.
 #[derive(Debug)]
 pub(crate) enum Lost {
@@ -121,6 +124,16 @@ impl Link {
         Ok(())
     }
 
+    /// Returns once requests can be sent, or after [`ANSWER_WITHIN`].
+    pub(crate) async fn until_ready(&self) {
+        let ready = async {
+            while self.ready().is_err() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = tokio::time::timeout(ANSWER_WITHIN, ready).await;
+    }
+
     /// Calls JetStream's API: `STREAM.INFO.x` and the like.
     pub(crate) async fn api<T: DeserializeOwned>(
         &self,
@@ -138,27 +151,33 @@ impl Link {
 
     /// One event, from the leader: the one that the request describes, if there is one.
     pub(crate) async fn get(&self, which: &Value) -> Result<Option<Recorded>, LogError> {
-        let Some((message, sequence)) = self.message(which).await? else { return Ok(None) };
-        recorded(&message.subject, Some(&message.headers), sequence, message.payload).map(Some)
+        let Some((message, headers)) = self.message(which).await? else { return Ok(None) };
+        recorded(&message.subject, headers.as_ref(), message.sequence, message.payload).map(Some)
     }
 
     /// The same, for those who read the whole log: also what is no event.
     pub(crate) async fn get_whatever(&self, which: &Value) -> Result<Option<Recorded>, LogError> {
-        let Some((message, sequence)) = self.message(which).await? else { return Ok(None) };
-        recorded_or_stray(&message.subject, Some(&message.headers), sequence, message.payload).map(Some)
+        let Some((message, headers)) = self.message(which).await? else { return Ok(None) };
+        recorded_or_stray(&message.subject, headers.as_ref(), message.sequence, message.payload).map(Some)
     }
 
-    async fn message(&self, which: &Value) -> Result<Option<(StreamMessage, u64)>, LogError> {
+    /// A message, and its headers if they can be read. No connection outlives the delivery of one whose headers cannot; this answer
+    /// has them encoded.
+    async fn message(&self, which: &Value) -> Result<Option<(StreamMessage, Option<HeaderMap>)>, LogError> {
         #[derive(Deserialize)]
         struct Found {
             message: RawMessage,
         }
         match self.api::<Found>(&format!("STREAM.MSG.GET.{STREAM}"), which).await? {
             Ok(Found { message }) => {
+                if let Ok(message) = StreamMessage::try_from(message.clone()) {
+                    let headers = message.headers.clone();
+                    return Ok(Some((message, Some(headers))));
+                }
                 let sequence = message.sequence;
-                let message = StreamMessage::try_from(message)
+                let bare = StreamMessage::try_from(RawMessage { headers: None, ..message })
                     .map_err(|error| LogError::Corrupt(format!("message {sequence}: {error}")))?;
-                Ok(Some((message, sequence)))
+                Ok(Some((bare, None)))
             }
             Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
             Err(error) => Err(unavailable(&error)),

@@ -13,10 +13,14 @@ use event_log::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
+
+/// So many streams are remembered as suspect; forgetting one costs a connection.
+const SUSPECTS_MAX: usize = 10_000;
 
 /// How long a stream may take to be there that somebody else is creating.
 const CREATED_WITHIN: Duration = Duration::from_secs(10);
@@ -40,6 +44,9 @@ pub(crate) struct Inner {
     known: Mutex<Known>,
     /// The highest sequence that this process has seen: the log cannot end before it.
     seen: AtomicU64,
+    /// Streams of which a batch could not be read: perhaps because of a message that no connection outlives. They are read event by
+    /// event, as answers that have headers encoded.
+    suspects: Mutex<BTreeSet<StreamName>>,
 }
 
 impl JetStreamLog {
@@ -70,7 +77,16 @@ impl JetStreamLog {
         let id = safety::look_at_stream(&config, &info.config)?;
         tracing::info!(log.id = %id, log.head = info.state.last_sequence, "log opened on JetStream");
         let seen = AtomicU64::new(info.state.last_sequence);
-        Ok(Self { inner: Arc::new(Inner { link, config, id, known: Mutex::default(), seen }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                link,
+                config,
+                id,
+                known: Mutex::default(),
+                seen,
+                suspects: Mutex::default(),
+            }),
+        })
     }
 
     pub(crate) fn monitoring_urls(&self) -> &[String] {
@@ -154,6 +170,19 @@ async fn stream_info(link: &Link) -> Result<Option<Info>, LogError> {
 }
 
 impl Inner {
+    pub(crate) fn suspects(&self) -> MutexGuard<'_, BTreeSet<StreamName>> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a stream read event by event until it is read to its end.
+    pub(crate) fn suspect(&self, stream: &StreamName) {
+        let mut suspects = self.suspects();
+        if suspects.len() >= SUSPECTS_MAX {
+            suspects.clear();
+        }
+        suspects.insert(stream.clone());
+    }
+
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

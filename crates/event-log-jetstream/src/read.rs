@@ -82,7 +82,11 @@ async fn batch(inner: &Inner, name: &StreamName, rest: Rest) -> Result<Step, Log
     let subjects = any_writer(name);
     // A replica that lags behind, or an answer lost on a slow connection, must not look like the end.
     let count = (last.revision.0 - next.0).min(BATCH_MAX);
-    let mut events = inner.link.get_batch(&subjects, from, count, BATCH_BYTES_MAX).await?;
+    let mut events = Vec::new();
+    if !inner.suspects().contains(name) {
+        let answered = inner.link.get_batch(&subjects, from, count, BATCH_BYTES_MAX).await;
+        events = answered.inspect_err(|_| inner.suspect(name))?;
+    }
     if events.is_empty() && count > 0 {
         events.extend(inner.link.get(&json!({ "seq": from, "next_by_subj": subjects })).await?);
     }
@@ -108,6 +112,7 @@ async fn batch(inner: &Inner, name: &StreamName, rest: Rest) -> Result<Step, Log
         known.note(event);
     }
     if ends {
+        inner.suspects().remove(name);
         known.note(&last);
         events.push(last);
         return Ok((events, Reading::End));

@@ -4,6 +4,8 @@ use crate::given::{all, event, in_time, open, put, server, stream};
 use async_nats::HeaderMap;
 use event_log::{EventLog, Expected, LogError, Position};
 use futures::{StreamExt, TryStreamExt};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,6 +87,70 @@ async fn a_message_stored_with_what_servers_add_is_no_event_however_it_is_read()
             Err(LogError::Corrupt(why)) => assert!(why.contains("a header that servers add"), "{why}"),
             other => panic!("read as events: {other:?}"),
         }
+    }))
+    .await;
+}
+
+/// Publishes with headers that no client writes.
+async fn publish_raw(url: &str, subject: &str, headers: &[u8]) {
+    let mut server = TcpStream::connect(url.trim_start_matches("nats://")).await.unwrap();
+    let publish = format!("HPUB {subject} {} {}\r\n", headers.len(), headers.len() + 1);
+    let connect = br#"CONNECT {"verbose":false,"pedantic":false,"headers":true}"#;
+    let sent = [connect.as_slice(), b"\r\n", publish.as_bytes(), headers, b"x\r\nPING\r\n"].concat();
+    server.write_all(&sent).await.unwrap();
+    let mut said = String::new();
+    while !said.contains("PONG") {
+        let mut buffer = [0; 4_096];
+        let read = server.read(&mut buffer).await.unwrap();
+        assert_ne!(read, 0, "{said}");
+        said += &String::from_utf8_lossy(&buffer[..read]);
+    }
+    assert!(!said.contains("-ERR"), "{said}");
+}
+
+/// No connection outlives the delivery of such a message: the client does not understand it, and gives up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_headers_cannot_be_read_holds_up_its_own_stream_alone() {
+    in_time(Box::pin(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        put(&log, &stream("request-good"), Expected::NoStream, &event(1)).await.unwrap();
+        put(&log, &stream("request-poisoned"), Expected::NoStream, &event(2)).await.unwrap();
+        let poison: [&[u8]; 3] =
+            [b"NATS/1.0\r\nnocolon\r\n\r\n", b"NATS/1.0\r\na: \xff\r\n\r\n", b"XX\r\n\r\n"];
+        for headers in poison {
+            publish_raw(&server.url(), "daypass.log.request.request.poisoned", headers).await;
+        }
+        put(&log, &stream("request-later"), Expected::NoStream, &event(3)).await.unwrap();
+
+        let followed: Vec<_> =
+            log.subscribe(Position::START).take(6).map(|event| event.unwrap()).collect().await;
+        let names: Vec<String> = followed.iter().map(|event| event.stream.to_string()).collect();
+        let poisoned = ["request-poisoned"; 4];
+        assert_eq!(names, [["request-good"].as_slice(), &poisoned, &["request-later"]].concat());
+        assert_eq!(all(&log).await, followed);
+        for event in &followed {
+            assert_eq!(log.event_at(event.position).await.unwrap().as_ref(), Some(event));
+        }
+        // What is behind it looks like an event, so that the whole stream is read.
+        let mut headers = HeaderMap::new();
+        headers.insert("Daypass-Event-Id", Uuid::from_u128(9).to_string());
+        headers.insert("Daypass-Revision", "4");
+        let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let subject = "daypass.log.request.request.poisoned";
+        jetstream.publish_with_headers(subject, headers, "x".into()).await.unwrap().await.unwrap();
+        let read = loop {
+            let read: Result<Vec<_>, LogError> =
+                log.read_stream(&stream("request-poisoned"), None).try_collect().await;
+            if !matches!(read, Err(LogError::Unavailable(_))) {
+                break read;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        };
+        assert!(matches!(read, Err(LogError::Corrupt(_))), "{read:?}");
+        let later: Vec<_> = log.read_stream(&stream("request-later"), None).try_collect().await.unwrap();
+        assert_eq!(later.len(), 1);
+        put(&log, &stream("request-more"), Expected::NoStream, &event(4)).await.unwrap();
     }))
     .await;
 }
