@@ -103,7 +103,7 @@ async fn publish_raw(url: &str, subject: &str, headers: &[u8]) {
         let mut buffer = [0; 4_096];
         let read = server.read(&mut buffer).await.unwrap();
         assert_ne!(read, 0, "{said}");
-        said += &String::from_utf8_lossy(&buffer[..read]);
+        said += &String::from_utf8_lossy(buffer.get(..read).unwrap());
     }
     assert!(!said.contains("-ERR"), "{said}");
 }
