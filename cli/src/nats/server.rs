@@ -1,6 +1,6 @@
 //! The configuration of nats-server, in its own format.
 
-use super::user::Account;
+use super::user::{Account, Crossing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
@@ -103,18 +103,22 @@ pub(super) fn accounts_text(accounts: &[Account], public_keys: &BTreeMap<String,
         if account.stores {
             text += "    jetstream: enabled\n";
         }
-        let exports = account.takes.iter().map(|(subject, from)| {
-            format!("{{ service: {}, accounts: [{}] }}", quoted(subject), quoted(from))
+        let exports = account.exports.iter().filter_map(|(crossing, to)| {
+            let (kind, subject) = crossing_text(crossing, public_keys)?;
+            let many =
+                if matches!(crossing, Crossing::RequestForMany(_)) { ", response_type: stream" } else { "" };
+            Some(format!("{{ {kind}: {}, accounts: [{}]{many} }}", quoted(&subject), list(to)))
         });
-        block(&mut text, "exports", exports);
-        let imports = account.reaches.iter().map(|(subject, to)| {
-            format!("{{ service: {{ account: {}, subject: {} }} }}", quoted(to), quoted(subject))
+        block(&mut text, "exports", exports.collect());
+        let imports = account.imports.iter().filter_map(|(crossing, from)| {
+            let (kind, subject) = crossing_text(crossing, public_keys)?;
+            Some(format!("{{ {kind}: {{ account: {}, subject: {} }} }}", quoted(from), quoted(&subject)))
         });
-        block(&mut text, "imports", imports);
+        block(&mut text, "imports", imports.collect());
         text += "    users: [\n";
         for user in &account.users {
             let Some(key) = public_keys.get(&user.name) else { continue };
-            let answers = [format!("{}.>", wiring::nats::answers_to(key))];
+            let answers = [answers_to(key)];
             let _ = write!(
                 text,
                 "      # {}\n      {{ nkey: {key}, permissions: {{\n        publish: {{ allow: [{}] }}\n        \
@@ -129,12 +133,29 @@ pub(super) fn accounts_text(accounts: &[Account], public_keys: &BTreeMap<String,
     text + "}\n"
 }
 
-fn block(text: &mut String, name: &str, lines: impl ExactSizeIterator<Item = String>) {
-    if lines.len() > 0 {
+/// What crosses, in the words of the configuration: its kind, and its subject.
+fn crossing_text(
+    crossing: &Crossing,
+    public_keys: &BTreeMap<String, String>,
+) -> Option<(&'static str, String)> {
+    Some(match crossing {
+        Crossing::Request(subject) | Crossing::RequestForMany(subject) => ("service", subject.clone()),
+        Crossing::Messages(subject) => ("stream", subject.clone()),
+        Crossing::Deliveries(user) => ("stream", answers_to(public_keys.get(user)?)),
+    })
+}
+
+/// The subjects that a user's answers come to.
+fn answers_to(public_key: &str) -> String {
+    format!("{}.>", wiring::nats::answers_to(public_key))
+}
+
+fn block(text: &mut String, name: &str, lines: Vec<String>) {
+    if !lines.is_empty() {
         let _ = writeln!(text, "    {name}: [");
-        lines.for_each(|line| {
+        for line in lines {
             let _ = writeln!(text, "      {line}");
-        });
+        }
         *text += "    ]\n";
     }
 }

@@ -1,14 +1,15 @@
 //! Which accounts and users there are on the NATS servers, and what each user may do: the least that it needs.
 //!
-//! Two accounts keep apart what must not meet: `daypass-log` has the log and the key store, `daypass-bus` what is for others. Each
-//! source of signals has an account of its own, from which one subject leads into the bus, so that the subject of a signal tells
-//! its source. In `daypass-log` a user may publish under its own writer's name alone, to the kinds of streams that it writes.
+//! Two accounts hold streams: `daypass-log` the log and the key store, `daypass-bus` what is for others. In these is nobody but who
+//! makes the streams. Everybody else has an account of their own, from which exactly the subjects that they may publish to lead
+//! into one of the two. So they are answered in their own account: a server asks nobody what may be published to the reply that a request names, and
+//! a reply in the account of the log could be one of the log's subjects, or a call that deletes it.
 //!
 //! INVARIANT: nobody may delete, purge, change, seal, snapshot or restore the log, whatever their name. Each user's answers come
 //! to a subject of its own, so that nobody reads those of others.
 
 use journal::types::Service as Writer;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The account of the log and the key store.
@@ -63,19 +64,44 @@ pub(super) struct Deployment {
     pub(super) subscribers: BTreeSet<Name>,
 }
 
-/// An account: subjects of one do not exist in another, but for what is exported.
+/// An account: subjects of one do not exist in another, but for what crosses.
 pub(super) struct Account {
     pub(super) name: String,
     pub(super) users: Vec<User>,
     /// Whether it has streams.
     pub(super) stores: bool,
-    /// Subjects that it takes from another account's publishers: the subject, and that account.
-    pub(super) takes: Vec<(String, String)>,
-    /// Subjects that its publishers reach in another account: the subject, and that account.
-    pub(super) reaches: Vec<(String, String)>,
+    /// What other accounts have of it, and which.
+    pub(super) exports: BTreeMap<Crossing, BTreeSet<String>>,
+    /// What it has of other accounts, each with which.
+    pub(super) imports: BTreeSet<(Crossing, String)>,
+}
+
+/// What crosses from one account into another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Crossing {
+    /// Who imports it may publish to this subject there, and is answered at home, whatever reply they name.
+    Request(String),
+    /// The same, with any number of answers.
+    RequestForMany(String),
+    /// Who imports it receives what is published to this subject there.
+    Messages(String),
+    /// Who imports it receives what is delivered there to the subjects of this user's answers.
+    Deliveries(String),
+}
+
+impl Crossing {
+    fn request(subject: &str) -> Self {
+        let many = ["$JS.API.DIRECT.GET.", "$JS.API.CONSUMER.MSG.NEXT."];
+        if many.iter().any(|call| subject.starts_with(call)) {
+            Self::RequestForMany(subject.to_owned())
+        } else {
+            Self::Request(subject.to_owned())
+        }
+    }
 }
 
 /// A user, and all that it may do.
+#[derive(Clone)]
 pub(super) struct User {
     /// Also of its seed file.
     pub(super) name: String,
@@ -90,43 +116,101 @@ impl User {
     }
 }
 
-impl Deployment {
-    pub(super) fn accounts(&self) -> Vec<Account> {
-        let mut accounts = vec![self.log(), self.bus()];
-        accounts.extend(self.signal_sources.iter().map(|source| Account {
-            name: source_account(source),
-            users: vec![User::new(format!("signal-{source}"), vec![signals_of(source)])],
-            stores: false,
-            takes: Vec::new(),
-            reaches: vec![(signals_of(source), BUS.to_owned())],
-        }));
-        accounts
+/// A user with an account of its own.
+struct Guest {
+    user: User,
+    /// The account in which it does its work.
+    host: &'static str,
+}
+
+impl Guest {
+    fn account_name(&self) -> String {
+        format!("daypass-{}", self.user.name)
     }
 
-    fn log(&self) -> Account {
-        let mut users: Vec<User> = self.services.iter().map(|service| service.in_log()).collect();
-        users.push(User::new("log-backup", reads_log()));
-        users.push(User::new(
-            "log-setup",
-            [makes(LOG_STREAM), makes(KEYS_STREAM), reads_log(), erases_keys()].concat(),
-        ));
-        Account { name: LOG.to_owned(), users, stores: true, takes: Vec::new(), reaches: Vec::new() }
+    fn may_publish(&self, subject: &str) -> bool {
+        self.user.publish.iter().any(|right| right == subject)
     }
 
-    fn bus(&self) -> Account {
-        let mut users: Vec<User> = self.services.iter().filter_map(|service| service.in_bus()).collect();
-        users.extend(self.subscribers.iter().map(subscriber));
-        let streams = [EVENTS_STREAM, SIGNALS_STREAM, PARKED_STREAM];
-        users.push(User::new("bus-operator", looks_after_parked()));
-        users.push(User::new("bus-setup", streams.into_iter().flat_map(makes).collect()));
-        let takes =
-            self.signal_sources.iter().map(|source| (signals_of(source), source_account(source))).collect();
-        Account { name: BUS.to_owned(), users, stores: true, takes, reaches: Vec::new() }
+    /// What it has of its host.
+    fn crossings(&self) -> BTreeSet<Crossing> {
+        let mut crossings: BTreeSet<Crossing> =
+            self.user.publish.iter().map(|subject| Crossing::request(subject)).collect();
+        if self.user.publish.iter().any(|right| right.starts_with("$JS.API.")) {
+            // A server refuses most calls of accounts without JetStream, unless they have this one of an account with it. No user may
+            // make it.
+            crossings.insert(Crossing::Request("$JS.API.INFO".to_owned()));
+        }
+        if self.may_publish(&format!("$JS.API.CONSUMER.CREATE.{LOG_STREAM}")) {
+            // The log is followed by a consumer that delivers.
+            crossings.insert(Crossing::Deliveries(self.user.name.clone()));
+        }
+        crossings
+    }
+
+    fn hears_events(&self) -> bool {
+        self.user.subscribe.iter().any(|subject| subject == wiring::nats::EVENTS_SUBJECT)
+    }
+
+    fn account(&self, guests: &[Guest]) -> Account {
+        let events = || Crossing::Messages(wiring::nats::EVENTS_SUBJECT.to_owned());
+        let tells_events = |guest: &Guest| guest.may_publish(wiring::nats::EVENTS_SUBJECT);
+        let mut imports: BTreeSet<(Crossing, String)> =
+            self.crossings().into_iter().map(|crossing| (crossing, self.host.to_owned())).collect();
+        let mut exports = BTreeMap::new();
+        if self.hears_events() {
+            let tellers = guests.iter().filter(|guest| tells_events(guest));
+            imports.extend(tellers.map(|teller| (events(), teller.account_name())));
+        }
+        let hearers: BTreeSet<String> =
+            guests.iter().filter(|guest| guest.hears_events()).map(Guest::account_name).collect();
+        // To none in particular would be to everybody.
+        if tells_events(self) && !hearers.is_empty() {
+            exports.insert(events(), hearers);
+        }
+        Account { name: self.account_name(), users: vec![self.user.clone()], stores: false, exports, imports }
     }
 }
 
-fn source_account(source: &Name) -> String {
-    format!("daypass-signal-{source}")
+/// The account of streams, its maker, and what guests have of it.
+fn host(name: &'static str, maker: User, guests: &[Guest]) -> Account {
+    let mut exports: BTreeMap<Crossing, BTreeSet<String>> = BTreeMap::new();
+    for guest in guests.iter().filter(|guest| guest.host == name) {
+        for crossing in guest.crossings() {
+            exports.entry(crossing).or_default().insert(guest.account_name());
+        }
+    }
+    Account { name: name.to_owned(), users: vec![maker], stores: true, exports, imports: BTreeSet::new() }
+}
+
+impl Deployment {
+    pub(super) fn accounts(&self) -> Vec<Account> {
+        let guests = self.guests();
+        let makes_log = [makes(LOG_STREAM), makes(KEYS_STREAM), reads_log(), erases_keys()].concat();
+        let makes_bus = [EVENTS_STREAM, SIGNALS_STREAM, PARKED_STREAM].into_iter().flat_map(makes).collect();
+        let mut accounts = vec![
+            host(LOG, User::new("log-setup", makes_log), &guests),
+            host(BUS, User::new("bus-setup", makes_bus), &guests),
+        ];
+        accounts.extend(guests.iter().map(|guest| guest.account(&guests)));
+        accounts
+    }
+
+    fn guests(&self) -> Vec<Guest> {
+        let mut in_log: Vec<User> = self.services.iter().map(|service| service.in_log()).collect();
+        in_log.push(User::new("log-backup", reads_log()));
+        let mut in_bus: Vec<User> = self.services.iter().filter_map(|service| service.in_bus()).collect();
+        in_bus.extend(self.subscribers.iter().map(subscriber));
+        in_bus.push(User::new("bus-operator", looks_after_parked()));
+        // The name of such a user's account is told to `signals.sources.nats_account`.
+        in_bus.extend(
+            self.signal_sources
+                .iter()
+                .map(|source| User::new(format!("signal-{source}"), vec![signals_of(source)])),
+        );
+        let guests = |host, users: Vec<User>| users.into_iter().map(move |user| Guest { user, host });
+        guests(LOG, in_log).chain(guests(BUS, in_bus)).collect()
+    }
 }
 
 fn signals_of(source: &Name) -> String {

@@ -1,12 +1,16 @@
 //! A service that was taken over, with its own credential, against what the table cannot show: effects in a roundabout way.
 
 use crate::given::{OTHERS, Written, set_up};
+use crate::matrix::publishers;
 use crate::wire::Wire;
 use domain::PersonId;
 use journal::key_store::KeyStoreError;
 use serde_json::{Value, json};
 use service_runtime::clock::SystemEntropy;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use wiring::{KeysSection, key_store};
 
 const KEY: &str = "$KV.DAYPASS_KEYS.0123456789abcdef0123456789abcdef";
@@ -61,6 +65,91 @@ async fn a_compromised_service_cannot_write_anothers_events() {
         (state(&mut request, "DAYPASS_LOG").await, state(&mut request, "KV_DAYPASS_KEYS").await);
     assert_eq!(json!([log[0], log[1], log[2]]), json!([2, 2, 1]));
     assert_eq!(json!([keys[0], keys[1]]), json!([0, 0]));
+}
+
+const STREAMS: [(&str, &[&str]); 2] = [
+    ("log-setup", &["DAYPASS_LOG", "KV_DAYPASS_KEYS"]),
+    ("bus-setup", &["DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"]),
+];
+
+/// When each stream was made, and its subjects with how many messages they have, by the stream's name.
+async fn streams(server: SocketAddr, written: &Written) -> BTreeMap<&'static str, (Value, Value)> {
+    let mut streams = BTreeMap::new();
+    for (maker, names) in STREAMS {
+        let mut wire = Wire::sign_in(server, &written.seed(maker)).await.unwrap();
+        for name in names {
+            let asked = json!({ "subjects_filter": ">" }).to_string();
+            let info = wire.ask(&format!("$JS.API.STREAM.INFO.{name}"), &asked).await.unwrap();
+            streams.insert(*name, (info["created"].clone(), info["state"]["subjects"].clone()));
+        }
+    }
+    streams
+}
+
+/// A server publishes its answers as itself, and asks nobody whether who asked may publish to the reply that they name.
+#[tokio::test]
+async fn an_answer_to_a_hostile_reply_reaches_nobody_else() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    let mut hostile: Vec<String> = [
+        "daypass.log.request.request.forged",
+        "daypass.log.approval.request.forged",
+        "daypass.log.activation.assignment.forged",
+        "daypass.log.audit.duty.forged",
+        "$KV.DAYPASS_KEYS.forged",
+        "daypass.events.v1.request.forged",
+        "daypass.signals.v1.itsm.forged",
+        "daypass.parked.v1.forged",
+        "daypass.replay.v1.forged",
+    ]
+    .map(str::to_owned)
+    .into();
+    for stream in STREAMS.iter().flat_map(|(_, names)| names.iter()) {
+        hostile.extend(["DELETE", "PURGE"].map(|call| format!("$JS.API.STREAM.{call}.{stream}")));
+    }
+    let bodies = ["", "{\"seq\":1}", "{\"seq\":99999}", "{\"batch\":1,\"no_wait\":true}"];
+    // Something to answer with.
+    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
+    request.ask("daypass.log.request.request.x", "{}").await.unwrap();
+    let before = streams(server.address(), &written).await;
+    let table = publishers();
+    for user in written.users().iter().filter(|user| !user.ends_with("-setup")) {
+        let mut wire = Wire::sign_in(server.address(), &written.seed(user)).await.unwrap();
+        let rights = table.iter().filter(|(_, who)| who.contains(&user.as_str()));
+        for (subject, _) in rights {
+            for reply in &hostile {
+                for body in bodies {
+                    wire.ask_for(reply, subject, body).await;
+                }
+            }
+            wire.is_read().await;
+        }
+    }
+    // Whoever makes the streams is in their account, and can do it: so the others' would have shown by now.
+    let control = "daypass.log.request.request.forged-by-setup";
+    let mut setup = Wire::sign_in(server.address(), &written.seed("log-setup")).await.unwrap();
+    setup.ask_for(control, "$JS.API.STREAM.INFO.DAYPASS_LOG", "").await;
+    let after = loop {
+        let after = streams(server.address(), &written).await;
+        if after.get("DAYPASS_LOG").unwrap().1.get(control).is_some() {
+            break after;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    for (name, (made, subjects)) in &before {
+        let (made_now, subjects_now) = after.get(name).unwrap();
+        assert_eq!(made_now, made, "{name} is another one");
+        let forged: Vec<&String> = subjects_now
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.keys())
+            .filter(|subject| subject.ends_with("forged"))
+            .collect();
+        assert!(forged.is_empty(), "{name}: {forged:?}");
+        for subject in subjects.as_object().into_iter().flat_map(|all| all.keys()) {
+            assert!(subjects_now.get(subject).is_some(), "{name} has lost {subject}");
+        }
+    }
 }
 
 /// Removals are done by whoever has that duty, and a ledger in which something stands that is no event goes no further.

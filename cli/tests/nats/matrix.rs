@@ -24,9 +24,9 @@ const KEY_MAKERS: [&str; 3] = ["log-request", "log-approval", "log-activation"];
 const BUS_SERVICES: [&str; 2] = ["bus-request", "bus-audit"];
 
 /// Who may publish to a subject. Whoever is not named may not.
-type Publishers = Vec<(String, Vec<&'static str>)>;
+pub(crate) type Publishers = Vec<(String, Vec<&'static str>)>;
 
-fn publishers() -> Publishers {
+pub(crate) fn publishers() -> Publishers {
     let mut table = Publishers::new();
     let mut row = |subject: &str, who: &[&'static str]| table.push((subject.to_owned(), who.to_vec()));
     for (user, own) in WRITERS {

@@ -74,6 +74,16 @@ impl Wire {
         Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
     }
 
+    /// A request that has its answer sent to somebody else.
+    pub(crate) async fn ask_for(&mut self, reply: &str, subject: &str, body: &str) {
+        self.send(&format!("PUB {subject} {reply} {}\r\n{body}\r\n", body.len())).await;
+    }
+
+    /// Returns once the server has read everything. What it refused does not matter.
+    pub(crate) async fn is_read(&mut self) {
+        self.refusals().await.unwrap();
+    }
+
     /// Listens to exactly this subject: a consumer delivers to nothing else.
     pub(crate) async fn listen(&mut self, subject: &str) {
         self.send(&format!("SUB {subject} 3\r\n")).await;
