@@ -126,13 +126,13 @@ impl Core {
     }
 
     /// Writes what the service itself decides about a request, once: every replica gives the event of one `operation` on one
-    /// request the same id. A refusal means that the story went on meanwhile, and is fine.
+    /// request the same id. A refusal means that the story went on meanwhile, and is fine. Says whether the event was written now.
     pub(crate) async fn react(
         &self,
         id: RequestId,
         operation: &str,
         decide: impl Fn(&Request, Timestamp) -> Result<RequestEvent, Rejection>,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let event_id =
             EventId::from_parts([b"activation".as_slice(), id.as_bytes().as_slice(), operation.as_bytes()]);
         let cause = self.cause(&id);
@@ -152,11 +152,11 @@ impl Core {
                 if !outcome.repeated {
                     tracing::info!(request = %id, operation, "recorded");
                 }
-                Ok(())
+                Ok(!outcome.repeated)
             }
             Err(CommandError::Refused(rejection)) => {
                 tracing::debug!(request = %id, operation, %rejection, "overtaken");
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(Fault::of_command(&error)),
         }

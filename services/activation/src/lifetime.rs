@@ -94,13 +94,15 @@ impl Core {
     /// Ends a request as failed.
     pub(crate) async fn fail(&self, request: &Request, reason: String) -> Result<(), Fault> {
         tracing::warn!(request = %request.raised.id, reason, "access could not be brought about");
-        self.react(request.raised.id, END, |request, _| access::fail(request, reason.clone())).await
+        self.react(request.raised.id, END, |request, _| access::fail(request, reason.clone())).await?;
+        Ok(())
     }
 
     /// Ends a request whose grounds are gone.
     pub(crate) async fn no_longer_eligible(&self, request: &Request, reason: &str) -> Result<(), Fault> {
         self.react(request.raised.id, END, |request, _| access::lose_eligibility(request, reason.to_owned()))
-            .await
+            .await?;
+        Ok(())
     }
 
     /// Notes that it cannot be told whether access may be given: it is not.
@@ -167,9 +169,14 @@ impl Core {
         }
         let removed_at = if how == ClosedHow::Deleted { self.gone_at(request).await? } else { None };
         let (closed, now) = (Closed { how, removed_at }, self.now());
-        self.react(request.raised.id, CLOSE, |request, _| access::close(request, closed.clone(), now))
+        let written = self
+            .react(request.raised.id, CLOSE, |request, _| access::close(request, closed.clone(), now))
             .await?;
-        if !given_up && let Some(length) = past_end_if(request, closed, now) {
+        // What another has closed, another has measured.
+        if written
+            && !given_up
+            && let Some(length) = past_end_if(request, closed, now)
+        {
             self.meters.past_end(request.raised.grounds.provider, length);
         }
         Ok(())

@@ -136,6 +136,7 @@ impl Core {
         self.react(id, &format!("revoke:{}", event.id), |request, _| {
             signal::revoke(request, Heard { event: event.id, signal, at: event.at, about: about.as_ref() })
         })
-        .await
+        .await?;
+        Ok(())
     }
 }

@@ -557,6 +557,11 @@ impl House {
         self.record(Service::Request, id, Some(human("ada")), RequestEvent::Withdrawn).await;
     }
 
+    /// Another process closes it.
+    pub(crate) async fn close(&self, id: RequestId, how: ClosedHow) {
+        self.record(Service::Activation, id, None, RequestEvent::Closed(how.into())).await;
+    }
+
     /// A request, as the log has it.
     pub(crate) async fn request(&self, id: RequestId) -> Request {
         let loaded = self.commander(Service::Activation).load::<RequestAggregate>(&Stream::Request(id)).await;

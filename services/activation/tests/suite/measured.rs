@@ -51,3 +51,21 @@ async fn what_may_have_been_chained_is_access_past_its_end() {
     let longest: f64 = longest.split_once(')').unwrap().0.parse().unwrap();
     assert!((3_500.0..=3_600.0).contains(&longest), "an hour after the window's end: {longest}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_has_closed_is_not_measured_again() {
+    let measured = Measured::start();
+    let mut house = House::new().await;
+    house.meter = Some(measured.provider.meter("daypass"));
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 600).await;
+    house.at(30).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    house.at(700).await;
+    assert!(house.over(id).await.is_some() && house.closed(id).await.is_none());
+    // As far as this process knows it is open, when the credentials expire.
+    process.stop_following();
+    house.close(id, ClosedHow::CredentialsExpired).await;
+    house.at(3 * HOUR).await;
+    assert!(!measured.exported().unwrap().contains("daypass.access.past_end"));
+}
