@@ -105,9 +105,14 @@ pub(crate) fn fault(fault: &Fault) -> Status {
         Fault::Views(error) => refusal::status(error),
         Fault::Log(_) => refusal::unavailable("LOG_UNAVAILABLE", "the log is not available"),
         Fault::Behind | Fault::GivesWay => views::position::not_reached(),
-        Fault::Aws(error) => {
+        Fault::Aws(error) if error.retriable() => {
             refusal::unavailable("AWS_UNAVAILABLE", format!("AWS does not answer ({})", error.code))
         }
+        Fault::Aws(error) => refusal::with_reason(
+            Code::FailedPrecondition,
+            "AWS_REFUSES",
+            format!("AWS refuses this ({}): it helps to change that, not to try again", error.code),
+        ),
     }
 }
 
@@ -135,6 +140,25 @@ mod tests {
         let (_, why) =
             told(ErrorKind::Denied, "AccessDenied", &format!("{said}sts:AssumeRole on resource: …"));
         assert!(!why.contains("sts:"), "{why}");
+    }
+
+    #[test]
+    fn what_aws_refuses_is_not_asked_for_again_and_what_it_does_not_answer_is() {
+        for (kind, code, reason, retried) in [
+            (ErrorKind::Denied, Code::FailedPrecondition, "AWS_REFUSES", false),
+            (ErrorKind::NotFound, Code::FailedPrecondition, "AWS_REFUSES", false),
+            (ErrorKind::Invalid, Code::FailedPrecondition, "AWS_REFUSES", false),
+            (ErrorKind::Throttled, Code::Unavailable, "AWS_UNAVAILABLE", true),
+            (ErrorKind::Conflict, Code::Unavailable, "AWS_UNAVAILABLE", true),
+            (ErrorKind::Unknown, Code::Unavailable, "AWS_UNAVAILABLE", true),
+            (ErrorKind::Unavailable, Code::Unavailable, "AWS_UNAVAILABLE", true),
+        ] {
+            let status = fault(&Fault::Aws(AwsError::new(kind, "SomeCode", "arn:aws:iam::2:role/Deployer")));
+            assert_eq!(status.code(), code, "{kind:?}");
+            assert_eq!(status.get_details_error_info().unwrap().reason, reason, "{kind:?}");
+            assert_eq!(status.get_details_retry_info().is_some(), retried, "{kind:?}");
+            assert!(status.message().contains("SomeCode") && !status.message().contains("arn:"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::house::{HOUR, House, aws_key, call, instant, key_of, permission_set, 
 use activation::{Missing, Settings};
 use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+use aws::ErrorKind;
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
@@ -218,6 +219,21 @@ async fn a_look_at_everything_finds_what_is_missing_at_once() {
     assert!(house.has(&key));
     let refused = process.reconcile("carol", None, true).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "everything is never adopted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_is_told_what_aws_refuses_and_what_it_does_not_answer() {
+    let house = House::new().await;
+    let process = house.start().await;
+    house.at(60).await;
+    for (kind, code, why) in [
+        (ErrorKind::Denied, Code::FailedPrecondition, "AWS_REFUSES"),
+        (ErrorKind::Unavailable, Code::Unavailable, "AWS_UNAVAILABLE"),
+    ] {
+        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(kind));
+        let told = process.reconcile("carol", Some(&someone_elses()), false).await.unwrap_err();
+        assert_eq!((told.code(), reason(&told).as_str()), (code, why));
+    }
 }
 
 /// An active request.
