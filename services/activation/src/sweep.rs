@@ -222,8 +222,7 @@ impl Core {
     /// Notes that AWS, looked at since `looked_at`, has an assignment.
     async fn note(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
-        if loaded.state.as_ref().is_some_and(|ledger| self.list_is_stale(ledger, looked_at)) {
-            // A list proves nothing so soon after a change of ours.
+        if loaded.state.as_ref().is_some_and(|ledger| self.list_proves_nothing(ledger, looked_at)) {
             return Ok(());
         }
         let written = self.write(key, loaded.revision, |ledger, _| assignment::notice(ledger, key)).await?;
@@ -366,6 +365,13 @@ impl Core {
     pub(crate) fn proves_absence(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
         let surely_at = later(looked_at, -APART_MAX);
         !self.list_is_stale(ledger, surely_at) && self.views.certain_of_time().is_ok()
+    }
+
+    /// Whether nothing may be noted by a list of `looked_at`: it is that stale, or may be, because our clock may be ahead. What was
+    /// given up waits for no clock: the latest change of ours is long ago, and what has come back is to be removed.
+    pub(crate) fn list_proves_nothing(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
+        let in_doubt = !ledger.abandoned && self.views.certain_of_time().is_err();
+        in_doubt || self.list_is_stale(ledger, looked_at)
     }
 }
 

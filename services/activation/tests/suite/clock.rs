@@ -4,7 +4,7 @@ use crate::house::{HOUR, House, aws_key, instant, key_of, permission_set, reason
 use activation::Missing;
 use aws::simulated::{Behaviour, Operation as AwsOperation};
 use domain::SignedDuration;
-use lifecycle::assignment::{AssignmentEvent, Operation};
+use lifecycle::assignment::{AssignmentEvent, Operation, Presence};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 use tonic::Code;
@@ -61,6 +61,29 @@ async fn by_a_clock_that_is_ahead_and_in_no_doubt_what_was_just_made_is_not_miss
     house.at(60).await;
     assert!(house.is_active(id).await && house.has(&key_of(&permission_set())));
     assert_eq!(house.calls(AwsOperation::Create), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_a_clock_in_doubt_nothing_of_ours_is_someone_elses() {
+    let list_lag = SignedDuration::from_secs(4);
+    let house = House::with(Behaviour { list_lag, ..Behaviour::default() }).await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 100).await;
+    house.at(103).await;
+    assert!(!house.has(&key) && house.closed(id).await == Some(ClosedHow::Deleted));
+    // By this clock the list, which shows it still, is not too old to be believed.
+    let ahead = SignedDuration::from_secs(26);
+    process.set_clock_ahead(ahead);
+    process.aws_is_ahead(-ahead);
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(house.ledger(&key).await.unwrap().presence, Presence::Absent);
+    process.set_clock_ahead(SignedDuration::ZERO);
+    process.aws_is_ahead(SignedDuration::ZERO);
+    house.aws.standing(aws_key(&key));
+    house.at(130).await;
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(house.ledger(&key).await.unwrap().presence, Presence::Standing, "once it is sure");
 }
 
 #[tokio::test(start_paused = true)]

@@ -205,7 +205,7 @@ impl Core {
     /// Whether the ledgers do not know yet of something that AWS has.
     async fn is_unnoted(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<bool, Fault> {
         let loaded = self.ledger(key).await?;
-        let stale = loaded.state.as_ref().is_some_and(|ledger| self.list_is_stale(ledger, looked_at));
+        let stale = loaded.state.as_ref().is_some_and(|ledger| self.list_proves_nothing(ledger, looked_at));
         Ok(!stale && notice(loaded.state.as_ref(), key).is_ok())
     }
 
