@@ -8,8 +8,10 @@ mod due;
 mod estimate;
 mod fill;
 mod notes;
+mod orphans;
 mod queue;
 
+use crate::core::later;
 use crate::traffic::{Turn, Urgency};
 use domain::{AccountId, RequestId, SignedDuration, Timestamp};
 pub(crate) use due::{key_of, never_begun};
@@ -80,7 +82,7 @@ struct State {
     /// What is remembered of assignments, and of requests.
     notes: BTreeMap<AssignmentKey, KeyNotes>,
     request_notes: BTreeMap<RequestId, RequestNotes>,
-    /// Assignments that no request is about, and that are seen to all the same.
+    /// Assignments that are seen to although no request is about them, or none that has begun.
     orphans: BTreeSet<AssignmentKey>,
 }
 
@@ -286,8 +288,16 @@ impl Agenda {
     ) {
         let mut state = self.lock();
         let due_at = state.queue.finish(errand);
-        if let (Errand::Tend(key), Next::Idle) = (errand, next) {
-            state.orphans.remove(key);
+        if let Errand::Tend(key) = errand {
+            // Where a request is about it, that brings it up again.
+            let over = match next {
+                Next::Idle => true,
+                Next::At(_) => state.keys.contains_key(key),
+                Next::Failed | Next::GaveWay => false,
+            };
+            if over {
+                state.orphans.remove(key);
+            }
         }
         if !state.is_known(errand) {
             return state.queue.drop(errand);
@@ -306,7 +316,7 @@ impl Agenda {
                 // What happened in the meantime has reset the failures, and is no reason to try again without any wait.
                 state.queue.unschedule(errand);
                 let failures = state.queue.failed(errand);
-                Some(crate::core::later(now, wait(failures)))
+                Some(later(now, wait(failures)))
             }
         };
         if let Some(at) = at {
@@ -424,8 +434,10 @@ impl State {
             !ids.is_empty()
         });
         if !rest {
-            self.orphans.remove(&key);
-            self.queue.drop(&Errand::Tend(key.clone()));
+            // What is removed for its own sake goes on.
+            if !self.orphans.contains(&key) {
+                self.queue.drop(&Errand::Tend(key.clone()));
+            }
             self.keys.remove(&key);
             self.notes.remove(&key);
         }
@@ -447,8 +459,7 @@ impl State {
     fn class_of(&self, errand: &Errand) -> Class {
         let Errand::Tend(key) = errand else { return Class::Story };
         let requests = || self.keys.get(key).into_iter().flatten().filter_map(|id| self.requests.get(id));
-        let orphaned = self.orphans.contains(key) && !self.keys.contains_key(key);
-        if orphaned || requests().any(Request::is_closing) {
+        if self.orphans.contains(key) || requests().any(Request::is_closing) {
             Class::Removal
         } else if requests().any(|request| request.approved().is_ok_and(|(_, active)| active.is_none())) {
             Class::Grant

@@ -19,7 +19,7 @@ pub(crate) enum Drift {
     Ours,
     /// Someone else's is there.
     Standing,
-    /// Ours is there, and no request is about it.
+    /// Ours is there, and no request needs it.
     Orphan,
 }
 

@@ -131,11 +131,11 @@ impl Core {
         Ok(followed)
     }
 
-    /// Sees to every open ledger that no unfinished request is about.
+    /// Sees to every open ledger that nobody sees to soon: no request is about it, or only such as begin later.
     pub(crate) async fn sweep_ledgers(&self) -> Result<(), Fault> {
         for ledger in self.open_ledgers().await? {
             self.refresh().await?;
-            if self.agenda.has(&ledger.key) {
+            if self.is_seen_to(&ledger.key) {
                 continue;
             }
             if ledger.is_settled_absent() {
@@ -150,13 +150,19 @@ impl Core {
         Ok(())
     }
 
-    /// Ours, and no request is about it: seen to like what a request has left.
+    /// Whether an errand on an assignment is under way, or is due before the next sweep.
+    fn is_seen_to(&self, key: &AssignmentKey) -> bool {
+        let check_within = self.settings.sweep_interval.max(self.settings.eligibility_retry);
+        self.agenda.is_seen_to(key, self.now(), check_within)
+    }
+
+    /// Ours, and no request needs it: seen to like what a request has left.
     fn see_to_orphan(&self, key: &AssignmentKey, presence: Presence) {
         if presence == Presence::Ours {
-            tracing::warn!(target = %key.target, principal = %key.principal, "ours, and no request is about it: it is removed");
+            tracing::warn!(target = %key.target, principal = %key.principal, "ours, and no request needs it: it is removed");
             self.meters.drift(Drift::Orphan);
         }
-        self.agenda.look_at(key, self.now());
+        self.agenda.see_to_orphan(key, self.now());
     }
 
     /// Looks at one assignment now, notes what is there or missing, and has it seen to: here, or by whoever has the duty, who hears
@@ -253,7 +259,7 @@ impl Core {
         let loaded = self.ledger(key).await?;
         let Some(ledger) = &loaded.state else { return Ok(()) };
         self.refresh().await?;
-        if !ledger.is_settled_absent() && !self.agenda.has(key) {
+        if !ledger.is_settled_absent() && !self.is_seen_to(key) {
             self.see_to_orphan(key, ledger.presence);
         }
         Ok(())

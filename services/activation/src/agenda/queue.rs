@@ -180,6 +180,13 @@ impl Queue {
         self.due.values().filter_map(first).min()
     }
 
+    /// Whether an errand is under way, or waits for an instant up to `by`; one that failed waits for its next try, whenever that is.
+    pub(super) fn has_by(&self, errand: &Errand, by: Timestamp) -> bool {
+        let waits = self.scheduled.get(errand);
+        self.running.contains_key(errand)
+            || waits.is_some_and(|(_, at)| *at <= by || self.failures.contains_key(errand))
+    }
+
     /// An errand is no longer under way. Says when it fell due.
     pub(super) fn finish(&mut self, errand: &Errand) -> Option<Timestamp> {
         let ran = self.running.remove(errand);

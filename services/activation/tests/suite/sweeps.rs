@@ -1,6 +1,8 @@
 //! What no request asks for, and what is missing although one does.
 
-use crate::house::{HOUR, House, aws_key, call, instant, key_of, permission_set, reason, role_for_users};
+use crate::house::{
+    HOUR, House, aws_key, call, human, instant, key_of, permission_set, reason, role_for_users,
+};
 use activation::{Missing, Settings};
 use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
@@ -86,6 +88,64 @@ async fn an_orphan_is_found_again_by_a_process_that_starts() {
     let _process = house.start().await;
     house.at(60).await;
     assert!(!house.has(&key), "removed, and tried again when AWS would not");
+}
+
+/// An administrator says that it is ours, and the process dies before it tries to remove it.
+#[tokio::test(start_paused = true)]
+async fn what_was_adopted_goes_after_a_restart_although_a_request_about_it_begins_later() {
+    let house = house().await;
+    let key = key_of(&permission_set());
+    let later = house.grant(&permission_set(), 4 * HOUR, 5 * HOUR).await;
+    house.aws.standing(aws_key(&key));
+    house.write_ledger(&key, AssignmentEvent::Adopted { key: key.clone() }).await;
+    for _ in 0..3 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Conflict));
+    }
+    let _process = house.start().await;
+    house.at(60).await;
+    assert!(!house.has(&key), "removed, and tried again when AWS would not");
+    assert!(house.ledger(&key).await.unwrap().is_settled_absent());
+    house.at(4 * HOUR + 30).await;
+    assert!(house.has(&key) && house.is_active(later).await, "what it asks for is made at its start");
+    house.at(5 * HOUR + 30).await;
+    assert_eq!(house.closed(later).await, Some(ClosedHow::Deleted));
+    assert_eq!((house.calls(AwsOperation::Create), house.calls(AwsOperation::Delete)), (1, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_ours_goes_on_being_removed_although_a_request_about_it_is_withdrawn() {
+    let house = house().await;
+    let key = key_of(&permission_set());
+    let later = house.grant(&permission_set(), 4 * HOUR, 5 * HOUR).await;
+    orphan(&house, &key).await;
+    for _ in 0..6 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Conflict));
+    }
+    let _process = house.start().await;
+    house.at(10).await;
+    house.withdraw(later).await;
+    house.at(150).await;
+    assert!(!house.has(&key), "before the next sweep");
+    assert_eq!(house.closed(later).await, Some(ClosedHow::NothingCreated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_with_an_account_goes_although_a_request_about_it_begins_later() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    orphan(&house, &key).await;
+    house.aws.remove(aws_key(&key));
+    let (by, principal, comment) = (human("carol"), None, None);
+    house.write_ledger(&key, AssignmentEvent::AbandonAsked { by, principal, comment }).await;
+    let (by, principal, comment) = (human("dave"), None, None);
+    house.write_ledger(&key, AssignmentEvent::Abandoned { by, principal, comment }).await;
+    house.grant(&permission_set(), 4 * HOUR, 5 * HOUR).await;
+    let _process = house.start().await;
+    house.at(60).await;
+    house.aws.standing(aws_key(&key));
+    house.at(60 + 330).await;
+    assert!(!house.has(&key));
+    assert!(house.ledger(&key).await.unwrap().is_settled_absent());
 }
 
 #[tokio::test(start_paused = true)]

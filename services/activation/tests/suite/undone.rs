@@ -116,6 +116,19 @@ async fn what_whoever_has_the_duty_removes_in_vain_another_removes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_whoever_has_the_duty_removes_in_vain_another_removes_although_a_request_about_it_begins_later()
+{
+    let (house, one, _two) = quiet().await;
+    one.cut_from_aws(true);
+    let key = key_of(&permission_set());
+    house.grant(&permission_set(), QUIET + 10 * HOUR, QUIET + 11 * HOUR).await;
+    orphan(&house, &key).await;
+    house.at(QUIET + 5 * SWEEP).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_back_with_an_account_goes_although_who_has_the_duty_is_dead() {
     let (house, one, _two) = quiet().await;
     let key = key_of(&permission_set());

@@ -25,7 +25,7 @@ const UNNOTED_MAX: usize = 1_000;
 /// What was found, and since when it is known.
 #[derive(Default)]
 pub(super) struct Undone {
-    /// Ours, and no request is about it, or none that can go on; and what active requests lack.
+    /// Ours, and no request is about it, or none that has begun and can go on; and what active requests lack.
     orphans: Mutex<BTreeMap<AssignmentKey, Timestamp>>,
     /// How far what active requests have is looked at.
     looked_to: Mutex<Option<AssignmentKey>>,
@@ -83,7 +83,7 @@ impl Core {
         self.settings.sweep_interval.saturating_mul(2).max(self.settings.operation_patience())
     }
 
-    /// What the ledgers call ours and no request is about, and since when it is known to be left like that.
+    /// What the ledgers call ours and no request asks for, and since when it is known to be left like that.
     async fn orphans(&self) -> Result<BTreeMap<AssignmentKey, Timestamp>, Fault> {
         let mut found = BTreeMap::new();
         for ledger in self.open_ledgers().await? {
@@ -152,12 +152,16 @@ impl Core {
         Ok(false)
     }
 
-    /// Whether a request is about it that waits for somebody by itself. One whose history cannot be read to its end is no reason to
-    /// take over at once, since nothing of it can be recorded; but once its window is over, it is no reason for access either.
+    /// Whether a request is about it that waits for somebody by itself. One that begins later waits for nobody until then. One whose
+    /// history cannot be read to its end is no reason to take over at once, since nothing of it can be recorded; but once its window is
+    /// over, it is no reason for access either.
     async fn is_asked_for(&self, key: &AssignmentKey) -> Result<bool, Fault> {
         self.take_up(Extent::About(key))?;
         let now = self.now();
         for request in self.agenda.requests_of(key) {
+            if !self.agenda.has_begun(&request, now) {
+                continue;
+            }
             let over = request.window().is_none_or(|window| window.end() <= now);
             if !over || self.can_be_recorded(&request.raised.id, now).await? {
                 return Ok(true);
