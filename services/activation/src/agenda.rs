@@ -23,6 +23,7 @@ use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase};
 use notes::{KeyNotes, RequestNotes};
+use orphans::Left;
 pub(crate) use queue::Class;
 use queue::{Lane, Queue};
 use std::cmp::Reverse;
@@ -84,6 +85,8 @@ struct State {
     request_notes: BTreeMap<RequestId, RequestNotes>,
     /// Assignments that are seen to although no request is about them, or none that has begun.
     orphans: BTreeSet<AssignmentKey>,
+    /// Those that are ours, needed by nobody, and not removed.
+    left: BTreeMap<AssignmentKey, Left>,
 }
 
 /// The agenda. Interior locks are held for moments.

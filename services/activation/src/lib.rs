@@ -6,7 +6,8 @@
 //! - `lifetime`: one request: ended at its end, activated and closed where it is about credentials.
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
-//! - `sweep`: what no request asks for, found and, where it is ours, removed; `process/sweep`: the loop that looks.
+//! - `sweep`: what no request asks for, found and, where it is ours, removed; `sweep/left`: what of that is not removed;
+//!   `process/sweep`: the loop that looks.
 //! - `restored`: a log that was restored from a backup: AWS is looked through before anything is granted.
 //! - `denial`: live sessions of requests that ended early, denied in their account; `process/deny`: the loop that does it.
 //! - `process/heed`: signals from outside that end requests.
@@ -82,10 +83,12 @@ impl ActivationService {
         );
     }
 
-    /// How many ended requests have something left in AWS for longer than [`Settings::removal_late_after`], as far as this
-    /// process knows. Zero is healthy.
+    /// How many ended requests have something left in AWS, and how many assignments that nobody needs are, for longer than
+    /// [`Settings::removal_late_after`], as far as this process knows. Zero is healthy.
     pub fn overdue(&self) -> usize {
-        self.core.agenda.overdue(self.core.now(), self.core.settings.removal_late_after).len()
+        let (now, late_after) = (self.core.now(), self.core.settings.removal_late_after);
+        let of_requests = self.core.agenda.overdue(now, late_after).len();
+        of_requests.saturating_add(self.core.agenda.left_for(now, late_after).len())
     }
 }
 

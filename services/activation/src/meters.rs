@@ -38,13 +38,13 @@ impl Meters {
             overdue: meter
                 .u64_gauge("daypass.removals.overdue")
                 .with_description(
-                    "Ended requests that have something left in AWS for too long. Above zero: page someone.",
+                    "What ended requests have left in AWS for too long, and what of ours nobody needs. Above zero: page someone.",
                 )
                 .build(),
             overdue_oldest: meter
                 .f64_gauge("daypass.removals.overdue.oldest")
                 .with_unit("s")
-                .with_description("Since when the oldest of them is over.")
+                .with_description("Since when the oldest of them is over, or needed by nobody.")
                 .build(),
             past_end: meter
                 .f64_histogram("daypass.access.past_end")

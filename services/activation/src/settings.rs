@@ -58,7 +58,8 @@ pub struct Settings {
     /// Calls a second that looking through the whole organisation may make, at most, for what is ours and not needed and what is
     /// someone else's; zero: it is not looked through. Fewer where fewer suffice, and none while others wait to call.
     pub organisation_sweep_calls_per_second: usize,
-    /// From a request's end to the moment at which what is left of it in AWS pages someone.
+    /// From a request's end to the moment at which what is left of it in AWS pages someone; for what no request is about, from when
+    /// that is seen, or its removal failed first.
     pub removal_late_after: SignedDuration,
     /// Operations that are outstanding at a time. AWS takes 10 (some pages: 15).
     pub outstanding_max: usize,

@@ -4,6 +4,8 @@
 //! everything else ([`Core::tend`]), which looks at requests and log again before it calls. Someone else's is noted in a ledger
 //! once, and left alone.
 
+mod left;
+
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::meters::Drift;

@@ -1,6 +1,6 @@
-//! Assignments that are ours and that no request asks for now: who sees to them.
+//! Assignments that are ours and that no request asks for now: who sees to them, and how long they are left.
 
-use super::{Agenda, Errand};
+use super::{Agenda, Errand, State};
 use crate::core::later;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::Request;
@@ -37,4 +37,78 @@ impl Agenda {
         self.lock().orphans.insert(key.clone());
         self.look_at(key, now);
     }
+
+    /// Those of these assignments that nobody needs now, and that no request counts as left.
+    pub(crate) fn unaccounted<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a AssignmentKey>,
+        now: Timestamp,
+    ) -> Vec<AssignmentKey> {
+        let state = self.lock();
+        keys.filter(|key| !self.accounts_for(&state, key, now)).cloned().collect()
+    }
+
+    /// Whether a request may need this assignment now, or counts as left itself until that is removed.
+    pub(crate) fn is_accounted_for(&self, key: &AssignmentKey, now: Timestamp) -> bool {
+        self.accounts_for(&self.lock(), key, now)
+    }
+
+    /// A request whose history is damaged is never ended; once it is over, it accounts for nothing.
+    fn accounts_for(&self, state: &State, key: &AssignmentKey, now: Timestamp) -> bool {
+        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        requests.any(|request| {
+            let over = request.window().is_none_or(|window| window.end() <= now);
+            request.is_closing() || (!over && self.has_begun(request, now))
+        })
+    }
+
+    /// Whether it is noted of any assignment that it is left.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.lock().left.is_empty()
+    }
+
+    /// Whether it is noted of this one.
+    pub(crate) fn is_left(&self, key: &AssignmentKey) -> bool {
+        self.lock().left.contains_key(key)
+    }
+
+    /// Notes that an assignment of ours is left since then, or since longer.
+    pub(crate) fn note_left(&self, key: &AssignmentKey, since: Timestamp) {
+        let left = Left { since, told: false };
+        self.lock().left.entry(key.clone()).or_insert(left);
+    }
+
+    /// Forgets what is not left any more: it is not ours now, or a request accounts for it.
+    pub(crate) fn keep_left(&self, now: Timestamp, is_ours: impl Fn(&AssignmentKey) -> bool) {
+        let mut state = self.lock();
+        let mut left = std::mem::take(&mut state.left);
+        left.retain(|key, _| is_ours(key) && !self.accounts_for(&state, key, now));
+        state.left = left;
+    }
+
+    /// Since when those are left that are for `late_after`.
+    pub(crate) fn left_for(&self, now: Timestamp, late_after: SignedDuration) -> Vec<Timestamp> {
+        let state = self.lock();
+        let since = state.left.values().map(|left| left.since);
+        since.filter(|since| now.duration_since(*since) >= late_after).collect()
+    }
+
+    /// Those of them that nobody has been told of.
+    pub(crate) fn newly_left_for(&self, now: Timestamp, late_after: SignedDuration) -> Vec<AssignmentKey> {
+        let mut newly = Vec::new();
+        for (key, left) in &mut self.lock().left {
+            if !left.told && now.duration_since(left.since) >= late_after {
+                left.told = true;
+                newly.push(key.clone());
+            }
+        }
+        newly
+    }
+}
+
+/// An assignment that is ours, needed by nobody, and not removed.
+pub(super) struct Left {
+    since: Timestamp,
+    /// Whether somebody was told.
+    told: bool,
 }

@@ -185,8 +185,8 @@ impl Core {
     }
 }
 
-/// Since when creating has failed without success in between; `None`: it has not.
-pub(super) fn failing_since(events: &[Event]) -> Option<Timestamp> {
+/// Since when this has failed without success in between; `None`: it has not.
+pub(crate) fn failing_since(events: &[Event], failing: Operation) -> Option<Timestamp> {
     let mut operations = BTreeMap::new();
     let mut since = None;
     for (event, fact) in facts(events) {
@@ -195,7 +195,7 @@ pub(super) fn failing_since(events: &[Event]) -> Option<Timestamp> {
                 operations.insert(event.id, *operation);
             }
             AssignmentEvent::Failed { attempt, .. } => {
-                if operations.get(attempt) == Some(&Operation::Create) {
+                if operations.get(attempt) == Some(&failing) {
                     since = since.or(Some(event.at));
                 }
             }

@@ -12,7 +12,7 @@ use crate::meters::Drift;
 use crate::traffic::{Place, Urgency};
 use command::Loaded;
 use domain::{SignedDuration, Timestamp};
-use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
+use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
 use service_runtime::trace;
@@ -443,8 +443,11 @@ impl Core {
     async fn note_trouble(&self, key: &AssignmentKey, fault: &Fault) {
         let now = self.now();
         let requests = self.agenda.requests_of(key);
-        let removing = requests.iter().any(Request::is_closing);
+        let removing = requests.iter().any(Request::is_closing) || !self.agenda.is_accounted_for(key, now);
         tracing::warn!(target = %key.target, %fault, removing, "an assignment is not as it should be; tried again later");
+        if let Err(fault) = self.note_left(key).await {
+            tracing::debug!(target = %key.target, %fault, "whether it is left to nobody cannot be told");
+        }
         let waiting: Vec<&Request> = requests
             .iter()
             .filter(|request| {
@@ -455,7 +458,8 @@ impl Core {
         if waiting.is_empty() {
             return;
         }
-        let recorded = self.ledger_events(key).await.ok().and_then(|events| ledger::failing_since(&events));
+        let events = self.ledger_events(key).await.ok();
+        let recorded = events.and_then(|events| ledger::failing_since(&events, Operation::Create));
         let since = self.agenda.note_failing(key, recorded.unwrap_or(now));
         for request in waiting {
             self.agenda.note_obstacle(request.raised.id, fault.code());

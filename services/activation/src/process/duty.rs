@@ -240,7 +240,8 @@ impl Core {
         self.sweeps().await
     }
 
-    async fn catch_up(&self) -> Result<(), Fault> {
+    /// Takes up all that the log has now.
+    pub(crate) async fn catch_up(&self) -> Result<(), Fault> {
         let reached = tokio::time::timeout(SHOWN_WITHIN, self.views.requests.projection().reach_head()).await;
         reached.map_err(|_| Fault::Behind)?.map_err(|error| Fault::Log(error.to_string()))?;
         self.take_up(Extent::Due).map(|_| ())

@@ -40,6 +40,16 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
 /// Tells someone of what is left in AWS past its time. Not with every change: it looks at all that is closing.
 async fn page(core: &Core, shutdown: &CancellationToken) {
     loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            // What an unreachable log does not say is told as it was known.
+            settled = tokio::time::timeout(PAGE_EVERY, core.settle_left()) => {
+                if let Ok(Err(fault)) = settled {
+                    tracing::debug!(%fault, "whether what was left is gone cannot be told");
+                }
+            }
+        }
         page_late_removals(core);
         tokio::select! {
             biased;
@@ -140,14 +150,20 @@ async fn perform(core: &Core, errand: Errand) -> (Errand, Next) {
     (errand, next.unwrap_or(Next::Failed))
 }
 
-/// Someone is told once of everything that is left in AWS past its time; the count stays in the service's health.
+/// Someone is told once of everything that is left in AWS past its time, by an ended request or needed by nobody; the count stays in the
+/// service's health.
 fn page_late_removals(core: &Core) {
-    let now = core.now();
-    let overdue = core.agenda.overdue(now, core.settings.removal_late_after);
-    let oldest = core.agenda.oldest_end(&overdue);
-    core.meters.overdue(overdue.len(), oldest.map_or(SignedDuration::ZERO, |at| now.duration_since(at)));
-    for request in core.agenda.newly_overdue(now, core.settings.removal_late_after) {
+    let (now, late_after) = (core.now(), core.settings.removal_late_after);
+    let overdue = core.agenda.overdue(now, late_after);
+    let left = core.agenda.left_for(now, late_after);
+    let oldest = core.agenda.oldest_end(&overdue).into_iter().chain(left.iter().copied()).min();
+    let age = oldest.map_or(SignedDuration::ZERO, |at| now.duration_since(at));
+    core.meters.overdue(overdue.len().saturating_add(left.len()), age);
+    for request in core.agenda.newly_overdue(now, late_after) {
         tracing::error!(%request, "access is left in AWS past its end");
+    }
+    for key in core.agenda.newly_left_for(now, late_after) {
+        tracing::error!(target = %key.target, principal = %key.principal, "access that nobody needs is left in AWS");
     }
 }
 

@@ -82,7 +82,8 @@ async fn ledgers(core: &Core) {
 async fn look_through_ledgers(core: &Core) -> Result<(), Fault> {
     // Reading them takes as long as there are many: not before what is due has its turn.
     core.refresh().await?;
-    if core.sweeps().await? { core.sweep_ledgers().await } else { core.look_for_undone().await }
+    let looked = if core.sweeps().await? { core.sweep_ledgers().await } else { core.look_for_undone().await };
+    core.note_all_left().await.and(looked)
 }
 
 async fn organisation(core: &Core) {

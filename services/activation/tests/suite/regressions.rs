@@ -5,7 +5,9 @@ use aws::ErrorKind;
 use aws::simulated::{ChangedBy, Fault, Operation as AwsOperation};
 use lifecycle::assignment::Presence;
 use lifecycle::event::ClosedHow;
+use opentelemetry::metrics::MeterProvider as _;
 use std::sync::{Arc, Mutex};
+use test_servers::measured::Measured;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -113,6 +115,94 @@ async fn team_255_513_five_tries() {
     assert!(!house.has(&key));
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
     assert_eq!(process.service.overdue(), 0);
+}
+
+impl Errors {
+    /// How often it was told that something is left which no request tells of.
+    fn of_orphans(&self) -> usize {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|told| *told == "access that nobody needs is left in AWS")
+            .count()
+    }
+}
+
+/// Nobody is told of a removal that fails, because no request is behind it.
+#[tokio::test(start_paused = true)]
+async fn what_was_adopted_and_cannot_be_removed_is_told_and_counted_until_it_is_gone() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let measured = Measured::start();
+    let mut house = House::new().await;
+    house.meter = Some(measured.provider.meter("daypass"));
+    let process = house.start().await;
+    house.at(1).await;
+    let key = key_of(&permission_set());
+    house.aws.standing(aws_key(&key));
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    process.reconcile("carol", Some(&key), true).await.unwrap();
+    house.at(4 * 60).await;
+    assert_eq!((process.service.overdue(), errors.of_orphans()), (0, 0), "not yet");
+    house.at(7 * 60).await;
+    assert_eq!((process.service.overdue(), errors.of_orphans()), (1, 1));
+    let exported = measured.exported().unwrap();
+    let (_, gauge) = exported.split_once("daypass.removals.overdue\"").unwrap();
+    let (_, value) = gauge.split_once("value: ").unwrap();
+    assert!(value.starts_with('1'), "{value}");
+    house.at(30 * 60).await;
+    assert_eq!((process.service.overdue(), errors.of_orphans()), (1, 1), "told once");
+
+    process.kill().await;
+    let process = house.start().await;
+    house.at(30 * 60 + 10).await;
+    assert_eq!(process.service.overdue(), 1, "a process that starts knows since when");
+    house.aws.heal();
+    house.at(40 * 60).await;
+    assert!(!house.has(&key));
+    assert_eq!(process.service.overdue(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_request_with_a_damaged_history_has_left_is_told_and_counted_at_every_replica() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 600).await;
+    house.at(50).await;
+    let two = house.start_as("two").await;
+    house.garble(id).await;
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    house.at(600 + 240).await;
+    assert_eq!((one.service.overdue(), two.service.overdue(), errors.of_orphans()), (0, 0, 0));
+    house.at(600 + 660).await;
+    assert_eq!((one.service.overdue(), two.service.overdue(), errors.of_orphans()), (1, 1, 2));
+    house.aws.heal();
+    house.at(600 + 1_200).await;
+    assert!(!house.has(&key));
+    assert_eq!((one.service.overdue(), two.service.overdue()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_and_goes_at_once_is_told_to_nobody() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.aws.standing(aws_key(&key));
+    house.at(1).await;
+    process.reconcile("carol", Some(&key), true).await.unwrap();
+    house.at(HOUR).await;
+    assert!(!house.has(&key));
+    assert_eq!((process.service.overdue(), errors.of_orphans()), (0, 0));
 }
 
 /// An upgrade during active grants loses the revoke.
