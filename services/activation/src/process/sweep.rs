@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use domain::{SignedDuration, Timestamp};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// When to ask again whether there is anything to look through, or whether it is for us to do.
@@ -92,62 +93,115 @@ async fn organisation(core: &Core) {
         return;
     }
     let interval = core.settings.organisation_sweep_interval;
-    let mut next = None;
-    let mut ours = false;
+    let (mut stand, mut took) = (Stand::default(), Duration::ZERO);
     loop {
         let places = core.places();
-        let pause = pause(places, interval, most);
-        // The others look half as fast: so many replicas there may be, so many calls more it is.
-        tokio::time::sleep(if ours || places == 0 { pause } else { pause * 2 }).await;
-        if let Err(fault) = step(core, &mut next, &mut ours, places, pause).await {
-            tracing::warn!(%fault, "a part of the organisation could not be looked at; the next one is");
+        let round = round(places, interval, most);
+        if stand.next.is_none() {
+            stand.ours = core.sweeps().await.unwrap_or(stand.ours);
         }
+        tokio::time::sleep(stand.wait(core.now(), places, round, took)).await;
+        let began = Instant::now();
+        if let Err(fault) = step(core, &mut stand, places, round).await {
+            tracing::warn!(%fault, again = stand.again, "a part of the organisation could not be looked at");
+        }
+        took = began.elapsed();
     }
 }
 
-/// From one place to the next: as long as the interval allows, and no shorter than the calls that there may be.
-fn pause(places: usize, interval: SignedDuration, calls_per_second: usize) -> Duration {
+/// Where a sweep of the organisation stands.
+#[derive(Default)]
+struct Stand {
+    /// The place to look at next; `None`: the one that the time says.
+    next: Option<usize>,
+    /// Whether that could not be looked at the first time.
+    again: bool,
+    /// Whether this replica has the duty, as far as is known.
+    ours: bool,
+}
+
+impl Stand {
+    /// How long a round takes here, which takes whoever has the duty `round`. The others look half as fast: so many replicas there may
+    /// be, so many calls more it is.
+    fn pace(&self, round: Duration) -> Duration {
+        if self.ours { round } else { round.saturating_mul(2) }
+    }
+
+    /// How long to wait for the next look, after one that took so long.
+    fn wait(&self, now: Timestamp, places: usize, round: Duration, took: Duration) -> Duration {
+        let round = self.pace(round);
+        if places == 0 {
+            // Nothing is known of the organisation yet.
+            return ASK_AGAIN;
+        }
+        if self.next.is_none() {
+            return until_next(now, places, round);
+        }
+        let pause = pause(places, round);
+        (if self.again { pause.min(ASK_AGAIN) } else { pause }).saturating_sub(took)
+    }
+
+    /// What could not be looked at is looked at once more; what never can be holds up nothing else.
+    fn looked_at(&mut self, place: usize, well: bool) {
+        self.again = !well && !self.again;
+        self.next = Some(if self.again { place } else { place.saturating_add(1) });
+    }
+}
+
+/// In how long whoever has the duty looks at every place: in the interval, unless the calls that there may be take longer.
+fn round(places: usize, interval: SignedDuration, calls_per_second: usize) -> Duration {
     let interval = Duration::try_from(interval).unwrap_or_default();
-    let Some(share) = u32::try_from(places).ok().and_then(|places| interval.checked_div(places)) else {
-        return ASK_AGAIN;
-    };
     let shortest = Duration::from_secs(1) / u32::try_from(calls_per_second).unwrap_or(u32::MAX).max(1);
-    share.max(shortest)
+    interval.max(shortest.saturating_mul(u32::try_from(places).unwrap_or(u32::MAX)))
 }
 
-/// Looks at the next place; `pause` is that of whoever has the duty.
-async fn step(
-    core: &Core,
-    next: &mut Option<usize>,
-    ours: &mut bool,
-    places: usize,
-    pause: Duration,
-) -> Result<(), Fault> {
-    let before = std::mem::replace(ours, core.sweeps().await?);
-    if before != *ours {
-        *next = None;
+/// From one place to the next.
+fn pause(places: usize, round: Duration) -> Duration {
+    u32::try_from(places).ok().and_then(|places| round.checked_div(places)).unwrap_or(ASK_AGAIN)
+}
+
+/// Looks at the next place; `round` is that of whoever has the duty.
+async fn step(core: &Core, stand: &mut Stand, places: usize, round: Duration) -> Result<(), Fault> {
+    let before = std::mem::replace(&mut stand.ours, core.sweeps().await?);
+    if before != stand.ours {
+        stand.next = None;
     }
-    let interval = core.settings.organisation_sweep_interval;
-    let interval = if *ours { interval } else { interval.saturating_mul(2) };
-    let place = next.unwrap_or_else(|| place_at(core.now(), places, interval));
+    let place = stand.next.unwrap_or_else(|| place_at(core.now(), places, stand.pace(round)));
     let Some(place) = place.checked_rem(places) else {
-        *next = None;
+        stand.next = None;
         return Ok(());
     };
-    *next = Some(place.saturating_add(1));
-    if *ours {
-        return core.sweep_place(place).await;
-    }
-    let round = pause.saturating_mul(u32::try_from(places).unwrap_or(u32::MAX));
-    core.look_for_unnoted(place, SignedDuration::try_from(round).unwrap_or(SignedDuration::MAX)).await
+    let looked = if stand.ours {
+        core.sweep_place(place).await
+    } else {
+        let round = SignedDuration::try_from(round).unwrap_or(SignedDuration::MAX);
+        core.look_for_unnoted(place, round).await
+    };
+    stand.looked_at(place, looked.is_ok());
+    looked
 }
 
-/// Where a sweep stands that keeps to the interval: whoever takes over, or starts again, goes on from there.
-fn place_at(now: Timestamp, places: usize, interval: SignedDuration) -> usize {
-    let seconds = interval.as_secs().max(1);
-    let passed = usize::try_from(now.as_second().rem_euclid(seconds)).unwrap_or(0);
-    let seconds = usize::try_from(seconds).unwrap_or(usize::MAX);
-    places.saturating_mul(passed).checked_div(seconds).unwrap_or(0)
+/// Where a sweep stands that never stops, and takes so long for each round: whoever takes over, or starts again, goes on from there.
+/// Rounds are counted from the beginning of time, not of the day, since one may take longer than a day.
+fn place_at(now: Timestamp, places: usize, round: Duration) -> usize {
+    let places = u128::try_from(places).unwrap_or_default();
+    let place = places.saturating_mul(passed(now, round)).checked_div(round.as_nanos());
+    usize::try_from(place.unwrap_or_default()).unwrap_or_default()
+}
+
+/// How long it is until such a sweep comes to the next place. Who starts waits for that, and leaves out none but those of the time in
+/// which nobody ran.
+fn until_next(now: Timestamp, places: usize, round: Duration) -> Duration {
+    let begun = u128::try_from(place_at(now, places, round).saturating_add(1)).unwrap_or_default();
+    let places = u128::try_from(places).unwrap_or_default().max(1);
+    let begins = begun.saturating_mul(round.as_nanos()).div_ceil(places);
+    Duration::from_nanos(u64::try_from(begins.saturating_sub(passed(now, round))).unwrap_or(u64::MAX))
+}
+
+/// How much of its round has passed, in nanoseconds.
+fn passed(now: Timestamp, round: Duration) -> u128 {
+    let now = u128::try_from(now.as_nanosecond()).unwrap_or_default();
+    now.checked_rem(round.as_nanos()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -155,19 +209,62 @@ mod tests {
     use super::*;
 
     const DAY: SignedDuration = SignedDuration::from_hours(24);
+    const A_DAY: Duration = Duration::from_hours(24);
+
+    fn midnight() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
 
     #[test]
     fn a_sweep_takes_a_day_or_as_long_as_its_calls_allow() {
-        assert_eq!(pause(24, DAY, 2), Duration::from_hours(1));
-        assert_eq!(pause(1_000_000, DAY, 2), Duration::from_millis(500));
-        assert_eq!(pause(0, DAY, 2), ASK_AGAIN, "nothing is known of the organisation yet");
+        assert_eq!(round(24, DAY, 2), A_DAY);
+        assert_eq!(pause(24, A_DAY), Duration::from_hours(1));
+        let long = round(1_000_000, DAY, 2);
+        assert_eq!(long, Duration::from_secs(500_000));
+        assert_eq!(pause(1_000_000, long), Duration::from_millis(500));
+        let unknown = Stand::default().wait(midnight(), 0, round(0, DAY, 2), Duration::ZERO);
+        assert_eq!(unknown, ASK_AGAIN, "nothing is known of the organisation yet");
     }
 
     #[test]
     fn a_sweep_goes_on_where_the_time_of_day_says() {
-        let midnight: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(place_at(midnight, 48, DAY), 0);
-        assert_eq!(place_at(midnight + SignedDuration::from_hours(12), 48, DAY), 24);
-        assert_eq!(place_at(midnight + SignedDuration::from_secs(86_399), 48, DAY), 47);
+        assert_eq!(place_at(midnight(), 48, A_DAY), 0);
+        assert_eq!(place_at(midnight() + SignedDuration::from_hours(12), 48, A_DAY), 24);
+        assert_eq!(place_at(midnight() + SignedDuration::from_secs(86_399), 48, A_DAY), 47);
+    }
+
+    #[test]
+    fn a_sweep_that_takes_longer_than_a_day_goes_on_where_the_day_before_ended() {
+        let places = 1_000_000;
+        let round = round(places, DAY, 2);
+        let first = place_at(midnight(), places, round);
+        for day in 1..12 {
+            let goes_on = place_at(midnight() + DAY * day, places, round);
+            let looked_at = usize::try_from(day).unwrap() * 2 * 86_400;
+            assert_eq!(goes_on, (first + looked_at) % places, "after {day} days");
+        }
+    }
+
+    #[test]
+    fn who_starts_waits_for_the_next_place() {
+        let hour = SignedDuration::from_hours(1);
+        assert_eq!(until_next(midnight(), 24, A_DAY), Duration::from_hours(1));
+        assert_eq!(until_next(midnight() + hour / 4, 24, A_DAY), Duration::from_mins(45));
+        let next = midnight() + SignedDuration::try_from(until_next(midnight(), 7, A_DAY)).unwrap();
+        assert_eq!(place_at(next, 7, A_DAY), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_looked_at_once_more() {
+        let mut stand = Stand { next: Some(7), again: false, ours: true };
+        stand.looked_at(7, false);
+        assert_eq!(stand.next, Some(7));
+        assert_eq!(stand.wait(midnight(), 24, A_DAY, Duration::ZERO), ASK_AGAIN);
+        stand.looked_at(7, false);
+        assert_eq!(stand.next, Some(8), "what never can be holds up nothing else");
+        stand.looked_at(8, true);
+        assert_eq!(stand.next, Some(9));
+        let took = Duration::from_mins(10);
+        assert_eq!(stand.wait(midnight(), 24, A_DAY, took), Duration::from_mins(50), "the pace is kept");
     }
 }

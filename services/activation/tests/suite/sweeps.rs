@@ -7,11 +7,12 @@ use activation::{Missing, Settings};
 use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::ErrorKind;
-use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
+use aws::simulated::{Behaviour, Call, CallRecord, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
+use std::collections::BTreeSet;
 use tonic::Code;
 
 /// The organisation is looked through every ten minutes.
@@ -375,6 +376,50 @@ async fn roles_that_others_gave_are_noted_and_ours_that_come_late_are_removed() 
     house.at(30 * 60).await;
     assert!(!house.has(&ours) && house.has(&theirs));
     assert_eq!(standing_found(&house), 1, "once, in three sweeps");
+}
+
+/// Every place that was looked at, one call after the other.
+fn looks(house: &House) -> Vec<CallRecord> {
+    let calls = house.aws.calls().into_iter();
+    calls.filter(|record| record.call.operation() == AwsOperation::Holders).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_aws_does_not_answer_about_is_looked_at_once_more_before_the_next_one() {
+    for failures in [1, 2] {
+        let house = house().await;
+        for _ in 0..failures {
+            house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::Unavailable));
+        }
+        let _process = house.start().await;
+        house.at(9 * 60).await;
+        let looks = looks(&house);
+        assert_eq!(looks.iter().filter(|look| look.error.is_some()).count(), failures);
+        assert_eq!(looks[0].call, looks[1].call);
+        assert_ne!(looks[1].call, looks[2].call, "what never can be looked at holds up nothing else");
+    }
+}
+
+/// A round takes longer than the interval, and restarts come once in an interval.
+#[tokio::test(start_paused = true)]
+async fn restarts_in_a_long_round_of_the_organisation_go_on_where_it_was() {
+    let mut house = House::new().await;
+    house.account_access = false;
+    house.settings.organisation_sweep_interval = SignedDuration::from_mins(1);
+    house.settings.organisation_sweep_calls_per_second = 1;
+    house.many_accounts(200);
+    for run in 1..=5 {
+        let process = house.start().await;
+        house.at(60 * run).await;
+        process.kill().await;
+    }
+    let mut places = BTreeSet::new();
+    for look in looks(&house) {
+        if let Call::Holders(account, entitlement) = look.call {
+            places.insert((account, entitlement));
+        }
+    }
+    assert!(places.len() > 250, "{} places in five minutes, with one call a second", places.len());
 }
 
 /// What AWS lets a delegated administrator see of the management account is not documented: either answer is fine.
