@@ -20,7 +20,11 @@ impl Core {
         self.catch_up().await?;
         self.refresh().await?;
         for key in self.left_now().await? {
-            self.note_left(&key).await?;
+            if let Err(fault) = self.note_left(&key).await {
+                // Nobody can write a ledger that cannot be read: it is left all the same.
+                tracing::debug!(target = %key.target, %fault, "since when it is left cannot be told");
+                self.agenda.note_left(&key, self.now());
+            }
         }
         Ok(())
     }
