@@ -199,3 +199,23 @@ async fn who_sweeps_is_not_taken_over_from() {
     assert_eq!(house.claims(), ["one"]);
     assert!(two.aws_calls() > before && one.aws_calls() > two.aws_calls(), "it looks, half as fast");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whom_aws_does_not_answer_takes_over_nothing_that_only_aws_can_tell() {
+    let (house, one, two) = quiet().await;
+    one.kill().await;
+    two.cut_from_aws(true);
+    let key = key_of(&permission_set());
+    orphan(&house, &key).await;
+    // Of a removal that a dead process intended, nothing is known either.
+    let deadline = instant(QUIET + 60);
+    let attempted = AssignmentEvent::Attempted { key: key.clone(), operation: Operation::Delete, deadline };
+    house.write_ledger(&key, attempted).await;
+    house.at(QUIET + 3 * SWEEP + 30).await;
+    assert!(house.has(&key));
+    assert_eq!(house.claims(), ["one"], "it could do nothing, and others would wait for longer");
+    two.cut_from_aws(false);
+    house.at(QUIET + 4 * SWEEP + 30).await;
+    assert!(!house.has(&key), "it has waited long enough");
+    assert_eq!(house.claims(), ["one", "two"]);
+}

@@ -2,7 +2,8 @@
 //!
 //! Nothing shows that somebody looks through everything and finds all well, so the others look too: in the ledgers as often, in
 //! the organisation half as fast. What they find, and find again when whoever has the duty must have come by, is due work that
-//! waits. INVARIANT: a look changes nothing; only who has taken the duty over writes or removes.
+//! waits. INVARIANT: a look changes nothing; only who has taken the duty over writes or removes. Nobody takes over what AWS does not
+//! answer them about: each change of hands makes all others wait for longer.
 
 use super::{Unattended, What};
 use crate::agenda::Extent;
@@ -225,6 +226,10 @@ impl Core {
             return Ok(true);
         }
         if self.now() < held.attended_until(since, patience) {
+            return Ok(false);
+        }
+        if let Err(fault) = self.look(key).await {
+            tracing::debug!(target = %key.target, %fault, "undone, and left to whom AWS answers");
             return Ok(false);
         }
         // What seems undone may be long done, or asked for: so it seems to who was paused.
