@@ -93,7 +93,9 @@ impl Core {
         }
         let needs = self.needs(key).await?;
         let wanted = match intended.operation {
-            Operation::Create => needs.by.iter().any(|needed| needed.since <= intended.at),
+            Operation::Create => {
+                needs.by.iter().any(|needed| needed.since <= intended.at && intended.at < needed.until)
+            }
             Operation::Delete => !needs.any() && !needs.unsure,
         };
         // Who has lost the duty in between leaves it to who has it.

@@ -45,6 +45,8 @@ pub(super) struct Needed {
     pub(super) id: RequestId,
     /// Since when: an attempt made earlier was not made for it.
     pub(super) since: Timestamp,
+    /// Until when: an attempt that the log dates later was not made for it either.
+    pub(super) until: Timestamp,
     /// What its user will be told when it becomes active; `None`: it is.
     pub(super) bound: Option<Bound>,
     /// Whether what it has stood there before.
@@ -61,6 +63,12 @@ impl Needed {
 impl Needs {
     pub(super) fn any(&self) -> bool {
         !self.by.is_empty()
+    }
+
+    /// Whether an attempt to create it that the log dates `at` would be made for any of them. The log's time may be ahead of our
+    /// clock, and then a window is over by the one that is not over by the other.
+    pub(super) fn reach(&self, at: Timestamp) -> bool {
+        self.by.iter().any(|needed| at < needed.until)
     }
 }
 
@@ -81,11 +89,14 @@ impl Core {
                 needs.closing.insert(id);
             }
             let Some(since) = self.wanted_since(&request, loaded.state.as_ref()) else { continue };
+            let Some(window) = request.window() else { continue };
+            let until = window.end();
             let active = request.approved().ok().and_then(|(_, active)| active.copied());
             if let Some(active) = active
                 && !missing.is_some_and(|missing| makes_again(missing, active))
             {
-                needs.by.insert(0, Needed { id, since, bound: None, standing: active.activated.standing });
+                let standing = active.activated.standing;
+                needs.by.insert(0, Needed { id, since, until, bound: None, standing });
                 continue;
             }
             if !self.is_wanted_by_the_log(id, loaded.state.as_ref()).await? {
@@ -95,10 +106,10 @@ impl Core {
                 Eligibility::Eligible(found) => match (active, bound(&request, &found.place)) {
                     (Some(active), _) => {
                         let standing = active.activated.standing;
-                        needs.by.insert(0, Needed { id, since, bound: None, standing });
+                        needs.by.insert(0, Needed { id, since, until, bound: None, standing });
                     }
                     (None, Some(bound)) => {
-                        needs.by.push(Needed { id, since, bound: Some(bound), standing: false });
+                        needs.by.push(Needed { id, since, until, bound: Some(bound), standing: false });
                     }
                     (None, None) => needs.unsure = true,
                 },

@@ -271,7 +271,11 @@ impl Core {
         let desired = needs.any();
         let written = self
             .write(key, loaded.revision, |ledger, at| {
-                assignment::attempt(ledger, key, desired, seen, later(at, self.settings.fence()))
+                let decided =
+                    assignment::attempt(ledger, key, desired, seen, later(at, self.settings.fence()))?;
+                let creates =
+                    matches!(decided, AssignmentEvent::Attempted { operation: Operation::Create, .. });
+                if creates && !needs.reach(at) { Err(Rejection::WindowOver) } else { Ok(decided) }
             })
             .await?;
         match written {
@@ -306,6 +310,8 @@ impl Core {
                 self.agenda.note_seen(key, self.now());
                 self.settled(key, needs, loaded.state.as_ref()).await
             }
+            // Over by the log's time: it ends when it is over by ours.
+            Err(NotWritten::Refused(Rejection::WindowOver)) => Ok(Round::Over(self.wake(key, needs, None))),
             Err(NotWritten::Moved | NotWritten::Refused(_)) => Ok(Round::Again),
         }
     }

@@ -233,3 +233,28 @@ async fn a_clock_that_is_set_right_again_waits_for_nothing() {
     house.at(100).await;
     assert!(!house.has(&key_of(&permission_set())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_made_by_an_attempt_that_the_log_dates_after_the_window() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 60).await;
+    house.at(61).await;
+    // By a process whose clock was right.
+    let (operation, deadline) = (Operation::Create, instant(90));
+    let attempt =
+        house.write_ledger(&key, AssignmentEvent::Attempted { key: key.clone(), operation, deadline }).await;
+    let (reason, definite) = ("ConflictException".to_owned(), true);
+    house.write_ledger(&key, AssignmentEvent::Failed { attempt, reason, definite }).await;
+    let behind = house.start().await;
+    behind.set_clock_ahead(SignedDuration::from_secs(-4));
+    house.at(63).await;
+    assert!(house.over(id).await.is_none(), "by its clock the window is not over");
+    house.at(90).await;
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+    let Some((EndReason::Ended(EndedBecause::Failed { reason }), _)) = house.over(id).await else {
+        panic!("{:?}", house.over(id).await)
+    };
+    assert_eq!(reason, "ConflictException");
+    assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
+}
