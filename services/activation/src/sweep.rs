@@ -25,9 +25,12 @@ use std::sync::PoisonError;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use views::clock_health::SKEW_MAX;
 
-/// By how much two clocks may differ of which neither is in doubt: each by what has to be noticed, and by what an answer leaves open,
-/// whose date is cut to the second and which was under way for a while.
-const APART_MAX: SignedDuration = SignedDuration::from_secs(2 * (SKEW_MAX.as_secs() + 3));
+/// By how much a clock may be wrong that is not in doubt: by what has to be noticed, and by what an answer leaves open, whose date is
+/// cut to the second and which was under way for a while.
+pub(crate) const WRONG_MAX: SignedDuration = SignedDuration::from_secs(SKEW_MAX.as_secs() + 3);
+
+/// By how much two clocks may differ of which neither is in doubt.
+const APART_MAX: SignedDuration = SignedDuration::from_secs(2 * WRONG_MAX.as_secs());
 
 /// How the names of ledgers' streams begin.
 const LEDGERS: &str = "assignment-";

@@ -5,6 +5,7 @@ use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
+use crate::sweep::WRONG_MAX;
 use command::LoadError;
 use command::aggregate::RequestAggregate;
 use domain::{Entitlement, RequestId, SignedDuration, Timestamp};
@@ -45,7 +46,7 @@ pub(super) struct Needed {
     pub(super) id: RequestId,
     /// Since when: an attempt made earlier was not made for it.
     pub(super) since: Timestamp,
-    /// Until when: an attempt that the log dates later was not made for it either.
+    /// When its window is over.
     pub(super) until: Timestamp,
     /// What its user will be told when it becomes active; `None`: it is.
     pub(super) bound: Option<Bound>,
@@ -54,6 +55,12 @@ pub(super) struct Needed {
 }
 
 impl Needed {
+    /// Whether a creation is made for it by an attempt that the log dates `at`. The log may be ahead of our clock, and by its time the
+    /// window may be over. Where our clock may be behind, the log is believed; what is dated further ahead was a wrong clock's doing.
+    pub(super) fn reaches(&self, at: Timestamp, now: Timestamp) -> bool {
+        at < self.until || later(now, WRONG_MAX) < self.until
+    }
+
     /// Whether it has an assignment that we made.
     pub(super) fn has_ours(&self) -> bool {
         self.bound.is_none() && !self.standing
@@ -63,12 +70,6 @@ impl Needed {
 impl Needs {
     pub(super) fn any(&self) -> bool {
         !self.by.is_empty()
-    }
-
-    /// Whether an attempt to create it that the log dates `at` would be made for any of them. The log's time may be ahead of our
-    /// clock, and then a window is over by the one that is not over by the other.
-    pub(super) fn reach(&self, at: Timestamp) -> bool {
-        self.by.iter().any(|needed| at < needed.until)
     }
 }
 

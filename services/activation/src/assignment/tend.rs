@@ -275,7 +275,8 @@ impl Core {
                     assignment::attempt(ledger, key, desired, seen, later(at, self.settings.fence()))?;
                 let creates =
                     matches!(decided, AssignmentEvent::Attempted { operation: Operation::Create, .. });
-                if creates && !needs.reach(at) { Err(Rejection::WindowOver) } else { Ok(decided) }
+                let reached = needs.by.iter().any(|needed| needed.reaches(at, self.now()));
+                if creates && !reached { Err(Rejection::WindowOver) } else { Ok(decided) }
             })
             .await?;
         match written {
@@ -310,7 +311,7 @@ impl Core {
                 self.agenda.note_seen(key, self.now());
                 self.settled(key, needs, loaded.state.as_ref()).await
             }
-            // Over by the log's time: it ends when it is over by ours.
+            // Over by the log's time: it ends once it is over by ours.
             Err(NotWritten::Refused(Rejection::WindowOver)) => Ok(Round::Over(self.wake(key, needs, None))),
             Err(NotWritten::Moved | NotWritten::Refused(_)) => Ok(Round::Again),
         }

@@ -258,3 +258,22 @@ async fn nothing_is_made_by_an_attempt_that_the_log_dates_after_the_window() {
     assert_eq!(reason, "ConflictException");
     assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_far_ahead_has_dated_after_a_window_keeps_nothing_from_being_made_in_it() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let ahead = house.start().await;
+    let first = house.grant(&permission_set(), 0, 600).await;
+    house.at(60).await;
+    ahead.set_clock_ahead(SignedDuration::from_mins(9));
+    house.at(90).await;
+    ahead.kill().await;
+    assert!(house.over(first).await.is_some(), "by its clock");
+    let dated = house.ledger(&key).await.unwrap().last_at;
+    assert!(dated > instant(400), "{dated}");
+    let next = house.grant(&permission_set(), 100, 400).await;
+    let _right = house.start().await;
+    house.at(200).await;
+    assert!(house.has(&key) && house.is_active(next).await);
+}
