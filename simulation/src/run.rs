@@ -340,8 +340,8 @@ impl Run {
                 self.check_access(&event, id, ahead, now)?;
             }
         }
-        for key in std::mem::take(&mut self.truth.concluded) {
-            self.effects.concluded(&key);
+        for concluded in std::mem::take(&mut self.truth.concluded) {
+            self.effects.concluded(&concluded);
         }
         Ok(())
     }

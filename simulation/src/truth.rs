@@ -70,6 +70,27 @@ pub(crate) struct KnownAttempt {
     pub(crate) allowed: bool,
     /// When the first window begins of the requests about it that were not over, by the log up to this event.
     pub(crate) begins_at: Option<Timestamp>,
+    /// Whether the log says what became of it.
+    pub(crate) concluded: bool,
+}
+
+/// An attempt of which the log does not say yet what became of it.
+#[derive(Debug)]
+struct OpenAttempt {
+    key: AssignmentKey,
+    operation: Operation,
+    /// By the log.
+    at: Timestamp,
+    /// By the world's clock.
+    intended_at: Timestamp,
+}
+
+/// What became of an attempt, as the log says.
+#[derive(Debug)]
+pub(crate) struct Concluded {
+    pub(crate) key: AssignmentKey,
+    /// When it was intended, by the world's clock, if it was a creation of which Daypass may believe that it had an effect.
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 /// Everything that the log says.
@@ -81,6 +102,8 @@ pub(crate) struct Truth {
     pub(crate) requests: BTreeMap<RequestId, Known>,
     /// By key, operation and time.
     attempts: BTreeMap<(AssignmentKey, Operation, Timestamp), KnownAttempt>,
+    /// Those that are not concluded, by their event.
+    open: BTreeMap<EventId, OpenAttempt>,
     /// Whose ledger a stream is.
     keys: BTreeMap<Stream, AssignmentKey>,
     pub(crate) policy: Option<(EventId, Policy)>,
@@ -93,8 +116,8 @@ pub(crate) struct Truth {
     pub(crate) changed: BTreeSet<RequestId>,
     /// How often each stored type occurred.
     pub(crate) types: BTreeMap<&'static str, u32>,
-    /// Assignments whose attempt was concluded since the last time.
-    pub(crate) concluded: Vec<AssignmentKey>,
+    /// Attempts that were concluded since the last time.
+    pub(crate) concluded: Vec<Concluded>,
     /// What is recorded as handed out: access keys of credentials, issues of console sessions.
     pub(crate) issued: BTreeSet<String>,
     /// Assignments that people said are Daypass's.
@@ -144,7 +167,7 @@ impl Truth {
         self.seen.push(recorded);
         match &event.fact {
             Fact::Request(fact) => self.take_request(&event, fact)?,
-            Fact::Assignment(fact) => self.take_assignment(&event, fact),
+            Fact::Assignment(fact) => self.take_assignment(&event, fact, now),
             Fact::Policy(fact) => self.take_policy(event.id, fact)?,
             Fact::Person(linked) => self.linked.push((linked.person.clone(), linked.same_as.clone())),
             Fact::Denial(fact) => self.take_denial(&event, fact),
@@ -198,7 +221,7 @@ impl Truth {
         Ok(())
     }
 
-    fn take_assignment(&mut self, event: &Event, fact: &AssignmentEvent) {
+    fn take_assignment(&mut self, event: &Event, fact: &AssignmentEvent, now: Timestamp) {
         match fact {
             AssignmentEvent::Attempted { key, operation, .. } => {
                 let wanted = self.about(key).any(|known| known.needs(event.at));
@@ -206,8 +229,11 @@ impl Truth {
                 let approved = self.about(key).filter(|known| known.request.approved().is_ok());
                 let begins_at = approved.filter_map(|known| Some(known.request.window()?.start())).min();
                 let key = self.aws_key(event, key);
-                self.attempts
-                    .insert((key, *operation, event.at), KnownAttempt { wanted, allowed, begins_at });
+                let (operation, at) = (*operation, event.at);
+                let open = OpenAttempt { key: key.clone(), operation, at, intended_at: now };
+                self.open.insert(event.id, open);
+                let known = KnownAttempt { wanted, allowed, begins_at, concluded: false };
+                self.attempts.insert((key, operation, at), known);
             }
             AssignmentEvent::StandingFound { key } => {
                 let key = self.aws_key(event, key);
@@ -217,16 +243,26 @@ impl Truth {
                 let key = self.aws_key(event, key);
                 self.adopted.insert(key);
             }
-            AssignmentEvent::Confirmed { .. }
-            | AssignmentEvent::Failed { .. }
-            | AssignmentEvent::AttemptAbandoned { .. } => {
-                self.concluded.extend(self.keys.get(&event.stream).cloned());
-            }
+            AssignmentEvent::Confirmed { attempt } => self.conclude(*attempt, true),
+            AssignmentEvent::Failed { attempt, definite, .. } => self.conclude(*attempt, !definite),
+            AssignmentEvent::AttemptAbandoned { attempt } => self.conclude(*attempt, false),
             AssignmentEvent::Abandoned { .. } => {
                 self.abandoned.extend(self.keys.get(&event.stream).cloned());
             }
             AssignmentEvent::DriftFound { .. } | AssignmentEvent::AbandonAsked { .. } => {}
         }
+    }
+
+    /// Notes that it is known what became of an attempt, and whether it may have had an effect.
+    fn conclude(&mut self, attempt: EventId, effective: bool) {
+        let Some(OpenAttempt { key, operation, at, intended_at }) = self.open.remove(&attempt) else {
+            return;
+        };
+        if let Some(known) = self.attempts.get_mut(&(key.clone(), operation, at)) {
+            known.concluded = true;
+        }
+        let created_at = (effective && operation == Operation::Create).then_some(intended_at);
+        self.concluded.push(Concluded { key, created_at });
     }
 
     fn take_denial(&mut self, event: &Event, fact: &DenialEvent) {

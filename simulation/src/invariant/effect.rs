@@ -1,7 +1,7 @@
 //! S1, S2, S3, S7: what AWS is asked, and what comes of it, follows the log.
 
 use super::{Violation, later};
-use crate::truth::{Known, Truth};
+use crate::truth::{Concluded, Known, Truth};
 use crate::words;
 use aws::simulated::{Call, CallRecord, Change, ChangedBy, SimulatedAws};
 use aws::{AssignmentKey, ErrorKind};
@@ -17,6 +17,10 @@ const OURS_BEFORE: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long after others have made an assignment Daypass may not have seen it.
 const OURS_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// How long after its attempt a call is started at the latest, by the clock of its machine: `start_within`, as it ships. What comes later
+/// was on its way while its machine was paused.
+const STARTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long before it is recorded an assignment may have been seen: a machine is paused for four minutes at most, and lists are stale.
 const SEEN_BEFORE: SignedDuration = SignedDuration::from_mins(6);
@@ -87,11 +91,17 @@ impl Effects {
                 }
                 let unknown = record.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Unknown);
                 if record.error.is_none() || unknown {
-                    if self.unresolved.contains_key(key) {
-                        let what = format!("{shown} is created again before the outcome was observed");
-                        return Err(Violation::new("S7", what));
+                    // It was on its way while its machine was paused, and others have observed what came of it until then: it is
+                    // late, and not made again.
+                    let straggles =
+                        found.concluded && later(attempt.signed_at, STARTED_WITHIN) < later(record.at, ahead);
+                    if !straggles {
+                        if self.unresolved.contains_key(key) {
+                            let what = format!("{shown} is created again before the outcome was observed");
+                            return Err(Violation::new("S7", what));
+                        }
+                        self.unresolved.insert(key.clone(), unknown);
                     }
-                    self.unresolved.insert(key.clone(), unknown);
                     if self.others.get(key).is_some_and(|made| record.at < later(*made, OURS_AFTER)) {
                         self.ambiguous.insert(key.clone());
                     }
@@ -128,10 +138,15 @@ impl Effects {
         Ok(())
     }
 
-    /// An attempt was concluded in the log: that counts as observed where AWS had answered.
-    pub(crate) fn concluded(&mut self, key: &AssignmentKey) {
+    /// An attempt was concluded in the log: that counts as observed where AWS had answered. What others made so shortly before the
+    /// attempt that no list showed it yet may as well be ours, whether the call was made or its process died before.
+    pub(crate) fn concluded(&mut self, Concluded { key, created_at }: &Concluded) {
         if self.unresolved.get(key) == Some(&false) {
             self.unresolved.remove(key);
+        }
+        let made = self.others.get(key).copied();
+        if made.zip(*created_at).is_some_and(|(made, created)| created < later(made, OURS_AFTER)) {
+            self.ambiguous.insert(key.clone());
         }
     }
 
@@ -258,4 +273,34 @@ fn others_close(known: &Known, key: &AssignmentKey, truth: &Truth) -> bool {
         };
         other.number != known.number && open && other.key().as_ref() == Some(key)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::people;
+    use domain::PermissionSetArn;
+
+    fn key() -> AssignmentKey {
+        AssignmentKey::new(
+            people::principal("ada"),
+            domain::AccountId::new(aws::simulated::sample::PAYMENTS_PROD).unwrap(),
+            PermissionSetArn::new(aws::simulated::sample::READ_ONLY).unwrap(),
+        )
+    }
+
+    #[test]
+    fn what_others_made_just_before_an_attempt_may_as_well_be_ours() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (intended_at, effective, stands) in
+            [(101, true, false), (159, true, false), (160, true, true), (101, false, true)]
+        {
+            let mut effects = Effects::default();
+            effects.made_by_others(key(), at(100));
+            let created_at = effective.then_some(at(intended_at));
+            effects.concluded(&Concluded { key: key(), created_at });
+            assert_eq!(effects.stands(&key()), stands, "intended at {intended_at}");
+            assert!(effects.is_of_others(&key()), "and is of others all the same");
+        }
+    }
 }
