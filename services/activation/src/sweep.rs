@@ -30,7 +30,7 @@ use views::clock_health::SKEW_MAX;
 pub(crate) const WRONG_MAX: SignedDuration = SignedDuration::from_secs(SKEW_MAX.as_secs() + 3);
 
 /// By how much two clocks may differ of which neither is in doubt.
-const APART_MAX: SignedDuration = SignedDuration::from_secs(2 * WRONG_MAX.as_secs());
+pub(crate) const APART_MAX: SignedDuration = SignedDuration::from_secs(2 * WRONG_MAX.as_secs());
 
 /// How the names of ledgers' streams begin.
 const LEDGERS: &str = "assignment-";

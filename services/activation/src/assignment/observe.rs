@@ -10,6 +10,7 @@ use super::tend::Round;
 use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
+use crate::sweep::APART_MAX;
 use aws::AwsError;
 use command::Loaded;
 use domain::{EventId, SignedDuration, Timestamp};
@@ -50,11 +51,21 @@ impl Core {
     ) -> Result<Round, Fault> {
         let now = self.now();
         let intended_at = self.agenda.happened_at(key, attempt.at);
-        let visible_at = later(intended_at, self.settings.list_lag_max);
+        let shown_at = later(intended_at, self.settings.list_lag_max);
+        // What was made just before its removal is not in every list yet: who finds the attempt may be ahead of who wrote it.
+        let visible_at = match attempt.operation {
+            Operation::Create => shown_at,
+            Operation::Delete => later(shown_at, APART_MAX),
+        };
         if now < visible_at {
             return Ok(Round::Over(Next::At(visible_at)));
         }
-        if self.look_or_give_way(key).await? == (attempt.operation == Operation::Create) {
+        let found = self.look_or_give_way(key).await?;
+        let has_come_about = match attempt.operation {
+            Operation::Create => found,
+            Operation::Delete => !found && self.views.certain_of_time().is_ok(),
+        };
+        if has_come_about {
             self.conclude(key, id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }
