@@ -277,3 +277,26 @@ async fn what_a_clock_far_ahead_has_dated_after_a_window_keeps_nothing_from_bein
     house.at(200).await;
     assert!(house.has(&key) && house.is_active(next).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_was_left_open_is_not_confirmed_by_a_list_that_is_behind_what_was_made_before_it() {
+    let list_lag = SignedDuration::from_secs(4);
+    let house = House::with(Behaviour { list_lag, ..Behaviour::default() }).await;
+    let key = key_of(&permission_set());
+    let one = house.start_as("one").await;
+    let id = house.grant(&permission_set(), 0, 4).await;
+    house.at(2).await;
+    assert!(house.is_active(id).await);
+    // It dies before it calls for the removal that it intended; the list does not show yet what was made.
+    one.kill().await;
+    let (operation, deadline) = (Operation::Delete, instant(1_200));
+    house.write_ledger(&key, AssignmentEvent::Attempted { key: key.clone(), operation, deadline }).await;
+    let two = house.start_as("two").await;
+    let ahead = SignedDuration::from_secs(9);
+    two.set_clock_ahead(ahead);
+    house.at(30).await;
+    two.set_clock_ahead(SignedDuration::ZERO);
+    house.at(HOUR).await;
+    assert!(!house.has(&key));
+    assert!(house.closed(id).await.is_some());
+}
