@@ -4,7 +4,8 @@
 //! An answer proves how far two clocks are apart only up to its own time under way, and to the precision of what it says: what
 //! lies between proof of agreement and proof of disagreement changes nothing. So the doubt stays until an answer of the source
 //! that raised it agrees. New events prove one thing alone: time has come at least as far as their date. So they raise a doubt
-//! when our clock is behind them (it was set back, or their writer's is ahead), until it is there, or an answer takes our side.
+//! when our clock is behind them (it was set back, or their writer's is ahead), until it is there, or an answer takes our side. What
+//! follows in the stream of such an event has its date, whoever writes it, and proves nothing more.
 //!
 //! INVARIANT: hearing nothing changes nothing.
 
@@ -38,6 +39,8 @@ struct Seen {
     log: Option<SignedDuration>,
     /// The latest date of a new event.
     newest: Option<Timestamp>,
+    /// The latest date of which an answer said that its writer was wrong: no event is proof of anything by that date, or an earlier one.
+    refuted: Option<Timestamp>,
     /// What was made known.
     doubt: Option<Doubt>,
 }
@@ -110,13 +113,18 @@ impl Clock for WatchedClock {
     fn compare(&self, sighting: &Sighting) {
         let mut seen = self.lock();
         match *sighting {
-            Sighting::Written { at } => seen.newest = seen.newest.max(Some(at)),
+            Sighting::Written { at } => {
+                if Some(at) > seen.refuted {
+                    seen.newest = seen.newest.max(Some(at));
+                }
+            }
             Sighting::Answer { source, asked_at, heard_at, earliest, latest } => {
                 let apart = match self.proof(asked_at, heard_at, earliest, latest) {
                     Proof::Apart(by) => Some(by),
                     Proof::Agreement => {
                         // Our clock is right, so a later date than now was its writer's fault.
-                        seen.newest = None;
+                        let ahead = seen.newest.take().filter(|newest| *newest > heard_at);
+                        seen.refuted = seen.refuted.max(ahead);
                         None
                     }
                     Proof::Nothing => return,
@@ -269,6 +277,30 @@ mod tests {
         assert_eq!(bench.doubted_by(), Some((TimeSource::Log, 3_600_000)));
         bench.date(TimeSource::Aws, 100, 0);
         assert_eq!(bench.clock.doubt(), None);
+    }
+
+    #[test]
+    fn what_follows_an_event_from_the_future_in_its_stream_raises_no_doubt_again() {
+        let bench = bench();
+        bench.written(3_600_000);
+        bench.date(TimeSource::Aws, 100, 0);
+        bench.written(3_600_000);
+        assert_eq!(bench.clock.doubt(), None, "it has the date of what it follows");
+        bench.set_forward(60_000);
+        bench.written(3_540_000);
+        assert_eq!(bench.clock.doubt(), None, "as long as that lies ahead");
+        bench.written(3_540_001);
+        assert_eq!(bench.doubted_by(), Some((TimeSource::Log, 3_540_001)), "this date nobody has refuted");
+    }
+
+    #[test]
+    fn an_answer_refutes_no_date_that_has_come() {
+        let bench = bench();
+        bench.written(0);
+        bench.date(TimeSource::Aws, 100, 0);
+        bench.set_forward(-60_000);
+        bench.written(60_000);
+        assert_eq!(bench.doubted_by(), Some((TimeSource::Log, 60_000)), "our clock was set back since");
     }
 
     #[test]
