@@ -16,7 +16,8 @@ pub(super) struct KeyNotes {
     looked_ahead: Option<(Timestamp, bool)>,
     /// Whether nothing of it exists, as far as can be seen, although it is not final yet.
     pub(super) fenced: bool,
-    /// The latest event of its ledger, where that is dated ahead of our clock: which one, and since when it is known here.
+    /// The latest event of its ledger, where that was dated ahead of our clock when it was read first: which one, and since when it is
+    /// known here.
     dated_ahead: Option<(Revision, Timestamp)>,
 }
 
@@ -94,9 +95,11 @@ impl Agenda {
         now: Timestamp,
     ) {
         self.note(key, |notes| {
-            notes.dated_ahead = revision.filter(|_| last_at > now).map(|revision| {
+            notes.dated_ahead = revision.and_then(|revision| {
+                // Once that date has come, it happened no later for that.
                 let known = notes.dated_ahead.filter(|(known, _)| *known == revision);
-                known.unwrap_or((revision, now))
+                let known = known.map(|(known, since)| (known, since.min(now)));
+                known.or_else(|| (last_at > now).then_some((revision, now)))
             });
         });
     }
@@ -147,5 +150,28 @@ impl Agenda {
     /// When the assignment of an ended request was removed, where that is known.
     pub(crate) fn removed_at(&self, id: &RequestId) -> Option<Timestamp> {
         self.lock().request_notes.get(id)?.removed_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws::simulated::sample;
+    use domain::{PrincipalId, SignedDuration, Target};
+
+    #[test]
+    fn what_was_dated_ahead_happened_when_it_was_known_also_after_that_date() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let key = AssignmentKey {
+            principal: PrincipalId::new(sample::ADA).unwrap(),
+            target: Target::parse(sample::WEB_PROD, sample::READ_ONLY).unwrap(),
+        };
+        let agenda = Agenda::new(1, SignedDuration::ZERO);
+        for now in [10, 299, 300, 4_000] {
+            agenda.note_dated(&key, Some(Revision(0)), at(300), at(now));
+            assert_eq!(agenda.happened_at(&key, at(300)), at(10), "at {now}");
+        }
+        agenda.note_dated(&key, Some(Revision(1)), at(4_001), at(4_002));
+        assert_eq!(agenda.happened_at(&key, at(4_001)), at(4_001));
     }
 }

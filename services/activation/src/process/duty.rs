@@ -54,7 +54,7 @@ struct Known {
     duty: Option<Duty>,
     /// When the log said so.
     looked_at: Option<Timestamp>,
-    /// The latest claim that is dated ahead of our clock, and since when it is known here.
+    /// The latest claim, where it was dated ahead of our clock when it was read first, and since when it is known here.
     ahead: Option<(Duty, Timestamp)>,
     /// Since when everything that is due is known here, so that what becomes of it would be seen.
     watching_since: Option<Timestamp>,
@@ -90,15 +90,16 @@ impl Shift {
         self.lock().duty.as_ref().is_some_and(|duty| duty.holder != self.replica)
     }
 
-    /// A duty, dated no later than it is known here.
+    /// A duty, dated no later than it is known here: also once the date has come, for the claim was no later for that.
     fn as_known(&self, duty: Duty, now: Timestamp) -> Duty {
         let mut known = self.lock();
-        if duty.claimed_at <= now {
-            known.ahead = None;
-            return duty;
-        }
         let since = match &known.ahead {
-            Some((seen, since)) if *seen == duty => *since,
+            // A clock that was set back has not known it for longer.
+            Some((seen, since)) if *seen == duty => (*since).min(now),
+            Some(_) | None if duty.claimed_at <= now => {
+                known.ahead = None;
+                return duty;
+            }
             Some(_) | None => now,
         };
         known.ahead = Some((duty.clone(), since));
@@ -313,5 +314,18 @@ mod tests {
             shift.watches(at(now));
             assert_eq!(shift.lock().watching_since, Some(at(since)), "at {now}");
         }
+    }
+
+    #[test]
+    fn a_claim_that_was_dated_ahead_counts_from_when_it_was_known_also_after_that_date() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let shift = Shift::new("one".to_owned());
+        let ahead = Duty { holder: "two".to_owned(), claimed_at: at(300), claims: vec![at(300)] };
+        for now in [10, 299, 300, 4_000] {
+            let known = shift.as_known(ahead.clone(), at(now));
+            assert_eq!((known.claimed_at, known.claims), (at(10), vec![at(10)]), "at {now}");
+        }
+        let next = Duty { holder: "one".to_owned(), claimed_at: at(4_001), claims: vec![at(300), at(4_001)] };
+        assert_eq!(shift.as_known(next.clone(), at(4_002)), next);
     }
 }

@@ -229,6 +229,27 @@ async fn what_others_write_over_is_written_again_although_who_has_the_duty_is_de
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_write_over_is_written_again_in_time_although_the_latest_claim_was_dated_ahead() {
+    let house = denying().await;
+    let one = house.start_as("one").await;
+    house.at(2).await;
+    one.set_clock_ahead(SignedDuration::from_mins(10));
+    house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(5).await;
+    assert_eq!(house.claims(), ["one"]);
+    one.set_clock_ahead(SignedDuration::ZERO);
+    let _two = house.start_as("two").await;
+    revoked_at(&house, &one, 30).await;
+    house.at(100).await;
+    assert_eq!(denied(&house).len(), 1);
+    one.kill().await;
+    scps(&house).write(&account(), &policy_name(&account()), r#"{"Version":"2012-10-17","Statement":[]}"#);
+    // Seen after a look's interval, and left to whoever has the duty for as long again: by then the date of the claim has passed.
+    house.at(100 + 700).await;
+    assert_eq!((denied(&house).len(), house.claims()), (1, vec!["one".to_owned(), "two".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn how_long_aws_denies_otherwise_is_not_how_long_the_log_says_so() {
     // A replica looks every fifteen to twenty seconds: one of these is well before its next look.
     for noted_at in [1_320, 1_330] {
