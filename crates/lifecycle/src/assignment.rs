@@ -324,7 +324,8 @@ impl Ledger {
     }
 }
 
-/// Records that a look at AWS, begun at `looked_at` and after the ledger's last event, found nothing, when that is final.
+/// Records that a look at AWS, which was begun after the ledger's last event and shows what was so at `looked_at` at least, found
+/// nothing, when that is final.
 pub fn settle(ledger: &Ledger, looked_at: Timestamp) -> Result<AssignmentEvent, Rejection> {
     if !ledger.open.is_empty() {
         return Err(Rejection::AttemptOpen);

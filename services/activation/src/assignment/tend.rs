@@ -332,14 +332,17 @@ impl Core {
         if seen && !self.may_be_stale(ledger) {
             return self.intend(key, needs, loaded, true, None).await;
         }
-        // By a clock that may be ahead, the fence may not have passed.
-        if seen || looked_at < fence || self.views.certain_of_time().is_err() {
+        // Lists may not show yet what took effect just before the fence; and by a clock that may be ahead, it may not have passed.
+        let shown_by = later(looked_at, -self.settings.list_lag_max);
+        if seen || shown_by < fence || self.views.certain_of_time().is_err() {
             self.agenda.note_fenced(key, !seen);
-            let next = later(looked_at, self.settings.sweep_interval.min(self.settings.removal_patience()));
+            let again = later(looked_at, self.settings.sweep_interval.min(self.settings.removal_patience()));
+            let shown_at = later(fence, self.settings.list_lag_max);
+            let next = if looked_at < shown_at { again.min(shown_at) } else { again };
             return Ok(Round::Over(self.wake(key, needs, Some(next))));
         }
         let settled = self.write(key, loaded.revision, |ledger, _| {
-            assignment::settle(ledger.ok_or(Rejection::NoSuchAttempt)?, looked_at)
+            assignment::settle(ledger.ok_or(Rejection::NoSuchAttempt)?, shown_by)
         });
         settled.await?.map(|_| ()).unwrap_or_default();
         Ok(Round::Again)

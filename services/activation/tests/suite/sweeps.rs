@@ -185,6 +185,27 @@ async fn where_it_is_set_so_the_request_ends_whose_access_someone_else_removed()
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_list_that_is_behind_does_not_make_ours_someone_elses() {
+    // Further behind than lists are said to be.
+    let list_lag = SignedDuration::from_secs(27);
+    let mut house = House::with(Behaviour { list_lag, ..Behaviour::default() }).await;
+    house.settings.missing = Missing::End;
+    let key = key_of(&permission_set());
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(26).await;
+    assert!(house.is_active(id).await && house.has(&key));
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    house.at(28).await;
+    assert_eq!(house.over(id).await.unwrap().0, EndReason::Ended(EndedBecause::RemovedOutside));
+    assert_eq!(house.closed(id).await, None, "another list has to say so");
+    house.at(180).await;
+    assert!(!house.has(&key), "it was there, it was ours, and nobody needs it");
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(standing_found(&house), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_late_removal_of_ours_takes_from_another_request_is_made_again() {
     for missing in [Missing::Restore, Missing::End] {
         let mut house = house().await;
