@@ -1,8 +1,9 @@
 //! What became of an attempt whose outcome nobody was told: looked at, never guessed.
 //!
 //! Lists may be behind, so a look counts only some time after the attempt. Presence of what was to be created, and absence of
-//! what was to be removed, are proof. The opposite is proof only once nobody can be working on the attempt any more; and it is
-//! final only after the deadline, so before that it is recorded as not definite.
+//! what was to be removed, are proof: the absence later, and by a clock in no doubt, because others date their attempts by clocks of
+//! their own. The opposite is proof only once nobody can be working on the attempt any more; and it is final only after the deadline,
+//! so before that it is recorded as not definite.
 
 use super::attempt::Intended;
 use super::ledger::Outcome;
