@@ -35,7 +35,7 @@ pub enum Deciders {
     Enough,
     /// Not enough can; who is missing, in words.
     Missing(String),
-    /// There is no directory to ask.
+    /// The directory alone does not tell.
     Unknown,
 }
 

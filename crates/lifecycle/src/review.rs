@@ -65,7 +65,7 @@ pub fn approve(request: &Request, command: Approve) -> Result<RequestEvent, Reje
             comment: command.comment,
         }));
     }
-    if request.endorsed_by(&approver) {
+    if still_endorsed_by(request, &approver, &command.endorsers, &command.current) {
         return Err(Rejection::AlreadyEndorsed);
     }
     Ok(RequestEvent::Endorsed(Endorsed {
@@ -92,6 +92,19 @@ pub fn missing(request: &Request, endorsers: &BTreeMap<Person, Endorser>, curren
         }
     }
     Plan { steps }
+}
+
+/// Whether the person behind `identities` agreed before and still counts. Whoever does not any more, because their groups were known
+/// for a while only, can say it again.
+pub fn still_endorsed_by(
+    request: &Request,
+    identities: &Identities,
+    endorsers: &BTreeMap<Person, Endorser>,
+    current: &Plan,
+) -> bool {
+    let plans = [&request.raised.grounds.plan, current];
+    let counted = still_counting(request, None, endorsers, &plans);
+    counted.iter().any(|yes| identities.same_as(&yes.approver.person, yes.principal.as_ref()))
 }
 
 /// The earlier yeses that count beside `approver`'s, with the groups that their givers are in now: of people whose groups are

@@ -207,6 +207,9 @@ impl Request {
             RequestEvent::Requested(_) => {}
             RequestEvent::Endorsed(endorsed) => {
                 if self.phase == Phase::Pending {
+                    // Who says it again is known by the later one.
+                    let approver = &endorsed.endorsement.approver.person;
+                    self.endorsements.retain(|earlier| earlier.approver.person != *approver);
                     self.endorsements.push(endorsed.endorsement.clone());
                 }
             }

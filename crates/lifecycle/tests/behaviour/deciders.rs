@@ -117,6 +117,27 @@ fn a_yes_that_does_not_count_any_more_is_not_listed_as_one() {
     assert_eq!(names, [person("carol"), person("dan")]);
 }
 
+/// Groups of a token are known for a while. With three to agree, nobody would ever be the last one otherwise.
+#[test]
+fn a_yes_that_counts_no_more_can_be_given_again() {
+    let (bob, carol) = (acting("bob"), acting("carol"));
+    let three = plan(&[(3, &["approvers"])]);
+    let story = [
+        pending(with_plan(three.clone())),
+        vec![endorsed(&bob, &["approvers"], 50), endorsed(&carol, &["approvers"], 60)],
+    ]
+    .concat();
+    let before: &[(&Acting, &[&str])] = &[(&bob, &[]), (&carol, &["approvers"])];
+    let again = Approve { current: three, ..yes_after(acting("bob"), &["approvers"], 100, before) };
+    let RequestEvent::Endorsed(yes) = given(story.clone()).when(|request| approve(request, again)).event()
+    else {
+        panic!("not endorsed again");
+    };
+    let after = given(and(story, RequestEvent::Endorsed(yes), 100)).request();
+    let agreed: Vec<_> = after.endorsements.iter().map(|yes| (yes.approver.person.clone(), yes.at)).collect();
+    assert_eq!(agreed, [(person("carol"), at(60)), (person("bob"), at(100))]);
+}
+
 #[test]
 fn someone_unknown_now_does_not_count_any_more() {
     let bob = acting("bob");

@@ -134,7 +134,10 @@ fn of_requests() -> Vec<Rejection> {
         approve(&pending_one, yes(acting("ada"), &["approvers"], 10)),
         approve(&pending_one, yes(acting("bob"), &["choir"], 10)),
         approve(&pending_one, unknown),
-        approve(&endorsed_one, bob(60)),
+        approve(
+            &endorsed_one,
+            yes_after(acting("bob"), &["approvers"], 60, &[(&acting("bob"), &["approvers"])]),
+        ),
         approve(&pending_one, bob(DAY)),
         expire(&pending_one, at(10)),
         approve_by_rule(&pending_one, &Plan::none(), policy(), secs(60), at(10)),
