@@ -4,7 +4,8 @@
 //! process share one [`Views`]; each process has its own.
 //!
 //! - [`requests`]: the read model of requests; [`policy_book`]: the policy that is in force, as fresh as the log;
-//! - [`who`]: from a verified caller to an acting person with groups; [`place`]: what the directory knows of a target;
+//! - [`who`]: from a verified caller to an acting person with groups; [`scheduled`]: which of these are known at a later start;
+//!   [`place`]: what the directory knows of a target;
 //! - [`resource`]: a request as the APIs show it; [`wire`], [`policy_wire`]: values and policies ↔ their messages;
 //! - [`clock_health`]: whether the time is to be relied on, before anything is granted;
 //! - [`position`], [`page`]: opaque tokens; [`answer`]: what services do alike around a call.
@@ -22,6 +23,7 @@ pub mod refusal;
 pub mod remote_directory;
 pub mod requests;
 pub mod resource;
+pub mod scheduled;
 pub mod visibility;
 pub mod who;
 pub mod wire;

@@ -4,6 +4,7 @@ use crate::Views;
 use crate::place;
 use crate::refusal::{self, Refusal};
 use crate::requests::StoryError;
+use crate::scheduled::is_of_directory;
 use aws::{CachedDirectory, LookupError};
 use domain::{GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
 use identity::{Caller, DirectoryId};
@@ -181,16 +182,30 @@ pub fn groups_of_caller(
     with_directory(directory, principal.as_ref(), claimed, now, age_max)
 }
 
+/// The groups that an event recorded of someone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded<'a> {
+    /// Which.
+    pub groups: &'a BTreeSet<GroupRef>,
+    /// When something was last decided by them. So old are those that only a token tells: nobody can look them up.
+    pub decided_at: Timestamp,
+}
+
 /// The groups now of someone who is not calling, known by their user and by what was recorded of them. Groups of the directory
-/// are looked up; groups that only a token can tell are taken as recorded.
+/// are looked up; groups that only a token can tell are taken as recorded while they are no older than `age_max`. Older ones are
+/// left out: they prove nothing, and to lack a group allows nobody anything.
 pub fn groups_of_recorded(
     directory: &CachedDirectory,
     principal: Option<&PrincipalId>,
-    recorded: &BTreeSet<GroupRef>,
+    recorded: Recorded<'_>,
     now: Timestamp,
     age_max: SignedDuration,
 ) -> Groups {
-    let claimed = recorded.iter().filter(|group| group.source.as_str() != IDENTITY_STORE).cloned().collect();
+    let claimed = if now.duration_since(recorded.decided_at) > age_max {
+        BTreeSet::new()
+    } else {
+        recorded.groups.iter().filter(|group| !is_of_directory(group)).cloned().collect()
+    };
     with_directory(directory, principal, claimed, now, age_max)
 }
 

@@ -5,10 +5,11 @@
 use aws::simulated::{Behaviour, SimulatedAws, sample};
 use aws::{CachedDirectory, RefreshPace};
 use domain::ports::{Clock, Entropy};
-use domain::{Actor, ActorKind, Person, Timestamp};
+use domain::{Actor, ActorKind, GroupRef, Groups, Person, PrincipalId, SignedDuration, Timestamp};
 use identity::{Caller, DirectoryId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use views::who::principal_of_caller;
+use views::who::{Recorded, groups_of_recorded, principal_of_caller};
 
 const ISSUER: &str = "https://idp.example";
 
@@ -26,11 +27,16 @@ impl Entropy for Fixed {
     }
 }
 
-async fn user_of(issuer: &str, id: DirectoryId) -> Option<String> {
+async fn directory() -> CachedDirectory {
     let clock = Arc::new(Fixed);
     let aws = SimulatedAws::with_sample_organisation(clock.clone(), Behaviour::default(), ISSUER);
     let directory = CachedDirectory::new(Arc::new(aws), clock, Arc::new(Fixed), RefreshPace::default());
     directory.refresh().await.unwrap();
+    directory
+}
+
+async fn user_of(issuer: &str, id: DirectoryId) -> Option<String> {
+    let directory = directory().await;
     let person = Person::new(issuer, "someone").unwrap();
     let caller = Caller {
         actor: Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None },
@@ -58,4 +64,22 @@ async fn an_external_id_is_never_taken_for_a_users_own_id() {
     assert_eq!(user_of(ISSUER, external(sample::CAROL)).await, None);
     let own = DirectoryId::User(sample::CAROL.to_owned());
     assert_eq!(user_of(ISSUER, own).await.as_deref(), Some(sample::CAROL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_token_told_of_groups_counts_until_it_is_too_old() {
+    let directory = directory().await;
+    let now = Fixed.now();
+    let ada = PrincipalId::new(sample::ADA).unwrap();
+    let told = GroupRef::new("okta", "dba").unwrap();
+    let left = GroupRef::new("identity-store", "left-since").unwrap();
+    let developers = GroupRef::new("identity-store", sample::DEVELOPERS).unwrap();
+    let recorded = BTreeSet::from([told.clone(), left]);
+    let age_max = SignedDuration::from_mins(15);
+    let groups = |age: SignedDuration| {
+        let recorded = Recorded { groups: &recorded, decided_at: now - age };
+        groups_of_recorded(&directory, Some(&ada), recorded, now, age_max)
+    };
+    assert_eq!(groups(age_max), Groups::Known([developers.clone(), told].into()));
+    assert_eq!(groups(age_max + SignedDuration::from_secs(1)), Groups::Known([developers].into()));
 }

@@ -1,11 +1,14 @@
 //! Requester, approvers and policy, looked at again before access is given: a yes of yesterday is not a yes of today.
 //!
 //! INVARIANT: what cannot be told is no yes. It is no loss either: the request stays, and is asked about again.
+//!
+//! Groups of the directory are looked up. What only tokens told nobody can look up: it counts for the policy's `group_age_max` from the
+//! approval on, which is when all of it was last decided by. So what begins at once is given, and what begins weeks later is not.
 
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::restored::NOT_SWEPT;
-use domain::{Groups, PrincipalId};
+use domain::{GroupRef, Groups, PrincipalId, Timestamp};
 use lifecycle::Request;
 use lifecycle::event::ApprovalBasis;
 use lifecycle::state::{Grant, Identities};
@@ -13,7 +16,11 @@ use policy::{AccountFacts, Ask, Denied, Match};
 use std::collections::BTreeSet;
 use views::place::PlaceUnknown;
 use views::policy_book::{InForce, PolicyUnknown};
+use views::who::Recorded;
 use views::{Place, who};
+
+/// Why it cannot be told any more who is in a group.
+const TOKENS_TOO_OLD: &str = "it rests on groups that only a token told, and that was too long ago";
 
 /// What a second look found.
 #[derive(Debug)]
@@ -99,13 +106,20 @@ impl Core {
         if self.views.requests.has_left(&requester)? {
             return Ok(Eligibility::Lost("the requester has left".to_owned()));
         }
-        Ok(match self.still_holds(request, grant, &in_force, &requester, &approvers) {
+        let holds = |told_at| self.still_holds(request, grant, &in_force, &requester, &approvers, told_at);
+        Ok(match holds(grant.at) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
-            Err(No::Lost(reason)) => Eligibility::Lost(reason),
+            // What would hold if tokens still said the same is not lost for certain.
+            Err(No::Lost(reason)) => match holds(self.now()) {
+                Ok(_) => Eligibility::Unknown(TOKENS_TOO_OLD.to_owned()),
+                Err(No::Lost(_)) => Eligibility::Lost(reason),
+                Err(No::Unknown(why)) => Eligibility::Unknown(why),
+            },
             Err(No::Unknown(why)) => Eligibility::Unknown(why),
         })
     }
 
+    /// Whether requester, approvers and policy allow it now, if what tokens told of groups was last known to be so at `told_at`.
     fn still_holds(
         &self,
         request: &Request,
@@ -113,12 +127,13 @@ impl Core {
         in_force: &InForce,
         requester: &Identities,
         approvers: &[Identities],
+        told_at: Timestamp,
     ) -> Result<Eligible, No> {
         let raised = &request.raised;
         let settings = in_force.compiled.settings();
         let place = Place::of(&self.views.directory, &raised.target, self.now(), settings.directory_age_max)?;
-        let requester_groups =
-            self.groups_now(raised.grounds.principal.as_ref(), &raised.grounds.groups, in_force)?;
+        let recorded = Recorded { groups: &raised.grounds.groups, decided_at: told_at };
+        let requester_groups = self.groups_now(raised.grounds.principal.as_ref(), recorded, in_force)?;
         let rule = in_force.compiled.current(
             &raised.grounds.rule,
             &Ask {
@@ -134,7 +149,7 @@ impl Core {
         }
         match grant.approved.basis {
             ApprovalBasis::People | ApprovalBasis::Signal => {
-                self.approvers_still_count(request, grant, in_force, &rule, approvers)?;
+                self.approvers_still_count(request, grant, in_force, &rule, approvers, told_at)?;
             }
             ApprovalBasis::Rule | ApprovalBasis::BreakGlass => {
                 if !rule.plan.is_none() {
@@ -156,6 +171,7 @@ impl Core {
         in_force: &InForce,
         rule: &Match,
         approvers: &[Identities],
+        told_at: Timestamp,
     ) -> Result<(), No> {
         let mut counted = Vec::new();
         let mut seen: Vec<&Identities> = Vec::new();
@@ -168,7 +184,8 @@ impl Core {
             if request.involves(identities) || seen.iter().any(|other| other.overlaps(identities)) {
                 continue;
             }
-            match self.groups_now(endorsement.principal.as_ref(), &endorsement.groups, in_force) {
+            let recorded = Recorded { groups: &endorsement.groups, decided_at: told_at };
+            match self.groups_now(endorsement.principal.as_ref(), recorded, in_force) {
                 Ok(groups) => counted.push((person.clone(), groups)),
                 Err(No::Lost(_)) => continue,
                 Err(unknown @ No::Unknown(_)) => return Err(unknown),
@@ -185,9 +202,9 @@ impl Core {
     fn groups_now(
         &self,
         principal: Option<&PrincipalId>,
-        recorded: &BTreeSet<domain::GroupRef>,
+        recorded: Recorded<'_>,
         in_force: &InForce,
-    ) -> Result<BTreeSet<domain::GroupRef>, No> {
+    ) -> Result<BTreeSet<GroupRef>, No> {
         let age_max = in_force.compiled.settings().group_age_max;
         let now = self.now();
         let directory = views::place::fresh(&self.views.directory, now, age_max)?;

@@ -9,6 +9,7 @@ use policy::{Ask, Denied};
 use tonic::Code;
 use views::place::PlaceUnknown;
 use views::refusal::Refusal;
+use views::who::Recorded;
 use views::{InForce, Place, Views, who};
 
 /// Why there is no plan to decide a request by now.
@@ -69,7 +70,8 @@ impl From<Denied> for NoPlan {
 }
 
 /// The plan of `request` under the policy in force: its rule, asked again, with the place of its target and the groups of its
-/// requester as they are now.
+/// requester as they are now. Those that only a token told were decided by when the request was raised, and
+/// count while it waits for a decision, which is no longer than the policy's `decide_within`: nobody can look them up.
 pub(crate) fn plan(
     views: &Views,
     in_force: &InForce,
@@ -82,7 +84,7 @@ pub(crate) fn plan(
     let groups: Groups = who::groups_of_recorded(
         &views.directory,
         raised.grounds.principal.as_ref(),
-        &raised.grounds.groups,
+        Recorded { groups: &raised.grounds.groups, decided_at: now },
         now,
         settings.group_age_max,
     );

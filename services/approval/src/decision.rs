@@ -1,17 +1,19 @@
 //! One person's yes or no: may they know of the request, and what becomes of their word.
 
 use crate::core::Core;
+use crate::evidence::Decider;
 use crate::status::Refused;
 use crate::{current, evidence};
 use command::aggregate::RequestAggregate;
 use command::{Command, Outcome};
-use domain::{RequestId, Sealed, Timestamp};
+use domain::{Groups, Plan, RequestId, Sealed, SignedDuration, Timestamp};
 use identity::Caller;
 use journal::{Fact, Stream};
 use lifecycle::review::{self, Approve, Reject};
 use lifecycle::{Rejection, Request, RequestEvent};
 use service_runtime::Call;
 use tonic::Status;
+use views::scheduled::{self, StartNeedsDirectory};
 use views::{refusal, visibility};
 
 /// What someone says to a request.
@@ -87,8 +89,8 @@ async fn spoken(
         Word::Yes => review::approve(
             request,
             Approve {
+                groups: groups_at_start(request, &speaker, &plan, now, settings.group_age_max)?,
                 approver: speaker.acting,
-                groups: speaker.groups,
                 endorsers: evidence::endorsers(views, request, now, settings.group_age_max)?,
                 current: plan,
                 policy_event: in_force.event,
@@ -110,4 +112,28 @@ async fn spoken(
         ),
     };
     Ok(event?)
+}
+
+/// The groups that a yes counts by. Where access begins so much later that those of a token are too old by then, it is told now that
+/// they do not suffice, not after weeks.
+fn groups_at_start(
+    request: &Request,
+    speaker: &Decider,
+    current: &Plan,
+    now: Timestamp,
+    age_max: SignedDuration,
+) -> Result<Groups, StartNeedsDirectory> {
+    if !scheduled::outlasts_tokens(request.raised.asked.start, now, age_max) {
+        return Ok(speaker.groups.clone());
+    }
+    let known_then = scheduled::of_directory(&speaker.groups);
+    let person = &speaker.acting.actor.person;
+    let accepted = |groups: &Groups| {
+        let plans = [&request.raised.grounds.plan, current];
+        groups.known().is_ok_and(|groups| plans.into_iter().any(|plan| plan.accepts(person, groups)))
+    };
+    if accepted(&speaker.groups) && !accepted(&known_then) {
+        return Err(StartNeedsDirectory { age_max });
+    }
+    Ok(known_then)
 }

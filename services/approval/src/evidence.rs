@@ -9,6 +9,7 @@ use lifecycle::state::{Acting, Identities};
 use lifecycle::{Rejection, Request};
 use std::collections::BTreeMap;
 use views::requests::StoryError;
+use views::who::Recorded;
 use views::{Views, who};
 
 /// Who decides, and their groups.
@@ -34,7 +35,8 @@ pub(crate) fn decider(
     })
 }
 
-/// Everyone who agreed to `request` before, as they are now.
+/// Everyone who agreed to `request` before, as they are now. Groups that only their token told count for `group_age_max` from their
+/// yes on: later they can say it again.
 pub(crate) fn endorsers(
     views: &Views,
     request: &Request,
@@ -45,7 +47,7 @@ pub(crate) fn endorsers(
         let person = &endorsement.approver.person;
         let principal = endorsement.principal.as_ref();
         let identities = identities(views, person, principal.cloned(), request)?;
-        let recorded = &endorsement.groups;
+        let recorded = Recorded { groups: &endorsement.groups, decided_at: endorsement.at };
         let groups = if views.requests.has_left(&identities)? {
             Groups::Unknown("this person has left".into())
         } else {

@@ -10,6 +10,7 @@ use views::ClockInDoubt;
 use views::policy_book::PolicyUnknown;
 use views::refusal::{self, Refusal};
 use views::requests::StoryError;
+use views::scheduled::StartNeedsDirectory;
 
 /// Why a request is not decided.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub(crate) enum Refused {
     /// It cannot be told who is linked with whom.
     #[error(transparent)]
     Story(#[from] StoryError),
+    /// The access begins when the groups of the approver's token are too old.
+    #[error(transparent)]
+    Start(#[from] StartNeedsDirectory),
     /// The author of a rule used it, and no other person agreed.
     #[error("the author of a rule cannot use it without another person's approval")]
     OwnRule,
@@ -52,6 +56,7 @@ impl Refusal for Refused {
             Self::NoPlan(why) => why.reason(),
             Self::Policy(why) => why.reason(),
             Self::Story(why) => why.reason(),
+            Self::Start(why) => why.reason(),
             Self::OwnRule => Rejection::OwnRule.reason(),
             Self::RuleStands => (Code::FailedPrecondition, "RULE_STANDS"),
         }

@@ -101,7 +101,7 @@ pub(crate) async fn for_caller(
     Ok(Some(PendingRequest {
         request: Some(core.views.show(story).await),
         missing: Some(wire::plan(&review::missing(request, &endorsers, &plan))),
-        endorsed_by_caller: request.endorsed_by(&identities),
+        endorsed_by_caller: review::still_endorsed_by(request, &identities, &endorsers, &plan),
     }))
 }
 

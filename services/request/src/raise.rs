@@ -9,11 +9,11 @@ use crate::status::Refused;
 use api::types::v1 as wire;
 use command::aggregate::RequestAggregate;
 use command::{Command, CommandError, Outcome};
-use domain::{BatchId, EventId, Person, Provider, RequestId, Sealed, Timestamp};
+use domain::{BatchId, EventId, Groups, Person, Provider, RequestId, Sealed, Timestamp};
 use identity::Caller;
 use journal::{Fact, Stream};
 use lifecycle::event::Grounds;
-use lifecycle::raise::{Limits, Raise};
+use lifecycle::raise::{Deciders, Limits, Raise};
 use lifecycle::{Rejection, Request, raise};
 use policy::{Ask as PolicyAsk, Match, Settings};
 use service_runtime::Call;
@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tonic::Status;
 use views::policy_book::InForce;
+use views::scheduled::{self, StartNeedsDirectory};
 use views::{Place, Who, refusal, resource};
 
 /// What a new request is called, and the digest by which a repeat of its command is known.
@@ -115,8 +116,14 @@ impl RequestService {
         }
         self.has_room(&requester)?;
         let place = Place::of(&self.views.directory, &ask.target, now, settings.directory_age_max)?;
-        let found = matching(in_force, &requester, ask, &place, self.served)?;
+        let found = self.matching(in_force, &requester, ask, &place, now)?;
         let raiser = who.acting.everyone();
+        let deciders = deciders(&found.plan, place.directory(), &[&requester.identities, &raiser]);
+        if deciders == Deciders::Unknown
+            && scheduled::outlasts_tokens(ask.window.start, now, settings.group_age_max)
+        {
+            return Err(StartNeedsDirectory { age_max: settings.group_age_max }.into());
+        }
         let extended = self.extended(ask).await?;
         let fact = raise::raise(Raise {
             id: naming.request,
@@ -140,11 +147,35 @@ impl RequestService {
                 .into_iter()
                 .any(|identities| in_force.wrote(&found.rule, identities, Some(place.directory()))),
             limits: limits(settings, &found),
-            deciders: deciders(&found.plan, place.directory(), &[&requester.identities, &raiser]),
+            deciders,
             grounds: grounds(in_force, found, &requester, &place),
             at: now,
         })?;
         Ok(Fact::Request(fact))
+    }
+
+    /// The rule to go by. Where access is to begin so late that what the requester's token tells is too old by then, it must allow
+    /// this by groups of the directory.
+    fn matching(
+        &self,
+        in_force: &InForce,
+        requester: &Requester,
+        ask: &Ask,
+        place: &Place,
+        now: Timestamp,
+    ) -> Result<Match, Refused> {
+        let age_max = in_force.compiled.settings().group_age_max;
+        let by = |groups: &Groups| matching(in_force, requester, groups, ask, place, self.served);
+        if !scheduled::outlasts_tokens(ask.window.start, now, age_max) {
+            return by(&requester.groups);
+        }
+        by(&scheduled::of_directory(&requester.groups)).map_err(|refused| {
+            if by(&requester.groups).is_ok() {
+                Refused::from(StartNeedsDirectory { age_max })
+            } else {
+                refused
+            }
+        })
     }
 
     /// Whether the requester may have one more request pending. As the read model knows: several at once may pass together, since
@@ -179,17 +210,19 @@ impl RequestService {
     }
 }
 
-/// The rule to go by, and what it says. Where the requester names none, rules whose provider is served come before others.
+/// The rule to go by, and what it says, for a requester in `groups`. Where the requester names none, rules whose provider is served
+/// come before others.
 fn matching(
     in_force: &InForce,
     requester: &Requester,
+    groups: &Groups,
     ask: &Ask,
     place: &Place,
     served: Served,
 ) -> Result<Match, Refused> {
     let mut matches = in_force.compiled.eligible(&PolicyAsk {
         requester: &requester.person,
-        groups: &requester.groups,
+        groups,
         target: &ask.target,
         account: place.facts(),
         duration: ask.window.duration,

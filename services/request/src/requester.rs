@@ -6,7 +6,7 @@ use domain::{Groups, Person};
 use lifecycle::state::Identities;
 use policy::Settings;
 use std::collections::BTreeSet;
-use views::who::groups_of_recorded;
+use views::who::{Recorded, groups_of_recorded};
 use views::{Who, place};
 
 /// Who is to hold the access.
@@ -47,8 +47,8 @@ impl RequestService {
         let principal = snapshot
             .user_by_external_id(person.issuer.as_str(), person.subject.as_str())
             .map_err(|_| Refused::NoDirectoryUser)?;
-        let recorded = BTreeSet::new();
-        let groups = groups_of_recorded(directory, Some(principal), &recorded, now, settings.group_age_max);
+        let recorded = Recorded { groups: &BTreeSet::new(), decided_at: now };
+        let groups = groups_of_recorded(directory, Some(principal), recorded, now, settings.group_age_max);
         let mut people = self.views.requests.linked(person)?;
         people.insert(person.clone());
         Ok(Requester {

@@ -10,6 +10,7 @@ use views::place::PlaceUnknown;
 use views::policy_book::PolicyUnknown;
 use views::refusal::Refusal;
 use views::requests::StoryError;
+use views::scheduled::StartNeedsDirectory;
 use views::who::Unrecognised;
 
 /// Why nothing is raised, taken back or told.
@@ -25,6 +26,8 @@ pub(crate) enum Refused {
     Place(#[from] PlaceUnknown),
     #[error(transparent)]
     Policy(#[from] PolicyUnknown),
+    #[error(transparent)]
+    Start(#[from] StartNeedsDirectory),
     #[error(transparent)]
     Story(#[from] StoryError),
     #[error(transparent)]
@@ -89,6 +92,7 @@ impl Refusal for Refused {
             Self::Clock(doubt) => doubt.reason(),
             Self::Place(unknown) => unknown.reason(),
             Self::Policy(unknown) => unknown.reason(),
+            Self::Start(needs) => needs.reason(),
             Self::Story(error) => error.reason(),
             Self::Load(error) => error.reason(),
             Self::MayNotRaiseForOthers => (Code::PermissionDenied, "MAY_NOT_RAISE_FOR_OTHERS"),

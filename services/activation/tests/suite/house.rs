@@ -80,6 +80,11 @@ pub(crate) fn chaining_policy() -> String {
     POLICY.replace(duration, &format!("{duration}\nallow_chaining = true"))
 }
 
+/// [`POLICY`], by groups that only tokens tell.
+pub(crate) fn policy_by_token() -> String {
+    POLICY.replace("identity-store:developers", "okta:dba").replace("identity-store:approvers", "okta:leads")
+}
+
 /// Simulated time: tokio's, from the beginning of 2026.
 struct PausedClock {
     began: tokio::time::Instant,
@@ -131,6 +136,8 @@ pub(crate) struct House {
     pub(crate) account_access: bool,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) settings: Settings,
+    /// The groups of those who ask, and of those who agree.
+    groups: [GroupRef; 2],
     /// What processes measure by, if it is not their own.
     pub(crate) meter: Option<Meter>,
     asked: AtomicU64,
@@ -314,6 +321,7 @@ impl House {
             account_access: true,
             keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
             settings: Settings::default(),
+            groups: [group(sample::DEVELOPERS), group(sample::APPROVERS)],
             meter: None,
             asked: AtomicU64::new(0),
             policy_event: Mutex::new(None),
@@ -321,6 +329,14 @@ impl House {
             entropy,
         };
         house.apply(POLICY).await;
+        house
+    }
+
+    /// Where only tokens tell who is in which group.
+    pub(crate) async fn by_token() -> Self {
+        let mut house = Self::new().await;
+        house.groups = ["dba", "leads"].map(|name| GroupRef::new("okta", name).unwrap());
+        house.apply(&policy_by_token()).await;
         house
     }
 
@@ -469,6 +485,7 @@ impl House {
             domain::Entitlement::Role(_) => ("role", Provider::Sts),
         };
         let requester = person("ada");
+        let [asking, agreeing] = self.groups.clone();
         let key = self.keys.obtain(&requester.id()).await.unwrap();
         let raised = Requested {
             id,
@@ -490,14 +507,10 @@ impl House {
                 policy_event: self.policy_event.lock().unwrap().unwrap(),
                 determining: vec![format!("rule/{rule}")],
                 provider,
-                groups: [group(sample::DEVELOPERS)].into(),
+                groups: [asking].into(),
                 ou_path: OuPath(Vec::new()),
                 plan: Plan {
-                    steps: vec![Step {
-                        count: 1,
-                        groups: [group(sample::APPROVERS)].into(),
-                        people: BTreeSet::new(),
-                    }],
+                    steps: vec![Step { count: 1, groups: [agreeing].into(), people: BTreeSet::new() }],
                 },
                 principal: Some(PrincipalId::new(sample::ADA).unwrap()),
             },
@@ -510,13 +523,14 @@ impl House {
 
     /// Bob approves it, for a window in seconds after the beginning.
     pub(crate) async fn approve(&self, id: RequestId, start: i64, end: i64) {
+        let [_, agreeing] = self.groups.clone();
         let approved = Approved {
             window: Window::new(instant(start), instant(end)).unwrap(),
             basis: ApprovalBasis::People,
             approvers: vec![Endorsement {
                 approver: human("bob"),
                 principal: Some(PrincipalId::new(sample::BOB).unwrap()),
-                groups: [group(sample::APPROVERS)].into(),
+                groups: [agreeing].into(),
                 at: self.clock.now(),
             }],
             policy_event: self.policy_event.lock().unwrap().unwrap(),

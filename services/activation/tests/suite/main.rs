@@ -23,5 +23,6 @@ mod rpcs;
 mod sessions;
 mod signals;
 mod sweeps;
+mod tokens;
 mod undone;
 mod watch;

@@ -10,4 +10,5 @@ mod policies;
 mod processes;
 mod races;
 mod regressions;
+mod tokens;
 mod waiting;

@@ -4,7 +4,7 @@ use crate::world::*;
 use api::request::v1::{ExplainRequestRequest, WithdrawRequestRequest};
 use api::types::v1::Ask;
 use aws::simulated::sample::{APPROVERS, MANAGEMENT, WEB_DEV};
-use domain::{AccountId, Plan, Provider, SignedDuration};
+use domain::{AccountId, GroupRef, Plan, Provider, SignedDuration};
 use event_log::memory::{AppendFault, Faults};
 use event_log::{Envelope, StreamName};
 use policy::{PlanSource, RoleSelector};
@@ -124,6 +124,55 @@ async fn windows_outside_of_the_limits_are_refused() {
     ] {
         assert_eq!(no(world.create("ada", "k", ask).await), precondition(reason));
     }
+}
+
+/// [`ask`], from so many minutes after the beginning on.
+fn starting_in(minutes: i64) -> Ask {
+    let start = prost_types::Timestamp { seconds: NOW + minutes * 60, nanos: 0 };
+    Ask { window: Some(api::types::v1::AskedWindow { start: Some(start), ..hours(1) }), ..ask(WEB_DEV) }
+}
+
+fn of_token(group: &str) -> GroupRef {
+    GroupRef::new("corp", group).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_the_requesters_token_does_not_last_until_is_refused_and_names_the_field() {
+    let mut by_token = rule("by-token");
+    by_token.requesters.groups = [of_token("dba")].into();
+    let world = World::with(policy([by_token])).await;
+    let late = world.create("carol+dba", "k", starting_in(29 * 24 * 60)).await;
+    assert!(late.as_ref().unwrap_err().message().starts_with("window.start "), "{late:?}");
+    assert_eq!(no(late), precondition("START_NEEDS_DIRECTORY"));
+    let stranger = world.create("carol", "k", starting_in(29 * 24 * 60)).await;
+    assert_eq!(no(stranger), is(Code::PermissionDenied, "NO_RULE"));
+    for (key, ask) in [("soon", starting_in(14)), ("now", ask(WEB_DEV))] {
+        world.created("carol+dba", key, ask).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_far_ahead_goes_by_the_rule_that_the_directory_allows() {
+    let mut by_token = rule("by-token");
+    by_token.requesters.groups = [of_token("dba")].into();
+    let world = World::with(policy([by_token, rule("read")])).await;
+    assert_eq!(world.created("ada+dba", "soon", starting_in(14)).await.rule_id, "by-token");
+    assert_eq!(world.created("ada+dba", "late", starting_in(16)).await.rule_id, "read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_the_tokens_of_those_who_decide_do_not_last_until_is_refused() {
+    let mut decided_by_token = rule("read");
+    decided_by_token.plan = PlanSource::Steps(Plan { steps: vec![step(1, &[of_token("leads")])] });
+    let world = World::with(policy([decided_by_token])).await;
+    let late = world.create("ada", "late", starting_in(16)).await;
+    assert_eq!(no(late), precondition("START_NEEDS_DIRECTORY"));
+    world.created("ada", "soon", starting_in(14)).await;
+    let mut decided_by_either = rule("read");
+    let either = step(1, &[of_token("leads"), of_store(APPROVERS)]);
+    decided_by_either.plan = PlanSource::Steps(Plan { steps: vec![either] });
+    world.apply(policy([decided_by_either])).await;
+    world.created("ada", "later", starting_in(16)).await;
 }
 
 /// A rule that gives `daypass/ReadOnly` through Account Access Manager, and an ask for it.

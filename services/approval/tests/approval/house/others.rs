@@ -5,7 +5,7 @@ use crate::house::company::{ISSUER, hours, human, person};
 use aws::simulated::sample;
 use command::aggregate::{PolicyAggregate, RequestAggregate};
 use command::{Command, Commander};
-use domain::{Actor, AskedWindow, EventId, Groups, Person, RequestId, RuleId, Target};
+use domain::{Actor, AskedWindow, EventId, GroupRef, Groups, Person, RequestId, RuleId, Target};
 use journal::{Fact, Service, Stream};
 use lifecycle::event::{Grounds, Requested};
 use lifecycle::signal::{SignalEvent, SignalKind, SignalReceived};
@@ -37,6 +37,14 @@ impl House {
         self.raised_under(in_force, human(person("ada")), "ada", sample::WEB_PROD, "prod-read").await
     }
 
+    /// Ada asks for reading in production with a token that names these groups of `corp`.
+    pub(crate) async fn raised_for(&self, asked: AskedWindow, told: &[&str]) -> RequestId {
+        let in_force = self.views.policy.current().await.unwrap();
+        let told = told.iter().map(|group| GroupRef::new("corp", group).unwrap()).collect();
+        let place = (sample::WEB_PROD, "prod-read");
+        self.raised_with(&in_force, human(person("ada")), "ada", place, asked, told).await
+    }
+
     async fn raised_under(
         &self,
         in_force: &InForce,
@@ -45,13 +53,26 @@ impl House {
         account: &str,
         rule: &str,
     ) -> RequestId {
+        let asked = AskedWindow { start: None, duration: hours(1) };
+        self.raised_with(in_force, raiser, name, (account, rule), asked, BTreeSet::new()).await
+    }
+
+    async fn raised_with(
+        &self,
+        in_force: &InForce,
+        raiser: Actor,
+        name: &str,
+        (account, rule): (&str, &str),
+        asked: AskedWindow,
+        told: BTreeSet<GroupRef>,
+    ) -> RequestId {
         let requester = person(name);
         let target = Target::parse(account, sample::READ_ONLY).unwrap();
-        let asked = AskedWindow { start: None, duration: hours(1) };
         let now = self.views.clock.now();
         let place = Place::of(&self.views.directory, &target, now, hours(1)).unwrap();
         let principal = place.directory().user_by_external_id(ISSUER, name).unwrap().clone();
-        let groups = place.directory().groups_of(&principal);
+        let groups: BTreeSet<GroupRef> =
+            place.directory().groups_of(&principal).into_iter().chain(told).collect();
         let known = Groups::Known(groups.clone());
         let ask = Ask {
             requester: &requester,

@@ -1,0 +1,79 @@
+//! Groups that only tokens tell: nobody can look them up again, so they count for a while.
+
+use crate::house::{HOUR, House, aws_key, call, key_of, permission_set, policy_by_token, role};
+use activation::Settings;
+use api::activation::v1::GetActivationRequest;
+use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+use aws::simulated::Operation as AwsOperation;
+use domain::SignedDuration;
+use lifecycle::event::{ClosedHow, EndedBecause};
+use lifecycle::state::EndReason;
+
+/// The longest that groups of a token count for, by default.
+const AGE_MAX: i64 = 15 * 60;
+
+#[tokio::test(start_paused = true)]
+async fn groups_of_a_token_that_are_too_old_at_the_start_give_no_access_and_are_the_reason() {
+    for target in [permission_set(), role()] {
+        let house = House::by_token().await;
+        let _process = house.start().await;
+        let id = house.grant(&target, AGE_MAX + 60, AGE_MAX + 660).await;
+        house.at(AGE_MAX + 630).await;
+        assert!(!house.is_active(id).await && house.over(id).await.is_none(), "nothing is lost for certain");
+        house.at(AGE_MAX + 690).await;
+        let Some((EndReason::Ended(EndedBecause::Failed { reason: why }), _)) = house.over(id).await else {
+            panic!("{:?}", house.over(id).await)
+        };
+        assert!(why.starts_with("Unprovable: ") && why.contains("token"), "{why}");
+        assert_eq!(house.calls(AwsOperation::Create), 0);
+        assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn access_by_groups_of_a_token_that_begins_at_once_is_given_however_long_the_decision_took() {
+    for target in [permission_set(), role()] {
+        let house = House::by_token().await;
+        let _process = house.start().await;
+        let id = house.ask(&target).await;
+        house.at(2 * HOUR).await;
+        house.approve(id, 2 * HOUR, 4 * HOUR).await;
+        house.at(2 * HOUR + 60).await;
+        assert!(house.is_active(id).await);
+        house.at(4 * HOUR - 10).await;
+        assert!(house.is_active(id).await, "what is active stays until its end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_not_hold_by_any_token_is_lost_and_not_unknown() {
+    let house = House::by_token().await;
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), AGE_MAX + 60, HOUR).await;
+    house.apply(&policy_by_token().replace("okta:dba", "okta:security")).await;
+    house.at(AGE_MAX + 90).await;
+    let Some((because, _)) = house.over(id).await else { panic!("goes on") };
+    assert!(matches!(because, EndReason::Ended(EndedBecause::NoLongerEligible { .. })), "{because:?}");
+    assert_eq!(house.calls(AwsOperation::Create), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_removed_is_not_made_again_by_groups_of_an_old_token() {
+    let mut house = House::by_token().await;
+    house.settings =
+        Settings { organisation_sweep_interval: SignedDuration::from_mins(10), ..Settings::default() };
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await);
+    house.at(2 * AGE_MAX).await;
+    assert!(house.has(&key), "what is there stays, however old the token is");
+    house.aws.remove(aws_key(&key));
+    house.at(2 * AGE_MAX + 20 * 60).await;
+    assert!(!house.has(&key) && house.is_active(id).await);
+    assert_eq!(house.calls(AwsOperation::Create), 1);
+    let asked = GetActivationRequest { request_id: id.to_string(), ..GetActivationRequest::default() };
+    let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
+    assert_eq!(told.activation.unwrap().obstacles, ["Unprovable"]);
+}
