@@ -15,6 +15,9 @@ use tonic::metadata::MetadataValue;
 const SHARE_BUDGET: f64 = 0.6;
 /// DESIGN §17: of the median of a raw call and a raw append, for one caller.
 const MEDIAN_BUDGET: f64 = 4.0;
+/// Of the sample organisation.
+const ACCOUNT: &str = "111111111111";
+const PERMISSION_SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
 
 pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bool) -> Result<(), Failed> {
     let engine = if nats { "JetStream" } else { "SQLite" };
@@ -63,7 +66,7 @@ async fn create(
         let channel = channels.get(caller % channels.len()).cloned();
         let (bearer, key) = (bearer.clone(), format!("{series}-{caller}-{number}"));
         async move {
-            let mut request = Request::new(ask(key));
+            let mut request = Request::new(ask(key, ACCOUNT, PERMISSION_SET));
             request.metadata_mut().insert("authorization", bearer);
             RequestServiceClient::new(channel.ok_or("no channel")?).create_request(request).await?;
             Ok(())
@@ -72,11 +75,9 @@ async fn create(
     .await
 }
 
-fn ask(idempotency_key: String) -> CreateRequestRequest {
-    let target = Target {
-        account_id: "111111111111".to_owned(),
-        entitlement_arn: "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111".to_owned(),
-    };
+/// A request for an hour of this.
+pub(crate) fn ask(idempotency_key: String, account: &str, entitlement: &str) -> CreateRequestRequest {
+    let target = Target { account_id: account.to_owned(), entitlement_arn: entitlement.to_owned() };
     let duration = prost_types::Duration { seconds: 3_600, nanos: 0 };
     CreateRequestRequest {
         idempotency_key,

@@ -37,7 +37,7 @@ impl Daypass {
         policy: Option<&str>,
         more: &[String],
     ) -> Result<Self, Failed> {
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(program("daypass")?);
         command.args(["dev", "--listen", "127.0.0.1:0", "--dev-folder"]).arg(folder.path()).args(more);
         if let Some(policy) = policy {
             let file = folder.path().join("policy.toml");
@@ -98,15 +98,22 @@ impl Daypass {
     }
 }
 
-/// The binary beside this one: the same profile, the same build.
-fn binary() -> Result<PathBuf, Failed> {
+/// A binary beside this one: the same profile, the same build.
+pub(crate) fn program(name: &str) -> Result<PathBuf, Failed> {
     let own = std::env::current_exe()?;
-    let path = own.parent().unwrap_or(Path::new(".")).join("daypass");
+    let path = own.parent().unwrap_or(Path::new(".")).join(name);
     if path.exists() {
         Ok(path)
     } else {
-        Err(format!("build it first: cargo build --release -p daypass ({})", path.display()).into())
+        let package = name.strip_prefix("daypass-").unwrap_or(name);
+        Err(format!("build it first: cargo build --release -p {package} ({})", path.display()).into())
     }
+}
+
+/// Whether health says SERVING there.
+pub(crate) async fn is_serving(endpoint: Endpoint) -> bool {
+    let answer = HealthClient::new(endpoint.connect_lazy()).check(HealthCheckRequest::default()).await;
+    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
 }
 
 /// Connections: one for every 16 callers, as a client with a few pods has.

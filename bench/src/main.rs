@@ -7,13 +7,14 @@
 //! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
 //! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
 //! cargo run --release -p bench -- changes             1,200 changes under AWS's limits, as shipped, beside what else calls
-//! cargo run --release -p bench -- memory              idle memory of a process
+//! cargo run --release -p bench -- memory              idle memory of a process; --nats: of each service as a process of its own
 //! cargo run --release -p bench -- subjects            memory and start-up of a nats-server by streams
 //! cargo run --release -p bench -- ready               from the start of a process until it serves
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "load comes from tasks of their own")]
 
+mod apart;
 mod changes;
 mod create;
 mod credentials;
@@ -109,7 +110,11 @@ enum What {
         others: u64,
     },
     /// Resident memory of an idle process with all services.
-    Memory,
+    Memory {
+        /// Of each service as a process of its own instead, on a NATS server that is started for this; idle, and after requests.
+        #[arg(long)]
+        nats: bool,
+    },
     /// Memory and start-up of a nats-server that holds many streams of events, and what it is like to use.
     Subjects {
         /// Streams, of one event each.
@@ -140,7 +145,7 @@ async fn main() -> ExitCode {
             let simulated = tokio::task::spawn_blocking(move || changes::run(changes, others));
             simulated.await.unwrap_or_else(|error| Err(error.into()))
         }
-        What::Memory => memory::run().await,
+        What::Memory { nats } => memory::run(nats).await,
         What::Subjects { streams } => subjects::run(streams).await,
         What::Ready { runs } => ready::run(runs).await,
     };
