@@ -31,6 +31,8 @@ pub enum KeyStoreError {
         person: PersonId,
         /// Why not.
         why: String,
+        /// Whether a wrapping key that is not here may read it yet. Else nothing ever will.
+        wrapping_key_missing: bool,
     },
 }
 
@@ -40,9 +42,14 @@ impl KeyStoreError {
         Self::Unavailable(why.into())
     }
 
-    /// What is stored for `person` cannot be used, and why.
+    /// What is stored for `person` is no key, and why.
     pub fn unusable(person: &PersonId, why: impl Into<String>) -> Self {
-        Self::Unusable { person: person.clone(), why: why.into() }
+        Self::Unusable { person: person.clone(), why: why.into(), wrapping_key_missing: false }
+    }
+
+    /// What is stored for `person` was wrapped with a key that is not here, and why that is known.
+    pub fn wrapped_with_another(person: &PersonId, why: impl Into<String>) -> Self {
+        Self::Unusable { person: person.clone(), why: why.into(), wrapping_key_missing: true }
     }
 }
 
@@ -55,7 +62,7 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Keeps this key, which comes out of a backup, for its person if there is none. Gives back the one that is there now.
     async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError>;
 
-    /// Everyone who has a key: for backups.
+    /// Everyone who has a key, or for whom something is stored that is none: for backups.
     async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError>;
 
     /// The person's key; `None` when there never was one or it was erased.

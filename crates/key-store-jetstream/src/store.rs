@@ -2,7 +2,7 @@
 
 use crate::bucket::{Bucket, failed};
 use crate::safety::{PREFIX, STREAM};
-use crate::wrapping::WrappingKeys;
+use crate::wrapping::{NotUnwrapped, WrappingKeys};
 use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::message::StreamMessage;
@@ -143,16 +143,25 @@ impl KeyStore for JetStreamKeyStore {
         let unusable = |why: String| KeyStoreError::unusable(person, why);
         let message = StreamMessage::try_from(stored).map_err(|error| unusable(error.to_string()))?;
         let key = self.wrapping.unwrap(person, &message.payload);
-        key.map(Some).map_err(|error| unusable(error.to_string()))
+        key.map(Some).map_err(|error| match error {
+            NotUnwrapped::UnknownWrappingKey => {
+                KeyStoreError::wrapped_with_another(person, error.to_string())
+            }
+            NotUnwrapped::Foreign => unusable(error.to_string()),
+        })
     }
 
     /// The server overwrites what it deletes.
     async fn erase(&self, person: &PersonId) -> Result<bool, KeyStoreError> {
         #[derive(Deserialize)]
         struct Deleted {}
-        let mut erased = false;
+        let (mut erased, mut first) = (false, None);
         for tries in 0..TRIES_MAX {
             let Some(stored) = self.stored(person).await? else { return Ok(erased) };
+            // One that was made since the other was erased is for what is written since.
+            if *first.get_or_insert(stored.sequence) != stored.sequence {
+                return Ok(erased);
+            }
             let which = json!({ "seq": stored.sequence });
             match self.bucket.api::<Deleted>(&format!("STREAM.MSG.DELETE.{STREAM}"), &which).await? {
                 Ok(Deleted {}) => erased = true,
