@@ -29,6 +29,11 @@ pub(super) async fn keys(settings: &Settings, entropy: SharedEntropy) -> Vec<Fin
     };
     vec![match looked_at.await {
         Ok((people, looked_at)) => Finding::ok("keys", format!("of {people} people, {looked_at} looked at")),
+        Err(error @ KeyStoreError::Unusable { .. }) => Finding::fail(
+            "keys",
+            error.to_string(),
+            "is keys.wrapping_keys_file the one of all processes? Whose else: daypass keys check",
+        ),
         Err(error) => Finding::fail(
             "keys",
             error.to_string(),

@@ -1,6 +1,6 @@
 //! A service that was taken over, with its own credential, against what the table cannot show: effects in a roundabout way.
 
-use crate::given::{OTHERS, Written, set_up};
+use crate::given::{OTHERS, Written, daypass, set_up};
 use crate::matrix::publishers;
 use crate::wire::Wire;
 use domain::PersonId;
@@ -191,7 +191,7 @@ async fn a_key_once_made_is_overwritten_and_deleted_by_no_service() {
     assert_eq!(erased["success"], true);
 }
 
-/// Whoever may make keys may store what is none. It is taken away by those who may erase.
+/// Whoever may make keys may store what is none. It is told to those who may find keys, and taken away by those who may erase.
 #[tokio::test]
 async fn what_a_compromised_service_stores_for_a_key_is_about_its_person_alone() {
     let written = Written::new(&OTHERS);
@@ -213,9 +213,21 @@ async fn what_a_compromised_service_stores_for_a_key_is_about_its_person_alone()
     let unusable = keys.obtain(&person).await.unwrap_err();
     assert!(matches!(unusable, KeyStoreError::Unusable { .. }), "{unusable}");
     keys.obtain(&PersonId::new("a".repeat(32)).unwrap()).await.unwrap();
-    let mut setup = Wire::sign_in(server.address(), &written.seed("log-setup")).await.unwrap();
-    let erased = setup.ask("$JS.API.STREAM.MSG.DELETE.KV_DAYPASS_KEYS", "{\"seq\":1}").await.unwrap();
-    assert_eq!(erased["success"], true);
+
+    let (url, wrapping) = (server.url(), written.path("wrapping.keys").display().to_string());
+    let run = |verb: &str, user: &str, more: &[&str]| {
+        let seed = written.seed_file(user).display().to_string();
+        let words = ["keys", verb, &url, "--nats-dev", "--wrapping-keys", &wrapping, "--nats-seed", &seed];
+        daypass(words.iter().chain(more))
+    };
+    let checked = run("check", "log-audit", &[]);
+    let told = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{told}");
+    assert!(told.contains(person.as_str()) && told.contains("2 keys, 1 cannot be used"), "{told}");
+    let one = ["--person", person.as_str()];
+    assert!(!run("discard", "log-request", &one).status.success(), "a service erases nothing");
+    let discarded = run("discard", "log-setup", &one);
+    assert!(discarded.status.success(), "{}", String::from_utf8_lossy(&discarded.stderr));
     keys.obtain(&person).await.unwrap();
 }
 
