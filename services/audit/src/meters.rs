@@ -25,7 +25,7 @@ impl RelayMeters {
             lag: meter
                 .f64_gauge("daypass.relay.lag")
                 .with_unit("s")
-                .with_description("How long the oldest event waits that is not on the bus. Zero: none waits.")
+                .with_description("How long the oldest event waits that is not on the bus, or the bus has not been heard since a start. Zero: none waits.")
                 .build(),
             counter: meter
                 .u64_counter("daypass.relay.published")

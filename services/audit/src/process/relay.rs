@@ -65,7 +65,7 @@ pub struct Relay {
     entropy: SharedEntropy,
     shift: Shift,
     meters: RelayMeters,
-    /// Since when the oldest event waits that is not on the bus, as far as it is known.
+    /// Since when the oldest event waits that is not on the bus, as far as it is known; after a start, since then.
     waiting_since: Mutex<Option<Timestamp>>,
 }
 
@@ -159,6 +159,8 @@ impl Relay {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut pause = PAUSE_MIN;
+        // Until the bus says how far it has come, all that is known of events is that they may wait.
+        self.note_waiting(Some(self.clock.now()));
         loop {
             let before = self.meters.published();
             let work = async {
@@ -198,6 +200,11 @@ impl Relay {
         // Up to here events wait, whether they are read yet or not.
         let mut head = self.log.head().await?;
         let mut is_behind = position < head;
+        if !is_behind {
+            // Whatever was thought to wait is there: its answer was lost, or nobody could be asked.
+            self.note_waiting(None);
+            self.tell_lag();
+        }
         let events = self.log.subscribe(position);
         let mut reading = self.read(events).boxed();
         loop {

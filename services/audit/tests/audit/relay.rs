@@ -15,7 +15,7 @@ use messaging::{
 };
 use nats_connection::Connection;
 use opentelemetry::metrics::MeterProvider as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_servers::measured::Measured;
@@ -458,5 +458,91 @@ async fn while_a_relay_catches_up_it_tells_since_when_the_next_event_waits_and_z
         let lags = told.lags.lock().unwrap().clone();
         assert!(lags.len() >= 3 && lags.iter().all(|lag| *lag == WAITING), "fast: {is_fast}: {lags:?}");
         assert_whole(&world, &bus).await;
+    }
+}
+
+/// A process that started while the bus was down told that nothing waits, for as long as it was.
+#[tokio::test(start_paused = true)]
+async fn from_a_start_on_events_wait_until_a_bus_that_is_down_says_that_it_has_them() {
+    let world = World::new().await;
+    let memory = MemoryBus::new();
+    let bus: Arc<dyn OutgoingBus> = Arc::new(memory.clone());
+    let (service, measured) = (service_in_time(&world), Measured::start());
+    let relay = || {
+        let settings = RelaySettings { replica: Some("a".to_owned()), ..RelaySettings::default() };
+        service.relay(Arc::clone(&bus), settings).with_meter(&measured.provider.meter("daypass"))
+    };
+    fill(&world, 2).await;
+    while_relaying(vec![relay()], reaches(&bus, 3)).await;
+    assert_whole(&world, &bus).await;
+    memory.set_down(true);
+    while_relaying(vec![relay()], async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        // It looks again every five seconds.
+        assert!(lag(&measured).is_some_and(|lag| (20..=30).contains(&lag)), "{:?}", lag(&measured));
+        memory.set_down(false);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(lag(&measured), Some(0));
+    })
+    .await;
+    assert_whole(&world, &bus).await;
+}
+
+/// The alert stayed, although nothing waited: nobody tells of it again before the next event.
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_took_without_an_answer_waits_no_longer() {
+    let world = World::new().await;
+    let unanswering = Arc::new(Unanswering { bus: MemoryBus::new(), answers: AtomicBool::new(false) });
+    let bus: Arc<dyn OutgoingBus> = unanswering.clone();
+    let measured = Measured::start();
+    let relay = relay(&world, &bus, "a").with_meter(&measured.provider.meter("daypass"));
+    fill(&world, 2).await;
+    while_relaying(vec![relay], async {
+        reaches(&unanswering.of_others(), 3).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(lag(&measured).is_some_and(|lag| lag > 0), "{:?}", lag(&measured));
+        unanswering.answers.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(lag(&measured), Some(0));
+    })
+    .await;
+    assert_whole(&world, &bus).await;
+}
+
+/// A bus that takes what is published, and is not heard of any more until it answers.
+struct Unanswering {
+    bus: MemoryBus,
+    answers: AtomicBool,
+}
+
+impl Unanswering {
+    /// As others have it, who are answered.
+    fn of_others(&self) -> Arc<dyn OutgoingBus> {
+        Arc::new(self.bus.clone())
+    }
+
+    fn answered(&self) -> Result<(), BusError> {
+        let silent = || BusError::Unavailable("no answer came".to_owned());
+        if self.answers.load(Ordering::Relaxed) { Ok(()) } else { Err(silent()) }
+    }
+}
+
+#[async_trait::async_trait]
+impl OutgoingBus for Unanswering {
+    async fn extent(&self) -> Result<Extent, BusError> {
+        // Before anything is there it answers, so that something is published.
+        if !self.bus.messages().is_empty() {
+            self.answered()?;
+        }
+        self.bus.extent().await
+    }
+
+    async fn message(&self, sequence: u64) -> Result<Option<Stored>, BusError> {
+        self.bus.message(sequence).await
+    }
+
+    async fn publish(&self, after: u64, messages: Vec<OutgoingMessage>) -> Result<(), PublishError> {
+        self.bus.publish(after, messages).await?;
+        self.answered().map_err(PublishError::Bus)
     }
 }
