@@ -16,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What came of an account last.
 struct Seen {
     wanted: Denied,
+    /// When it came.
+    at: Timestamp,
     /// When to look again although nothing has changed.
     again_at: Timestamp,
     failures: u32,
@@ -31,9 +33,9 @@ struct Seen {
 #[derive(Default)]
 struct Watch {
     seen: BTreeMap<AccountId, Seen>,
-    /// Accounts in which something may be denied though nothing is closing there, and when to ask again which.
+    /// Accounts in which something may be denied though nothing is closing there, and when it was asked which.
     denying: BTreeSet<AccountId>,
-    ask_at: Option<Timestamp>,
+    asked_at: Option<Timestamp>,
 }
 
 /// Runs until `shutdown`.
@@ -86,11 +88,11 @@ impl Watch {
     /// Asks the log now and then where something may be denied: a call that came late may have written what nobody wants.
     async fn ask(&mut self, core: &Core) -> Result<(), Fault> {
         let now = core.now();
-        if self.ask_at.is_some_and(|at| now < at) {
+        if self.asked_at.is_some_and(|at| waits(now, at, later(at, core.settings.sweep_interval))) {
             return Ok(());
         }
         self.denying = core.accounts_denying().await?;
-        self.ask_at = Some(later(now, core.settings.sweep_interval));
+        self.asked_at = Some(now);
         Ok(())
     }
 
@@ -104,7 +106,7 @@ impl Watch {
         }
         let wanted = denied(&left);
         let seen = self.seen.get(account);
-        if seen.is_some_and(|seen| seen.wanted == wanted && now < seen.again_at) {
+        if seen.is_some_and(|seen| seen.wanted == wanted && waits(now, seen.at, seen.again_at)) {
             return Ok(());
         }
         if !core.on_duty().await? && !self.takes_over(core, account, closing, &wanted).await? {
@@ -117,10 +119,11 @@ impl Watch {
             0 => core.settings.sweep_interval,
             failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
         };
-        let again_at = later(core.now(), pause);
+        let at = core.now();
+        let again_at = later(at, pause);
         self.seen.insert(
             account.clone(),
-            Seen { wanted, again_at, failures, undone_since: None, by_log: false, looked_at: None },
+            Seen { wanted, at, again_at, failures, undone_since: None, by_log: false, looked_at: None },
         );
         // Where something was denied, a call of before may still arrive.
         self.denying.insert(account.clone());
@@ -145,7 +148,7 @@ impl Watch {
         let seen = self.seen.get(account);
         let looked_at = seen.and_then(|seen| seen.looked_at).filter(|at| *at <= now);
         let same = seen.filter(|seen| seen.by_log == by_log && seen.wanted == *wanted);
-        let known_since = same.and_then(|seen| seen.undone_since);
+        let known_since = same.and_then(|seen| seen.undone_since).map(|since| since.min(now));
         let (undone, patience, looked_at) = if by_log {
             (true, usual, looked_at)
         } else {
@@ -162,6 +165,7 @@ impl Watch {
         let since = known_since.unwrap_or(now);
         let seen = Seen {
             wanted: wanted.clone(),
+            at: now,
             again_at: later(now, usual),
             failures: 0,
             undone_since: undone.then_some(since),
@@ -171,4 +175,10 @@ impl Watch {
         self.seen.insert(account.clone(), seen);
         Ok(undone && core.take_over_denials(account, since, patience).await?)
     }
+}
+
+/// Whether it is too soon to look again after a look `at` that time. One that is still to come was dated by a clock that was ahead, and
+/// what waits for such a date would wait for as long as that clock was wrong.
+fn waits(now: Timestamp, at: Timestamp, again_at: Timestamp) -> bool {
+    at <= now && now < again_at
 }

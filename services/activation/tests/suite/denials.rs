@@ -415,6 +415,27 @@ async fn a_clock_known_to_be_wrong_lifts_no_denial_and_closes_nothing() {
     }
 }
 
+/// It waited until the date at which that clock would have tried again.
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_far_ahead_could_not_deny_is_denied_once_it_is_set_right() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    scps(&house).refuse(ErrorKind::Unavailable);
+    process.revoke("ada", id).await.unwrap();
+    house.at(12).await;
+    process.set_clock_ahead(SignedDuration::from_mins(30));
+    scps(&house).heal();
+    house.at(20).await;
+    assert!(denied(&house).is_empty(), "AWS refuses its signatures");
+    process.set_clock_ahead(SignedDuration::ZERO);
+    house.at(40).await;
+    assert_eq!(denied(&house).len(), 1);
+    process.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_known_to_be_wrong_takes_no_credentials_for_expired() {
     let house = House::new().await;
