@@ -202,8 +202,12 @@ impl Core {
     async fn look_again_at(&self, ledger: &Stream) -> Result<(), Fault> {
         let loaded = self.commander.load::<AssignmentAggregate>(ledger).await?;
         let Some(ledger) = &loaded.state else { return Ok(()) };
-        if !ledger.is_settled_absent() || self.agenda.has(&ledger.key) {
-            self.agenda.look_at(&ledger.key, self.now());
+        let now = self.now();
+        if ledger.presence == Presence::Ours && !self.agenda.is_accounted_for(&ledger.key, now) {
+            // What must go waits for nothing that must come, even if a request about it begins later.
+            self.agenda.see_to_orphan(&ledger.key, now);
+        } else if !ledger.is_settled_absent() || self.agenda.has(&ledger.key) {
+            self.agenda.look_at(&ledger.key, now);
         }
         Ok(())
     }

@@ -113,6 +113,32 @@ async fn what_was_adopted_goes_after_a_restart_although_a_request_about_it_begin
     assert_eq!((house.calls(AwsOperation::Create), house.calls(AwsOperation::Delete)), (1, 5));
 }
 
+/// It took its turn after all that was to be made by then.
+#[tokio::test(start_paused = true)]
+async fn what_is_adopted_goes_before_what_waits_to_be_made_although_a_request_about_it_begins_later() {
+    let mut house = House::with(Behaviour { outstanding_max: Some(2), ..Behaviour::like_aws() }).await;
+    house.settings.outstanding_max = 2;
+    let accounts = house.many_accounts(40);
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.grant(&permission_set(), 4 * HOUR, 5 * HOUR).await;
+    house.aws.standing(aws_key(&key));
+    house.at(5).await;
+    let mut ids = Vec::new();
+    for account in &accounts {
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 10, 4 * HOUR).await);
+    }
+    house.at(20).await;
+    process.reconcile("carol", Some(&key), true).await.unwrap();
+    house.at(60).await;
+    assert!(!house.has(&key));
+    let mut waiting = 0;
+    for id in ids {
+        waiting += usize::from(!house.is_active(id).await);
+    }
+    assert!(waiting > 0, "a queue was in its way");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_ours_goes_on_being_removed_although_a_request_about_it_is_withdrawn() {
     let house = house().await;
