@@ -329,7 +329,8 @@ impl Core {
     ) -> Result<Round, Fault> {
         let looked_at = self.now();
         let seen = self.look_or_give_way(key).await?;
-        if seen && !self.may_be_stale(ledger) {
+        // What a list shows is as old as the question: while its answer was on its way, our own removal may have grown old.
+        if seen && !self.list_is_stale(ledger, looked_at) {
             return self.intend(key, needs, loaded, true, None).await;
         }
         // Lists may not show yet what took effect just before the fence; and by a clock that may be ahead, it may not have passed.

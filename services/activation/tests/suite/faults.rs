@@ -393,3 +393,23 @@ async fn who_signs_in_without_known_groups_is_given_no_credentials() {
     assert_eq!((refused.code(), reason(&refused).as_str()), (tonic::Code::Unavailable, "UNPROVABLE"));
     assert!(house.aws.sessions().is_empty());
 }
+
+/// It was taken for a late creation, and removed once more.
+#[tokio::test(start_paused = true)]
+async fn what_a_list_shows_that_was_asked_for_right_after_our_removal_has_not_appeared_again() {
+    let house =
+        House::with(Behaviour { list_lag: SignedDuration::from_secs(4), ..Behaviour::default() }).await;
+    let process = house.start().await;
+    // What becomes of the first creation is not known, so what appears is ours for as long as it may take effect.
+    house.aws.fail_next(AwsOperation::Create, Fault::REQUEST_LOST);
+    let id = house.grant(&permission_set(), 0, 100).await;
+    house.at(99).await;
+    assert!(house.is_active(id).await);
+    process.lists_come_late(SignedDuration::from_secs(6));
+    house.at(200).await;
+    assert!(!house.has(&key_of(&permission_set())));
+    assert_eq!(house.calls(AwsOperation::Delete), 1);
+    assert!(!ledger_facts(&house).contains(&AssignmentEvent::DriftFound { present: true }));
+    house.at(HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}

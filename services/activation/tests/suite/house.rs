@@ -190,6 +190,11 @@ impl Process {
         self.line.cut.store(cut, Ordering::Relaxed);
     }
 
+    /// From now on the lists of Identity Center are on their way back for so long.
+    pub(crate) fn lists_come_late(&self, by: SignedDuration) {
+        self.line.lists_late.store(by.as_millis().try_into().unwrap(), Ordering::Relaxed);
+    }
+
     /// How often this process called Identity Center.
     pub(crate) fn aws_calls(&self) -> usize {
         self.line.calls.load(Ordering::Relaxed)
@@ -252,6 +257,8 @@ struct Line {
     /// Those of them that change something.
     changes: AtomicUsize,
     cut: AtomicBool,
+    /// For how many milliseconds a list is on its way back.
+    lists_late: AtomicU64,
 }
 
 impl Line {
@@ -302,7 +309,12 @@ impl Assignments for Line {
         entitlement: &Entitlement,
         turns: &dyn Turns,
     ) -> Result<BTreeSet<PrincipalId>, AwsError> {
-        self.aws()?.holders(account, entitlement, turns).await
+        let holders = self.aws()?.holders(account, entitlement, turns).await;
+        let late = std::time::Duration::from_millis(self.lists_late.load(Ordering::Relaxed));
+        if !late.is_zero() {
+            tokio::time::sleep(late).await;
+        }
+        holders
     }
 }
 
@@ -428,6 +440,7 @@ impl House {
             calls: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
             cut: AtomicBool::new(false),
+            lists_late: AtomicU64::new(0),
         });
         let settings = Settings { replica: Some(replica.to_owned()), ..self.settings.clone() };
         let ports = Ports::new(line.clone(), self.aws.clone()).with_federation(self.aws.clone());

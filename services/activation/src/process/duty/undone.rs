@@ -182,7 +182,7 @@ impl Core {
         }
         let looked_at = self.now();
         match self.look(&ledger.key).await {
-            Ok(true) => ledger.presence == Presence::Absent && !self.may_be_stale(ledger),
+            Ok(true) => ledger.presence == Presence::Absent && !self.list_is_stale(ledger, looked_at),
             Ok(false) => {
                 let over = ledger.fence.is_some_and(|fence| looked_at >= fence);
                 over && self.views.certain_of_time().is_ok()
