@@ -93,10 +93,7 @@ impl Core {
         }
         let needs = self.needs(key).await?;
         let wanted = match intended.operation {
-            Operation::Create => needs
-                .by
-                .iter()
-                .any(|needed| needed.since <= intended.at && needed.reaches(intended.at, needs.at)),
+            Operation::Create => needs.by.iter().any(|needed| needed.is_made_by(intended.at, needs.at)),
             Operation::Delete => !needs.any() && !needs.unsure,
         };
         // Who has lost the duty in between leaves it to who has it.

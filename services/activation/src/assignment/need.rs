@@ -55,10 +55,11 @@ pub(super) struct Needed {
 }
 
 impl Needed {
-    /// Whether a creation is made for it by an attempt that the log dates `at`. The log may be ahead of our clock, and by its time the
-    /// window may be over. Where our clock may be behind, the log is believed; what is dated further ahead was a wrong clock's doing.
-    pub(super) fn reaches(&self, at: Timestamp, now: Timestamp) -> bool {
-        at < self.until || later(now, WRONG_MAX) < self.until
+    /// Whether a creation is made for it by an attempt that the log dates `at`: not by one from before it was asked for. The log may be
+    /// ahead of our clock, and by its time the window may be over. Where our clock may be behind, the log is believed; what is dated
+    /// further ahead was a wrong clock's doing.
+    pub(super) fn is_made_by(&self, at: Timestamp, now: Timestamp) -> bool {
+        self.since <= at && (at < self.until || later(now, WRONG_MAX) < self.until)
     }
 
     /// Whether it has an assignment that we made.

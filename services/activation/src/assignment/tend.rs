@@ -34,6 +34,9 @@ pub(crate) const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 /// When to look again whether a queue makes it time to begin before a start.
 pub(super) const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
+/// Events are dated in whole milliseconds, rounded down: by so much later, one is not dated before.
+const DATED_TO: SignedDuration = SignedDuration::from_millis(1);
+
 /// How long something more urgent may wait for an errand that waits itself.
 const GIVE_WAY_WITHIN: Duration = Duration::from_secs(1);
 
@@ -275,8 +278,8 @@ impl Core {
                     assignment::attempt(ledger, key, desired, seen, later(at, self.settings.fence()))?;
                 let creates =
                     matches!(decided, AssignmentEvent::Attempted { operation: Operation::Create, .. });
-                let reached = needs.by.iter().any(|needed| needed.reaches(at, self.now()));
-                if creates && !reached { Err(Rejection::WindowOver) } else { Ok(decided) }
+                let made = needs.by.iter().any(|needed| needed.is_made_by(at, self.now()));
+                if creates && !made { Err(Rejection::WindowOver) } else { Ok(decided) }
             })
             .await?;
         match written {
@@ -311,8 +314,14 @@ impl Core {
                 self.agenda.note_seen(key, self.now());
                 self.settled(key, needs, loaded.state.as_ref()).await
             }
-            // Over by the log's time: it ends once it is over by ours.
-            Err(NotWritten::Refused(Rejection::WindowOver)) => Ok(Round::Over(self.wake(key, needs, None))),
+            // Over by the log's time: it ends once it is over by ours. Or granted by a clock that is ahead of ours: it is made once
+            // that time has come, and no attempt is written before that would only be given up.
+            Err(NotWritten::Refused(Rejection::WindowOver)) => {
+                let looked_at = needs.at.min(self.now());
+                let made_at = needs.by.iter().map(|needed| later(needed.since, DATED_TO));
+                let next = made_at.filter(|made_at| *made_at > looked_at).min();
+                Ok(Round::Over(self.wake(key, needs, next)))
+            }
             Err(NotWritten::Moved | NotWritten::Refused(_)) => Ok(Round::Again),
         }
     }

@@ -300,3 +300,21 @@ async fn a_removal_that_was_left_open_is_not_confirmed_by_a_list_that_is_behind_
     assert!(!house.has(&key));
     assert!(house.closed(id).await.is_some());
 }
+
+/// Ten attempts were written and given up, and the next came ten seconds later.
+#[tokio::test(start_paused = true)]
+async fn what_was_granted_by_a_clock_ahead_of_ours_is_made_when_that_time_comes_and_not_attempted_before() {
+    let house = House::new().await;
+    let behind = house.start().await;
+    behind.set_clock_ahead(SignedDuration::from_secs(-3));
+    house.at(10).await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(12).await;
+    assert_eq!(house.calls(AwsOperation::Create), 0, "by its clock it is not granted yet");
+    house.at(16).await;
+    assert!(house.is_active(id).await && house.calls(AwsOperation::Create) == 1);
+    let given_up = |event: &journal::Event| {
+        matches!(&event.fact, journal::Fact::Assignment(AssignmentEvent::AttemptAbandoned { .. }))
+    };
+    assert!(!house.events().iter().any(given_up));
+}
