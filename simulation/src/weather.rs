@@ -361,6 +361,10 @@ impl Weather {
         };
         let (kind, fault) = match chance.random_range(0..8) {
             0 => ("aws: throttled", Fault::Refused(ErrorKind::Throttled)),
+            // Whom AWS asks may not know yet what was made.
+            1 if operation == Operation::Delete => {
+                ("aws: nothing found to delete", Fault::Refused(ErrorKind::NotFound))
+            }
             1 => ("aws: conflict", Fault::Refused(ErrorKind::Conflict)),
             2 => ("aws: no connection", Fault::Refused(ErrorKind::Unavailable)),
             3 => ("aws: request lost", Fault::REQUEST_LOST),

@@ -35,7 +35,7 @@ const HAPPENS: [&str; 29] = [
 ];
 
 /// What must have struck, or happened beside the log.
-const STRIKES: [&str; 45] = [
+const STRIKES: [&str; 46] = [
     "crash",
     "crash right after an append",
     "pause",
@@ -57,6 +57,7 @@ const STRIKES: [&str; 45] = [
     "aws: conflict",
     "aws: directory out of reach",
     "aws: no connection",
+    "aws: nothing found to delete",
     "aws: removal from a lost account",
     "aws: request lost",
     "aws: slow operation",

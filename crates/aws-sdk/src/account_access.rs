@@ -217,7 +217,7 @@ impl Assignments for SdkAccountAccess {
     ) -> Result<Deletion, AwsError> {
         let role = role_of(key.account(), key.entitlement())?;
         attempt.check(self.clock.now())?;
-        let mut begun = Deletion::NotListed;
+        let mut begun = Deletion::NotFound;
         // AWS keeps one for a user and a role. Should it ever list more, all of them give the access that is to go.
         for entitlement in self.list(key.account(), Some(role), Some(key.principal()), turns).await? {
             let id = OperationId::new(entitlement.id)

@@ -111,7 +111,7 @@ impl Assignments for SdkAssignments {
         attempt.check(self.clock.now())?;
         match call.send().await.map_err(|error| sorted(Effect::Changes, &error)) {
             Ok(answer) => begun(answer.account_assignment_deletion_status).map(Deletion::Started),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(Deletion::AlreadyGone),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(Deletion::NotFound),
             Err(error) => Err(error),
         }
     }

@@ -86,9 +86,10 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         | "OptInRequired" => ErrorKind::Denied,
         _other => match status {
             401 | 403 => ErrorKind::Denied,
-            404 => ErrorKind::NotFound,
             409 => ErrorKind::Conflict,
             429 => ErrorKind::Throttled,
+            // What AWS does not find it tells by a code. Without one it was something on the way that does not know where to send it.
+            404 => ErrorKind::Unknown,
             400..=499 => ErrorKind::Invalid,
             _other => ErrorKind::Unknown,
         },
@@ -143,6 +144,8 @@ mod tests {
             ("SlowDown", 503, ErrorKind::Throttled),
             ("InvalidSignatureException", 403, ErrorKind::Unavailable),
             ("Unspecified", 403, ErrorKind::Denied),
+            ("NoSuchEntity", 404, ErrorKind::NotFound),
+            ("Unspecified", 404, ErrorKind::Unknown),
             ("InternalServerException", 500, ErrorKind::Unknown),
             ("Unspecified", 503, ErrorKind::Unknown),
             ("Unspecified", 302, ErrorKind::Unknown),

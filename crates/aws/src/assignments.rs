@@ -133,10 +133,8 @@ impl OperationStatus {
 pub enum Deletion {
     /// Under way.
     Started(OperationId),
-    /// There was nothing to delete.
-    AlreadyGone,
-    /// Nothing to delete was listed, and nothing was done. Lists may be behind, so this proves nothing: look again later.
-    NotListed,
+    /// Nothing to delete was found, and nothing was done. AWS may be behind what was just made, so this proves nothing: look later.
+    NotFound,
 }
 
 /// What AWS takes of one kind of assignments, from all callers together.

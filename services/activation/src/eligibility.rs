@@ -31,6 +31,8 @@ pub(crate) enum Eligibility {
     Lost(String),
     /// It cannot be told now; why.
     Unknown(String),
+    /// The same, and it will not be told any more: nothing is kept in AWS for it.
+    Outdated(String),
 }
 
 /// What holds.
@@ -111,7 +113,7 @@ impl Core {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             // What would hold if tokens still said the same is not lost for certain.
             Err(No::Lost(reason)) => match holds(self.now()) {
-                Ok(_) => Eligibility::Unknown(TOKENS_TOO_OLD.to_owned()),
+                Ok(_) => Eligibility::Outdated(TOKENS_TOO_OLD.to_owned()),
                 Err(No::Lost(_)) => Eligibility::Lost(reason),
                 Err(No::Unknown(why)) => Eligibility::Unknown(why),
             },

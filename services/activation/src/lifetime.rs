@@ -137,7 +137,7 @@ impl Core {
                 self.no_longer_eligible(request, &reason).await?;
                 Ok(Next::Idle)
             }
-            Eligibility::Unknown(why) => {
+            Eligibility::Unknown(why) | Eligibility::Outdated(why) => {
                 self.not_provable(request, &why);
                 Ok(Next::At(later(self.now(), self.settings.eligibility_retry).min(window.end())))
             }

@@ -11,7 +11,7 @@ use domain::{AccountId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, 
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use wiremock::matchers::{body_partial_json, header, method};
+use wiremock::matchers::{any, body_partial_json, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
@@ -228,11 +228,26 @@ async fn a_late_attempt_sends_nothing() {
 }
 
 #[tokio::test]
-async fn deleting_what_aws_does_not_know_is_already_gone() {
+async fn deleting_what_aws_does_not_find_says_so() {
     let server = MockServer::start().await;
     refuses(&server, "DeleteAccountAssignment", 400, "ResourceNotFoundException").await;
     let deletion = adapters(&server).await.assignments.delete(&key(), attempt(), &Uncounted).await.unwrap();
-    assert_eq!(deletion, Deletion::AlreadyGone);
+    assert_eq!(deletion, Deletion::NotFound);
+}
+
+/// A gateway whose routes are being loaded, say.
+#[tokio::test]
+async fn a_404_that_is_not_of_aws_says_nothing_of_what_was_asked_about() {
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(404).set_body_string("default backend - 404");
+    Mock::given(any()).respond_with(page).mount(&server).await;
+    let adapters = adapters(&server).await;
+    let deletion = adapters.assignments.delete(&key(), attempt(), &Uncounted).await;
+    assert_eq!(deletion.unwrap_err().kind, ErrorKind::Unknown);
+    let creation = adapters.assignments.create(&key(), attempt()).await;
+    assert_eq!(creation.unwrap_err().kind, ErrorKind::Unknown);
+    let found = adapters.assignments.find(&key(), &Uncounted).await;
+    assert_eq!(found.unwrap_err().kind, ErrorKind::Unavailable);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ async fn create(fixture: &dyn AssignmentsFixture, key: &AssignmentKey) -> Result
 async fn delete(fixture: &dyn AssignmentsFixture, key: &AssignmentKey) -> Result<OperationStatus, Why> {
     match fixture.assignments().delete(key, attempt(fixture), &Uncounted).await? {
         Deletion::Started(operation) => final_status(fixture, Of::Deletion, &operation).await,
-        nothing @ (Deletion::AlreadyGone | Deletion::NotListed) => Err(Why(format!("{nothing:?}"))),
+        Deletion::NotFound => Err(Why("nothing to delete was found".to_owned())),
     }
 }
 

@@ -82,7 +82,7 @@ impl Assignments for SimulatedAccountAccess {
                 if listed.contains(key.principal()) {
                     begin(state, now, Verb::Delete, key, attempt, admitted).map(Deletion::Started)
                 } else {
-                    Ok(Deletion::NotListed)
+                    Ok(Deletion::NotFound)
                 }
             })
             .await

@@ -146,7 +146,7 @@ impl Assignments for SimulatedAws {
             if state.assigned.has(key) {
                 begin(state, now, Verb::Delete, key, attempt, admitted).map(Deletion::Started)
             } else {
-                Ok(Deletion::AlreadyGone)
+                Ok(Deletion::NotFound)
             }
         })
         .await

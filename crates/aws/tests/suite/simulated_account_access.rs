@@ -41,7 +41,7 @@ async fn an_entitlement_that_is_not_listed_yet_is_not_said_to_be_gone() {
     bench.port.create(&key, bench.attempt()).await.unwrap();
     advance(Duration::from_secs(2)).await;
     assert!(bench.aws.has(&key));
-    assert_eq!(bench.port.delete(&key, bench.attempt(), &Uncounted).await.unwrap(), Deletion::NotListed);
+    assert_eq!(bench.port.delete(&key, bench.attempt(), &Uncounted).await.unwrap(), Deletion::NotFound);
     advance(Duration::from_secs(10)).await;
     assert!(matches!(
         bench.port.delete(&key, bench.attempt(), &Uncounted).await.unwrap(),

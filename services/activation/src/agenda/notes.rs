@@ -94,14 +94,18 @@ impl Agenda {
         last_at: Timestamp,
         now: Timestamp,
     ) {
-        self.note(key, |notes| {
-            notes.dated_ahead = revision.and_then(|revision| {
-                // Once that date has come, it happened no later for that.
-                let known = notes.dated_ahead.filter(|(known, _)| *known == revision);
-                let known = known.map(|(known, since)| (known, since.min(now)));
-                known.or_else(|| (last_at > now).then_some((revision, now)))
-            });
+        let mut state = self.lock();
+        let noted = state.notes.get(key).and_then(|notes| notes.dated_ahead);
+        let dated_ahead = revision.and_then(|revision| {
+            // Once that date has come, it happened no later for that.
+            let known = noted.filter(|(known, _)| *known == revision);
+            let known = known.map(|(known, since)| (known, since.min(now)));
+            known.or_else(|| (last_at > now).then_some((revision, now)))
         });
+        // Of others' assignments there may be very many, and nothing to note.
+        if dated_ahead != noted {
+            state.notes.entry(key.clone()).or_default().dated_ahead = dated_ahead;
+        }
     }
 
     /// When what a ledger dates `at` happened, at the latest: where a clock was ahead, not after it was known here.

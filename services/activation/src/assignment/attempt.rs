@@ -123,13 +123,10 @@ impl Core {
             Ok(Deletion::Started(operation)) => {
                 self.poll(port, asking.traffic, &operation, Operation::Delete).await
             }
-            Ok(Deletion::AlreadyGone) => Said::Done,
-            Ok(Deletion::NotListed) => {
-                Said::Unknown(AwsError::new(ErrorKind::Unknown, "NotListed", "nothing to delete was listed"))
-            }
+            // It may not be found yet by those whom AWS asked.
+            Ok(Deletion::NotFound) => Said::Unknown(nothing_found()),
+            Err(error) if error.kind == ErrorKind::NotFound => Said::Unknown(error),
             Err(error) if error.outcome_unknown() => Said::Unknown(error),
-            // What is not there is what was wanted.
-            Err(error) if error.kind == ErrorKind::NotFound => Said::Done,
             Err(error) => Said::Refused(error),
         }
     }
@@ -181,6 +178,10 @@ impl Core {
             ))
         })
     }
+}
+
+fn nothing_found() -> AwsError {
+    AwsError::new(ErrorKind::NotFound, "NotFound", "AWS found nothing to delete")
 }
 
 /// What an event keeps of an error: AWS's code, and for a failed operation AWS's reason.

@@ -32,7 +32,7 @@ pub(super) struct Needs {
     /// Live and active, or live and eligible; the active ones first. Where others removed what an active one has, it must be
     /// eligible as well.
     pub(super) by: Vec<Needed>,
-    /// Whether there is a live request of which it cannot be told.
+    /// Whether there is a live request of which it cannot be told yet.
     pub(super) unsure: bool,
     /// Those that were closing when this was looked at. Only they are closed by a ledger that is read after it: what ends
     /// later may have left something there since.
@@ -120,6 +120,7 @@ impl Core {
                     self.not_provable(&request, &why);
                     needs.unsure = true;
                 }
+                Eligibility::Outdated(why) => self.not_provable(&request, &why),
             }
         }
         Ok(needs)

@@ -12,7 +12,7 @@ use crate::agenda::Next;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::sweep::APART_MAX;
-use aws::AwsError;
+use aws::{AwsError, ErrorKind};
 use command::Loaded;
 use domain::{EventId, SignedDuration, Timestamp};
 use lifecycle::Rejection;
@@ -23,7 +23,8 @@ use std::time::Duration;
 const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 impl Core {
-    /// After a call of our own of which nothing is known: nobody else works on it, so one look decides.
+    /// After a call of our own of which nothing is known: nobody else works on it, so one look decides. Also after a removal for which
+    /// AWS found nothing: where what was made last is not known yet, it is not found, and stays.
     pub(super) async fn observe_own(
         &self,
         key: &AssignmentKey,
@@ -34,13 +35,20 @@ impl Core {
         let lag = Duration::try_from(visible_at.duration_since(self.now())).unwrap_or_default();
         tokio::time::sleep(lag).await;
         let looked_at = self.now();
-        if self.look(key).await? == (intended.operation == Operation::Create) {
+        let nothing_done = error.kind == ErrorKind::NotFound;
+        let found = match self.look(key).await {
+            // The permission set or the account is gone, and all assignments with it.
+            Err(Fault::Aws(gone)) if nothing_done && gone.kind == ErrorKind::NotFound => false,
+            looked => looked?,
+        };
+        if found == (intended.operation == Operation::Create) {
             self.conclude(key, intended.id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }
-        let definite = self.is_final(looked_at, intended.deadline);
+        let definite = nothing_done || self.is_final(looked_at, intended.deadline);
         self.conclude(key, intended.id, Outcome::Failed { reason: error.code.clone(), definite }).await?;
-        Err(error.into())
+        // What is listed all the same is found in a while.
+        Err(if nothing_done { AwsError { kind: ErrorKind::Conflict, ..error } } else { error }.into())
     }
 
     /// An attempt that was found open: of a process that died, or of another that is at work.

@@ -413,3 +413,41 @@ async fn what_a_list_shows_that_was_asked_for_right_after_our_removal_has_not_ap
     house.at(HOUR).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
 }
+
+/// Whom AWS asks about a removal may not know yet what was made a moment ago.
+#[tokio::test(start_paused = true)]
+async fn a_removal_for_which_aws_finds_nothing_is_looked_at_and_made_again() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 60).await;
+    house.at(30).await;
+    assert!(house.is_active(id).await);
+    house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::NotFound));
+    house.at(63).await;
+    assert!(house.has(&key) && house.closed(id).await.is_none(), "it is there, whatever the answer was");
+    house.at(120).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.calls(AwsOperation::Delete), 2);
+    let failed = ledger_facts(&house).into_iter().find_map(|fact| match fact {
+        AssignmentEvent::Failed { definite, .. } => Some(definite),
+        _other => None,
+    });
+    assert_eq!(failed, Some(true), "nothing of it comes later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_neither_an_assignment_nor_its_permission_set_is_found_it_is_gone() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 60).await;
+    house.at(30).await;
+    assert!(house.is_active(id).await);
+    house.aws.remove(crate::house::aws_key(&key_of(&permission_set())));
+    house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::NotFound));
+    house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::NotFound));
+    house.at(120).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.calls(AwsOperation::Delete), 1);
+}

@@ -77,3 +77,22 @@ async fn what_others_removed_is_not_made_again_by_groups_of_an_old_token() {
     let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
     assert_eq!(told.activation.unwrap().obstacles, ["Unprovable"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_for_a_request_whose_tokens_are_too_old() {
+    let house = House::by_token().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let active = house.grant(&permission_set(), 0, HOUR).await;
+    let waits = house.grant(&permission_set(), 10 * 60, 4 * HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(active).await);
+    process.kill().await;
+    house.at(AGE_MAX + 60).await;
+    let _again = house.start().await;
+    house.at(HOUR - 60).await;
+    assert!(house.has(&key) && !house.is_active(waits).await);
+    house.at(HOUR + 60).await;
+    assert!(!house.has(&key), "the other one gives no access, and keeps none");
+    assert_eq!(house.closed(active).await, Some(ClosedHow::Deleted));
+}

@@ -145,7 +145,10 @@ impl Core {
         for request in self.agenda.requests_of(key) {
             if request.is_live(now)
                 && self.can_be_recorded(&request.raised.id, now).await?
-                && !matches!(self.eligibility(&request).await?, Eligibility::Unknown(_))
+                && matches!(
+                    self.eligibility(&request).await?,
+                    Eligibility::Eligible(_) | Eligibility::Lost(_)
+                )
             {
                 return Ok(true);
             }

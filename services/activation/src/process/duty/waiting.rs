@@ -168,7 +168,7 @@ impl Core {
         Ok(match self.eligibility(request).await? {
             Eligibility::Eligible(_) | Eligibility::Lost(_) => until,
             // Nor could we.
-            Eligibility::Unknown(_) => later(now, self.settings.eligibility_retry),
+            Eligibility::Unknown(_) | Eligibility::Outdated(_) => later(now, self.settings.eligibility_retry),
         })
     }
 
