@@ -25,7 +25,7 @@ pub use sts::{Session, SimulatedRole};
 use crate::{AssignmentKey, AwsError, Contents, DirectorySource, GroupId};
 use assigned::Service;
 use domain::ports::{Clock, SharedClock};
-use domain::{AccountId, Entitlement, RoleArn, Sighting, TimeSource, Timestamp};
+use domain::{AccountId, Entitlement, RoleArn, Sighting, SignedDuration, TimeSource, Timestamp};
 use state::{Admitted, State};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -97,6 +97,11 @@ impl SimulatedAws {
     /// How AWS behaves now.
     pub fn behaviour(&self) -> Behaviour {
         self.lock().behaviour.clone()
+    }
+
+    /// From now on each operation on this assignment takes so long, whenever it is called for and however often.
+    pub fn takes(&self, key: AssignmentKey, operation_time: SignedDuration) {
+        self.lock().times.insert(key, operation_time);
     }
 
     /// Plants a fault: it strikes the next call of `operation` that no earlier fault strikes.

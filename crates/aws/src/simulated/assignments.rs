@@ -44,7 +44,7 @@ pub(super) fn begin(
     attempt: Attempt,
     admitted: Admitted,
 ) -> Result<OperationId, AwsError> {
-    let State { behaviour, directory, sts, assigned, .. } = state;
+    let State { behaviour, times, directory, sts, assigned, .. } = state;
     let travel = match &admitted.fault {
         Some(Fault::ArrivesLater(travel)) => *travel,
         _other => SignedDuration::ZERO,
@@ -56,7 +56,7 @@ pub(super) fn begin(
         Verb::Create => check_target(directory, sts, behaviour, key)?,
         Verb::Delete => None,
     };
-    let mut time = behaviour.operation_time;
+    let mut time = times.get(key).copied().unwrap_or(behaviour.operation_time);
     match admitted.fault {
         Some(Fault::FailsLater { reason }) => failure = Some(reason),
         Some(Fault::Slow(slow)) => time = slow,

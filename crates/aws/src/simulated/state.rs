@@ -101,6 +101,8 @@ impl Admitted {
 /// Everything.
 pub(super) struct State {
     pub(super) behaviour: Behaviour,
+    /// How long operations take of which more is known than of all.
+    pub(super) times: BTreeMap<AssignmentKey, SignedDuration>,
     pub(super) faults: BTreeMap<Operation, VecDeque<Fault>>,
     pub(super) calls: VecDeque<CallRecord>,
     pub(super) directory: Contents,
@@ -115,6 +117,7 @@ impl State {
     pub(super) fn new(behaviour: Behaviour) -> Self {
         Self {
             behaviour,
+            times: BTreeMap::new(),
             faults: BTreeMap::new(),
             calls: VecDeque::new(),
             directory: Contents::default(),

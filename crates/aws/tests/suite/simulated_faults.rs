@@ -59,6 +59,22 @@ async fn an_operation_is_in_progress_until_its_time_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operation_takes_what_its_assignment_takes_and_a_refused_call_changes_nothing_of_that() {
+    let bench = bench(Behaviour::default());
+    let (slow, other) = (key(sample::WEB_DEV, sample::ADA), key(sample::WEB_DEV, sample::BOB));
+    bench.aws.takes(slow.clone(), SignedDuration::from_secs(7));
+    bench.aws.throttle_next(Operation::Create, 1);
+    assert_eq!(kind(bench.aws.create(&slow, bench.attempt()).await), ErrorKind::Throttled);
+    let operation = bench.aws.create(&slow, bench.attempt()).await.unwrap();
+    let of_other = bench.aws.create(&other, bench.attempt()).await.unwrap();
+    advance(Duration::from_millis(6_999)).await;
+    assert_eq!(bench.aws.creation_status(&of_other).await.unwrap(), OperationStatus::Succeeded);
+    assert_eq!(bench.aws.creation_status(&operation).await.unwrap(), OperationStatus::InProgress);
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(bench.aws.creation_status(&operation).await.unwrap(), OperationStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttling_strikes_as_many_calls_as_planted() {
     let bench = bench(Behaviour::default());
     let key = key(sample::WEB_DEV, sample::ADA);
