@@ -80,11 +80,18 @@ pub(crate) struct Story {
 impl Story {
     /// The `number`th: a user of its own in each account, an account of its own for each user.
     pub(crate) fn new(number: u64, accounts: u64, window: Window, active: bool) -> Result<Self, Failed> {
-        let account = AccountId::new(format!("7{:011}", number % accounts))?;
-        let key = AssignmentKey {
-            principal: user(number / accounts)?,
-            target: Target::parse(account.as_str(), SET)?,
-        };
+        Self::of(number, (number / accounts, number % accounts), window, active)
+    }
+
+    /// The `number`th, of this user in this account.
+    pub(crate) fn of(
+        number: u64,
+        (of_user, in_account): (u64, u64),
+        window: Window,
+        active: bool,
+    ) -> Result<Self, Failed> {
+        let account = AccountId::new(format!("7{in_account:011}"))?;
+        let key = AssignmentKey { principal: user(of_user)?, target: Target::parse(account.as_str(), SET)? };
         Ok(Self { id: RequestId::from_parts([number.to_be_bytes().as_slice()]), key, window, active })
     }
 

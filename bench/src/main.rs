@@ -108,6 +108,12 @@ enum What {
         /// Other requests that are active meanwhile, whose assignments are looked at.
         #[arg(long, default_value_t = 600)]
         others: u64,
+        /// Accounts that all of them are in.
+        #[arg(long, default_value_t = 200)]
+        accounts: u64,
+        /// Accounts among these that have half of the changes, and of the other requests, between them; 0: all have as many.
+        #[arg(long, default_value_t = 6)]
+        busy: u64,
     },
     /// Resident memory of an idle process with all services.
     Memory {
@@ -141,8 +147,9 @@ async fn main() -> ExitCode {
         What::Rebuild { events } => rebuild::run(events).await,
         What::Relay { events, nats, sync_always } => relay::run(events, nats, sync_always).await,
         What::Windows { open } => windows::run(open).await,
-        What::Changes { changes, others } => {
-            let simulated = tokio::task::spawn_blocking(move || changes::run(changes, others));
+        What::Changes { changes, others, accounts, busy } => {
+            let spread = changes::Spread { accounts, busy };
+            let simulated = tokio::task::spawn_blocking(move || changes::run(changes, others, spread));
             simulated.await.unwrap_or_else(|error| Err(error.into()))
         }
         What::Memory { nats } => memory::run(nats).await,
