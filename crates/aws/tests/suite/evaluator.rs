@@ -2,7 +2,10 @@
 //! rules and AWS's actions from sources of its own.
 //!
 //! Where it and AWS differ, nothing is asked: AWS adds what a resource policy gives to the *session* to what the session policy
-//! allows, the evaluator does not. An explicit Deny wins with both, and is what the window rests on.
+//! allows, the evaluator does not. An explicit Deny wins with both, and is what the window rests on. What follows from several
+//! policies at once, inline, managed and of the resource, is combined in `managed` by AWS's rule.
+
+mod managed;
 
 use aws::session_policy::for_window;
 use domain::{InlinePolicy, SessionScope, Timestamp, Window};
@@ -67,27 +70,31 @@ impl Cases {
 
     /// All at once: starting the evaluator takes longer than what it does.
     fn judge(self) {
-        let module = test_servers::tools::node_modules()
-            .unwrap()
-            .join("@cloud-copilot/iam-simulate/dist/esm/index.js");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/evaluator/evaluate.mjs");
-        let mut evaluator = Command::new("node")
-            .arg(script)
-            .arg(module)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
         let simulations: Vec<&Value> = self.0.iter().map(|case| &case.simulation).collect();
-        let question = serde_json::to_vec(&simulations).unwrap();
-        evaluator.stdin.take().unwrap().write_all(&question).unwrap();
-        let answer = evaluator.wait_with_output().unwrap();
-        let verdicts: Vec<String> = serde_json::from_slice(&answer.stdout).unwrap();
-        assert_eq!(verdicts.len(), self.0.len());
-        for (case, verdict) in self.0.iter().zip(&verdicts) {
+        for (case, verdict) in self.0.iter().zip(&verdicts(&simulations)) {
             assert!(case.expected.contains(&verdict.as_str()), "{verdict}: {}", case.name);
         }
     }
+}
+
+/// What the evaluator says to each.
+fn verdicts(simulations: &[&Value]) -> Vec<String> {
+    let module =
+        test_servers::tools::node_modules().unwrap().join("@cloud-copilot/iam-simulate/dist/esm/index.js");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/evaluator/evaluate.mjs");
+    let mut evaluator = Command::new("node")
+        .arg(script)
+        .arg(module)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let question = serde_json::to_vec(simulations).unwrap();
+    evaluator.stdin.take().unwrap().write_all(&question).unwrap();
+    let answer = evaluator.wait_with_output().unwrap();
+    let verdicts: Vec<String> = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(verdicts.len(), simulations.len());
+    verdicts
 }
 
 fn session<'a>(
@@ -223,24 +230,6 @@ fn what_a_rule_denies_holds_against_a_resource_policy_that_names_the_session() {
     let mut cases = Cases::default();
     cases.ask(&session, "s3:DeleteObject", OBJECT, "2026-03-01T12:30:00Z", false);
     cases.ask(&session, "s3:GetObject", OBJECT, "2026-03-01T12:30:00Z", true);
-    cases.judge();
-}
-
-/// Inline and managed session policies are one set to AWS: here their statements in one document.
-#[test]
-fn managed_policies_allow_what_they_allow_and_no_more() {
-    let read_only = json!({"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"});
-    let scope = SessionScope {
-        managed: ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess".parse().unwrap()].into(),
-        ..SessionScope::default()
-    };
-    let mut session = session(NOON, &scope, None);
-    session.policy["Statement"].as_array_mut().unwrap().push(read_only);
-    let mut cases = Cases::default();
-    cases.ask(&session, "s3:GetObject", OBJECT, "2026-03-01T12:30:00Z", true);
-    cases.ask_beyond(&session, "s3:PutObject", OBJECT, "2026-03-01T12:30:00Z");
-    cases.ask(&session, "s3:GetObject", OBJECT, "2026-03-01T11:59:59Z", false);
-    cases.ask(&session, "s3:GetObject", OBJECT, "2026-03-01T13:00:00Z", false);
     cases.judge();
 }
 
