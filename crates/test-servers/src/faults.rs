@@ -1,11 +1,13 @@
 //! A reverse proxy before an AWS emulator that fails as AWS does: throttled, 500, slow, the connection lost before or after the
-//! call took effect. Which call fails how is chosen by a seed.
+//! call took effect. Which call fails how is chosen by a seed. It can keep calls on their way, too, and refuse old signatures, which
+//! emulators do not look at.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// The largest body of a call or an answer.
@@ -40,10 +42,29 @@ pub struct Struck {
     pub faults: u64,
 }
 
+/// A call that came through to AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its `X-Amz-Target`.
+    pub operation: String,
+    /// Whether AWS took its signature; otherwise it had no effect.
+    pub taken: bool,
+}
+
+/// Whether AWS takes a signature that was made at this `X-Amz-Date`, when it arrives.
+type Takes = Box<dyn Fn(&str) -> bool + Send>;
+
 struct State {
     rates: Rates,
     chance: u64,
     struck: Struck,
+    /// Which calls are kept on their way.
+    gate: watch::Sender<Option<&'static str>>,
+    /// How many are.
+    on_their_way: usize,
+    arrivals: Vec<Arrival>,
+    /// `None`: every signature is good.
+    takes: Option<Takes>,
 }
 
 #[derive(Clone, Copy)]
@@ -79,7 +100,15 @@ impl FaultyProxy {
     pub async fn start(target: &str, operations: &'static str, seed: u64) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state = State { rates: Rates::default(), chance: seed | 1, struck: Struck::default() };
+        let state = State {
+            rates: Rates::default(),
+            chance: seed | 1,
+            struck: Struck::default(),
+            gate: watch::Sender::new(None),
+            on_their_way: 0,
+            arrivals: Vec::new(),
+            takes: None,
+        };
         let state = Shared(Arc::new(Mutex::new(state)));
         let client = reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?;
         let (target, shared) = (target.trim_end_matches('/').to_owned(), state.clone());
@@ -115,6 +144,31 @@ impl FaultyProxy {
     /// How often faults have struck.
     pub fn struck(&self) -> Struck {
         self.state.lock().struck
+    }
+
+    /// From now on, calls whose `X-Amz-Target` contains `operation` have left their caller and do not arrive, until [`release`](Self::release).
+    pub fn hold(&self, operation: &'static str) {
+        self.state.lock().gate.send_replace(Some(operation));
+    }
+
+    /// How many calls are on their way.
+    pub fn on_their_way(&self) -> usize {
+        self.state.lock().on_their_way
+    }
+
+    /// What is on its way arrives, and what follows is not kept.
+    pub fn release(&self) {
+        self.state.lock().gate.send_replace(None);
+    }
+
+    /// From now on, AWS refuses signatures that it does not take when they arrive: `takes` is told the `X-Amz-Date` of each.
+    pub fn take_signatures(&self, takes: impl Fn(&str) -> bool + Send + 'static) {
+        self.state.lock().takes = Some(Box::new(takes));
+    }
+
+    /// The calls to the operations named that came through to AWS, the first first.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.state.lock().arrivals.clone()
     }
 }
 
@@ -155,6 +209,29 @@ impl Shared {
         let delay = if delay_max == 0 { 0 } else { state.next() % delay_max };
         (fate, Duration::from_millis(delay))
     }
+
+    /// Returns once a call is not kept any more.
+    async fn on_its_way(&self, call: &Received) {
+        let operation = call.operation();
+        let is_kept = |gate: Option<&'static str>| gate.is_some_and(|kept| operation.contains(kept));
+        let mut gate = self.lock().gate.subscribe();
+        if !is_kept(*gate.borrow()) {
+            return;
+        }
+        self.lock().on_their_way += 1;
+        // The gate is there for as long as the proxy is.
+        drop(gate.wait_for(|gate| !is_kept(*gate)).await);
+        self.lock().on_their_way -= 1;
+    }
+
+    /// Takes note that a call arrives; says whether AWS takes its signature.
+    fn arrives(&self, call: &Received) -> bool {
+        let signed = call.header("x-amz-date").unwrap_or_default();
+        let mut state = self.lock();
+        let taken = state.takes.as_ref().is_none_or(|takes| takes(signed));
+        state.arrivals.push(Arrival { operation: call.operation().to_owned(), taken });
+        taken
+    }
 }
 
 impl State {
@@ -180,6 +257,11 @@ impl Received {
         let mut found = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.as_str())
     }
+
+    /// What is called.
+    fn operation(&self) -> &str {
+        self.header("x-amz-target").unwrap_or_default()
+    }
 }
 
 async fn serve(
@@ -191,14 +273,23 @@ async fn serve(
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(call) = receive(&mut stream).await? {
-        let concerned = call.header("x-amz-target").is_some_and(|operation| operation.contains(operations));
+        let concerned = call.operation().contains(operations);
         let (fate, delay) = if concerned { shared.fate() } else { (Fate::Answered, Duration::ZERO) };
         tokio::time::sleep(delay).await;
         let answer = match fate {
             Fate::Lost => return Ok(()),
             Fate::Throttled => refusal("400 Bad Request", "ThrottlingException"),
             Fate::Failed => refusal("500 Internal Server Error", "InternalServerException"),
-            Fate::Answered | Fate::Unanswered | Fate::Held => forward(client, target, call).await?,
+            Fate::Answered | Fate::Unanswered | Fate::Held => {
+                if concerned {
+                    shared.on_its_way(&call).await;
+                }
+                if concerned && !shared.arrives(&call) {
+                    refusal("403 Forbidden", "InvalidSignatureException")
+                } else {
+                    forward(client, target, call).await?
+                }
+            }
         };
         match fate {
             Fate::Unanswered => return Ok(()),
@@ -268,4 +359,44 @@ fn refusal(status: &str, code: &str) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREATE: &str = "Example.CreateAccountAssignment";
+
+    /// A proxy before nothing at all: what it would forward fails.
+    async fn proxy() -> FaultyProxy {
+        FaultyProxy::start("http://127.0.0.1:9", "AccountAssignment", 1).await.unwrap()
+    }
+
+    /// The status that a call is answered with, if it is answered.
+    async fn status(endpoint: String, operation: &'static str) -> Option<u16> {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let call = client.post(endpoint).header("x-amz-target", operation).header("x-amz-date", "then");
+        call.body("{}").send().await.ok().map(|answer| answer.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_kept_arrives_when_it_is_released_and_its_signature_is_judged_then() {
+        let proxy = proxy().await;
+        proxy.hold("CreateAccountAssignment");
+        let kept = status(proxy.endpoint(), CREATE);
+        let meanwhile = async {
+            while proxy.on_their_way() == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(proxy.arrivals().is_empty());
+            // Another call is not kept; nobody is there to answer it.
+            assert_eq!(status(proxy.endpoint(), "Example.DeleteAccountAssignment").await, None);
+            proxy.take_signatures(|signed| signed != "then");
+            proxy.release();
+        };
+        let (status, ()) = tokio::join!(kept, meanwhile);
+        assert_eq!(status, Some(403));
+        let arrived: Vec<bool> = proxy.arrivals().iter().map(|arrival| arrival.taken).collect();
+        assert_eq!((arrived, proxy.on_their_way()), (vec![true, false], 0));
+    }
 }
