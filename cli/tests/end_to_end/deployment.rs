@@ -3,6 +3,7 @@
 use crate::nats::Nats;
 use crate::program::{Program, endpoint};
 use crate::world::World;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -213,11 +214,24 @@ impl Deployment {
 
     /// From the next start on, processes write what they do by default.
     pub(crate) fn raise_write_level(&self, world: &World, place: usize) {
-        let name = self.programs.get(place).unwrap().name();
-        let file = world.folder().join(format!("{name}-{}.toml", place % self.replicas));
+        let file = self.config_file(world, place);
         let text = std::fs::read_to_string(&file).unwrap();
         let (before, after) = text.split_once(&upgrade(Some(OLD_WRITE_LEVEL))).unwrap();
         std::fs::write(&file, format!("{before}{after}")).unwrap();
+    }
+
+    /// From its next start on, the process at this place finds the server of the log at another address.
+    pub(crate) fn reroute(&self, world: &World, place: usize, address: SocketAddr) {
+        let file = self.config_file(world, place);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&self.log), "one server: {text}");
+        std::fs::write(&file, text.replace(&self.log, &format!("nats://{address}"))).unwrap();
+    }
+
+    /// The configuration of a process among several replicas.
+    fn config_file(&self, world: &World, place: usize) -> PathBuf {
+        let name = self.programs.get(place).unwrap().name();
+        world.folder().join(format!("{name}-{}.toml", place % self.replicas))
     }
 
     async fn started(mut self) -> Self {

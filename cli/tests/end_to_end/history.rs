@@ -3,7 +3,7 @@
 use crate::deployment::Deployment;
 use crate::job::{Told, get};
 use crate::world::{World, now, run};
-use api::audit::v1::ReplayRequest;
+use api::audit::v1::{EventFilter, ListEventsRequest, ReplayRequest};
 use api::types::v1::Request;
 use aws::{Directory, DirectorySource as _};
 use base64::Engine as _;
@@ -60,6 +60,14 @@ async fn replay(world: &World, deployment: &Deployment, id: &str) -> Vec<String>
     let for_people: Vec<&str> = lines.filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(for_people, types, "{printed}");
     types
+}
+
+/// How many events of this type audit tells, if it answers.
+pub(crate) async fn recorded(world: &World, deployment: &Deployment, event: &str) -> Option<usize> {
+    let filter = EventFilter { event_types: vec![event.to_owned()], ..EventFilter::default() };
+    let message = ListEventsRequest { filter: Some(filter), page_size: 1_000, ..Default::default() };
+    let listed = world.audit(deployment, "eve").list_events(message).await.ok()?;
+    Some(listed.into_inner().events.len())
 }
 
 /// The stored bytes of every event, in the order of the log, as `daypass audit export` writes them.

@@ -8,6 +8,7 @@
 //!   loses answers. With them: `storm`, two replicas of everything, killed and paused at random, while AWS throttles, fails and
 //!   leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one process after the other replaced by the
 //!   next release.
+//! - `paused`: a replica that sleeps in the midst of its attempt, while another takes over.
 //! - `order`: processes that start in any order, and that lose a neighbour; `spans`: one request as a trace shows it.
 //! - `history`: replay, export, copies of the log; `restored`: log and keys lost, and restored from backups, in files and on NATS; `curl`: what others see of the API.
 
@@ -23,6 +24,7 @@ mod line;
 mod load;
 mod nats;
 mod order;
+mod paused;
 mod program;
 mod restored;
 mod signals;
@@ -94,4 +96,9 @@ async fn someone_who_leaves_by_the_bus_has_nothing_any_more() {
 #[tokio::test]
 async fn two_replicas_in_a_storm() {
     storm::blows_over().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_was_paused_in_the_midst_of_its_attempt_leaves_nothing_behind_when_it_wakes() {
+    Box::pin(paused::leaves_nothing_behind()).await;
 }

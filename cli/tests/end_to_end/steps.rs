@@ -5,11 +5,11 @@
 
 use crate::callers::Callers;
 use crate::deployment::{Apart, Deployment, Service};
+use crate::history;
 use crate::job;
 use crate::load::Answered;
 use crate::world::{World, until};
 use api::activation::v1::GetActivationRequest;
-use api::audit::v1::{EventFilter, ListEventsRequest};
 use api::types::v1::{AccessPhase, CloseReason, ClosurePhase};
 use domain::SignedDuration;
 use futures::future::try_join;
@@ -30,7 +30,7 @@ enum Step {
 const STEPS: [Step; 4] = [Step::Raise, Step::Approve, Step::Activate, Step::Remove];
 
 /// What is recorded before AWS is called.
-const ATTEMPTED: &str = "assignment.attempted.v1";
+pub(crate) const ATTEMPTED: &str = "assignment.attempted.v1";
 
 /// How late AWS's answers are while access is made.
 const SLOW: Duration = Duration::from_secs(3);
@@ -159,10 +159,7 @@ impl Blows<'_> {
 
     /// How many events of this type audit tells, if it answers.
     async fn recorded(&self, deployment: &Deployment, event: &str) -> Option<usize> {
-        let filter = EventFilter { event_types: vec![event.to_owned()], ..EventFilter::default() };
-        let message = ListEventsRequest { filter: Some(filter), page_size: 1_000, ..Default::default() };
-        let listed = self.world.audit(deployment, "eve").list_events(message).await.ok()?;
-        Some(listed.into_inner().events.len())
+        history::recorded(self.world, deployment, event).await
     }
 }
 

@@ -84,7 +84,8 @@ pub(crate) async fn blows_over() {
     storm.calm().await;
 }
 
-fn number(name: &str, default: u64) -> u64 {
+/// A number that whoever runs the tests may choose.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
