@@ -51,10 +51,13 @@ fn tests_of(file: &Path) -> BTreeSet<String> {
     found
 }
 
-/// Where the file is compiled: itself, or a file beside or above it that says `mod <its name>;`.
+/// Where the file is compiled: itself, as a file or the `main.rs` of a folder in `tests`, or a file beside or above it that says `mod <its name>;`.
 fn is_compiled(file: &Path) -> bool {
     let folder = file.parent().unwrap();
-    if folder.file_name().unwrap() == "tests" && folder.parent().unwrap().join("Cargo.toml").exists() {
+    let holds_targets = |folder: &Path| {
+        folder.file_name().unwrap() == "tests" && folder.parent().unwrap().join("Cargo.toml").exists()
+    };
+    if holds_targets(folder) || (file.ends_with("main.rs") && holds_targets(folder.parent().unwrap())) {
         return true;
     }
     let module = format!("mod {};", file.file_stem().unwrap().to_str().unwrap());
