@@ -40,6 +40,8 @@ pub(crate) struct Apart {
     pub(crate) collector: Option<String>,
     /// What is written at most.
     pub(crate) write_level: Option<u32>,
+    /// Where other programs are than those that were built with this test, to begin with.
+    pub(crate) release: Option<PathBuf>,
     /// HR tells on the bus who leaves.
     pub(crate) signals: bool,
 }
@@ -53,6 +55,7 @@ impl Default for Apart {
             cluster: false,
             collector: None,
             write_level: None,
+            release: None,
             signals: false,
         }
     }
@@ -196,7 +199,9 @@ impl Deployment {
             }
             let config = written(world, &folder, &config);
             let program = Program::new(name, vec!["--config".into(), config], address);
-            programs.push(program.under(ca.clone()));
+            let mut program = program.under(ca.clone());
+            program.of_release(how.release.clone());
+            programs.push(program);
         }
         let (log, keys) = (nats.urls().join(","), nats.keys());
         Self { programs, replicas: how.replicas, log, keys, nats: Some(nats), ca, turn: AtomicUsize::new(0) }

@@ -267,6 +267,25 @@ async fn hands_change_less_and_less_often_when_it_does_not_help() {
     assert!((2..=10).contains(&claims), "{claims} claims in ten minutes");
 }
 
+/// The creation of who died is waited for by who took over; nobody takes that over in turn.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_what_another_began_is_left_to_it() {
+    let latency = std::time::Duration::from_secs(3);
+    let house = House::with(Behaviour { latency, ..Behaviour::default() }).await;
+    let one = house.start_as("one").await;
+    house.at(20).await;
+    let id = house.grant(&permission_set(), 30, HOUR).await;
+    house.at(35).await;
+    assert_eq!(house.calls(AwsOperation::Create), 1, "on its way");
+    house.aws.set_behaviour(Behaviour::default());
+    one.kill().await;
+    let _two = house.start_as("two").await;
+    let _three = house.start_as("three").await;
+    house.at(200).await;
+    assert!(house.is_active(id).await);
+    assert_eq!(house.claims().len(), 2, "{:?}", house.claims());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_history_that_cannot_be_read_is_no_reason_to_take_over() {
     let house = House::new().await;

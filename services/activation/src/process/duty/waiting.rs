@@ -13,7 +13,7 @@ use command::aggregate::RequestAggregate;
 use domain::{RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
-use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
+use lifecycle::assignment::{AssignmentKey, Ledger, Operation, Presence};
 use lifecycle::duty::Duty;
 use std::collections::BTreeSet;
 
@@ -183,7 +183,11 @@ impl Core {
         if let Some((_, attempt)) = ledger.attempt() {
             // Whoever intended it is waiting for AWS, or does not exist any more.
             let intended_at = self.agenda.happened_at(&ledger.key, attempt.at);
-            return later(intended_at.max(held.claimed_at), self.settings.operation_patience());
+            let until = later(intended_at.max(held.claimed_at), self.settings.operation_patience());
+            // Who took over since waits for as long as the other may have been at work on it, and a third would wait no less.
+            let is_others = held.claimed_at > intended_at && attempt.operation == Operation::Create;
+            let decided_at = later(intended_at, self.settings.creation_patience().saturating_add(patience));
+            return if is_others { until.max(decided_at) } else { until };
         }
         let fenced = ledger.fence.filter(|_| request.is_closing() && ledger.presence != Presence::Ours);
         if let Some(fence) = fenced {
