@@ -4,6 +4,7 @@
 //! there is.
 //! INVARIANT: nothing here is decided by. It says when to look; deciders look at the log.
 
+mod approved;
 mod due;
 mod estimate;
 mod fill;
@@ -29,7 +30,7 @@ use queue::{Lane, Queue};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -69,7 +70,9 @@ struct State {
     cursor: Option<Position>,
     /// How far what did not change has been; `None`: all of it.
     filling: Option<Filling>,
-    requests: BTreeMap<RequestId, Request>,
+    requests: BTreeMap<RequestId, Arc<Request>>,
+    /// The approved of them, by when they end.
+    approved: BTreeSet<(Timestamp, RequestId)>,
     keys: BTreeMap<AssignmentKey, BTreeSet<RequestId>>,
     closing: BTreeSet<RequestId>,
     queue: Queue,
@@ -110,20 +113,20 @@ impl Agenda {
 
     /// One unfinished request.
     pub(crate) fn request(&self, id: &RequestId) -> Option<Request> {
-        self.lock().requests.get(id).cloned()
+        self.lock().request(id).cloned()
     }
 
     /// The unfinished requests about one assignment, by id.
     pub(crate) fn requests_of(&self, key: &AssignmentKey) -> Vec<Request> {
         let state = self.lock();
         let ids = state.keys.get(key).into_iter().flatten();
-        ids.filter_map(|id| state.requests.get(id).cloned()).collect()
+        ids.filter_map(|id| state.request(id).cloned()).collect()
     }
 
     /// The ended requests that are not closed.
     pub(crate) fn closing(&self) -> Vec<Request> {
         let state = self.lock();
-        state.closing.iter().filter_map(|id| state.requests.get(id).cloned()).collect()
+        state.closing.iter().filter_map(|id| state.request(id).cloned()).collect()
     }
 
     /// Those of them in one account.
@@ -135,7 +138,7 @@ impl Agenda {
     /// Has a request and its assignment seen to now: something that nothing else tells of has changed.
     pub(crate) fn see_again(&self, id: &RequestId, now: Timestamp) {
         let mut state = self.lock();
-        let Some(request) = state.requests.get(id) else { return };
+        let Some(request) = state.request(id) else { return };
         let key = key_of(request);
         state.schedule(Errand::Attend(*id), now);
         if let Some(key) = key {
@@ -184,19 +187,11 @@ impl Agenda {
         state.schedule(Errand::Tend(key.clone()), now);
     }
 
-    /// The approved requests that `wanted` picks, the first to end first, as (end, id).
-    pub(crate) fn approved(&self, wanted: impl Fn(&Request) -> bool) -> BTreeSet<(Timestamp, RequestId)> {
-        let state = self.lock();
-        let approved =
-            state.requests.values().filter(|request| request.approved().is_ok() && wanted(request));
-        approved.filter_map(|request| Some((request.window()?.end(), request.raised.id))).collect()
-    }
-
     /// Ended requests of which something may be left in AWS although they ended `late_after` ago.
     pub(crate) fn overdue(&self, now: Timestamp, late_after: SignedDuration) -> Vec<RequestId> {
         let state = self.lock();
         let late = |id: &&RequestId| {
-            state.requests.get(id).is_some_and(|request| state.is_late(request, now, late_after))
+            state.request(id).is_some_and(|request| state.is_late(request, now, late_after))
         };
         state.closing.iter().filter(late).copied().collect()
     }
@@ -204,7 +199,7 @@ impl Agenda {
     /// Since when the oldest of what is closing is over.
     pub(crate) fn oldest_end(&self, overdue: &[RequestId]) -> Option<Timestamp> {
         let state = self.lock();
-        let ended = overdue.iter().filter_map(|id| match &state.requests.get(id)?.phase {
+        let ended = overdue.iter().filter_map(|id| match &state.request(id)?.phase {
             Phase::Ended { at, .. } => Some(*at),
             Phase::Pending | Phase::Approved { .. } | Phase::Expired { .. } | Phase::Rejected { .. } => None,
         });
@@ -331,7 +326,7 @@ impl Agenda {
     /// everything that waits then.
     pub(crate) fn starts_unqueued(&self, key: &AssignmentKey, now: Timestamp, until: Timestamp) -> bool {
         let state = self.lock();
-        let requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        let requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.request(id));
         let starts = requests.filter_map(|request| match request.approved() {
             Ok((grant, None)) => Some(grant.approved.window.start()),
             Ok((_, Some(_))) | Err(_) => None,
@@ -345,8 +340,12 @@ impl Agenda {
 }
 
 impl State {
+    fn request(&self, id: &RequestId) -> Option<&Request> {
+        self.requests.get(id).map(Arc::as_ref)
+    }
+
     fn has_active(&self, id: &RequestId, now: Timestamp) -> bool {
-        self.requests.get(id).is_some_and(|request| {
+        self.request(id).is_some_and(|request| {
             request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_some())
         })
     }
@@ -396,7 +395,7 @@ impl State {
         let key = key_of(&request);
         self.no_longer_waits(&id);
         self.note_waits(id, due::waits(&request, now));
-        self.requests.insert(id, request);
+        self.put(request);
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
             // What was seen before may not be what is wanted now.
@@ -431,7 +430,7 @@ impl State {
         self.queue.drop(&Errand::Attend(id));
         self.closing.remove(&id);
         self.request_notes.remove(&id);
-        let Some(key) = self.requests.remove(&id).as_ref().and_then(key_of) else { return };
+        let Some(key) = self.take_out(&id).as_deref().and_then(key_of) else { return };
         let rest = self.keys.get_mut(&key).is_some_and(|ids| {
             ids.remove(&id);
             !ids.is_empty()
@@ -461,7 +460,7 @@ impl State {
 
     fn class_of(&self, errand: &Errand) -> Class {
         let Errand::Tend(key) = errand else { return Class::Story };
-        let requests = || self.keys.get(key).into_iter().flatten().filter_map(|id| self.requests.get(id));
+        let requests = || self.keys.get(key).into_iter().flatten().filter_map(|id| self.request(id));
         if self.orphans.contains(key) || requests().any(Request::is_closing) {
             Class::Removal
         } else if requests().any(|request| request.approved().is_ok_and(|(_, active)| active.is_none())) {

@@ -63,7 +63,7 @@ impl Agenda {
         usual: Option<Duration>,
     ) -> Option<Estimate> {
         let state = self.lock();
-        let request = state.requests.get(id)?;
+        let request = state.request(id)?;
         let (grant, active) = request.approved().ok()?;
         let until_start = grant.approved.window.start().duration_since(now).max(SignedDuration::ZERO);
         if active.is_some() {
@@ -87,7 +87,7 @@ impl Agenda {
         usual: Option<Duration>,
     ) -> Option<SignedDuration> {
         let state = self.lock();
-        let request = state.requests.get(id)?;
+        let request = state.request(id)?;
         key_of(request)?;
         let line = state.line_before(request, now, usual, self.outstanding_max);
         Some(line.drained_in(line.ahead))
@@ -147,18 +147,17 @@ impl State {
         let own = place(since, request);
         let lane = key_of(request).as_ref().map(Lane::of);
         let in_lane = |(_, id): &&(Timestamp, RequestId)| {
-            let other = self.requests.get(id).and_then(key_of);
+            let other = self.request(id).and_then(key_of);
             other.as_ref().map(Lane::of) == lane
         };
         let removals = of(Class::Removal).take_while(|(at, _)| *at <= now).filter(in_lane);
         let grants = of(Class::Grant)
             .take_while(|(at, _)| at.as_second() <= since.as_second())
             .filter(in_lane)
-            .filter(|(at, id)| self.requests.get(id).is_some_and(|other| place(*at, other) < own));
+            .filter(|(at, id)| self.request(id).is_some_and(|other| place(*at, other) < own));
         let account = request.raised.target.account();
-        let in_account = |id: &RequestId| {
-            self.requests.get(id).is_some_and(|other| other.raised.target.account() == account)
-        };
+        let in_account =
+            |id: &RequestId| self.request(id).is_some_and(|other| other.raised.target.account() == account);
         removals
             .chain(grants)
             .fold((0, 0), |(all, same), (_, id)| (all + 1, same + usize::from(in_account(id))))
@@ -168,7 +167,7 @@ impl State {
     pub(super) fn changes_waiting(&self, lane: Lane, now: Timestamp, most: usize) -> usize {
         let of = |class| self.waits.get(&class).into_iter().flatten().take_while(|(at, _)| *at <= now);
         let in_lane = |(_, id): &&(Timestamp, RequestId)| {
-            self.requests.get(id).and_then(key_of).is_some_and(|key| Lane::of(&key) == lane)
+            self.request(id).and_then(key_of).is_some_and(|key| Lane::of(&key) == lane)
         };
         of(Class::Removal).chain(of(Class::Grant)).filter(in_lane).take(most).count()
     }

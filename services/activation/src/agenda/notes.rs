@@ -136,7 +136,7 @@ impl Agenda {
         if state.held_until(&id) == Some(until) {
             return;
         }
-        let Some(request) = state.requests.get(&id) else { return };
+        let Some(request) = state.request(&id) else { return };
         let waits = due::waits(request, now);
         state.no_longer_waits(&id);
         state.note_of(id).held_until = Some(until);

@@ -16,7 +16,7 @@ impl Agenda {
         check_within: SignedDuration,
     ) -> bool {
         let state = self.lock();
-        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.request(id));
         let begun = state.orphans.contains(key) || requests.any(|request| self.has_begun(request, now));
         let within = if begun { check_within } else { self.ahead_of_start };
         state.queue.has_by(&Errand::Tend(key.clone()), later(now, within))
@@ -55,7 +55,7 @@ impl Agenda {
 
     /// A request whose history is damaged is never ended; once it is over, it accounts for nothing.
     fn accounts_for(&self, state: &State, key: &AssignmentKey, now: Timestamp) -> bool {
-        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.requests.get(id));
+        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.request(id));
         requests.any(|request| {
             let over = request.window().is_none_or(|window| window.end() <= now);
             request.is_closing() || (!over && self.has_begun(request, now))

@@ -38,10 +38,11 @@ impl Core {
         let question: [&[u8]; 3] = [b"list_active", &asked.scope.to_be_bytes(), asked.account_id.as_bytes()];
         let after = page::place(&question, &asked.page_token, read_key)?;
         let size = page::size(asked.page_size);
-        let mut rest =
-            self.agenda.approved(wanted).into_iter().filter(|place| after.is_none_or(|after| *place > after));
-        let chosen: Vec<_> = rest.by_ref().take(size).collect();
-        let next = rest.next().and(chosen.last());
+        // One more tells that there is another page.
+        let mut chosen = self.agenda.approved(after, size.saturating_add(1), wanted).await;
+        let is_last = chosen.len() <= size;
+        chosen.truncate(size);
+        let next = chosen.last().filter(|_| !is_last);
         let next_page_token =
             next.map(|(end, id)| page::token(&question, &format!("{}/{id}", end.as_millisecond())));
         let mut stories = Vec::with_capacity(chosen.len());

@@ -68,7 +68,8 @@ impl Watch {
         let in_force = core.policy().await?;
         let who = core.who(&self.call, in_force.as_deref())?;
         let scope = Scope::read(self.scope, &who)?;
-        let approved = core.agenda.approved(|request| core.is_in(scope, &who, request, in_force.as_deref()));
+        let wanted = |request: &Request| core.is_in(scope, &who, request, in_force.as_deref());
+        let approved = core.agenda.approved(None, usize::MAX, wanted).await;
         self.beginning = Some(approved.into_iter().map(|(_, id)| id).collect());
         Ok(())
     }
