@@ -58,9 +58,9 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         | "RequestThrottledException"
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
-        | "LimitExceededException"
-        | "ServiceQuotaExceededException"
         | "SlowDown" => ErrorKind::Throttled,
+        // Of how much there is, or is under way. Fewer calls a second do not help.
+        "LimitExceededException" | "ServiceQuotaExceededException" => ErrorKind::QuotaReached,
         "ConflictException" | "ConcurrentModificationException" => ErrorKind::Conflict,
         "ResourceNotFoundException"
         | "NoSuchEntity"
@@ -136,6 +136,8 @@ mod tests {
     fn codes_go_before_statuses() {
         for (code, status, kind) in [
             ("ThrottlingException", 400, ErrorKind::Throttled),
+            ("ServiceQuotaExceededException", 402, ErrorKind::QuotaReached),
+            ("LimitExceededException", 400, ErrorKind::QuotaReached),
             ("ConflictException", 400, ErrorKind::Conflict),
             ("ResourceNotFoundException", 400, ErrorKind::NotFound),
             ("AccessDeniedException", 400, ErrorKind::Denied),

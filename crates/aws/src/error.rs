@@ -5,6 +5,8 @@
 pub enum ErrorKind {
     /// Too many calls. Not applied; later again.
     Throttled,
+    /// As many exist as may. Not applied; later again, when some are gone. Fewer calls do not help.
+    QuotaReached,
     /// An earlier write has not propagated yet. Not applied; later again.
     Conflict,
     /// What the call names is not there. Not applied.
@@ -24,6 +26,7 @@ impl ErrorKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",
+            Self::QuotaReached => "quota reached",
             Self::Conflict => "conflict",
             Self::NotFound => "not found",
             Self::Denied => "denied",
@@ -63,7 +66,11 @@ impl AwsError {
     /// Whether the same call can succeed later without anybody changing anything.
     pub const fn retriable(&self) -> bool {
         match self.kind {
-            ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unknown | ErrorKind::Unavailable => true,
+            ErrorKind::Throttled
+            | ErrorKind::QuotaReached
+            | ErrorKind::Conflict
+            | ErrorKind::Unknown
+            | ErrorKind::Unavailable => true,
             ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid => false,
         }
     }

@@ -70,9 +70,11 @@ pub(crate) fn cloud_error(error: &ConnectError) -> StartError {
     let text = error.to_string();
     match error {
         ConnectError::Aws(aws) => match aws.kind {
-            ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unknown | ErrorKind::Unavailable => {
-                StartError::Unavailable(text)
-            }
+            ErrorKind::Throttled
+            | ErrorKind::QuotaReached
+            | ErrorKind::Conflict
+            | ErrorKind::Unknown
+            | ErrorKind::Unavailable => StartError::Unavailable(text),
             ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid => StartError::Other(text),
         },
         ConnectError::NoInstance { .. }

@@ -30,7 +30,11 @@ pub(crate) fn sts(error: &AwsError) -> Status {
     tracing::warn!(%error, "STS gave no credentials");
     let code = &error.code;
     match error.kind {
-        ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unknown | ErrorKind::Unavailable => {
+        ErrorKind::Throttled
+        | ErrorKind::QuotaReached
+        | ErrorKind::Conflict
+        | ErrorKind::Unknown
+        | ErrorKind::Unavailable => {
             refusal::unavailable("AWS_UNAVAILABLE", format!("AWS gives no credentials now ({code})"))
         }
         ErrorKind::Denied | ErrorKind::NotFound => {
@@ -87,7 +91,11 @@ pub(crate) fn no_console() -> Status {
 pub(crate) fn sign_in(error: &AwsError) -> Status {
     tracing::warn!(%error, "AWS Sign-In gave no token");
     match error.kind {
-        ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unknown | ErrorKind::Unavailable => {
+        ErrorKind::Throttled
+        | ErrorKind::QuotaReached
+        | ErrorKind::Conflict
+        | ErrorKind::Unknown
+        | ErrorKind::Unavailable => {
             refusal::unavailable("AWS_UNAVAILABLE", format!("AWS Sign-In gives no link now ({})", error.code))
         }
         ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid => refusal::with_reason(
@@ -149,6 +157,7 @@ mod tests {
             (ErrorKind::NotFound, Code::FailedPrecondition, "AWS_REFUSES", false),
             (ErrorKind::Invalid, Code::FailedPrecondition, "AWS_REFUSES", false),
             (ErrorKind::Throttled, Code::Unavailable, "AWS_UNAVAILABLE", true),
+            (ErrorKind::QuotaReached, Code::Unavailable, "AWS_UNAVAILABLE", true),
             (ErrorKind::Conflict, Code::Unavailable, "AWS_UNAVAILABLE", true),
             (ErrorKind::Unknown, Code::Unavailable, "AWS_UNAVAILABLE", true),
             (ErrorKind::Unavailable, Code::Unavailable, "AWS_UNAVAILABLE", true),

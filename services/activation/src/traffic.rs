@@ -3,7 +3,7 @@
 //!
 //! Removals go before grants, grants before looking how operations stand, and all of them before looking whether all is well; and
 //! of what a second has room for, the less urgent leave something to the more urgent, who may come at any moment.
-//! When AWS throttles, calls slow down by half and come back one a second. How often an operation's status is asked for follows
+//! When AWS throttles, calls slow down by half and come back one a second; a quota that one of them meets is no reason to. How often an operation's status is asked for follows
 //! from how long operations take and from what the other calls leave of the limit.
 //! INVARIANT: a dropped wait leaves nothing behind; nothing here changes AWS or the log.
 
@@ -402,6 +402,19 @@ mod tests {
             traffic.call(Urgency::Grant).await;
         }
         assert!(began.elapsed() < Duration::from_millis(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quota_that_is_reached_slows_down_no_calls() {
+        let traffic = Traffic::new(20, 10);
+        let code = "ServiceQuotaExceededException";
+        let answer: Result<(), _> = Err(AwsError::new(ErrorKind::QuotaReached, code, ""));
+        traffic.heard(&answer);
+        let began = Instant::now();
+        for _ in 0..20 {
+            traffic.call(Urgency::Removal).await;
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

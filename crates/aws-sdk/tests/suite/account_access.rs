@@ -136,7 +136,7 @@ async fn the_adapter_of_account_access_manager_conforms() {
 async fn a_change_of_an_entitlement_is_tried_once_whatever_aws_answers() {
     for (status, code, kind) in [
         (429, "ThrottlingException", ErrorKind::Throttled),
-        (402, "ServiceQuotaExceededException", ErrorKind::Throttled),
+        (402, "ServiceQuotaExceededException", ErrorKind::QuotaReached),
         (409, "ConflictException", ErrorKind::Conflict),
         (404, "ResourceNotFoundException", ErrorKind::NotFound),
         (403, "AccessDeniedException", ErrorKind::Denied),

@@ -71,6 +71,8 @@ async fn create(server: &MockServer) -> Result<OperationId, AwsError> {
 async fn a_change_is_tried_once_whatever_aws_answers() {
     for (status, code, kind) in [
         (400, "ThrottlingException", ErrorKind::Throttled),
+        (400, "ServiceQuotaExceededException", ErrorKind::QuotaReached),
+        (400, "LimitExceededException", ErrorKind::QuotaReached),
         (400, "ConflictException", ErrorKind::Conflict),
         (400, "ResourceNotFoundException", ErrorKind::NotFound),
         (400, "AccessDeniedException", ErrorKind::Denied),

@@ -135,6 +135,7 @@ pub(super) fn lost_answer(operation: Operation) -> AwsError {
 pub(super) fn refusal(kind: ErrorKind) -> AwsError {
     let (code, message) = match kind {
         ErrorKind::Throttled => ("ThrottlingException", "rate exceeded"),
+        ErrorKind::QuotaReached => ("ServiceQuotaExceededException", "as many exist as may"),
         ErrorKind::Conflict => ("ConflictException", "an earlier change has not propagated yet"),
         ErrorKind::NotFound => ("ResourceNotFoundException", "no such resource"),
         ErrorKind::Denied => ("AccessDeniedException", "not authorised"),

@@ -144,6 +144,22 @@ async fn throttling_delays_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_creation_that_meets_a_quota_is_tried_again_until_there_is_room() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    for _ in 0..3 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::QuotaReached));
+    }
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(120).await;
+    assert!(house.is_active(id).await);
+    let refused = ledger_facts(&house).into_iter().filter(|fact| matches!(
+        fact, AssignmentEvent::Failed { definite: true, reason, .. } if reason == "ServiceQuotaExceededException"
+    ));
+    assert_eq!(refused.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_creation_that_keeps_failing_ends_the_request_with_awss_code() {
     let house = House::new().await;
     let _process = house.start().await;
