@@ -40,8 +40,6 @@ pub(crate) struct Apart {
     pub(crate) collector: Option<String>,
     /// What is written at most.
     pub(crate) write_level: Option<u32>,
-    /// Where other programs are than those that were built with this test, to begin with.
-    pub(crate) release: Option<PathBuf>,
     /// HR tells on the bus who leaves.
     pub(crate) signals: bool,
 }
@@ -55,7 +53,6 @@ impl Default for Apart {
             cluster: false,
             collector: None,
             write_level: None,
-            release: None,
             signals: false,
         }
     }
@@ -199,9 +196,7 @@ impl Deployment {
             }
             let config = written(world, &folder, &config);
             let program = Program::new(name, vec!["--config".into(), config], address);
-            let mut program = program.under(ca.clone());
-            program.of_release(how.release.clone());
-            programs.push(program);
+            programs.push(program.under(ca.clone()));
         }
         let (log, keys) = (nats.urls().join(","), nats.keys());
         Self { programs, replicas: how.replicas, log, keys, nats: Some(nats), ca, turn: AtomicUsize::new(0) }

@@ -19,25 +19,18 @@ pub(crate) struct Program {
     address: String,
     /// Who vouches for its certificate, if it has one.
     ca: Option<PathBuf>,
-    /// Where the programs are that it is one of, if not those that were built with this test.
-    release: Option<PathBuf>,
     process: Option<Process>,
 }
 
 impl Program {
     /// `name` with these arguments, which will answer at `address`. Does not run yet.
     pub(crate) fn new(name: &'static str, arguments: Vec<PathBuf>, address: String) -> Self {
-        Self { name, arguments, address, ca: None, release: None, process: None }
+        Self { name, arguments, address, ca: None, process: None }
     }
 
     /// The same, with a certificate of this CA.
     pub(crate) fn under(self, ca: Option<PathBuf>) -> Self {
         Self { ca, ..self }
-    }
-
-    /// From the next start on it is the program of that name in this folder; `None`: the one that was built with this test.
-    pub(crate) fn of_release(&mut self, folder: Option<PathBuf>) {
-        self.release = folder;
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -50,9 +43,7 @@ impl Program {
 
     /// Starts the process; it may not be ready yet.
     pub(crate) fn launch(&mut self) {
-        let program =
-            self.release.as_ref().map_or_else(|| program(self.name), |folder| folder.join(self.name));
-        let mut command = Command::new(program);
+        let mut command = Command::new(program(self.name));
         // What is configured is in the file: nothing comes from the environment of whoever runs the tests.
         command.args(&self.arguments).env_clear();
         self.process = Some(Process::spawn(self.name, &mut command, TempDir::new().unwrap()).unwrap());

@@ -1,38 +1,27 @@
-//! A rolling upgrade under load: two replicas of everything of the release before (or in its role: the same programs, which write its
-//! level) are replaced one after the other by the next release, which writes no more than that either. Then one of each goes back,
-//! and forth again. Only then, in a second round, the write level is raised. Callers go on all the while, and each process has calls to
-//! serve when it is told to end. What was answered holds; what was not succeeds under the same key.
+//! A rolling upgrade under load: two replicas of everything play the release before (they write its level), and are replaced one after the
+//! other by the next release, which writes no more than that either. Only then, in a second round, the write level is raised. Callers go on all the while, and each process has calls to serve when it is
+//! told to end. What was answered holds; what was not succeeds under the same key.
 
 use crate::callers::Callers;
 use crate::deployment::{Apart, Deployment, OLD_WRITE_LEVEL};
 use crate::job;
 use crate::load::Answered;
-use crate::program::Program;
 use crate::world::{World, until};
 use api::activation::v1::{AssignmentKey, ReconcileRequest};
 use domain::SignedDuration;
 use futures::future::try_join;
 use journal::Fact;
 use lifecycle::assignment::AssignmentEvent;
-use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 /// Requests that are raised, some of them agreed to and revoked, while one process is replaced.
 const AT_ONCE: usize = 3;
-/// Where the programs of the release before are (`script/previous-release`). Without: those that were built with this test.
-const PREVIOUS: &str = "DAYPASS_PREVIOUS";
 
 pub(crate) async fn rolls() {
     let world = World::in_bad_weather(1).await;
-    let previous = std::env::var_os(PREVIOUS).filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let how = Apart {
-        replicas: 2,
-        certificates: true,
-        write_level: Some(OLD_WRITE_LEVEL),
-        release: previous.clone(),
-        ..Apart::default()
-    };
+    let how =
+        Apart { replicas: 2, certificates: true, write_level: Some(OLD_WRITE_LEVEL), ..Apart::default() };
     let mut deployment = Deployment::apart(&world, how).await;
     let mut answered = Answered::default();
     standing_access(&world).await;
@@ -42,20 +31,13 @@ pub(crate) async fn rolls() {
     let replacing = async {
         let places = deployment.programs().len();
         for place in 0..places {
-            replace(&world, &mut deployment, &callers, &mut answered, place, None).await;
-        }
-        if previous.is_some() {
-            for place in one_of_each(&mut deployment) {
-                for release in [previous.clone(), None] {
-                    replace(&world, &mut deployment, &callers, &mut answered, place, release).await;
-                }
-            }
+            replace(&world, &mut deployment, &callers, &mut answered, place).await;
         }
         let early = adopt(&world, &deployment).await;
         assert_eq!(early, Err(Code::Unavailable), "nothing new is written before all can read it");
         for place in 0..places {
             deployment.raise_write_level(&world, place);
-            replace(&world, &mut deployment, &callers, &mut answered, place, None).await;
+            replace(&world, &mut deployment, &callers, &mut answered, place).await;
         }
         stop.cancel();
         Ok::<(), Status>(())
@@ -70,21 +52,13 @@ pub(crate) async fn rolls() {
     assert_eq!(events.iter().filter(|event| adopted(&event.fact)).count(), 1);
 }
 
-/// The first process of each service.
-fn one_of_each(deployment: &mut Deployment) -> Vec<usize> {
-    let names: Vec<_> = deployment.programs().iter().map(Program::name).collect();
-    let first = |(place, name)| names.iter().position(|other| other == name).filter(|first| *first == place);
-    names.iter().enumerate().filter_map(first).collect()
-}
-
-/// One process ends, and that release starts in its place.
+/// One process ends, and the next release starts in its place.
 async fn replace(
     world: &World,
     deployment: &mut Deployment,
     callers: &Callers<'_>,
     answered: &mut Answered,
     place: usize,
-    release: Option<PathBuf>,
 ) {
     let program = deployment.programs().get_mut(place).unwrap();
     // Frozen until it has been called: when it goes on, it is told to end and has a call to serve.
@@ -95,9 +69,7 @@ async fn replace(
     program.signal("CONT");
     program.ended().await;
     load(world, deployment, answered).await;
-    let program = deployment.programs().get_mut(place).unwrap();
-    program.of_release(release);
-    program.launch();
+    deployment.programs().get_mut(place).unwrap().launch();
     load(world, deployment, answered).await;
     deployment.programs().get_mut(place).unwrap().until_ready().await;
 }
