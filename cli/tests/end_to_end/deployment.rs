@@ -1,7 +1,8 @@
 //! The two ways to run Daypass, and their configuration.
 
 use crate::nats::Nats;
-use crate::program::{Program, endpoint};
+use crate::previous::Previous;
+use crate::program::{Program, endpoint, program};
 use crate::world::World;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -212,12 +213,31 @@ impl Deployment {
         self.programs.iter_mut().filter(move |program| program.name() == name)
     }
 
-    /// From the next start on, processes write what they do by default.
+    /// From the next start on, the process at this place is of the release before, with as much of its configuration as that
+    /// understands; `None`: of this release.
+    pub(crate) fn set_release(&mut self, world: &World, place: usize, previous: Option<&Previous>) {
+        let file = self.config_file(world, place);
+        let process = self.programs.get_mut(place).unwrap();
+        let name = process.name();
+        match previous {
+            None => process.becomes(program(name), file),
+            Some(previous) => process.becomes(previous.program(name), previous.configuration(&file)),
+        }
+    }
+
+    /// From the next start on, the process at this place writes the newest types.
     pub(crate) fn raise_write_level(&self, world: &World, place: usize) {
         let file = self.config_file(world, place);
         let text = std::fs::read_to_string(&file).unwrap();
         let (before, after) = text.split_once(&upgrade(Some(OLD_WRITE_LEVEL))).unwrap();
-        std::fs::write(&file, format!("{before}{after}")).unwrap();
+        let raised = upgrade(Some(journal::level::NEWEST));
+        std::fs::write(&file, format!("{before}{raised}{after}")).unwrap();
+    }
+
+    /// What the process at this place is told, apart from the others.
+    fn config_file(&self, world: &World, place: usize) -> PathBuf {
+        let name = self.programs.get(place).unwrap().name();
+        world.folder().join(format!("{name}-{}.toml", place % self.replicas))
     }
 
     /// From its next start on, the process at this place finds the server of the log at another address.

@@ -7,7 +7,7 @@
 //! - `load`: commands that are given again until they are answered; `callers`: some of them always under way; `line`: a connection that
 //!   loses answers. With them: `storm`, two replicas of everything, killed and paused at random, while AWS throttles, fails and
 //!   leaves calls unanswered; `steps`, every process killed at every step; `upgrade`, one process after the other replaced by the
-//!   next release.
+//!   next release; `previous`, programs of the release before, and their configuration.
 //! - `paused`: a replica that sleeps in the midst of its attempt, while another takes over.
 //! - `order`: processes that start in any order, and that lose a neighbour; `spans`: one request as a trace shows it.
 //! - `history`: replay, export, copies of the log; `restored`: log and keys lost, and restored from backups, in files and on NATS; `curl`: what others see of the API.
@@ -25,6 +25,7 @@ mod load;
 mod nats;
 mod order;
 mod paused;
+mod previous;
 mod program;
 mod restored;
 mod signals;
@@ -65,7 +66,7 @@ async fn every_process_is_killed_once_at_every_step() {
 
 #[tokio::test]
 async fn a_rolling_upgrade_under_load() {
-    upgrade::rolls().await;
+    Box::pin(upgrade::rolls()).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ const START_TRIES: usize = 5;
 /// A program that serves.
 pub(crate) struct Program {
     name: &'static str,
+    path: PathBuf,
     arguments: Vec<PathBuf>,
     address: String,
     /// Who vouches for its certificate, if it has one.
@@ -25,12 +26,18 @@ pub(crate) struct Program {
 impl Program {
     /// `name` with these arguments, which will answer at `address`. Does not run yet.
     pub(crate) fn new(name: &'static str, arguments: Vec<PathBuf>, address: String) -> Self {
-        Self { name, arguments, address, ca: None, process: None }
+        Self { name, path: program(name), arguments, address, ca: None, process: None }
     }
 
     /// The same, with a certificate of this CA.
     pub(crate) fn under(self, ca: Option<PathBuf>) -> Self {
         Self { ca, ..self }
+    }
+
+    /// From the next start on, the program at `path` runs in its place, with a configuration of its own.
+    pub(crate) fn becomes(&mut self, path: PathBuf, config: PathBuf) {
+        self.path = path;
+        self.arguments = vec!["--config".into(), config];
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -43,7 +50,7 @@ impl Program {
 
     /// Starts the process; it may not be ready yet.
     pub(crate) fn launch(&mut self) {
-        let mut command = Command::new(program(self.name));
+        let mut command = Command::new(&self.path);
         // What is configured is in the file: nothing comes from the environment of whoever runs the tests.
         command.args(&self.arguments).env_clear();
         self.process = Some(Process::spawn(self.name, &mut command, TempDir::new().unwrap()).unwrap());
@@ -78,13 +85,15 @@ impl Program {
         assert!(sent.success(), "{signal} to {}", self.name);
     }
 
-    /// Waits until the process, which was told to end, has ended.
-    pub(crate) async fn ended(&mut self) {
+    /// Waits until the process, which was told to end, has ended. Gives back what it wrote.
+    pub(crate) async fn ended(&mut self) -> String {
         let process = self.process.as_mut().unwrap();
         // It "ends early", as far as a start is concerned.
         let ended = process.until(|| async { false }).await.unwrap_err();
         assert!(matches!(ended, StartError::Ended { .. }), "{ended}");
+        let written = process.log();
         self.process = None;
+        written
     }
 
     /// What health says: whether it can be used; `None`: nobody answers.

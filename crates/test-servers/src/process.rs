@@ -150,11 +150,20 @@ impl Process {
         Ok(std::mem::replace(&mut this.folder, empty))
     }
 
+    /// What the child has written.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.written()).into_owned()
+    }
+
     /// The end of what the child has written.
     pub fn log_tail(&self) -> String {
-        let bytes = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        let bytes = self.written();
         let from = bytes.len().saturating_sub(LOG_TAIL);
         String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+    }
+
+    fn written(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
