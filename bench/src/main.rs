@@ -5,6 +5,7 @@
 //! cargo run --release -p bench -- credentials         STS credentials, each recorded before it leaves; --nats for JetStream
 //! cargo run --release -p bench -- rebuild             read models from the log
 //! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
+//! cargo run --release -p bench -- relay --day         the relay after a day of downtime: time, and the order on the bus
 //! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
 //! cargo run --release -p bench -- changes             1,200 changes under AWS's limits, as shipped, beside what else calls
 //! cargo run --release -p bench -- memory              idle memory of a process; --nats: of each service as a process of its own
@@ -93,6 +94,9 @@ enum What {
         /// Let the server sync before it acknowledges, as a log needs it.
         #[arg(long)]
         sync_always: bool,
+        /// Instead: the relay was up to date, and down while a day's events (two million) were written.
+        #[arg(long, conflicts_with = "events")]
+        day: bool,
     },
     /// How late ends and starts are with many windows open, and after a restart.
     Windows {
@@ -145,7 +149,7 @@ async fn main() -> ExitCode {
             credentials::run(callers, requests, Duration::from_secs(seconds), nats).await
         }
         What::Rebuild { events } => rebuild::run(events).await,
-        What::Relay { events, nats, sync_always } => relay::run(events, nats, sync_always).await,
+        What::Relay { events, nats, sync_always, day } => relay::run(events, nats, sync_always, day).await,
         What::Windows { open } => windows::run(open).await,
         What::Changes { changes, others, accounts, busy } => {
             let spread = changes::Spread { accounts, busy };

@@ -14,6 +14,7 @@ use lifecycle::RequestEvent;
 use lifecycle::event::{Grounds, Requested};
 use projection::Projection;
 use service_runtime::clock::SystemEntropy;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -22,13 +23,13 @@ use views::RequestsModel;
 /// DESIGN §17, for SQLite.
 const BUDGET_PER_SECOND: f64 = 300_000.0;
 /// Every request is raised and withdrawn: the shortest whole story.
-const EVENTS_PER_REQUEST: u64 = 2;
+pub(crate) const EVENTS_PER_REQUEST: u64 = 2;
 
 pub(crate) async fn run(events: u64) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let log: Arc<dyn EventLog> =
         Arc::new(SqliteLog::open(folder.path().join("log.db"), &OpenOptions::new(Uuid::from_u128(1)))?);
-    fill(&log, events / EVENTS_PER_REQUEST).await?;
+    fill(&log, 0..events / EVENTS_PER_REQUEST).await?;
     let written = events / EVENTS_PER_REQUEST * EVENTS_PER_REQUEST;
 
     let began = Instant::now();
@@ -61,9 +62,10 @@ pub(crate) fn rate(count: u64, since: Instant) -> f64 {
     count / since.elapsed().as_secs_f64()
 }
 
-pub(crate) async fn fill(log: &Arc<dyn EventLog>, requests: u64) -> Result<(), Failed> {
-    say(&format!("writing {requests} requests"));
-    futures::stream::iter(0..requests)
+/// Writes the stories of these requests.
+pub(crate) async fn fill(log: &Arc<dyn EventLog>, requests: Range<u64>) -> Result<(), Failed> {
+    say(&format!("writing {} requests", requests.end - requests.start));
+    futures::stream::iter(requests)
         .map(|number| story(log.clone(), number))
         .buffer_unordered(256)
         .try_collect::<Vec<()>>()

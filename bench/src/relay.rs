@@ -1,6 +1,9 @@
-//! Catching up: the relay publishes a whole log, beside acknowledged publishing alone of the same bodies, in the same run.
+//! Catching up: the relay publishes a whole log, beside acknowledged publishing alone of the same bodies, in the same run. `day`: it was
+//! down for a day.
 
-use crate::rebuild::{fill, rate};
+mod day;
+
+use crate::rebuild::{EVENTS_PER_REQUEST, fill, rate};
 use crate::{Failed, say};
 use async_nats::jetstream::context::{Context, PublishAckFuture};
 use async_nats::jetstream::message::PublishMessage;
@@ -10,7 +13,7 @@ use domain::LogId;
 use event_log::{EventLog, Position};
 use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use messaging::OutgoingBus;
 use messaging::nats::{NatsBus, NatsBusOptions, events_config};
 use nats_connection::Connection;
@@ -26,9 +29,16 @@ use uuid::Uuid;
 const BUDGET: f64 = 0.5;
 /// Messages on their way at a time, as in the adapter.
 const IN_FLIGHT: usize = 1_024;
+/// Bodies that are published alone at most: they are made before, and all of a day would not fit in memory.
+const BODIES_MAX: usize = 200_000;
 
-/// `sync_always`: as for a log, not as the bus needs it.
-pub(crate) async fn run(events: u64, nats: bool, sync_always: bool) -> Result<(), Failed> {
+/// `sync_always`: as for a log, not as the bus needs it. `down_for_a_day`: that many events, and not `events`.
+pub(crate) async fn run(
+    events: u64,
+    nats: bool,
+    sync_always: bool,
+    down_for_a_day: bool,
+) -> Result<(), Failed> {
     let server = NatsServer::start(NatsOptions { sync_always, ..NatsOptions::default() }).await?;
     let folder = tempfile::tempdir()?;
     let log: Arc<dyn EventLog> = if nats {
@@ -46,22 +56,25 @@ pub(crate) async fn run(events: u64, nats: bool, sync_always: bool) -> Result<()
     } else {
         Arc::new(SqliteLog::open(folder.path().join("log.db"), &OpenOptions::new(Uuid::from_u128(1)))?)
     };
-    fill(&log, events / 2).await?;
     let log_id = LogId::from_uuid(log.id().await?);
     say(&format!("log: {}; sync_interval always: {sync_always}", if nats { "JetStream" } else { "SQLite" }));
+    if down_for_a_day {
+        return day::run(&server, &log, log_id).await;
+    }
+    fill(&log, 0..events / EVENTS_PER_REQUEST).await?;
     let limit = publishing_alone(&server, &log, log_id).await?;
     let relayed = catching_up(&server, log, log_id).await?;
     say(&format!("relayed: {relayed:.0}/s, {:.2} of publishing alone; budget: {BUDGET}", relayed / limit));
     Ok(())
 }
 
-/// Acknowledged publishing of what the relay would publish, made before.
+/// Acknowledged publishing of what the relay would publish first, made before.
 async fn publishing_alone(
     server: &NatsServer,
     log: &Arc<dyn EventLog>,
     log_id: LogId,
 ) -> Result<f64, Failed> {
-    let all = log.read_all(Position::START);
+    let all = log.read_all(Position::START).take(BODIES_MAX);
     let bodies: Vec<_> = all
         .map_err(Failed::from)
         .and_then(|recorded| async move { Ok(public::message(log_id, &Item::new(recorded))?.body) })
@@ -97,14 +110,20 @@ async fn publish_all(context: &Context, bodies: Vec<bytes::Bytes>) -> Result<(),
     Ok(())
 }
 
-/// A relay that begins with an empty bus, until it has everything.
-async fn catching_up(server: &NatsServer, log: Arc<dyn EventLog>, log_id: LogId) -> Result<f64, Failed> {
+/// The bus, once it can be reached.
+async fn bus(server: &NatsServer) -> Result<Arc<dyn OutgoingBus>, Failed> {
     let connection = Connection::to(server.url());
     let bus: Arc<dyn OutgoingBus> =
         Arc::new(NatsBus::connect(&connection, NatsBusOptions { replicas: 1 }).await?);
     while bus.extent().await.is_err() {
         tokio::task::yield_now().await;
     }
+    Ok(bus)
+}
+
+/// A relay that begins with an empty bus, until it has everything.
+async fn catching_up(server: &NatsServer, log: Arc<dyn EventLog>, log_id: LogId) -> Result<f64, Failed> {
+    let bus = bus(server).await?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let relay = Relay::new(log.clone(), log_id, Arc::clone(&bus), clock, entropy, RelaySettings::default());
     let began = Instant::now();
