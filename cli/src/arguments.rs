@@ -89,7 +89,7 @@ pub(crate) enum Command {
 impl Command {
     /// Does what was asked, and tells how it went.
     pub(crate) async fn run(self) -> ExitCode {
-        use crate::output::finish;
+        use crate::output::{finish, with_warnings};
         match self {
             Self::Request(arguments) => finish(arguments.output, request::run(*arguments)).await,
             Self::Entitlements(arguments) => finish(arguments.output, entitlements::run(*arguments)).await,
@@ -109,10 +109,10 @@ impl Command {
             Self::Assignment(command) => finish(command.output(), assignment::run(command)).await,
             Self::Dev(arguments) => Box::pin(dev::run(*arguments)).await,
             Self::Serve(arguments) => Box::pin(serve::run(arguments)).await,
-            Self::Log(arguments) => Box::pin(log::run(arguments)).await,
-            Self::Keys(arguments) => Box::pin(keys::run(arguments)).await,
-            Self::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
-            Self::Nats(arguments) => Box::pin(nats::run(arguments)).await,
+            Self::Log(arguments) => with_warnings(Box::pin(log::run(arguments))).await,
+            Self::Keys(arguments) => with_warnings(Box::pin(keys::run(arguments))).await,
+            Self::Doctor(arguments) => with_warnings(Box::pin(doctor::run(arguments))).await,
+            Self::Nats(arguments) => with_warnings(Box::pin(nats::run(arguments))).await,
             Self::Signals(arguments) => Box::pin(signals::run(arguments)).await,
             Self::Config(arguments) => config_check::run(arguments),
         }

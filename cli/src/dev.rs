@@ -9,7 +9,7 @@ use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
 use journal::key_store::SqliteKeyStore;
 use service_runtime::clock::SystemEntropy;
-use service_runtime::config::{LogConfig, LogFormat, RolesConfig, ServerConfig, TelemetryConfig, WebConfig};
+use service_runtime::config::{LogConfig, RolesConfig, ServerConfig, TelemetryConfig, WebConfig};
 use service_runtime::roles::Roles;
 use service_runtime::server::Bound;
 use service_runtime::{shutdown, telemetry};
@@ -67,9 +67,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let config =
-        TelemetryConfig { format: LogFormat::Human, filter: arguments.log.clone(), otlp_endpoint: None };
-    let telemetry = match telemetry::init(&config, "daypass") {
+    let telemetry = match telemetry::init(&TelemetryConfig::for_people(&arguments.log), "daypass") {
         Ok(telemetry) => telemetry,
         Err(error) => return crate::error::complain(&error),
     };

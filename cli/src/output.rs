@@ -6,6 +6,8 @@ pub(crate) mod table;
 pub(crate) mod text;
 
 use crate::error::Error;
+use service_runtime::config::TelemetryConfig;
+use service_runtime::telemetry;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
@@ -40,6 +42,18 @@ pub(crate) async fn finish(format: Format, work: impl Future<Output = Result<(),
             error.exit_code()
         }
     }
+}
+
+/// Runs a command of an operator, with what libraries warn of on standard error: a copy that lacks something, a server that was not looked
+/// at. Verbs for people do without: what a service says no to is all that concerns them.
+pub(crate) async fn with_warnings(work: impl Future<Output = ExitCode>) -> ExitCode {
+    let telemetry = match telemetry::init(&TelemetryConfig::for_people("warn"), "daypass") {
+        Ok(telemetry) => telemetry,
+        Err(error) => return crate::error::complain(&error),
+    };
+    let code = work.await;
+    telemetry.shutdown();
+    code
 }
 
 /// Writes a result, and a line break.

@@ -408,6 +408,13 @@ pub struct TelemetryConfig {
     pub otlp_endpoint: Option<String>,
 }
 
+impl TelemetryConfig {
+    /// Lines for a person at a terminal, on standard error and nowhere else.
+    pub fn for_people(filter: &str) -> Self {
+        Self { format: LogFormat::Human, filter: filter.to_owned(), otlp_endpoint: None }
+    }
+}
+
 impl Default for TelemetryConfig {
     fn default() -> Self {
         Self { format: LogFormat::default(), filter: "info".to_owned(), otlp_endpoint: None }
