@@ -101,7 +101,8 @@ async fn look_again(
     Ok(look)
 }
 
-/// The answer to an event whose id is in the log already.
+/// The answer to an event whose id is in the log already. Whoever may write to the stream can be first with the id and the body, in their
+/// own name: readers refuse that, so it acknowledges nothing.
 async fn repeat(
     inner: &Inner,
     stream: &StreamName,
@@ -110,7 +111,7 @@ async fn repeat(
 ) -> Result<Appended, AppendError> {
     let first = inner.link.get(&json!({ "seq": sequence })).await.map_err(|error| not_read(&error))?;
     let first = first.ok_or_else(|| AppendError::Unknown(format!("message {sequence} cannot be read")))?;
-    if first.stream == *stream && first.envelope.body == envelope.body {
+    if first.stream == *stream && first.envelope == *envelope {
         Ok(Appended { revision: first.revision, position: first.position, repeated: true })
     } else {
         Err(AppendError::IdTaken)

@@ -123,7 +123,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// Appends one event, durably, if the stream is as `expected`.
     ///
     /// If the stream already holds an event with this id and the same body, wherever it is in the stream, answers with that
-    /// event's place and `repeated`. If it holds one with this id and another body: [`AppendError::IdTaken`].
+    /// event's place and `repeated`. If it holds one with this id and another body: [`AppendError::IdTaken`]; so also if another writer
+    /// has written it, where the engine tells writers apart.
     async fn append(
         &self,
         stream: &StreamName,

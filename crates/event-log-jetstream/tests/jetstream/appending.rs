@@ -148,6 +148,30 @@ async fn an_id_that_somebody_else_uses_up_keeps_nobody_from_appending_it() {
     .await;
 }
 
+/// The server lets whoever may write to a stream write to it in their own name alone. But in that, anything.
+#[tokio::test]
+async fn the_same_event_by_another_writer_acknowledges_nothing() {
+    in_time(Box::pin(async {
+        let server = server().await;
+        let (log, target) = (open(&server.url()).await, stream("request-1"));
+        fill(&log, &target, 0, 1).await;
+        let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let mine = by("approval", 1);
+        let mut headers = HeaderMap::new();
+        headers.insert("Daypass-Event-Id", mine.event_id.to_string());
+        headers.insert("Daypass-Revision", "1");
+        let subject = "daypass.log.request.request.1";
+        let sent = jetstream.publish_with_headers(subject, headers, mine.body.clone()).await.unwrap();
+        sent.await.unwrap();
+        for expected in [after(0), after(1)] {
+            assert_eq!(put(&log, &target, expected, &mine).await, Err(AppendError::IdTaken), "{expected:?}");
+        }
+        let repeat = put(&log, &target, after(0), &by("request", 1)).await.unwrap();
+        assert_eq!((repeat.revision, repeat.repeated), (Revision(1), true), "to who wrote it, it is one");
+    }))
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_clients_that_race_one_wins_each_revision() {
     in_time(async {
