@@ -25,16 +25,9 @@ async fn state(wire: &mut Wire, stream: &str) -> Value {
     ])
 }
 
-#[tokio::test]
-async fn a_compromised_service_cannot_write_anothers_events() {
-    let written = Written::new(&OTHERS);
-    let server = set_up(&written).await;
-    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
-    let own = request.ask("daypass.log.request.request.x", "{}").await.unwrap();
-    assert_eq!(own["seq"], 1);
-    let refused = request.ask("daypass.log.approval.request.x", "{}").await.unwrap_err();
-    assert!(refused.contains("Permissions Violation"), "{refused}");
-    // Nor through a consumer that delivers there, or to where streams are deleted: the server publishes as itself.
+/// Has the log delivered to where others write, and to where streams are deleted: the server publishes as itself. Returns once the log,
+/// which has a first event of `request`, would have been delivered to all of them.
+pub(crate) async fn deliver_to_others(request: &mut Wire) {
     let own_inbox = format!("{}.consumer", request.inbox());
     request.listen(&own_inbox).await;
     for (target, headers_only) in [
@@ -60,6 +53,18 @@ async fn a_compromised_service_cannot_write_anothers_events() {
     }
     // What is delivered keeps its subject.
     assert_eq!(request.delivered("daypass.log.request.request.x").await.unwrap(), b"{}");
+}
+
+#[tokio::test]
+async fn a_compromised_service_cannot_write_anothers_events() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
+    let own = request.ask("daypass.log.request.request.x", "{}").await.unwrap();
+    assert_eq!(own["seq"], 1);
+    let refused = request.ask("daypass.log.approval.request.x", "{}").await.unwrap_err();
+    assert!(refused.contains("Permissions Violation"), "{refused}");
+    deliver_to_others(&mut request).await;
     assert_eq!(request.ask("daypass.log.request.request.x", "{}").await.unwrap()["seq"], 2);
     let (log, keys) =
         (state(&mut request, "DAYPASS_LOG").await, state(&mut request, "KV_DAYPASS_KEYS").await);
@@ -73,7 +78,9 @@ const STREAMS: [(&str, &[&str]); 2] = [
 ];
 
 /// When each stream was made, and its subjects with how many messages they have, by the stream's name.
-async fn streams(server: SocketAddr, written: &Written) -> BTreeMap<&'static str, (Value, Value)> {
+pub(crate) type Streams = BTreeMap<&'static str, (Value, Value)>;
+
+pub(crate) async fn streams(server: SocketAddr, written: &Written) -> Streams {
     let mut streams = BTreeMap::new();
     for (maker, names) in STREAMS {
         let mut wire = Wire::sign_in(server, &written.seed(maker)).await.unwrap();
@@ -86,11 +93,8 @@ async fn streams(server: SocketAddr, written: &Written) -> BTreeMap<&'static str
     streams
 }
 
-/// A server publishes its answers as itself, and asks nobody whether who asked may publish to the reply that they name.
-#[tokio::test]
-async fn an_answer_to_a_hostile_reply_reaches_nobody_else() {
-    let written = Written::new(&OTHERS);
-    let server = set_up(&written).await;
+/// Subjects at which an answer would do harm in one of the two accounts that hold streams.
+pub(crate) fn hostile_replies() -> Vec<String> {
     let mut hostile: Vec<String> = [
         "daypass.log.request.request.forged",
         "daypass.log.approval.request.forged",
@@ -107,14 +111,16 @@ async fn an_answer_to_a_hostile_reply_reaches_nobody_else() {
     for stream in STREAMS.iter().flat_map(|(_, names)| names.iter()) {
         hostile.extend(["DELETE", "PURGE"].map(|call| format!("$JS.API.STREAM.{call}.{stream}")));
     }
-    let bodies = ["", "{\"seq\":1}", "{\"seq\":99999}", "{\"batch\":1,\"no_wait\":true}"];
-    // Something to answer with.
-    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
-    request.ask("daypass.log.request.request.x", "{}").await.unwrap();
-    let before = streams(server.address(), &written).await;
-    let table = publishers();
-    for user in written.users().iter().filter(|user| !user.ends_with("-setup")) {
-        let mut wire = Wire::sign_in(server.address(), &written.seed(user)).await.unwrap();
+    hostile
+}
+
+/// Every user but the makers of streams asks all that it may, at one of the servers after the other, and has it answered to others.
+pub(crate) async fn have_others_answered(servers: &[SocketAddr], written: &Written, bodies: &[&str]) {
+    let (table, hostile) = (publishers(), hostile_replies());
+    let users = written.users();
+    let users = users.iter().filter(|user| !user.ends_with("-setup"));
+    for (user, server) in users.zip(servers.iter().cycle()) {
+        let mut wire = Wire::sign_in(*server, &written.seed(user)).await.unwrap();
         let rights = table.iter().filter(|(_, who)| who.contains(&user.as_str()));
         for (subject, _) in rights {
             for reply in &hostile {
@@ -125,21 +131,43 @@ async fn an_answer_to_a_hostile_reply_reaches_nobody_else() {
             wire.is_read().await;
         }
     }
-    // Whoever makes the streams is in their account, and can do it: so the others' would have shown by now.
-    let control = "daypass.log.request.request.forged-by-setup";
-    let mut setup = Wire::sign_in(server.address(), &written.seed("log-setup")).await.unwrap();
-    setup.ask_for(control, "$JS.API.STREAM.INFO.DAYPASS_LOG", "").await;
-    let made = |streams: &BTreeMap<&str, (Value, Value)>| streams.get("DAYPASS_LOG").unwrap().0.clone();
-    let after = loop {
-        let after = streams(server.address(), &written).await;
-        let has_shown = after.get("DAYPASS_LOG").unwrap().1.get(control).is_some();
-        // In a log that was deleted, nothing shows.
-        if has_shown || made(&after) != made(&before) {
-            break after;
+}
+
+/// Whoever makes the streams is in their account, and can have them answered to others. Returns what the streams are like once that has
+/// shown, asked of each server: what was asked before would have shown by now.
+pub(crate) async fn once_it_would_show(
+    servers: &[SocketAddr],
+    written: &Written,
+    before: &Streams,
+) -> Streams {
+    let mut controls = Vec::new();
+    for (number, server) in servers.iter().enumerate() {
+        let control = format!("daypass.log.request.request.forged-by-setup-{number}");
+        let mut setup = Wire::sign_in(*server, &written.seed("log-setup")).await.unwrap();
+        setup.ask_for(&control, "$JS.API.STREAM.INFO.DAYPASS_LOG", "").await;
+        setup.is_read().await;
+        // The connection stays until the answer has come.
+        controls.push((control, setup));
+    }
+    let made = |streams: &Streams| streams.get("DAYPASS_LOG").unwrap().0.clone();
+    let showing = async {
+        loop {
+            let after = streams(servers[0], written).await;
+            let subjects = &after.get("DAYPASS_LOG").unwrap().1;
+            let have_shown = controls.iter().all(|(control, _)| subjects.get(control).is_some());
+            // In a log that was deleted, nothing shows.
+            if have_shown || made(&after) != made(before) {
+                break after;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    for (name, (made, subjects)) in &before {
+    tokio::time::timeout(Duration::from_secs(20), showing).await.unwrap()
+}
+
+/// The streams are those that they were, with what was in them, and nothing of what was tried.
+pub(crate) fn assert_untouched(before: &Streams, after: &Streams) {
+    for (name, (made, subjects)) in before {
         let (made_now, subjects_now) = after.get(name).unwrap();
         assert_eq!(made_now, made, "{name} is another one");
         let forged: Vec<&String> = subjects_now
@@ -153,6 +181,21 @@ async fn an_answer_to_a_hostile_reply_reaches_nobody_else() {
             assert!(subjects_now.get(subject).is_some(), "{name} has lost {subject}");
         }
     }
+}
+
+/// A server publishes its answers as itself, and asks nobody whether who asked may publish to the reply that they name.
+#[tokio::test]
+async fn an_answer_to_a_hostile_reply_reaches_nobody_else() {
+    let written = Written::new(&OTHERS);
+    let server = set_up(&written).await;
+    // Something to answer with.
+    let mut request = Wire::sign_in(server.address(), &written.seed("log-request")).await.unwrap();
+    request.ask("daypass.log.request.request.x", "{}").await.unwrap();
+    let servers = [server.address()];
+    let before = streams(server.address(), &written).await;
+    let bodies = ["", "{\"seq\":1}", "{\"seq\":99999}", "{\"batch\":1,\"no_wait\":true}"];
+    have_others_answered(&servers, &written, &bodies).await;
+    assert_untouched(&before, &once_it_would_show(&servers, &written, &before).await);
 }
 
 /// Removals are done by whoever has that duty, and a ledger in which something stands that is no event goes no further.

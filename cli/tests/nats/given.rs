@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 use test_servers::nats::{NatsOptions, NatsServer};
+use test_servers::nats_cluster::NatsCluster;
 
 /// A source of signals and a subscriber, beside the services.
 pub(crate) const OTHERS: [&str; 4] = ["--signal-source", "itsm", "--subscriber", "siem"];
@@ -58,24 +59,29 @@ pub(crate) async fn set_up(written: &Written) -> NatsServer {
         NatsServer::start(NatsOptions { extra: written.text("accounts.conf"), ..NatsOptions::default() })
             .await;
     let server = server.unwrap();
-    let (url, monitoring) = (server.url(), server.monitoring_url().unwrap());
-    let seeds = written.path("seeds").display().to_string();
-    let words = [
-        "nats",
-        "setup",
-        "--server",
-        &url,
-        "--seeds",
-        &seeds,
-        "--replicas",
-        "1",
-        "--dev",
-        "--monitoring",
-        &monitoring,
-    ];
-    let output = daypass(words.iter());
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stderr), server.log_tail());
+    make_streams(written, &[server.url()], &[server.monitoring_url().unwrap()], || server.log_tail());
     server
+}
+
+/// Three of them, as one cluster.
+pub(crate) async fn set_up_three(written: &Written) -> NatsCluster {
+    let cluster =
+        NatsCluster::start(NatsOptions { extra: written.text("accounts.conf"), ..NatsOptions::default() })
+            .await;
+    let cluster = cluster.unwrap();
+    make_streams(written, &cluster.urls(), &cluster.monitoring_urls(), || cluster.log_tail(0));
+    cluster
+}
+
+/// All streams, with a copy on each server.
+fn make_streams(written: &Written, urls: &[String], monitoring: &[String], log_tail: impl Fn() -> String) {
+    let (seeds, replicas) = (written.path("seeds").display().to_string(), urls.len().to_string());
+    let mut words = vec!["nats", "setup", "--seeds", &seeds, "--replicas", &replicas];
+    words.extend(urls.iter().flat_map(|url| ["--server", url.as_str()]));
+    words.extend(monitoring.iter().flat_map(|url| ["--monitoring", url.as_str()]));
+    words.extend((urls.len() == 1).then_some("--dev"));
+    let output = daypass(words.iter());
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stderr), log_tail());
 }
 
 pub(crate) fn daypass<'a>(words: impl Iterator<Item = &'a &'a str>) -> Output {

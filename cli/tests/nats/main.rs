@@ -6,5 +6,7 @@ mod attacks;
 mod files;
 mod given;
 mod matrix;
+mod reload;
 mod signals;
+mod three_servers;
 mod wire;

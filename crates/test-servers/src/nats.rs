@@ -11,6 +11,11 @@ use tempfile::TempDir;
 /// How often a restart is tried when something else holds the old ports for a moment.
 const RESTART_TRIES: usize = 5;
 
+/// Its configuration, in the folder of its process.
+const CONFIG: &str = "nats.conf";
+/// What it says each time that it has read that again.
+const RELOADED: &str = "Reloaded server configuration";
+
 /// How the server runs.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
@@ -36,6 +41,8 @@ impl Default for NatsOptions {
 pub struct NatsServer {
     options: NatsOptions,
     ports: Ports,
+    /// Those that it was given, if it was: a reload must not name others.
+    given: Option<Ports>,
     /// `None` after [`kill`](Self::kill). Declared before the store, so that the server is gone before its files are.
     process: Option<Process>,
     store: TempDir,
@@ -53,7 +60,7 @@ impl NatsServer {
     pub async fn start(options: NatsOptions) -> Result<Self, StartError> {
         let store = tempfile::tempdir()?;
         let (process, ports) = run(&options, store.path(), None).await?;
-        Ok(Self { options, ports, process: Some(process), store })
+        Ok(Self { options, ports, given: None, process: Some(process), store })
     }
 
     /// Where clients connect: `nats://127.0.0.1:port`.
@@ -86,10 +93,31 @@ impl NatsServer {
                 Err(StartError::Ended { .. }) if tried < RESTART_TRIES => {}
                 outcome => {
                     self.process = Some(outcome?.0);
+                    self.given = Some(self.ports);
                     return Ok(());
                 }
             }
         }
+    }
+
+    /// Has the server read its configuration again as an operator does (SIGHUP), with these options, and waits until it has. Does
+    /// nothing to one that does not run.
+    pub async fn reload(&mut self, options: NatsOptions) -> Result<(), StartError> {
+        let times_told =
+            |log: &Path| std::fs::read_to_string(log).unwrap_or_default().matches(RELOADED).count();
+        self.options = options;
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let text = config_text(&self.options, self.store.path(), process.folder(), self.given);
+        std::fs::write(process.folder().join(CONFIG), text)?;
+        let log = process.log_file();
+        let before = times_told(&log);
+        process.signal("HUP")?;
+        process
+            .until(|| {
+                let reloaded = times_told(&log) > before;
+                async move { reloaded }
+            })
+            .await
     }
 
     /// Stops the server as an operator does (SIGTERM): it writes down where it stands. Its store stays.
@@ -128,7 +156,7 @@ async fn run(
     ports: Option<Ports>,
 ) -> Result<(Process, Ports), StartError> {
     let folder = tempfile::tempdir()?;
-    let config = folder.path().join("nats.conf");
+    let config = folder.path().join(CONFIG);
     std::fs::write(&config, config_text(options, store, folder.path(), ports))?;
     let mut command = Command::new(python_tool("nats-server")?);
     command.arg("-c").arg(&config);

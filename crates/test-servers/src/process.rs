@@ -12,6 +12,9 @@ pub const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How often readiness is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
+/// The file of a child's output, in its folder.
+const LOG: &str = "log";
+
 /// How much of a failed server's output an error repeats.
 const LOG_TAIL: usize = 4_000;
 
@@ -56,7 +59,7 @@ pub struct Process {
 impl Process {
     /// Starts `command`; its output goes to `log` in `folder`.
     pub fn spawn(name: &'static str, command: &mut Command, folder: TempDir) -> Result<Self, StartError> {
-        let log = std::fs::File::create(folder.path().join("log"))?;
+        let log = std::fs::File::create(folder.path().join(LOG))?;
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { name, child, folder, ready_within: READY_WITHIN })
     }
@@ -148,6 +151,11 @@ impl Process {
         this.kill();
         let empty = tempfile::tempdir()?;
         Ok(std::mem::replace(&mut this.folder, empty))
+    }
+
+    /// Where the child's output goes.
+    pub fn log_file(&self) -> std::path::PathBuf {
+        self.folder.path().join(LOG)
     }
 
     /// What the child has written.
