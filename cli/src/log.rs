@@ -8,18 +8,21 @@ use crate::place::NatsServers;
 use command::aggregate::LogAggregate;
 use command::{Command, Commander};
 use domain::{EventId, LogId};
-use event_log::{EventLog, Expected, Position, Revision, StreamName};
+use event_log::{AppendError, EventLog, Expected, LogError, Position, Recorded, Revision, StreamName};
 use futures::TryStreamExt as _;
-use histories::Histories;
+use histories::{Cut, Histories};
 use journal::{Fact, Service, Stream};
 use lifecycle::log::LogEvent;
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::LogConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
 use wiring::{StartError, engine};
+
+/// What to do about a target that holds what the copy must not: a log forgets nothing.
+const ANOTHER_TARGET: &str = "Nothing is taken away from a log: make a new one (another file, or NATS servers on empty volumes), let nobody else write to it, and begin again";
 
 /// Works on logs themselves.
 #[derive(clap::Args)]
@@ -31,8 +34,8 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum LogCommand {
     /// Copies every event of one log to another, in order. What the other holds already is skipped, so that a copy that was cut
-    /// short can be run again. A log is a file of SQLite, or `nats://host:port`. What is no event, and what follows it in its
-    /// stream, is left out: standard error names the stream.
+    /// short can be run again. A log is a file of SQLite, or `nats://host:port`. What is no event, or has the id of one before it, and
+    /// what follows it in its stream, is left out: standard error names the stream.
     Copy {
         /// The log to read.
         from: String,
@@ -85,17 +88,16 @@ async fn copy(from: &LogConfig, to: &LogConfig) -> Result<String, StartError> {
 struct Copied {
     all: u64,
     new: u64,
-    cut_short: BTreeMap<StreamName, Position>,
+    cut_short: BTreeMap<StreamName, Cut>,
 }
 
 impl Copied {
     /// Names each stream that ends early on standard error, and gives what is to be said of them after the number of events. The copy
     /// is as good as it can be, so nothing failed; whoever reads what a nightly job printed must see what it lacks.
     fn warn_of_cuts(&self) -> String {
-        for (stream, position) in &self.cut_short {
+        for (stream, cut) in &self.cut_short {
             crate::output::warn(&format!(
-                "{stream}: cut short, what is at position {} is no event of it; that and what follows it there is not copied",
-                position.0
+                "{stream}: cut short, {cut}; that and what follows it there is not copied"
             ));
         }
         match self.cut_short.len() {
@@ -112,17 +114,77 @@ async fn copy_events(source: &dyn EventLog, target: &dyn EventLog) -> Result<Cop
     let mut events = Histories::of(source);
     let (mut all, mut new) = (0, 0);
     while let Some(event) = events.next().await? {
-        let expected = Expected::after(event.revision.0.checked_sub(1).map(Revision));
-        let appended = target.append(&event.stream, expected, event.envelope).await.map_err(|error| {
-            StartError::Other(format!("{} at revision {}: {error}", event.stream, event.revision.0))
-        })?;
-        if appended.revision != event.revision {
-            return Err(StartError::Other(format!("{}: the target holds another history", event.stream)));
+        let put = put(target, &event).await?;
+        if matches!(put, Put::IdTwice) {
+            events.end_before(&event);
+        } else {
+            all += 1;
+            new += u64::from(matches!(put, Put::New));
         }
-        all += 1;
-        new += u64::from(!appended.repeated);
     }
     Ok(Copied { all, new, cut_short: events.into_cut_short() })
+}
+
+/// What became of an event of the source.
+enum Put {
+    New,
+    /// The target had it already.
+    There,
+    /// The target has its id from an event before it, so it takes no second one.
+    IdTwice,
+}
+
+/// Appends an event to the target, which has what comes before it in its stream as the source has it.
+async fn put(target: &dyn EventLog, event: &Recorded) -> Result<Put, StartError> {
+    let before = event.revision.0.checked_sub(1).map(Revision);
+    let answer = target.append(&event.stream, Expected::after(before), event.envelope.clone()).await;
+    let is_twice = match &answer {
+        Ok(first) => first.revision < event.revision,
+        // If its place is free, what has the id is further back too, or in another stream: engines may compare ids over the whole log.
+        Err(AppendError::IdTaken) => is_free(target, &event.stream, before).await?,
+        Err(
+            AppendError::Conflict { .. }
+            | AppendError::TooLarge { .. }
+            | AppendError::Unknown(_)
+            | AppendError::Unavailable(_),
+        ) => false,
+    };
+    if is_twice {
+        return Ok(Put::IdTwice);
+    }
+    match answer {
+        Ok(appended) if appended.revision == event.revision => {
+            Ok(if appended.repeated { Put::There } else { Put::New })
+        }
+        Ok(_) | Err(AppendError::IdTaken | AppendError::Conflict { .. }) => {
+            let stream = &event.stream;
+            Err(StartError::Other(format!("{stream}: the target holds another history. {ANOTHER_TARGET}")))
+        }
+        Err(error) => Err(not_written(target, event, &error).await),
+    }
+}
+
+/// Whether a stream has nothing after a revision.
+async fn is_free(
+    log: &dyn EventLog,
+    stream: &StreamName,
+    after: Option<Revision>,
+) -> Result<bool, StartError> {
+    Ok(log.read_stream(stream, after).try_next().await?.is_none())
+}
+
+/// Why an event was not written. Where the target's stream is damaged, trying again does not help, and that is said.
+async fn not_written(target: &dyn EventLog, event: &Recorded, error: &AppendError) -> StartError {
+    let read: Result<Vec<Recorded>, LogError> = target.read_stream(&event.stream, None).try_collect().await;
+    StartError::Other(match read {
+        Err(LogError::Corrupt(why)) => format!(
+            "{}: the target holds there what is no event ({why}), so it takes nothing more of this stream. {ANOTHER_TARGET}",
+            event.stream
+        ),
+        Ok(_) | Err(LogError::Unavailable(_) | LogError::Unsafe(_)) => {
+            format!("{} at revision {}: {error}", event.stream, event.revision.0)
+        }
+    })
 }
 
 async fn restore(backup: &LogConfig, target: &LogConfig, resume: bool) -> Result<String, StartError> {
@@ -180,20 +242,37 @@ async fn is_restored(
 ) -> Result<bool, StartError> {
     let mut expected = Histories::of(backup);
     let mut found = target.read_all(Position::START);
+    let mut ids = Ids::new();
     while let Some(found) = found.try_next().await? {
         if found.envelope.event_id == *restored.as_uuid() {
             return Ok(true);
         }
-        let same = expected.next().await?.is_some_and(|expected| {
-            (&expected.stream, expected.revision, &expected.envelope)
-                == (&found.stream, found.revision, &found.envelope)
-        });
-        if !same {
+        if !is_next(&mut expected, &found, &ids).await? {
             return Err(StartError::Other(format!(
-                "the target has an event that the backup has not there ({} at revision {}): it is another log",
-                found.stream, found.revision.0
+                "the target has at position {} what the backup has not there, in {}: it is another log, or somebody else has written to it. \
+                 {ANOTHER_TARGET}",
+                found.position.0, found.stream
             )));
         }
+        ids.insert(found.envelope.event_id.into_bytes());
+    }
+    Ok(false)
+}
+
+/// Ids of events.
+type Ids = HashSet<[u8; 16]>;
+
+/// Whether `found` is what comes next of the backup, of which the target has events with these ids. What has one of them a second time
+/// may have been left out.
+async fn is_next(expected: &mut Histories, found: &Recorded, ids: &Ids) -> Result<bool, StartError> {
+    while let Some(next) = expected.next().await? {
+        if (&next.stream, next.revision, &next.envelope) == (&found.stream, found.revision, &found.envelope) {
+            return Ok(true);
+        }
+        if !ids.contains(next.envelope.event_id.as_bytes()) {
+            return Ok(false);
+        }
+        expected.end_before(&next);
     }
     Ok(false)
 }
@@ -268,6 +347,29 @@ mod tests {
         let told = restore_events(backup.as_ref(), &target, true).await.unwrap();
         assert!(told.contains("nothing is left to do"), "{told}");
         assert_eq!(memory.recorded().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_copy_to_another_history_is_refused_with_what_to_do() {
+        let backup = backup(3).await;
+        let (memory, target) = log(2);
+        let envelope = |id: u128, body: &'static str| Envelope {
+            event_id: Uuid::from_u128(id),
+            writer: Writer::new("audit").unwrap(),
+            body: Bytes::from(body),
+        };
+        // Another event in the place of the second, which has the id of the third.
+        append(target.as_ref(), 0).await;
+        let stream: StreamName = "duty-x".parse().unwrap();
+        target.append(&stream, Expected::Exact(Revision(0)), envelope(102, "other")).await.unwrap();
+        for has_it_further_on in [false, true] {
+            if has_it_further_on {
+                target.append(&stream, Expected::Exact(Revision(1)), envelope(101, "1")).await.unwrap();
+            }
+            let refused = copy_events(backup.as_ref(), target.as_ref()).await.err().unwrap().to_string();
+            assert!(refused.contains("another history") && refused.contains(ANOTHER_TARGET), "{refused}");
+        }
+        assert_eq!(memory.recorded().len(), 3);
     }
 
     #[tokio::test]

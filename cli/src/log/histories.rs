@@ -1,7 +1,8 @@
 //! What of a log another log can hold: every stream from its first event on, as far as its events follow one another.
 //!
 //! Whoever has the rights can put what is no event among events, and nobody may delete it. It has no place in its stream, so no log
-//! takes it, and readers set its stream aside. Such a stream ends before it here; all others are whole.
+//! takes it, and readers set its stream aside. Nor does a log take an id twice, which a message in the place of an event can have: whoever
+//! copies finds that out. Such a stream ends before it here; all others are whole.
 
 use event_log::{
     BODY_BYTES_MAX, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision, StreamName,
@@ -9,11 +10,36 @@ use event_log::{
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 
+/// Where a stream ends early, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Of what stands in its way.
+    pub(super) position: Position,
+    pub(super) why: Why,
+}
+
+/// What it is that stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    NoEvent,
+    IdTwice,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.why {
+            Why::NoEvent => "is no event of it",
+            Why::IdTwice => "has the id of an event before it",
+        };
+        write!(f, "what is at position {} {what}", self.position.0)
+    }
+}
+
 /// The events of a log that another log can hold, in order.
 pub(super) struct Histories {
     events: EventStream,
     last: BTreeMap<StreamName, Revision>,
-    cut_short: BTreeMap<StreamName, Position>,
+    cut_short: BTreeMap<StreamName, Cut>,
 }
 
 impl Histories {
@@ -34,13 +60,20 @@ impl Histories {
                 self.last.insert(event.stream.clone(), event.revision);
                 return Ok(Some(event));
             }
-            self.cut_short.insert(event.stream, event.position);
+            let cut = Cut { position: event.position, why: Why::NoEvent };
+            self.cut_short.insert(event.stream, cut);
         }
         Ok(None)
     }
 
-    /// The streams that end early, each with the position of what stands in its way; all of them after the last event.
-    pub(super) fn into_cut_short(self) -> BTreeMap<StreamName, Position> {
+    /// Ends the stream of `event`, which came last, before it: its id is that of an event before it.
+    pub(super) fn end_before(&mut self, event: &Recorded) {
+        let cut = Cut { position: event.position, why: Why::IdTwice };
+        self.cut_short.insert(event.stream.clone(), cut);
+    }
+
+    /// The streams that end early; all of them after the last event.
+    pub(super) fn into_cut_short(self) -> BTreeMap<StreamName, Cut> {
         self.cut_short
     }
 }
