@@ -171,7 +171,7 @@ impl Process {
     }
 
     fn written(&self) -> Vec<u8> {
-        std::fs::read(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read(self.log_file()).unwrap_or_default()
     }
 }
 
