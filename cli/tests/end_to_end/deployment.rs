@@ -248,12 +248,6 @@ impl Deployment {
         std::fs::write(&file, text.replace(&self.log, &format!("nats://{address}"))).unwrap();
     }
 
-    /// The configuration of a process among several replicas.
-    fn config_file(&self, world: &World, place: usize) -> PathBuf {
-        let name = self.programs.get(place).unwrap().name();
-        world.folder().join(format!("{name}-{}.toml", place % self.replicas))
-    }
-
     async fn started(mut self) -> Self {
         self.restart().await;
         self

@@ -100,6 +100,30 @@ async fn what_is_given_up_at_another_replica_is_heard_by_whoever_has_the_duty() 
     assert_eq!(house.claims(), ["one"]);
 }
 
+/// That hands changed in vain while it could not be removed says nothing of who is to record that it was given up.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_is_recorded_soon_although_hands_changed_in_vain_and_who_has_the_duty_is_dead() {
+    let house = House::new().await;
+    let mut replicas = Vec::new();
+    for name in ["one", "two"] {
+        replicas.push((name, house.start_as(name).await));
+    }
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(HOUR - 60).await;
+    close_account(&house);
+    house.at(4 * HOUR).await;
+    let claims = house.claims();
+    assert!(claims.len() > 8, "{claims:?}");
+    let (name, dead) = if claims.last().unwrap() == "one" { replicas.remove(0) } else { replicas.remove(1) };
+    dead.kill().await;
+    let (_, alive) = replicas.remove(0);
+    let key = key_of(&permission_set());
+    alive.abandon("carol", &key, "one").await.unwrap();
+    alive.abandon("dave", &key, "one").await.unwrap();
+    house.at(4 * HOUR + 90).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned), "{name} was the holder");
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_given_up_that_is_needed_or_that_can_be_removed() {
     let house = House::new().await;

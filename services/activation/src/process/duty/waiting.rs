@@ -20,6 +20,9 @@ use std::collections::BTreeSet;
 /// Of what waits for an event alone, so much is looked at.
 const STORIES_MAX: usize = 64;
 
+/// When to look again at what is in hands: something may have happened to it.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
 /// When to look again at what cannot be done by anybody: history that cannot be read.
 const HOPELESS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -104,19 +107,46 @@ impl Core {
         for (since, id) in changes {
             let Some(request) = self.agenda.request(id) else { continue };
             let Some(key) = crate::agenda::key_of(&request) else { continue };
-            let attended_until = self.change_attended_until(held, &request, &key, *since, now).await?;
+            let since = self.waits_since(held, &request, &key, *since, now).await?;
+            let attended_until = self.change_attended_until(held, &request, &key, since, now).await?;
             if now < attended_until {
-                self.excuse(*id, attended_until);
-                let fresh = now < held.attended_until(*since, self.settings.duty_patience);
+                if !self.is_excused(id, now) {
+                    self.excuse(*id, attended_until.min(later(now, LOOK_AGAIN)));
+                }
+                let fresh = now < held.attended_until(since, self.settings.duty_patience);
                 if fresh || self.is_at_work_on(&key, now).await? {
                     busy.insert(key.target.account().clone());
                 }
             } else {
-                found.push((*since, *id, key));
+                found.push((since, *id, key));
             }
         }
         let first = found.into_iter().find(|(_, _, key)| !busy.contains(key.target.account()));
         Ok(first.map(|(since, id, _)| self.of_request(id, since)))
+    }
+
+    /// Since when a change waits for what is to be done about it next. Where nothing is left in AWS any more that is to record so, and
+    /// whoever tried in vain to remove it says nothing of that.
+    async fn waits_since(
+        &self,
+        held: &Duty,
+        request: &Request,
+        key: &AssignmentKey,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Timestamp, Fault> {
+        let fresh = now < later(since.max(held.claimed_at), self.settings.duty_patience);
+        if fresh || !request.is_closing() || self.is_excused(&request.raised.id, now) {
+            return Ok(since);
+        }
+        match self.readable_ledger(key).await {
+            Ok(loaded) => {
+                let gone = loaded.state.as_ref().filter(|ledger| ledger.is_settled_absent());
+                Ok(gone.map_or(since, |ledger| since.max(self.agenda.happened_at(key, ledger.last_at))))
+            }
+            Err(LoadError::Corrupt(_)) => Ok(since),
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
     }
 
     /// Whether a call is under way, or was a moment ago, so that others in the account wait for it.
@@ -199,6 +229,8 @@ impl Core {
         }
         let pause = match ledger.failures {
             0 => SignedDuration::ZERO,
+            // Nothing is tried again.
+            _failed if request.is_closing() && ledger.is_settled_absent() => SignedDuration::ZERO,
             failures => {
                 SignedDuration::try_from(self.settings.backoff(failures)).unwrap_or(SignedDuration::MAX)
             }
