@@ -71,6 +71,8 @@ pub struct Denials {
     pub failures: u32,
     /// Why the last one failed.
     pub last_failure: Option<String>,
+    /// Since when it is not known what is denied: an attempt failed first, or another changed it, and nothing was confirmed since.
+    pub undone_since: Option<Timestamp>,
     /// The time of the latest event.
     pub last_at: Timestamp,
 }
@@ -87,6 +89,7 @@ impl Denials {
                 open: None,
                 failures: 0,
                 last_failure: None,
+                undone_since: None,
                 last_at: at,
             },
             (
@@ -116,21 +119,23 @@ impl Denials {
                 self.perhaps.clear();
                 self.failures = 0;
                 self.last_failure = None;
+                self.undone_since = None;
             }
             DenialEvent::Failed { attempt, reason } => {
                 if let Some(failed) = self.close(*attempt) {
                     // Part of it may be in force.
-                    self.no_longer_known();
+                    self.no_longer_known(at);
                     self.perhaps.extend(failed.requests.into_keys());
                     self.failures = self.failures.saturating_add(1);
                     self.last_failure = Some(reason.clone());
                 }
             }
-            DenialEvent::DriftFound => self.no_longer_known(),
+            DenialEvent::DriftFound => self.no_longer_known(at),
         }
     }
 
-    fn no_longer_known(&mut self) {
+    fn no_longer_known(&mut self, at: Timestamp) {
+        self.undone_since = self.undone_since.or(Some(at));
         self.perhaps.extend(self.denied.take().unwrap_or_default().into_keys());
     }
 

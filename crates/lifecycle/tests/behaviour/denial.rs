@@ -95,6 +95,24 @@ fn after_a_failure_or_a_change_by_others_nothing_is_taken_for_granted() {
 }
 
 #[test]
+fn what_is_denied_is_unknown_since_the_first_failure_until_it_is_confirmed() {
+    let mut story = Story::default();
+    for (nth, when) in [(0, 10), (1, 20)] {
+        let attempt = story.deny(&["a"], when);
+        assert_eq!(story.denials().undone_since, (nth > 0).then(|| at(12)), "trying is not failing");
+        let event = fail(story.denials(), attempt, "Throttled".into()).unwrap();
+        story.append(&event, when + 2);
+        assert_eq!(story.denials().undone_since, Some(at(12)));
+    }
+    let attempt = story.deny(&["a"], 30);
+    story.confirmed(attempt, 31);
+    assert_eq!(story.denials().undone_since, None);
+    let event = drift(story.denials()).unwrap();
+    story.append(&event, 40);
+    assert_eq!(story.denials().undone_since, Some(at(40)));
+}
+
+#[test]
 fn an_attempt_that_was_not_made_changes_nothing() {
     let mut story = Story::default();
     let first = story.deny(&["a"], 0);
