@@ -33,6 +33,16 @@ const ROUNDS_MAX: usize = 6;
 /// After so many failures in a row, requests whose sessions are dead do not wait for what denies them.
 const LIFTING_TRIES: u32 = 3;
 
+/// Who is asked through which groups people hold what they have an assignment for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// AWS: by who has the duty, or is about to take it over.
+    Aws,
+    /// Nobody, by who only watches: AWS's limit of calls is for those who have something to do. What AWS said before counts, however
+    /// long ago that was, and what others have tried to deny; where neither tells, no group holds the same.
+    Nobody,
+}
+
 /// What is left of an early end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sessions {
@@ -42,6 +52,8 @@ pub(crate) struct Sessions {
     dead_at: Timestamp,
     /// Whether no more of them can begin.
     complete: bool,
+    /// Whether it is known that they are its own; otherwise a group may hold the same.
+    certain: bool,
 }
 
 /// What AWS is told of all of them.
@@ -56,7 +68,7 @@ impl Core {
         if self.ports.session_denials().is_none() || never_begun(request) {
             return Ok(false);
         }
-        if self.sessions_left(request).await?.is_some() {
+        if self.sessions_left(request, Ask::Aws).await?.is_some() {
             return Ok(true);
         }
         let denials = self.denials(request.raised.target.account()).await?;
@@ -70,10 +82,11 @@ impl Core {
     pub(crate) async fn all_sessions_left(
         &self,
         closing: &[Request],
+        ask: Ask,
     ) -> Result<BTreeMap<RequestId, Sessions>, Fault> {
         let mut left = BTreeMap::new();
         for request in closing {
-            if let Some(sessions) = self.sessions_left(request).await? {
+            if let Some(sessions) = self.sessions_left(request, ask).await? {
                 left.insert(request.raised.id, sessions);
             }
         }
@@ -84,28 +97,62 @@ impl Core {
     /// something is, or that cannot be told now.
     pub(crate) async fn waits_for_sessions_until(&self, request: &Request) -> Option<Timestamp> {
         self.ports.session_denials()?;
-        self.held_until(&self.sessions_left(request).await.ok()??)
+        let known = self.sessions_left(request, Ask::Nobody).await.ok()?;
+        let sessions = match known.filter(|sessions| sessions.certain) {
+            Some(sessions) => sessions,
+            // Who asks this is about to take over.
+            None => self.sessions_left(request, Ask::Aws).await.ok()??,
+        };
+        self.held_until(&sessions)
     }
 
     /// Until when a request is held open for its sessions, and nobody is late with it.
     pub(crate) fn held_until(&self, sessions: &Sessions) -> Option<Timestamp> {
-        sessions.complete.then(|| later(sessions.dead_at, self.settings.removal_late_after))
+        let held = sessions.complete && sessions.certain;
+        held.then(|| later(sessions.dead_at, self.settings.removal_late_after))
+    }
+
+    /// Whether a request may have left sessions that are to be denied, as far as that can be told without asking anybody.
+    fn may_leave_sessions(&self, request: &Request) -> bool {
+        let Phase::Ended { at, active, .. } = &request.phase else { return false };
+        let early = request.window().is_some_and(|window| *at < window.end());
+        if !early || self.is_management(request.raised.target.account()) {
+            return false;
+        }
+        match request.raised.grounds.provider {
+            Provider::Sts => request.issues_expire_at().is_some_and(|dead_at| self.may_live(dead_at)),
+            Provider::IdentityCenter => {
+                active.is_some_and(|active| !active.activated.standing)
+                    && key_of(request).is_some_and(|key| !self.is_needed(&key))
+            }
+            Provider::AccountAccess => false,
+        }
+    }
+
+    /// Whether sessions that must be dead at `dead_at` may live. By a clock that may be ahead, nothing is dead.
+    fn may_live(&self, dead_at: Timestamp) -> bool {
+        self.now() < dead_at || self.views.certain_of_time().is_err()
+    }
+
+    /// Whether a request that is not over needs an assignment.
+    fn is_needed(&self, key: &AssignmentKey) -> bool {
+        let now = self.now();
+        self.agenda.requests_of(key).iter().any(|request| request.is_live(now))
     }
 
     /// Which of its sessions are to be denied, by when they began, and when the last of them must be dead.
-    async fn sessions_left(&self, request: &Request) -> Result<Option<Sessions>, Fault> {
+    async fn sessions_left(&self, request: &Request, ask: Ask) -> Result<Option<Sessions>, Fault> {
         let Phase::Ended { at: ended_at, active, .. } = &request.phase else { return Ok(None) };
         let early = request.window().is_some_and(|window| *ended_at < window.end());
         let account = request.raised.target.account();
         if !early || self.is_management(account) {
             return Ok(None);
         }
-        // By a clock that may be ahead, nothing is dead.
-        let alive = |dead_at: Timestamp| self.now() < dead_at || self.views.certain_of_time().is_err();
         match request.raised.grounds.provider {
             Provider::Sts => {
-                let dead_at = request.issues_expire_at().filter(|dead_at| alive(*dead_at));
-                Ok(dead_at.map(|dead_at| Sessions { begun_before: None, dead_at, complete: true }))
+                let dead_at = request.issues_expire_at().filter(|dead_at| self.may_live(*dead_at));
+                let left = |dead_at| Sessions { begun_before: None, dead_at, complete: true, certain: true };
+                Ok(dead_at.map(left))
             }
             Provider::IdentityCenter => {
                 let (Some(active), Some(key)) =
@@ -113,8 +160,7 @@ impl Core {
                 else {
                     return Ok(None);
                 };
-                let now = self.now();
-                if self.agenda.requests_of(&key).iter().any(|other| other.is_live(now)) {
+                if self.is_needed(&key) {
                     return Ok(None);
                 }
                 // Without its name its sessions cannot be told from others.
@@ -125,23 +171,56 @@ impl Core {
                     tracing::warn!(request = %request.raised.id, %set, "the permission set is gone: its sessions live as long as was told");
                     return Ok(None);
                 }
-                // Its sessions cannot be told from those of a group's standing assignment.
-                if !self.groups_holding(&key, Urgency::Look).await?.is_empty() {
-                    return Ok(None);
-                }
                 // Until the assignment is gone, new sessions can begin.
                 let removed_at = self.removed_at(request.raised.id, &key, *ended_at).await?;
                 let begun_before = removed_at.unwrap_or(*ended_at);
                 let told = active.activated.bound.after_early_end;
                 let longest = self.session_duration(&key).map_or(told, |now| now.max(told));
                 let dead_at = later(begun_before, longest);
-                let sessions =
-                    Sessions { begun_before: Some(begun_before), dead_at, complete: removed_at.is_some() };
-                Ok(alive(dead_at).then_some(sessions))
+                if !self.may_live(dead_at) {
+                    return Ok(None);
+                }
+                // Its sessions cannot be told from those of a group's standing assignment.
+                let held = self.is_held_by_group(request.raised.id, &key, ask).await?;
+                if held == Some(true) {
+                    return Ok(None);
+                }
+                Ok(Some(Sessions {
+                    begun_before: Some(begun_before),
+                    dead_at,
+                    complete: removed_at.is_some(),
+                    certain: held.is_some(),
+                }))
             }
             // Its sessions carry nothing that tells them from others of the same role.
             Provider::AccountAccess => Ok(None),
         }
+    }
+
+    /// Whether the user of an assignment holds the same through a group; `None`: it is not known, and nobody is to be asked.
+    async fn is_held_by_group(
+        &self,
+        id: RequestId,
+        key: &AssignmentKey,
+        ask: Ask,
+    ) -> Result<Option<bool>, Fault> {
+        if ask == Ask::Aws {
+            return Ok(Some(!self.groups_holding(key, Urgency::Look).await?.is_empty()));
+        }
+        let told = self.held_by_groups().get(key).map(|(_, groups)| !groups.is_empty());
+        if told.is_some() {
+            return Ok(told);
+        }
+        if self.agenda.was_denied(&id) {
+            return Ok(Some(false));
+        }
+        // Who tried to deny them has asked before.
+        let denials = self.denials(key.target.account()).await?;
+        if denials.state.as_ref().is_some_and(|denials| denials.may_deny(&id)) {
+            self.agenda.note_denied(id);
+            return Ok(Some(false));
+        }
+        Ok(None)
     }
 
     /// When an assignment was removed first after `since`; `None`: not yet. Where its ledger cannot be read, that is never known:
@@ -241,6 +320,44 @@ impl Core {
         self.now() < later(denials.last_at, self.settings.fence())
     }
 
+    /// Those of the closing requests of an account whose sessions ought to be denied and are not known to be, and since when.
+    pub(crate) async fn not_denied(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> BTreeMap<RequestId, Timestamp> {
+        // A ledger that cannot be read does not say that anything is denied.
+        let loaded = self.denials(account).await.ok();
+        let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+        let denied = denials.and_then(|denials| denials.denied.as_ref());
+        let undone_since = denials.and_then(|denials| denials.undone_since);
+        let mut found = BTreeMap::new();
+        for request in closing {
+            let id = request.raised.id;
+            let Some(begun_before) = wanted.get(&id) else { continue };
+            let Phase::Ended { at: ended_at, .. } = &request.phase else { continue };
+            if denied.and_then(|denied| denied.get(&id)) != Some(begun_before) {
+                let due_at = begun_before.unwrap_or(*ended_at);
+                found.insert(id, undone_since.map_or(due_at, |since| since.max(due_at)));
+            }
+        }
+        found
+    }
+
+    /// The same where it cannot be told which sessions are left: those of which any may be, and none is denied.
+    pub(crate) async fn perhaps_not_denied(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+    ) -> Result<BTreeSet<RequestId>, Fault> {
+        let loaded = self.denials(account).await?;
+        let denied = loaded.state.as_ref().and_then(|denials| denials.denied.as_ref());
+        let is_denied = |id: &RequestId| denied.is_some_and(|denied| denied.contains_key(id));
+        let left = closing.iter().filter(|request| self.may_leave_sessions(request));
+        Ok(left.map(|request| request.raised.id).filter(|id| !is_denied(id)).collect())
+    }
+
     /// Whether the policy of an account is known to deny what it should.
     pub(crate) async fn denies(&self, account: &AccountId, wanted: &Denied) -> Result<bool, Fault> {
         let loaded = self.denials(account).await?;
@@ -248,13 +365,14 @@ impl Core {
         Ok(!open && loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(wanted)))
     }
 
-    /// Makes the policy of one account deny what it should, and nothing else of ours. Answers what has changed.
+    /// Makes the policy of one account deny what it should, and nothing else of ours. Says whether it does, as far as is known now:
+    /// another replica may be at it.
     pub(crate) async fn see_to_denials(&self, account: &AccountId) -> Result<bool, Fault> {
-        let Some(port) = self.ports.session_denials() else { return Ok(false) };
+        let Some(port) = self.ports.session_denials() else { return Ok(true) };
         let mut changed = false;
         for _ in 0..ROUNDS_MAX {
             let closing = self.agenda.closing_in(account);
-            let wanted = denied(&self.all_sessions_left(&closing).await?);
+            let wanted = denied(&self.all_sessions_left(&closing, Ask::Aws).await?);
             let loaded = self.denials(account).await?;
             if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
                 self.resolve_denial(port, account, &closing, id, &attempt).await?;
@@ -264,10 +382,10 @@ impl Core {
             let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
             if as_it_should {
                 if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
-                    return Ok(changed);
+                    return Ok(true);
                 }
                 if changed || !self.have_denials_changed(port, account, &closing, &wanted).await? {
-                    return Ok(changed);
+                    return Ok(true);
                 }
                 changed = true;
                 continue;
@@ -278,11 +396,11 @@ impl Core {
                     denial::attempt(denials, account, &wanted, later(at, self.settings.signature_lifetime))
                 })
                 .await?;
-            let Some(intended) = written else { return Ok(changed) };
+            let Some(intended) = written else { return Ok(false) };
             changed = true;
             self.carry_out_denial(port, account, intended, (&wanted, &sessions)).await?;
         }
-        Ok(changed)
+        Ok(false)
     }
 
     async fn carry_out_denial(
@@ -332,7 +450,7 @@ impl Core {
             return Err(Fault::Behind);
         }
         self.refresh().await?;
-        let left = self.all_sessions_left(&self.agenda.closing_in(account)).await?;
+        let left = self.all_sessions_left(&self.agenda.closing_in(account), Ask::Aws).await?;
         Ok(denied(&left) == *wanted && self.on_duty().await?)
     }
 

@@ -27,6 +27,7 @@ pub(crate) enum Drift {
 pub(crate) struct Meters {
     overdue: Gauge<u64>,
     overdue_oldest: Gauge<f64>,
+    denials_overdue: Gauge<u64>,
     past_end: Histogram<f64>,
     drift: Counter<u64>,
     unknown: Gauge<u64>,
@@ -45,6 +46,12 @@ impl Meters {
                 .f64_gauge("daypass.removals.overdue.oldest")
                 .with_unit("s")
                 .with_description("Since when the oldest of them is over, or needed by nobody.")
+                .build(),
+            denials_overdue: meter
+                .u64_gauge("daypass.denials.overdue")
+                .with_description(
+                    "Requests that ended early whose live sessions ought to be denied, and are not for too long. Above zero: page someone.",
+                )
                 .build(),
             past_end: meter
                 .f64_histogram("daypass.access.past_end")
@@ -73,6 +80,11 @@ impl Meters {
     pub(crate) fn overdue(&self, count: usize, oldest: SignedDuration) {
         self.overdue.record(u64::try_from(count).unwrap_or(u64::MAX), &[]);
         self.overdue_oldest.record(oldest.as_secs_f64(), &[]);
+    }
+
+    /// The sessions of so many requests ought to be denied, and are not for too long.
+    pub(crate) fn denials_overdue(&self, count: usize) {
+        self.denials_overdue.record(u64::try_from(count).unwrap_or(u64::MAX), &[]);
     }
 
     /// Access was left for so long past its end.
@@ -114,6 +126,7 @@ mod tests {
         let measured = Measured::start();
         let meters = Meters::new(&measured.provider.meter("daypass"));
         meters.overdue(3, SignedDuration::from_mins(7));
+        meters.denials_overdue(4);
         meters.past_end(Provider::IdentityCenter, SignedDuration::from_secs(4));
         meters.past_end(Provider::Sts, SignedDuration::from_mins(20));
         meters.drift(Drift::Orphan);
@@ -123,6 +136,7 @@ mod tests {
             "daypass.removals.overdue",
             "daypass.removals.overdue.oldest",
             "420.0",
+            "daypass.denials.overdue",
             "daypass.access.past_end",
             "identity_center",
             "\"sts\"",

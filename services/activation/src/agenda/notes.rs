@@ -32,6 +32,8 @@ pub(super) struct RequestNotes {
     pub(super) held_until: Option<Timestamp>,
     /// When its assignment was removed, it being ended.
     removed_at: Option<Timestamp>,
+    /// Whether somebody has tried to deny its sessions.
+    denied: bool,
 }
 
 impl State {
@@ -149,6 +151,19 @@ impl Agenda {
         if state.requests.contains_key(&id) {
             state.note_of(id).removed_at = Some(at);
         }
+    }
+
+    /// Notes that somebody has tried to deny the sessions of an ended request.
+    pub(crate) fn note_denied(&self, id: RequestId) {
+        let mut state = self.lock();
+        if state.requests.contains_key(&id) {
+            state.note_of(id).denied = true;
+        }
+    }
+
+    /// Whether somebody is known to have tried to deny its sessions.
+    pub(crate) fn was_denied(&self, id: &RequestId) -> bool {
+        self.lock().request_notes.get(id).is_some_and(|notes| notes.denied)
     }
 
     /// When the assignment of an ended request was removed, where that is known.

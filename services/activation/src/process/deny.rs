@@ -1,9 +1,9 @@
 //! As long as it runs, the accounts of requests that ended early deny their sessions, and nobody else's for longer.
 
 use crate::core::{Core, later};
-use crate::denial::denied;
+use crate::denial::{Ask, denied};
 use crate::fault::Fault;
-use domain::{AccountId, Timestamp};
+use domain::{AccountId, RequestId, Timestamp};
 use lifecycle::Request;
 use lifecycle::denial::Denied;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,10 @@ struct Watch {
     /// Accounts in which something may be denied though nothing is closing there, and when it was asked which.
     denying: BTreeSet<AccountId>,
     asked_at: Option<Timestamp>,
+    /// Where we have tried: the requests whose sessions are not known to be denied, and since when they ought to be.
+    undone: BTreeMap<AccountId, BTreeMap<RequestId, Timestamp>>,
+    /// Those of them that somebody was told of.
+    told: BTreeSet<RequestId>,
 }
 
 /// Runs until `shutdown`.
@@ -68,6 +72,11 @@ pub(crate) async fn run(core: &Core, shutdown: &CancellationToken) {
 
 impl Watch {
     async fn look(&mut self, core: &Core) {
+        self.see_to_all(core).await;
+        self.tell(core);
+    }
+
+    async fn see_to_all(&mut self, core: &Core) {
         if let Err(fault) = core.refresh().await.and(self.ask(core).await) {
             tracing::warn!(%fault, "where something is denied cannot be told; asked again later");
             return;
@@ -78,10 +87,56 @@ impl Watch {
             accounts.entry(request.raised.target.account().clone()).or_default().push(request);
         }
         self.seen.retain(|account, _| accounts.contains_key(account));
+        self.undone.retain(|account, _| accounts.contains_key(account));
+        if accounts.is_empty() {
+            return;
+        }
+        let on_duty = core.seems_on_duty().await;
+        if matches!(on_duty, Ok(false)) {
+            // It is told by who tries.
+            self.undone.clear();
+        }
+        let ask = if matches!(on_duty, Ok(true)) { Ask::Aws } else { Ask::Nobody };
         for (account, closing) in accounts {
-            if let Err(fault) = self.see_to(core, &account, &closing).await {
+            if let Err(fault) = self.see_to(core, &account, &closing, ask).await {
                 tracing::warn!(%account, %fault, "what is denied could not be seen to; tried again later");
+                // The next account may take as long to fail.
+                self.tell(core);
             }
+        }
+    }
+
+    /// Someone is told once of every request whose sessions ought to be denied and are not for too long.
+    fn tell(&mut self, core: &Core) {
+        let (now, late_after) = (core.now(), core.settings.removal_late_after);
+        let mut late = BTreeMap::new();
+        for (account, undone) in &self.undone {
+            let is_late = |since: Timestamp| now.duration_since(since) >= late_after;
+            late.extend(undone.iter().filter(|(_, since)| is_late(**since)).map(|(id, _)| (*id, account)));
+        }
+        core.meters.denials_overdue(late.len());
+        self.told.retain(|id| late.contains_key(id));
+        for (request, account) in late {
+            if self.told.insert(request) {
+                tracing::error!(%request, %account, "live sessions are still not denied");
+            }
+        }
+    }
+
+    /// Notes whose sessions are not known to be denied, and since when; since longer, where that was noted before.
+    fn note_undone(
+        &mut self,
+        account: &AccountId,
+        mut undone: BTreeMap<RequestId, Timestamp>,
+        now: Timestamp,
+    ) {
+        let before = self.undone.remove(account).unwrap_or_default();
+        for (id, since) in &mut undone {
+            // A clock that was ahead may have dated it.
+            *since = before.get(id).map_or(*since, |noted| (*since).min(*noted)).min(now);
+        }
+        if !undone.is_empty() {
+            self.undone.insert(account.clone(), undone);
         }
     }
 
@@ -96,8 +151,28 @@ impl Watch {
         Ok(())
     }
 
-    async fn see_to(&mut self, core: &Core, account: &AccountId, closing: &[Request]) -> Result<(), Fault> {
-        let left = core.all_sessions_left(closing).await?;
+    async fn see_to(
+        &mut self,
+        core: &Core,
+        account: &AccountId,
+        closing: &[Request],
+        ask: Ask,
+    ) -> Result<(), Fault> {
+        let left = match core.all_sessions_left(closing, ask).await {
+            Ok(left) => left,
+            Err(fault) => {
+                if ask == Ask::Aws
+                    && let Ok(undone) = core.perhaps_not_denied(account, closing).await
+                {
+                    let now = core.now();
+                    self.note_undone(account, undone.into_iter().map(|id| (id, now)).collect(), now);
+                }
+                return Err(fault);
+            }
+        };
+        if let Some(undone) = self.undone.get_mut(account) {
+            undone.retain(|id, _| left.contains_key(id));
+        }
         let now = core.now();
         for (id, sessions) in &left {
             if let Some(until) = core.held_until(sessions) {
@@ -114,12 +189,18 @@ impl Watch {
         }
         let failures = self.seen.get(account).map_or(0, |seen| seen.failures);
         let done = core.see_to_denials(account).await;
+        let as_it_should = matches!(done, Ok(true));
         let failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
         let pause = match failures {
-            0 => core.settings.sweep_interval,
+            0 if as_it_should => core.settings.sweep_interval,
+            // Another is at it, or what is to be denied changes as fast as it is written.
+            0 => core.settings.operation_patience(),
             failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
         };
+        let undone =
+            if as_it_should { BTreeMap::new() } else { core.not_denied(account, closing, &wanted).await };
         let at = core.now();
+        self.note_undone(account, undone, at);
         let again_at = later(at, pause);
         self.seen.insert(
             account.clone(),
@@ -173,6 +254,14 @@ impl Watch {
             looked_at,
         };
         self.seen.insert(account.clone(), seen);
+        if !undone || !core.may_take_over_denials(since, patience).await? {
+            return Ok(false);
+        }
+        // Until now nobody has asked AWS whether a group holds the same.
+        let asked = denied(&core.all_sessions_left(closing, Ask::Aws).await?);
+        let undone = asked == *wanted
+            || !core.denies(account, &asked).await?
+            || core.is_denied_otherwise(account, closing, &asked).await;
         Ok(undone && core.take_over_denials(account, since, patience).await?)
     }
 }

@@ -163,6 +163,15 @@ impl Core {
         Ok(duty.is_none_or(|duty| duty.holder == self.shift.replica))
     }
 
+    /// Whether this replica has the duty, or nobody has it yet, for who decides nothing by it: what the reconciler knows of the duty
+    /// stays as it is.
+    pub(crate) async fn seems_on_duty(&self) -> Result<bool, Fault> {
+        match self.shift.is_ours(self.now()) {
+            Some(known) => Ok(known),
+            None => self.sweeps().await,
+        }
+    }
+
     /// Whether it is worth while to ask the log who has the duty: there is something to do, or something that nobody does.
     pub(crate) fn should_look_at_duty(&self, now: Timestamp) -> bool {
         if self.shift.was_anothers() {
@@ -248,6 +257,16 @@ impl Core {
         self.take_up(Extent::Due).map(|_| ())
     }
 
+    /// Whether what is to be denied since `since` has waited for so long that another may take over.
+    pub(crate) async fn may_take_over_denials(
+        &self,
+        since: Timestamp,
+        patience: SignedDuration,
+    ) -> Result<bool, Fault> {
+        let held = self.duty().await?;
+        Ok(held.is_some_and(|held| self.now() >= held.attended_until(since, patience)))
+    }
+
     /// Takes over for the sake of what is to be denied in an account since `since`, once that has waited; says whether the duty is
     /// ours now.
     pub(crate) async fn take_over_denials(
@@ -256,8 +275,7 @@ impl Core {
         since: Timestamp,
         patience: SignedDuration,
     ) -> Result<bool, Fault> {
-        let Some(held) = self.duty().await? else { return Ok(false) };
-        if self.now() < held.attended_until(since, patience) {
+        if !self.may_take_over_denials(since, patience).await? {
             return Ok(false);
         }
         self.claim(Some(Unattended { what: What::Denials(account.clone()), since, patience })).await?;

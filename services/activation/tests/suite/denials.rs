@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "tests look into documents")]
 
 use crate::house::{HOUR, House, POLICY, call, chaining_policy, instant, key_of, permission_set, role};
+use crate::regressions::Errors;
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::session_denials::{POLICIES_MAX, policy_name};
@@ -13,9 +14,12 @@ use event_log::{Envelope, StreamName};
 use journal::Fact;
 use lifecycle::denial::DenialEvent;
 use lifecycle::event::ClosedHow;
+use opentelemetry::metrics::MeterProvider as _;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use test_servers::measured::Measured;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// A house in a deployment that ends live sessions.
 pub(crate) async fn denying() -> House {
@@ -699,4 +703,168 @@ async fn a_group_that_cannot_be_told_yet_is_not_taken_for_none() {
         assert_eq!(denied(&house).len(), denies);
         two.stop().await;
     }
+}
+
+/// How many requests' sessions are not denied for too long, as it was told last; `None`: never.
+fn denials_overdue(measured: &Measured) -> Option<u64> {
+    let exported = measured.exported().unwrap();
+    let (_, gauge) = exported.rsplit_once("daypass.denials.overdue\"")?;
+    let (_, value) = gauge.split_once("value: ")?;
+    value.split(|it: char| !it.is_ascii_digit()).next()?.parse().ok()
+}
+
+const STILL_NOT_DENIED: &str = "live sessions are still not denied";
+
+/// Every failure was one that is tried again, and only warned of.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_are_not_denied_for_too_long_are_told_and_counted_until_they_are() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    for kind in [ErrorKind::Unavailable, ErrorKind::Throttled, ErrorKind::Denied] {
+        let told_before = errors.told(STILL_NOT_DENIED);
+        let measured = Measured::start();
+        let mut house = denying().await;
+        house.meter = Some(measured.provider.meter("daypass"));
+        let process = house.start().await;
+        scps(&house).refuse(kind);
+        let id = revoked_at(&house, &process, 600).await;
+        house.at(600 + 270).await;
+        assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(0), told_before));
+        house.at(600 + 330).await;
+        let once = (Some(1), told_before + 1);
+        assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), once, "{kind:?}");
+        assert_eq!(process.service.overdue(), 0, "its assignment is gone");
+        house.at(1_800).await;
+        assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), once, "told once");
+        scps(&house).heal();
+        house.at(2_400).await;
+        assert_eq!((denied(&house).len(), denials_overdue(&measured)), (1, Some(0)));
+        house.at(700 + HOUR).await;
+        assert!(house.closed(id).await.is_some());
+        assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(0), told_before + 1));
+        process.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_starts_knows_since_when_sessions_are_not_denied() {
+    let mut house = denying().await;
+    let process = house.start().await;
+    scps(&house).refuse(ErrorKind::Unavailable);
+    revoked_at(&house, &process, 600).await;
+    house.at(1_200).await;
+    process.kill().await;
+    let measured = Measured::start();
+    house.meter = Some(measured.provider.meter("daypass"));
+    let process = house.start().await;
+    house.at(1_230).await;
+    assert_eq!(denials_overdue(&measured), Some(1));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_wrote_over_and_cannot_be_written_again_is_told_as_not_denied() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = denying().await;
+    let process = house.start().await;
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert_eq!(denied(&house).len(), 1);
+    scps(&house).refuse(ErrorKind::Conflict);
+    house.at(1_800).await;
+    assert_eq!(errors.told(STILL_NOT_DENIED), 0, "as far as is known they are denied");
+    scps(&house).heal();
+    scps(&house).write(&account(), &policy_name(&account()), r#"{"Version":"2012-10-17","Statement":[]}"#);
+    for _ in 0..100 {
+        scps(&house).fail_next(DenialFault::Refused(ErrorKind::Conflict));
+    }
+    house.at(1_800 + 1_000).await;
+    assert!(facts(&house).contains(&DenialEvent::DriftFound) && denied(&house).is_empty());
+    assert_eq!(errors.told(STILL_NOT_DENIED), 1);
+    process.stop().await;
+}
+
+/// Whether a group of theirs holds the same is asked before anything is denied.
+#[tokio::test(start_paused = true)]
+async fn sessions_of_which_it_cannot_be_told_whether_they_are_to_be_denied_are_told_too() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let measured = Measured::start();
+    let mut house = denying().await;
+    house.meter = Some(measured.provider.meter("daypass"));
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(600).await;
+    process.cut_from_aws(true);
+    process.revoke("ada", id).await.unwrap();
+    house.at(600 + 270).await;
+    assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(0), 0));
+    house.at(600 + 330).await;
+    assert!(facts(&house).is_empty());
+    assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(1), 1));
+    process.cut_from_aws(false);
+    house.at(1_500).await;
+    assert_eq!((denied(&house).len(), denials_overdue(&measured)), (1, Some(0)));
+    process.stop().await;
+}
+
+/// Each replica counts its calls for itself, and AWS counts all of them.
+#[tokio::test(start_paused = true)]
+async fn who_has_no_duty_asks_aws_nothing_about_sessions_that_die() {
+    let house = denying().await;
+    let accounts = house.many_accounts(5);
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    let mut ids = Vec::new();
+    for account in &accounts {
+        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 0, 2 * HOUR).await);
+    }
+    house.at(300).await;
+    for id in &ids {
+        one.revoke("ada", *id).await.unwrap();
+    }
+    house.at(360).await;
+    let three = house.start_as("three").await;
+    house.at(1_020).await;
+    assert!(one.groups_asked() >= accounts.len());
+    assert_eq!((two.groups_asked(), three.groups_asked()), (0, 0));
+    assert_eq!((two.service.overdue(), three.service.overdue()), (0, 0), "they know what is held open");
+    assert_eq!(house.claims(), ["one"]);
+    // Who takes over asks for itself.
+    one.kill().await;
+    for account in &accounts {
+        let account = AccountId::new(account).unwrap();
+        scps(&house).write(&account, &policy_name(&account), r#"{"Version":"2012-10-17","Statement":[]}"#);
+    }
+    house.at(1_020 + 3 * 300).await;
+    for account in &accounts {
+        let document = scps(&house).document(&AccountId::new(account).unwrap()).unwrap();
+        assert!(document.contains("Daypass"), "{document}");
+    }
+    assert_eq!(house.claims().len(), 2, "{:?}", house.claims());
+}
+
+/// Who watches does not know that a group holds it.
+#[tokio::test(start_paused = true)]
+async fn what_a_group_holds_is_denied_by_nobody_who_watches_or_takes_over() {
+    let house = denying().await;
+    let set = permission_set();
+    let developers = aws::GroupId::new(sample::DEVELOPERS).unwrap();
+    house.aws.standing_of_group(developers, set.account().clone(), set.entitlement().clone());
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    let id = revoked_at(&house, &one, 600).await;
+    house.at(660).await;
+    assert!(house.closed(id).await.is_some() && facts(&house).is_empty());
+    let next = house.grant(&set, 700, 2 * HOUR).await;
+    house.at(1_000).await;
+    assert!(house.is_active(next).await);
+    one.pause();
+    one.revoke("ada", next).await.unwrap();
+    one.kill().await;
+    house.at(1_200).await;
+    assert_eq!(house.claims(), ["one", "two"], "for its assignment");
+    assert!(house.closed(next).await.is_some() && facts(&house).is_empty());
+    two.stop().await;
 }

@@ -200,6 +200,11 @@ impl Process {
         self.line.calls.load(Ordering::Relaxed)
     }
 
+    /// How often this process asked which groups hold something.
+    pub(crate) fn groups_asked(&self) -> usize {
+        self.line.groups_asked.load(Ordering::Relaxed)
+    }
+
     /// How often this process tried to change Identity Center.
     pub(crate) fn aws_changes(&self) -> usize {
         self.line.changes.load(Ordering::Relaxed)
@@ -256,6 +261,8 @@ struct Line {
     calls: AtomicUsize,
     /// Those of them that change something.
     changes: AtomicUsize,
+    /// Those of them that ask for groups.
+    groups_asked: AtomicUsize,
     cut: AtomicBool,
     /// For how many milliseconds a list is on its way back.
     lists_late: AtomicU64,
@@ -301,6 +308,7 @@ impl Assignments for Line {
         entitlement: &Entitlement,
         turns: &dyn Turns,
     ) -> Result<BTreeSet<aws::GroupId>, AwsError> {
+        self.groups_asked.fetch_add(1, Ordering::Relaxed);
         self.aws()?.groups_holding(account, entitlement, turns).await
     }
     async fn holders(
@@ -439,6 +447,7 @@ impl House {
             aws: self.aws.clone(),
             calls: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
+            groups_asked: AtomicUsize::new(0),
             cut: AtomicBool::new(false),
             lists_late: AtomicU64::new(0),
         });

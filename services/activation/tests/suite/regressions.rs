@@ -74,7 +74,7 @@ async fn team_status_never_read() {
 
 /// The messages of what is logged as an error: what pages.
 #[derive(Clone, Default)]
-struct Errors(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Errors(Arc<Mutex<Vec<String>>>);
 
 impl<S: tracing::Subscriber> Layer<S> for Errors {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
@@ -118,14 +118,14 @@ async fn team_255_513_five_tries() {
 }
 
 impl Errors {
+    /// How often this was told.
+    pub(crate) fn told(&self, message: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|told| *told == message).count()
+    }
+
     /// How often it was told that something is left which no request tells of.
     fn of_orphans(&self) -> usize {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|told| *told == "access that nobody needs is left in AWS")
-            .count()
+        self.told("access that nobody needs is left in AWS")
     }
 }
 
