@@ -60,6 +60,18 @@ async fn services_apart_on_a_cluster_of_three() {
 }
 
 #[tokio::test]
+async fn the_main_job_with_one_server_of_the_log_down() {
+    let world = World::new().await;
+    let how = Apart { cluster: true, ..Apart::default() };
+    let mut apart = Deployment::apart_unstarted(&world, how).await;
+    apart.nats.as_mut().unwrap().lose_the_leader().await;
+    apart.restart().await;
+    let told = job::whole(&world, &mut apart).await;
+    let exported = history::is_all_there(&world, &apart, &told).await;
+    history::is_in_the_log(&world, &apart, &exported).await;
+}
+
+#[tokio::test]
 async fn every_process_is_killed_once_at_every_step() {
     Box::pin(steps::survive_kills()).await;
 }

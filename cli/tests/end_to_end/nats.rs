@@ -1,6 +1,6 @@
 //! nats-server with the rights that `daypass nats config` gives, and the sections by which each service signs in.
 
-use crate::world::run;
+use crate::world::{PATIENCE, POLL, run};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
 use nkeys::KeyPair;
@@ -8,10 +8,17 @@ use std::path::{Path, PathBuf};
 use test_servers::nats::{NatsOptions, NatsServer};
 use test_servers::nats_cluster::{NODES, NatsCluster};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{sleep, timeout};
 use wiring::KeysSection;
 
 /// One cluster at a time: elections go by the clock, and two would starve each other.
 static CLUSTER: Mutex<()> = Mutex::const_new(());
+
+/// The stream that is the log.
+const LOG: &str = "DAYPASS_LOG";
+
+/// The stream of the key store.
+const KEYS: &str = "KV_DAYPASS_KEYS";
 
 /// What the log is on.
 pub(crate) enum Servers {
@@ -68,6 +75,21 @@ impl Nats {
         }
         cluster.until_healthy().await.unwrap();
         self.set_up().await;
+    }
+
+    /// Of three servers, the one that leads the log is killed. Back when one of the two that are left leads, of the keys as well.
+    pub(crate) async fn lose_the_leader(&mut self) {
+        let cluster = self.cluster();
+        let leader = cluster.stream_leader(LOG).await.unwrap();
+        cluster.kill(leader);
+        let elected = async {
+            for stream in [LOG, KEYS] {
+                while cluster.stream_leader(stream).await.unwrap() == leader {
+                    sleep(POLL).await;
+                }
+            }
+        };
+        timeout(PATIENCE, elected).await.unwrap();
     }
 
     /// Where clients connect.
