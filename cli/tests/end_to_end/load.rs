@@ -3,8 +3,8 @@
 use crate::deployment::{Deployment, Service};
 use crate::history;
 use crate::world::{Transport, World};
-use api::activation::v1::RevokeAccessRequest;
 use api::activation::v1::activation_service_client::ActivationServiceClient;
+use api::activation::v1::{IssueCredentialsRequest, RevokeAccessRequest};
 use api::approval::v1::ApproveRequest;
 use api::approval::v1::approval_service_client::ApprovalServiceClient;
 use api::request::v1::CreateRequestRequest;
@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 /// How often a command that was not answered is given again.
 const TRIES: usize = 160;
@@ -121,6 +122,31 @@ impl Answered {
         Ok(true)
     }
 
+    /// Asks for credentials. Says whether they came: those that were lost on their way nobody gets under the same key.
+    pub(crate) async fn issue(
+        &mut self,
+        way: &impl Way,
+        who: &str,
+        id: &str,
+        key: &str,
+    ) -> Result<bool, Status> {
+        let message = IssueCredentialsRequest {
+            idempotency_key: key.to_owned(),
+            request_id: id.to_owned(),
+            duration: None,
+        };
+        let answer = again(way, Service::Activation, who, async |line| {
+            ActivationServiceClient::new(line).issue_credentials(message.clone()).await
+        });
+        let came = match answer.await {
+            Ok(_) => true,
+            Err(status) if is_issued_already(&status) => false,
+            Err(status) => return Err(status),
+        };
+        self.events.insert((id.to_owned(), "request.credentials_issued.v1"));
+        Ok(came)
+    }
+
     pub(crate) fn was_revoked(&self, id: &str) -> bool {
         self.events.contains(&(id.to_owned(), "request.revoked.v1"))
     }
@@ -146,6 +172,10 @@ fn about(event: &Event) -> Option<(String, &'static str)> {
         }
         _ => None,
     }
+}
+
+fn is_issued_already(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == "ISSUED_ALREADY")
 }
 
 /// Until there is an answer: done, or a no that will stay one.

@@ -241,7 +241,8 @@ steps = [{{ count = 1, groups = ["identity-store:{approvers}"] }}]
     )
 }
 
-/// Everything to everyone, for an hour at most, without asking anybody; but for the playground, where an approver agrees.
+/// Everything to everyone, for an hour at most, without asking anybody; but for the playground, where an approver agrees. The role in
+/// `payments-prod` is for developers.
 fn generous_policy(organisation: &Organisation) -> String {
     let Organisation { accounts, permission_sets, groups, .. } = organisation;
     let open = [&accounts.payments_prod, &accounts.shop_prod, &accounts.shop_dev];
@@ -265,9 +266,19 @@ targets = {{ accounts = [{playground:?}], permission_sets = [{read_only:?}, {adm
 duration_max = "1h"
 provider = "identity_center"
 plan = [{{ count = 1, groups = ["identity-store:{approvers}"] }}]
+
+[[rules]]
+id = "deploy"
+requesters = {{ groups = ["idp:developers"] }}
+targets = {{ accounts = [{payments:?}], roles = ["Deployer"] }}
+duration_max = "1h"
+provider = "sts"
+credential_duration_max = "30m"
+plan = "none"
 "#,
         developers = groups.developers,
         approvers = groups.approvers,
+        payments = accounts.payments_prod,
         playground = accounts.playground,
         read_only = permission_sets.read_only,
         administrator = permission_sets.administrator,
