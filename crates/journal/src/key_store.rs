@@ -62,7 +62,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Keeps this key, which comes out of a backup, for its person if there is none. Gives back the one that is there now.
     async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError>;
 
-    /// Everyone who has a key, or for whom something is stored that is none: for backups.
+    /// Everyone who has a key, or for whom something is stored that is none: for backups. What is stored under no person's id is
+    /// passed over, with a warning.
     async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError>;
 
     /// The person's key; `None` when there never was one or it was erased.

@@ -4,7 +4,7 @@ use super::{KeyStore, KeyStoreError};
 use crate::seal::PersonKey;
 use domain::PersonId;
 use domain::ports::SharedEntropy;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,12 @@ impl SqliteKeyStore {
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whose key a row is; `None`: nobody's, for its name is no person's id, or no text at all.
+fn whose(row: &Row<'_>) -> rusqlite::Result<Option<PersonId>> {
+    let name = row.get_ref(0)?.as_str().ok();
+    Ok(name.and_then(|name| PersonId::new(name).ok()))
 }
 
 fn read(connection: &Connection, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
@@ -93,9 +99,13 @@ impl KeyStore for SqliteKeyStore {
     async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError> {
         let connection = self.lock();
         let mut query = connection.prepare("SELECT person FROM person_key")?;
-        let names = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        let person = |name| PersonId::new(name).map_err(|invalid| KeyStoreError::new(invalid.to_string()));
-        names.into_iter().map(person).collect()
+        let people = query.query_map([], whose)?.collect::<Result<Vec<_>, _>>()?;
+        // Whoever may write a key may write beside them. How many, not which: nobody knows what such a name says.
+        let strange = people.iter().filter(|person| person.is_none()).count();
+        if strange > 0 {
+            tracing::warn!(strange, "entries of the key store that are nobody's key are passed over");
+        }
+        Ok(people.into_iter().flatten().collect())
     }
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
@@ -155,6 +165,20 @@ mod tests {
         block_on(store.obtain(&ada)).unwrap();
         store.lock().execute_batch("DROP TABLE person_key").unwrap();
         assert!(matches!(block_on(store.find(&ada)), Err(KeyStoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn an_entry_under_no_persons_id_hides_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.db");
+        let store = SqliteKeyStore::open(&path, Arc::new(Different::default())).unwrap();
+        let ada = PersonId::new("a".repeat(32)).unwrap();
+        block_on(store.obtain(&ada)).unwrap();
+        for strange in ["''", "'0'", "'zed'", "CAST(x'ff' AS TEXT)"] {
+            let insert = format!("INSERT INTO person_key (person, secret) VALUES ({strange}, x'00')");
+            store.lock().execute_batch(&insert).unwrap();
+        }
+        assert_eq!(block_on(store.people()), Ok(BTreeSet::from([ada])));
     }
 
     #[test]
