@@ -72,6 +72,9 @@ impl<S> Loaded<S> {
             Some("it was decided on another history")
         } else if self.last_at.is_some_and(|last| event.at < last) {
             Some("it is from before the event that it follows")
+        } else if self.commands.contains_key(&event.id) {
+            // It would answer for the first one: a repeat of that command would be told of this event.
+            Some("an event before it has its id")
         } else {
             None
         }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use command::aggregate::DutyAggregate;
-use command::{CachedSource, Command, CommandError, Commander, LoadError, Loaded, Outcome};
+use command::{CachedSource, Command, CommandError, Commander, Corrupt, LoadError, Loaded, Outcome};
 use domain::ports::Clock;
 use domain::{EventId, Timestamp};
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
@@ -11,6 +11,7 @@ use event_log::{
     AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
     StreamName, Writer,
 };
+use futures::{StreamExt as _, TryStreamExt as _};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::duty::{Duty, DutyClaimed};
 use proptest::prelude::*;
@@ -438,6 +439,65 @@ async fn history_that_cannot_be_relied_on_is_corrupt_and_is_not_added_to() {
             "{what}"
         );
     }
+}
+
+/// A log in which the second event of every stream has the first one's id.
+struct Twice(MemoryLog);
+
+#[async_trait::async_trait]
+impl EventLog for Twice {
+    async fn id(&self) -> Result<Uuid, LogError> {
+        self.0.id().await
+    }
+    async fn append(
+        &self,
+        stream: &StreamName,
+        expected: Expected,
+        envelope: Envelope,
+    ) -> Result<Appended, AppendError> {
+        self.0.append(stream, expected, envelope).await
+    }
+    fn read_stream(&self, stream: &StreamName, after: Option<Revision>) -> EventStream {
+        let forged = |mut recorded: Recorded| {
+            if recorded.revision == Revision(1) {
+                let event = claimed(1, duty(), Some(command(1).event_id));
+                recorded.envelope.event_id = *event.id.as_uuid();
+                recorded.envelope.body = journal::encode(&event).into();
+            }
+            recorded
+        };
+        self.0.read_stream(stream, after).map_ok(forged).boxed()
+    }
+    fn read_all(&self, after: Position) -> EventStream {
+        self.0.read_all(after)
+    }
+    fn subscribe(&self, after: Position) -> EventStream {
+        self.0.subscribe(after)
+    }
+    async fn head(&self) -> Result<Position, LogError> {
+        self.0.head().await
+    }
+    async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError> {
+        self.0.event_at(position).await
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_twice_in_a_stream_is_corrupt_and_answers_no_repeat() {
+    let log = log();
+    run(&on(&log), 1, take("a")).await.unwrap();
+    run(&on(&log), 2, take("b")).await.unwrap();
+    let forged = Commander::new(Arc::new(Twice(log.clone())), Service::Audit, SetClock::at(1_000));
+    let corrupt = Corrupt {
+        stream: duty().to_string(),
+        revision: Some(Revision(1)),
+        why: "an event before it has its id".to_owned(),
+    };
+    for number in [1, 3] {
+        let error = run(&forged, number, take("a")).await.unwrap_err();
+        assert_eq!(error, CommandError::Corrupt(corrupt.clone()), "command {number}");
+    }
+    assert_eq!(log.recorded().len(), 2);
 }
 
 /// A log on which somebody else is always first.
