@@ -68,7 +68,7 @@ async fn look(settings: &Settings) -> Vec<Finding> {
     findings.extend(in_time("aws", Box::pin(others::aws(settings, &clock))).await);
     findings.push(others::clock(settings, &clock));
     findings.extend(in_time("issuer", others::issuers(settings, &clock)).await);
-    findings.extend(in_time("neighbour", others::neighbours(settings, &clock)).await);
+    findings.extend(in_time("neighbour", others::neighbours(settings)).await);
     findings.extend(stores::files(settings));
     findings.extend(others::certificates(settings, now(&clock)));
     findings.push(stores::write_level(settings));

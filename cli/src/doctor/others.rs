@@ -59,13 +59,13 @@ pub(super) async fn issuers(settings: &Settings, clock: &SharedClock) -> Vec<Fin
     findings
 }
 
-pub(super) async fn neighbours(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
+pub(super) async fn neighbours(settings: &Settings) -> Vec<Finding> {
     let Some(neighbour) = &settings.neighbours.request else { return Vec::new() };
     let mut findings = Vec::new();
     for address in neighbour.address.iter() {
         let one = NeighbourConfig { address: Addresses::One(address.to_owned()), ..neighbour.clone() };
         let advice = "is it up, and do certificates or tokens go together?";
-        findings.push(match health(settings, &one, clock).await {
+        findings.push(match health(settings, &one).await {
             Ok(ServingStatus::Serving) => Finding::ok("neighbour", format!("{address} is ready")),
             Ok(ServingStatus::NotServing | ServingStatus::ServiceUnknown | ServingStatus::Unknown) => {
                 Finding::warn("neighbour", format!("{address} is not ready"), "see what it logs")
@@ -76,12 +76,8 @@ pub(super) async fn neighbours(settings: &Settings, clock: &SharedClock) -> Vec<
     findings
 }
 
-async fn health(
-    settings: &Settings,
-    neighbour: &NeighbourConfig,
-    clock: &SharedClock,
-) -> Result<ServingStatus, String> {
-    let connection = wiring::neighbour(settings, neighbour, clock).map_err(|error| error.to_string())?;
+async fn health(settings: &Settings, neighbour: &NeighbourConfig) -> Result<ServingStatus, String> {
+    let connection = wiring::neighbour(settings, neighbour).map_err(|error| error.to_string())?;
     let asked = HealthClient::new(connection).check(HealthCheckRequest::default()).await;
     asked.map(|answer| answer.into_inner().status()).map_err(|status| status.message().to_owned())
 }

@@ -18,7 +18,8 @@ use tower::{BoxError, Service};
 pub(crate) use replicas::check_url;
 
 /// A way to a neighbour, over the network or inside of the process. The transport of a generated client. A call that fails is not
-/// made again here: who knows that it may be makes it again, and meets another replica.
+/// made again here: who knows that it may be makes it again, and meets another replica. One that ends with `UNAUTHENTICATED` is the last
+/// with its token.
 pub type Connection = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// Why there is no way to a neighbour.
@@ -68,13 +69,22 @@ impl Service<Request<Body>> for Outgoing {
         crate::trace::propagate(request.headers_mut());
         let Self { replicas, tokens } = self.clone();
         Box::pin(async move {
-            if let Some(tokens) = tokens {
-                let token = tokens.token().await?;
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))?;
-                value.set_sensitive(true);
-                request.headers_mut().insert(header::AUTHORIZATION, value);
+            let Some(tokens) = tokens else { return replicas.call(request).await };
+            let token = tokens.token().await?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+            let answer = replicas.call(request).await?;
+            if ended_with(&answer, tonic::Code::Unauthenticated) {
+                tokens.refused(&token).await;
             }
-            replicas.call(request).await
+            Ok(answer)
         })
     }
+}
+
+/// Whether a call ended so at once: an answer without a body says how it ended in its headers.
+fn ended_with(answer: &Response<Body>, code: tonic::Code) -> bool {
+    let code = i32::from(code).to_string();
+    answer.headers().get("grpc-status").is_some_and(|told| told.as_bytes() == code.as_bytes())
 }

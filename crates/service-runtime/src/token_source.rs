@@ -1,18 +1,23 @@
 //! Tokens for our own calls: OAuth's client-credentials grant (RFC 6749 §4.4).
+//!
+//! INVARIANT: no wall clock. How long a token lives is told from the moment when it was asked for, and a clock that was ahead then must
+//! not have it kept beyond its end.
 
 use crate::config::{ClientCredentials, Secret};
-use domain::ports::SharedClock;
-use domain::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Nobody waits longer for a token.
 const FETCH_DURATION_MAX: Duration = Duration::from_secs(5);
 /// A token is replaced so long before its end, or half of its life before, if that is less.
-const RENEW_BEFORE: SignedDuration = SignedDuration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// Taken for the life of a token when the issuer does not say: RFC 6749 §5.1 only recommends that it does.
 const LIFE_DEFAULT: i64 = 60;
+/// After a token that neighbours refuse was replaced, the next one is not for so long: if they refuse every token, the issuer is not asked
+/// for one with every call.
+const REPLACE_AGAIN: Duration = Duration::from_secs(10);
 /// A token is a few KiB; more is not read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -35,13 +40,19 @@ pub struct TokenSource {
     config: ClientCredentials,
     secret: Secret,
     http: reqwest::Client,
-    clock: SharedClock,
-    kept: Mutex<Option<Kept>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Option<Kept>,
+    /// When the last token was dropped that a neighbour had refused.
+    dropped_at: Option<Instant>,
 }
 
 struct Kept {
     token: Secret,
-    renew_at: Timestamp,
+    renew_at: Instant,
 }
 
 #[derive(Deserialize)]
@@ -53,32 +64,47 @@ struct Answer {
 
 impl TokenSource {
     /// A source of tokens for the client that `config` names.
-    pub fn new(config: ClientCredentials, secret: Secret, clock: SharedClock) -> Result<Self, TokenError> {
+    pub fn new(config: ClientCredentials, secret: Secret) -> Result<Self, TokenError> {
         let http = reqwest::Client::builder()
             .timeout(FETCH_DURATION_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .map_err(|error| TokenError::Unreachable(error.without_url()))?;
-        Ok(Self { config, secret, http, clock, kept: Mutex::new(None) })
+        Ok(Self { config, secret, http, state: Mutex::default() })
     }
 
     /// A token that is good for a while. Callers that come while one is fetched wait for that one.
     pub async fn token(&self) -> Result<Secret, TokenError> {
-        let mut kept = self.kept.lock().await;
-        if let Some(kept) = kept.as_ref()
-            && self.clock.now() < kept.renew_at
+        let mut state = self.state.lock().await;
+        let asked_at = Instant::now();
+        if let Some(kept) = state.kept.as_ref()
+            && asked_at < kept.renew_at
         {
             return Ok(kept.token.clone());
         }
-        let asked_at = self.clock.now();
         let answer = self.fetch().await?;
-        let life = SignedDuration::from_secs(answer.expires_in.unwrap_or(LIFE_DEFAULT).max(0));
+        let life = answer.expires_in.unwrap_or(LIFE_DEFAULT);
+        let life = Duration::from_secs(u64::try_from(life).unwrap_or(0));
         let early = RENEW_BEFORE.min(life / 2);
-        let renew_at = asked_at.checked_add(life - early).map_err(|_| TokenError::NotAnAnswer)?;
+        let renew_at = asked_at.checked_add(life.saturating_sub(early)).ok_or(TokenError::NotAnAnswer)?;
         let token = Secret::new(answer.access_token);
-        *kept = Some(Kept { token: token.clone(), renew_at });
+        state.kept = Some(Kept { token: token.clone(), renew_at });
         Ok(token)
+    }
+
+    /// Drops `token`, which a neighbour has refused: its key was replaced, perhaps, or this machine was asleep. The next call fetches
+    /// another, unless one was dropped just before.
+    pub async fn refused(&self, token: &Secret) {
+        let mut state = self.state.lock().await;
+        let is_kept = state.kept.as_ref().is_some_and(|kept| kept.token.expose() == token.expose());
+        if is_kept && state.dropped_at.is_none_or(|at| at.elapsed() >= REPLACE_AGAIN) {
+            tracing::warn!(
+                client_id = self.config.client_id,
+                "a neighbour has refused our token: another is fetched"
+            );
+            (state.kept, state.dropped_at) = (None, Some(Instant::now()));
+        }
     }
 
     async fn fetch(&self) -> Result<Answer, TokenError> {

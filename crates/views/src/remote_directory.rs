@@ -52,7 +52,8 @@ where
     T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
-    /// Reading changes nothing, so a reading that failed for want of a neighbour is made again, by another replica if there is one.
+    /// Reading changes nothing, so a reading that failed for want of a neighbour is made again, by another replica if there is one, and
+    /// with another token if that was refused.
     async fn fetch(&self) -> Result<Contents, AwsError> {
         let mut tries = 1;
         loop {

@@ -7,7 +7,7 @@ use crate::time_watch::machine_clock;
 use crate::{Settings, engine, key_store};
 use aws::{DirectorySource, RefreshPace};
 use clap::Parser;
-use domain::ports::{SharedClock, SharedEntropy};
+use domain::ports::SharedEntropy;
 use domain::{Actor, ActorKind, Person};
 use identity::Authenticator;
 use service_runtime::clock::SystemEntropy;
@@ -63,7 +63,7 @@ impl Built {
                 Some(connected.map_err(|error| start::cloud_error(&error))?)
             }
         };
-        let (directory, pace) = directory(&settings, cloud.as_ref(), &clock)?;
+        let (directory, pace) = directory(&settings, cloud.as_ref())?;
         let folder = settings.data.folder.clone();
         std::fs::create_dir_all(&folder)
             .map_err(|error| StartError::File { path: folder.display().to_string(), error })?;
@@ -93,14 +93,13 @@ impl Built {
 fn directory(
     settings: &Settings,
     cloud: Option<&Cloud>,
-    clock: &SharedClock,
 ) -> Result<(Arc<dyn DirectorySource>, RefreshPace), StartError> {
     if let (None, Some(neighbour)) = (&settings.aws, &settings.neighbours.request) {
-        return from_neighbour(settings, neighbour, clock);
+        return from_neighbour(settings, neighbour);
     }
     // `activation` changes AWS and still takes the directory from the service that reads it.
     if let Some(neighbour) = &settings.neighbours.request {
-        return from_neighbour(settings, neighbour, clock);
+        return from_neighbour(settings, neighbour);
     }
     match (cloud, &settings.aws) {
         (Some(cloud), Some(section)) => Ok((Arc::clone(&cloud.directory), cloud::pace(section))),
@@ -113,24 +112,19 @@ fn directory(
 fn from_neighbour(
     settings: &Settings,
     config: &NeighbourConfig,
-    clock: &SharedClock,
 ) -> Result<(Arc<dyn DirectorySource>, RefreshPace), StartError> {
-    let connection = neighbour(settings, config, clock)?;
+    let connection = neighbour(settings, config)?;
     let pace =
         RefreshPace { interval: NEIGHBOUR_REFRESH, backoff_max: NEIGHBOUR_REFRESH, ..RefreshPace::default() };
     Ok((Arc::new(GrpcDirectory::new(connection)), pace))
 }
 
 /// The way to a neighbour, as ourselves.
-pub fn neighbour(
-    settings: &Settings,
-    config: &NeighbourConfig,
-    clock: &SharedClock,
-) -> Result<Connection, StartError> {
+pub fn neighbour(settings: &Settings, config: &NeighbourConfig) -> Result<Connection, StartError> {
     let tokens = settings
         .client_credentials
         .as_ref()
-        .map(|(client, secret)| TokenSource::new(client.clone(), secret.clone(), clock.clone()))
+        .map(|(client, secret)| TokenSource::new(client.clone(), secret.clone()))
         .transpose()
         .map_err(|error| StartError::Other(error.to_string()))?;
     let ourselves =

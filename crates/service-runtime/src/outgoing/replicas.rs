@@ -4,7 +4,7 @@
 //! INVARIANT: connections are made with the certificates of the day. When those are renewed, calls go over new connections, and what
 //! is under way on old ones is finished there.
 
-use super::ConnectError;
+use super::{ConnectError, ended_with};
 use crate::config::{ClientCertificateConfig, NeighbourConfig};
 use crate::tls::{self, Reloading};
 use http::{Request, Response, Uri};
@@ -106,7 +106,7 @@ impl Replicas {
     pub(super) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (name, mut channel) = self.next().await?;
         let answer = async { channel.ready().await?.call(request).await }.await;
-        if answer.as_ref().map_or(true, is_unavailable) {
+        if answer.as_ref().map_or(true, |answer| ended_with(answer, tonic::Code::Unavailable)) {
             self.let_rest(name).await;
         }
         Ok(answer?)
@@ -212,10 +212,4 @@ async fn connect(
     let name = ServerName::try_from(host).map_err(io::Error::other)?;
     let stream = TlsConnector::from(tls).connect(name, stream).await?;
     Ok(Either::Right(Box::new(stream)))
-}
-
-/// An answer without a body says how it ended in its headers.
-fn is_unavailable(answer: &Response<Body>) -> bool {
-    let unavailable = i32::from(tonic::Code::Unavailable).to_string();
-    answer.headers().get("grpc-status").is_some_and(|code| code.as_bytes() == unavailable.as_bytes())
 }

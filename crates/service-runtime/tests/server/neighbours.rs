@@ -7,8 +7,11 @@ use api::request::v1::{
     CreateRequestRequest, CreateRequestResponse, GetRequestRequest, GetRequestResponse, WatchRequestsRequest,
     WatchRequestsResponse,
 };
-use service_runtime::config::{Addresses, NeighbourConfig};
+use serde_json::json;
+use service_runtime::config::{Addresses, ClientCredentials, NeighbourConfig, Secret, SecretRef};
 use service_runtime::outgoing::{self, Connection, Ourselves};
+use service_runtime::token_source::TokenSource;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -16,11 +19,16 @@ use tonic::client::GrpcService;
 use tonic::codegen::{Body as HttpBody, BoxStream, Bytes, StdError};
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+fn neighbour(servers: &[&Running]) -> NeighbourConfig {
+    let urls = servers.iter().map(|server| format!("http://127.0.0.1:{}", server.address.port())).collect();
+    NeighbourConfig { address: Addresses::Several(urls), ca_file: None, spiffe_id: None }
+}
 
 fn connect(servers: &[&Running]) -> Connection {
-    let urls = servers.iter().map(|server| format!("http://127.0.0.1:{}", server.address.port())).collect();
-    let neighbour = NeighbourConfig { address: Addresses::Several(urls), ca_file: None, spiffe_id: None };
-    outgoing::connect(&neighbour, Ourselves::default()).unwrap()
+    outgoing::connect(&neighbour(servers), Ourselves::default()).unwrap()
 }
 
 /// One of two replicas goes: at most a call is lost, and the other is called from then on; it comes back, and has its share again.
@@ -41,6 +49,37 @@ async fn calls_are_spread_over_the_replicas_that_are_there() {
     }
     assert!(lost <= 1, "{lost} calls went to a replica that is gone");
     assert_eq!(other.served(), 15 - lost);
+}
+
+/// Its end came sooner than told, or its key was replaced: one call is lost, and none after it.
+#[tokio::test]
+async fn a_call_after_one_that_was_not_believed_carries_another_token() {
+    let issuer = MockServer::start().await;
+    let token = |text: &str| {
+        ResponseTemplate::new(200)
+            .set_body_json(json!({"access_token": text, "token_type": "Bearer", "expires_in": 600}))
+    };
+    Mock::given(method("POST")).respond_with(token("stale")).up_to_n_times(1).mount(&issuer).await;
+    Mock::given(method("POST")).respond_with(token("human")).expect(1).mount(&issuer).await;
+    let credentials = ClientCredentials {
+        token_url: format!("{}/token", issuer.uri()),
+        client_id: "approval".to_owned(),
+        client_secret: SecretRef::Env("unused".to_owned()),
+        scope: None,
+        audience: None,
+        resource: None,
+    };
+    let tokens = TokenSource::new(credentials, Secret::new("secret")).unwrap();
+    let server = run(|_| {}).await;
+    let neighbour = neighbour(&[&server]);
+    let ourselves = Ourselves { tokens: Some(Arc::new(tokens)), certificate: None };
+    let mut client = RequestServiceClient::new(outgoing::connect(&neighbour, ourselves).unwrap());
+    let refused = client.create_request(Request::new(well_formed())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    for _ in 0..3 {
+        client.create_request(Request::new(well_formed())).await.unwrap();
+    }
+    assert_eq!(server.served(), 3);
 }
 
 /// Answers by asking a neighbour.
