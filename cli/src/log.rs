@@ -228,7 +228,8 @@ async fn restore_events(
         .await
         .map_err(|error| StartError::Other(error.to_string()))?;
     Ok(format!(
-        "{all} events restored to a new log, {id}; services look through AWS before they grant anything on it{}",
+        "{all} events restored to a new log, {id}; services look through AWS before they grant anything on it; \
+         have sources tell again who left since the backup, and what else they told: the log does not know it{}",
         copied.warn_of_cuts()
     ))
 }
@@ -330,6 +331,14 @@ mod tests {
         let from = LogId::from_uuid(Uuid::from_u128(1));
         assert_eq!(last.fact, Fact::Log(LogEvent::Restored { backup: from, events: 3 }));
         assert_eq!(events.len(), 4);
+    }
+
+    /// Nothing in AWS tells who left, so nothing but a person can bring it back.
+    #[tokio::test]
+    async fn a_restore_reminds_of_the_departures_that_the_backup_does_not_know() {
+        let (_, target) = log(2);
+        let told = restore_events(backup(3).await.as_ref(), &target, false).await.unwrap();
+        assert!(told.contains("tell again who left since the backup"), "{told}");
     }
 
     #[tokio::test]
