@@ -140,7 +140,7 @@ async fn put(target: &dyn EventLog, event: &Recorded) -> Result<Put, StartError>
     let answer = target.append(&event.stream, Expected::after(before), event.envelope.clone()).await;
     let is_twice = match &answer {
         Ok(first) => first.revision < event.revision,
-        // If its place is free, what has the id is further back too, or in another stream: engines may compare ids over the whole log.
+        // If its place is free, what has the id is further back too; or in another stream, if the target is a file of SQLite's format 1.
         Err(AppendError::IdTaken) => is_free(target, &event.stream, before).await?,
         Err(
             AppendError::Conflict { .. }

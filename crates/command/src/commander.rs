@@ -246,7 +246,7 @@ impl Commander {
     }
 
     /// Another event has this id: the same command through another replica, in this stream; else the key was used for
-    /// something else.
+    /// something else (in another stream, where a log still compares ids over all of them).
     async fn taken<A: Aggregate, R>(
         &self,
         attempt: &mut Attempt<'_, A::State>,

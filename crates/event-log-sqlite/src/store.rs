@@ -15,7 +15,10 @@ const LIBRARY_MIN: i32 = 3_051_003;
 const APPLICATION_ID: i32 = 0x6470_6173;
 
 /// The tables below. A change that older programs cannot read is another number.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// The oldest that is written to as it is. Where format 2 compares ids within a stream, format 1 compares them over the whole log: so it
+/// refuses more, and is the same otherwise.
+const FORMAT_MIN: i64 = 1;
 
 const SCHEMA: &str = "
     CREATE TABLE meta (
@@ -29,10 +32,12 @@ const SCHEMA: &str = "
         position INTEGER PRIMARY KEY,
         stream TEXT NOT NULL,
         revision INTEGER NOT NULL,
-        event_id BLOB NOT NULL UNIQUE,
+        event_id BLOB NOT NULL,
         writer TEXT NOT NULL,
         body BLOB NOT NULL,
-        UNIQUE (stream, revision)
+        UNIQUE (stream, revision),
+        -- Not over the whole log: ids can be computed, and whoever may write anywhere could use up those of other streams.
+        UNIQUE (stream, event_id)
     ) STRICT;
 ";
 
@@ -99,9 +104,9 @@ pub(crate) fn examine(connection: &Connection) -> Result<Found, LogError> {
         .optional()
         .map_err(fault)?
         .ok_or_else(|| LogError::Corrupt("the log has lost its identity".into()))?;
-    if format != FORMAT {
+    if !(FORMAT_MIN..=FORMAT).contains(&format) {
         return Err(LogError::Unsafe(format!(
-            "the log has format {format}, this program knows format {FORMAT}; use the program that wrote it, or newer"
+            "the log has format {format}, this program knows formats {FORMAT_MIN} to {FORMAT}; use the program that wrote it, or newer"
         )));
     }
     Ok(Found { log_id: log_id?, head: examine_tail(connection)? })

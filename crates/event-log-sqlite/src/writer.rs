@@ -54,8 +54,11 @@ struct Writer {
     /// The position of the last event that is committed; readers of the handle follow it.
     head: watch::Sender<Position>,
     /// Events of a failed commit whose traces might come back after a crash, until [`Writer::settle`] has succeeded.
-    in_doubt: BTreeSet<Uuid>,
+    in_doubt: BTreeSet<Named>,
 }
+
+/// What names an event: its stream, and its id in it.
+type Named = (StreamName, Uuid);
 
 /// Why a group was not committed.
 enum Failure {
@@ -199,7 +202,7 @@ impl Writer {
         let (reason, unknown) = self.clear_up(failure, group);
         tracing::error!(appends = group.len(), unknown = unknown.len(), %reason, "the log could not be written");
         for append in group.drain(..) {
-            let answer = if unknown.contains(&append.envelope.event_id) {
+            let answer = if unknown.contains(&named(&append)) {
                 AppendError::Unknown(reason.clone())
             } else {
                 AppendError::Unavailable(reason.clone())
@@ -228,12 +231,12 @@ impl Writer {
 
     /// After a failure: nothing of the group stays in the connection, and what can be known of the file is found out.
     /// Returns the reason, and the events that nothing definite can be said of.
-    fn clear_up(&mut self, failure: Failure, group: &[Append]) -> (String, BTreeSet<Uuid>) {
+    fn clear_up(&mut self, failure: Failure, group: &[Append]) -> (String, BTreeSet<Named>) {
         self.roll_back();
         let reason = match failure {
             Failure::NotWritten(reason) => reason,
             Failure::InDoubt(reason) => {
-                self.in_doubt.extend(group.iter().map(|append| append.envelope.event_id));
+                self.in_doubt.extend(group.iter().map(named));
                 match self.settle() {
                     Ok(revived) => return (reason, revived),
                     Err(also) => format!("{reason}; and then: {also}"),
@@ -246,15 +249,15 @@ impl Writer {
     /// Makes sure of what a failed commit has left. Its frames may be in the WAL, where a crash would find and revive them; a
     /// commit that succeeds takes their place, or follows them, for good. Then the tables tell: returns the events in doubt
     /// that are written, and nothing is in doubt any more.
-    fn settle(&mut self) -> Result<BTreeSet<Uuid>, String> {
+    fn settle(&mut self) -> Result<BTreeSet<Named>, String> {
         self.roll_back();
         let text = |error: rusqlite::Error| error.to_string();
         execute(&self.connection, "UPDATE meta SET settled = settled + 1").map_err(text)?;
         let head = store::head(&self.connection).map_err(|error| error.to_string())?;
         let mut written = BTreeSet::new();
-        for id in &self.in_doubt {
-            if find(&self.connection, *id).map_err(text)?.is_some() {
-                written.insert(*id);
+        for (stream, id) in &self.in_doubt {
+            if find(&self.connection, stream, *id).map_err(text)?.is_some() {
+                written.insert((stream.clone(), *id));
             }
         }
         tracing::warn!(in_doubt = self.in_doubt.len(), written = written.len(), "a failed commit is settled");
@@ -281,10 +284,15 @@ impl Writer {
     }
 }
 
+fn named(append: &Append) -> Named {
+    (append.stream.clone(), append.envelope.event_id)
+}
+
 /// Decides and writes one append inside the transaction; `head` moves on with it.
 fn append_one(connection: &Connection, append: &Append, head: &mut Position) -> rusqlite::Result<Answer> {
     let actual = last_revision(connection, &append.stream)?;
-    if Expected::after(actual) == append.expected {
+    let is_expected = Expected::after(actual) == append.expected;
+    if is_expected {
         let place = Appended {
             revision: append.expected.revision_of_next(),
             position: Position(head.0 + 1),
@@ -300,11 +308,11 @@ fn append_one(connection: &Connection, append: &Append, head: &mut Position) -> 
             Err(error) => return Err(error),
         }
     }
-    Ok(match find(connection, append.envelope.event_id)? {
-        Some(known) if known.stream == append.stream.as_str() && known.body == append.envelope.body => {
-            Ok(known.place)
-        }
+    Ok(match find(connection, &append.stream, append.envelope.event_id)? {
+        Some(known) if known.body == append.envelope.body => Ok(known.place),
         Some(_) => Err(AppendError::IdTaken),
+        // A file of format 1, where another stream has it.
+        None if is_expected => Err(AppendError::IdTaken),
         None => Err(AppendError::Conflict { actual }),
     })
 }
@@ -335,23 +343,21 @@ fn last_revision(connection: &Connection, stream: &StreamName) -> rusqlite::Resu
 
 /// An event that is in the log, as far as a repeat has to be compared with it.
 struct Known {
-    stream: String,
     body: Vec<u8>,
     place: Appended,
 }
 
-fn find(connection: &Connection, event_id: Uuid) -> rusqlite::Result<Option<Known>> {
+fn find(connection: &Connection, stream: &StreamName, event_id: Uuid) -> rusqlite::Result<Option<Known>> {
     connection
-        .prepare_cached("SELECT stream, revision, position, body FROM events WHERE event_id = ?1")?
-        .query_row([event_id.as_bytes().as_slice()], |row| {
+        .prepare_cached("SELECT revision, position, body FROM events WHERE stream = ?1 AND event_id = ?2")?
+        .query_row((stream.as_str(), event_id.as_bytes().as_slice()), |row| {
             Ok(Known {
-                stream: row.get(0)?,
                 place: Appended {
-                    revision: Revision(row.get::<_, i64>(1)?.unsigned_abs()),
-                    position: Position(row.get::<_, i64>(2)?.unsigned_abs()),
+                    revision: Revision(row.get::<_, i64>(0)?.unsigned_abs()),
+                    position: Position(row.get::<_, i64>(1)?.unsigned_abs()),
                     repeated: true,
                 },
-                body: row.get(3)?,
+                body: row.get(2)?,
             })
         })
         .optional()

@@ -64,9 +64,47 @@ async fn a_second_writer_is_refused_until_the_first_has_closed() {
 #[tokio::test]
 async fn a_log_of_another_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let path = changed_by(&directory, "UPDATE meta SET format = 2").await;
-    assert_unsafe(&path, "format 2");
+    let path = changed_by(&directory, "UPDATE meta SET format = 3").await;
+    assert_unsafe(&path, "format 3");
     assert!(matches!(SqliteLog::open_read_only(&path), Err(LogError::Unsafe(_))));
+}
+
+#[tokio::test]
+async fn a_file_of_format_1_works_and_takes_an_id_once_in_all_streams() {
+    const FORMAT_1: &str = "
+        ALTER TABLE events RENAME TO newer;
+        CREATE TABLE events (
+            position INTEGER PRIMARY KEY,
+            stream TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            event_id BLOB NOT NULL UNIQUE,
+            writer TEXT NOT NULL,
+            body BLOB NOT NULL,
+            UNIQUE (stream, revision)
+        ) STRICT;
+        INSERT INTO events SELECT position, stream, revision, event_id, writer, body FROM newer;
+        DROP TABLE newer;
+        UPDATE meta SET format = 1;
+    ";
+    let directory = tempfile::tempdir().unwrap();
+    let path = changed_by(&directory, FORMAT_1).await;
+    let log = open(&path).unwrap();
+    assert_eq!(append(&log, 3).await, Ok(Position(4)), "a repeat");
+    assert_eq!(append(&log, 5).await, Ok(Position(6)));
+    let elsewhere = "thing-2".parse().unwrap();
+    for (id, answer) in [(1, Err(AppendError::IdTaken)), (99, Ok(Position(7)))] {
+        let envelope = Envelope {
+            event_id: Uuid::from_u128(id),
+            writer: Writer::new("request").unwrap(),
+            body: "elsewhere".into(),
+        };
+        let appended = log.append(&elsewhere, Expected::NoStream, envelope).await;
+        assert_eq!(appended.map(|place| place.position), answer, "{id}");
+    }
+    drop(log);
+    let events: Vec<_> =
+        SqliteLog::open_read_only(&path).unwrap().read_all(Position::START).try_collect().await.unwrap();
+    assert_eq!(events.len(), 7);
 }
 
 #[test]

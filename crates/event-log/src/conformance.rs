@@ -23,9 +23,10 @@ mod reading;
 pub use appending::{
     a_body_at_the_limit_is_taken_and_one_byte_more_is_not,
     a_conflict_tells_the_actual_revision_and_writes_nothing, a_repeat_answers_with_the_first_place,
-    another_body_under_a_known_id_is_refused, bodies_and_writers_come_back_byte_for_byte,
-    every_contender_that_looks_again_gets_its_turn, one_event_from_many_callers_is_written_once,
-    racing_appends_have_one_winner_per_revision, streams_with_similar_names_are_apart,
+    an_id_is_taken_once_in_a_stream_and_may_stand_in_another, another_body_under_a_known_id_is_refused,
+    bodies_and_writers_come_back_byte_for_byte, every_contender_that_looks_again_gets_its_turn,
+    one_event_from_many_callers_is_written_once, racing_appends_have_one_winner_per_revision,
+    streams_with_similar_names_are_apart,
 };
 pub use following::{
     a_slow_reader_holds_up_nobody, a_subscription_to_an_empty_log_waits_for_the_first_event,
@@ -72,6 +73,7 @@ macro_rules! conformance_tests {
             one_event_from_many_callers_is_written_once
             a_repeat_answers_with_the_first_place
             another_body_under_a_known_id_is_refused
+            an_id_is_taken_once_in_a_stream_and_may_stand_in_another
             a_conflict_tells_the_actual_revision_and_writes_nothing
             a_body_at_the_limit_is_taken_and_one_byte_more_is_not
             bodies_and_writers_come_back_byte_for_byte

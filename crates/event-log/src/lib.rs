@@ -76,7 +76,8 @@ impl Expected {
 /// What is appended: the encoded event, and the two facts that an engine needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// Unique for ever. Two appends of the same id and body to one stream are one append.
+    /// Unique for ever in its stream: two appends of the same id and body to one stream are one append. What has it in another stream is
+    /// another event: whoever may write there could use up the ids of others, which can be computed.
     pub event_id: Uuid,
     /// Which service writes; engines with access control enforce it.
     pub writer: Writer,

@@ -66,8 +66,8 @@ struct State {
     events: Vec<Recorded>,
     /// Indices into `events`, by stream and revision.
     streams: BTreeMap<StreamName, Vec<usize>>,
-    /// Indices into `events`, by event id.
-    ids: BTreeMap<Uuid, usize>,
+    /// Indices into `events`, by stream and event id.
+    ids: BTreeMap<(StreamName, Uuid), usize>,
 }
 
 impl MemoryLog {
@@ -146,8 +146,9 @@ impl State {
         if envelope.body.len() > BODY_BYTES_MAX {
             return Err(AppendError::TooLarge { bytes: envelope.body.len() });
         }
-        if let Some(known) = self.ids.get(&envelope.event_id).and_then(|index| self.events.get(*index)) {
-            return if known.stream == *stream && known.envelope.body == envelope.body {
+        let named = (stream.clone(), envelope.event_id);
+        if let Some(known) = self.ids.get(&named).and_then(|index| self.events.get(*index)) {
+            return if known.envelope.body == envelope.body {
                 Ok(Appended { revision: known.revision, position: known.position, repeated: true })
             } else {
                 Err(AppendError::IdTaken)
@@ -160,7 +161,7 @@ impl State {
         }
         let index = self.events.len();
         let (revision, position) = (expected.revision_of_next(), Position(index as u64 + 1));
-        self.ids.insert(envelope.event_id, index);
+        self.ids.insert(named, index);
         self.streams.entry(stream.clone()).or_default().push(index);
         self.events.push(Recorded { stream: stream.clone(), revision, position, envelope });
         Ok(Appended { revision, position, repeated: false })

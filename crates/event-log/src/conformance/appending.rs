@@ -156,6 +156,34 @@ pub async fn another_body_under_a_known_id_is_refused(fixture: &dyn Fixture) {
     .await;
 }
 
+/// An id that one stream has is free in every other one, with the same body or with another, and means there what it means there.
+pub async fn an_id_is_taken_once_in_a_stream_and_may_stand_in_another(fixture: &dyn Fixture) {
+    in_time(async {
+        let log = fixture.open().await;
+        let (early, due) = (stream("early-1"), stream("due-1"));
+        let forged = Envelope { body: Bytes::from_static(b"something else"), ..event(1) };
+        let first = put(&log, &early, Expected::NoStream, &event(0)).await;
+        let second = put(&log, &early, Expected::Exact(first.revision), &forged).await;
+        for (number, revision) in [(0, Revision(0)), (1, Revision(1))] {
+            let expected = Expected::after(revision.0.checked_sub(1).map(Revision));
+            let place = put(&log, &due, expected, &event(number)).await;
+            assert_eq!((place.revision, place.repeated), (revision, false));
+            let repeat = put(&log, &due, expected, &event(number)).await;
+            assert_eq!(repeat, Appended { repeated: true, ..place });
+        }
+        let last = Expected::Exact(Revision(1));
+        assert_eq!(try_put(&log, &due, last, &forged).await, Err(AppendError::IdTaken));
+        assert_eq!(try_put(&log, &early, last, &event(1)).await, Err(AppendError::IdTaken));
+        assert_eq!(put(&log, &early, last, &forged).await, Appended { repeated: true, ..second });
+        for (target, envelopes) in [(early, [event(0), forged]), (due, [event(0), event(1)])] {
+            let written = stream_after(&log, &target, None).await;
+            let written: Vec<_> = written.into_iter().map(|recorded| recorded.envelope).collect();
+            assert_eq!(written, envelopes, "{target}");
+        }
+    })
+    .await;
+}
+
 /// A stream that is not as expected: the actual revision is told exactly, and nothing is written.
 pub async fn a_conflict_tells_the_actual_revision_and_writes_nothing(fixture: &dyn Fixture) {
     in_time(async {
