@@ -126,7 +126,7 @@ impl House<'_> {
             faults.heal();
         }
         until_there(world, deployment, &id, |request| request.access_phase() == AccessPhase::Active).await;
-        assert_eq!(held(world, place).await, [ada.clone()], "{killed:?}");
+        assert_eq!(held(world, place).await, std::slice::from_ref(ada), "{killed:?}");
         if watched {
             faults.hold(DELETE);
         }
@@ -136,7 +136,11 @@ impl House<'_> {
             until("the call that removes it", deployment, async || (faults.on_their_way() > 0).then_some(()))
                 .await;
             replace(deployment, victim);
-            assert_eq!(held(world, place).await, [ada.clone()], "{killed:?}: the call has not arrived");
+            assert_eq!(
+                held(world, place).await,
+                std::slice::from_ref(ada),
+                "{killed:?}: the call has not arrived"
+            );
             faults.release();
         }
         until_gone(world, deployment, &id, (place, *orphaned && !watched)).await;

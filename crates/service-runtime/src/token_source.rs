@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// Nobody waits longer for a token.
 const FETCH_DURATION_MAX: Duration = Duration::from_secs(5);
 /// A token is replaced so long before its end, or half of its life before, if that is less.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
 /// Taken for the life of a token when the issuer does not say: RFC 6749 §5.1 only recommends that it does.
 const LIFE_DEFAULT: i64 = 60;
 /// After a token that neighbours refuse was replaced, the next one is not for so long: if they refuse every token, the issuer is not asked
