@@ -2,6 +2,7 @@
 //! the old one was lost ([`restore`](LogCommand::Restore)).
 
 mod histories;
+mod places;
 
 use crate::error::complain;
 use crate::place::NatsServers;
@@ -15,7 +16,7 @@ use journal::{Fact, Service, Stream};
 use lifecycle::log::LogEvent;
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::LogConfig;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -243,37 +244,51 @@ async fn is_restored(
 ) -> Result<bool, StartError> {
     let mut expected = Histories::of(backup);
     let mut found = target.read_all(Position::START);
-    let mut ids = Ids::new();
     while let Some(found) = found.try_next().await? {
         if found.envelope.event_id == *restored.as_uuid() {
             return Ok(true);
         }
-        if !is_next(&mut expected, &found, &ids).await? {
+        if !is_next(&mut expected, &found, target).await? {
             return Err(StartError::Other(format!(
                 "the target has at position {} what the backup has not there, in {}: it is another log, or somebody else has written to it. \
                  {ANOTHER_TARGET}",
                 found.position.0, found.stream
             )));
         }
-        ids.insert(found.envelope.event_id.into_bytes());
     }
     Ok(false)
 }
 
-/// Ids of events.
-type Ids = HashSet<[u8; 16]>;
-
-/// Whether `found` is what comes next of the backup, of which the target has events with these ids. What has one of them a second time
-/// may have been left out.
-async fn is_next(expected: &mut Histories, found: &Recorded, ids: &Ids) -> Result<bool, StartError> {
+/// Whether `found` is what comes next of the backup, all of which before it the target has. What has an id a second time may have been
+/// left out.
+async fn is_next(
+    expected: &mut Histories,
+    found: &Recorded,
+    target: &dyn EventLog,
+) -> Result<bool, LogError> {
     while let Some(next) = expected.next().await? {
         if (&next.stream, next.revision, &next.envelope) == (&found.stream, found.revision, &found.envelope) {
             return Ok(true);
         }
-        if !ids.contains(next.envelope.event_id.as_bytes()) {
+        if !has_its_id(target, &next, found.position).await? {
             return Ok(false);
         }
         expected.end_before(&next);
+    }
+    Ok(false)
+}
+
+/// Whether a log has the id of an event before a position. It is read for that from the beginning: to keep the ids of 100 million events
+/// would take gigabytes, and one that is there twice is rare.
+async fn has_its_id(log: &dyn EventLog, event: &Recorded, before: Position) -> Result<bool, LogError> {
+    let mut events = log.read_all(Position::START);
+    while let Some(other) = events.try_next().await? {
+        if other.position >= before {
+            break;
+        }
+        if other.envelope.event_id == event.envelope.event_id {
+            return Ok(true);
+        }
     }
     Ok(false)
 }

@@ -347,6 +347,17 @@ class Backups(unittest.TestCase):
             there = {f"/run/daypass/{item['path']}" for source in identity for item in source["secret"]["items"]}
             self.assertEqual({word.split("=")[1] for word in args if "=/run/" in word}, there)
 
+    def test_who_copies_the_log_has_memory_for_ten_million_streams(self):
+        pages = (parts.ROOT / "docs/operations.md").read_text()
+        needed = 10_000_000 * int(re.search(r"keep some (\d+) bytes a stream", pages)[1])
+        readme = (DEPLOY / "README.md").read_text()
+        for folder, kind, name in (("overlays/production", "CronJob", "backup-log"), ("restore", "Job", "restore-log")):
+            (container,) = pod(named(folder, kind, name))["containers"]
+            limit = container["resources"]["limits"]["memory"]
+            # And the program beside it.
+            self.assertGreaterEqual(int(limit.removesuffix("Mi")) * 2**20, needed + 256 * 2**20, name)
+            self.assertIn(f"`backup-log` and `restore-log` may take {limit}", readme)
+
     def test_who_copies_the_log_has_no_key_of_people_and_nobody_may_write_or_erase(self):
         has = {it["metadata"]["name"]: secrets_of(it) for it in of_kind("overlays/production", "CronJob")}
         self.assertEqual(has, {

@@ -4,10 +4,10 @@
 //! takes it, and readers set its stream aside. Nor does a log take an id twice, which a message in the place of an event can have: whoever
 //! copies finds that out. Such a stream ends before it here; all others are whole.
 
-use event_log::{
-    BODY_BYTES_MAX, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision, StreamName,
-};
+use super::places::Places;
+use event_log::{BODY_BYTES_MAX, EventLog, EventStream, Expected, LogError, Position, Recorded, StreamName};
 use futures::TryStreamExt as _;
+use service_runtime::clock::SystemEntropy;
 use std::collections::BTreeMap;
 
 /// Where a stream ends early, and why.
@@ -38,7 +38,7 @@ impl std::fmt::Display for Cut {
 /// The events of a log that another log can hold, in order.
 pub(super) struct Histories {
     events: EventStream,
-    last: BTreeMap<StreamName, Revision>,
+    places: Places,
     cut_short: BTreeMap<StreamName, Cut>,
 }
 
@@ -46,7 +46,7 @@ impl Histories {
     /// Those of `log`, from the beginning.
     pub(super) fn of(log: &dyn EventLog) -> Self {
         let events = log.read_all(Position::START);
-        Self { events, last: BTreeMap::new(), cut_short: BTreeMap::new() }
+        Self { events, places: Places::new(&SystemEntropy), cut_short: BTreeMap::new() }
     }
 
     /// The next event; `None` at the end.
@@ -55,9 +55,9 @@ impl Histories {
             if self.cut_short.contains_key(&event.stream) {
                 continue;
             }
-            let expected = Expected::after(self.last.get(&event.stream).copied());
+            let expected = Expected::after(self.places.last(&event.stream));
             if event.revision == expected.revision_of_next() && event.envelope.body.len() <= BODY_BYTES_MAX {
-                self.last.insert(event.stream.clone(), event.revision);
+                self.places.set_last(&event.stream, event.revision);
                 return Ok(Some(event));
             }
             let cut = Cut { position: event.position, why: Why::NoEvent };
