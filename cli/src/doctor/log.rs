@@ -4,6 +4,7 @@ use super::finding::Finding;
 use command::Commander;
 use command::aggregate::LogAggregate;
 use domain::ports::SharedClock;
+use domain::{SignedDuration, Timestamp};
 use event_log::{EventLog, LogError};
 use journal::{Service, Stream};
 use lifecycle::log::Restored;
@@ -16,6 +17,9 @@ use wiring::engine::{self, Copies, ServerState, Survey};
 /// From so many parts in a hundred of a limit on, there is a warning; and from so many, something is wrong.
 const WARN_FROM: u64 = 80;
 const FAIL_FROM: u64 = 95;
+
+/// A NATS server's certificate that lives for less was to be renewed long ago: on Kubernetes that is done 91 days before its end.
+const CERTIFICATE_LEFT_MIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 const MIB: u64 = 1024 * 1024;
 
@@ -38,7 +42,10 @@ pub(super) async fn look(settings: &Settings, clock: &SharedClock) -> Vec<Findin
     let mut findings = vec![about(log.as_ref()).await];
     findings.extend(restored(log, clock).await);
     match engine::survey(&settings.log, &SystemEntropy).await {
-        Ok(survey) => findings.extend(survey.iter().flat_map(of_servers)),
+        Ok(survey) => {
+            let now = super::now(clock);
+            findings.extend(survey.iter().flat_map(|survey| of_servers(survey, now)));
+        }
         Err(error) => findings.push(unusable(&error)),
     }
     findings
@@ -79,18 +86,22 @@ async fn restored(log: Arc<dyn EventLog>, clock: &SharedClock) -> Option<Finding
     }
 }
 
-fn of_servers(survey: &Survey) -> Vec<Finding> {
+fn of_servers(survey: &Survey, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![of_copies(&survey.copies)];
     if survey.servers.is_empty() {
         findings.push(Finding::warn(
             "server",
-            "none can be asked: versions, syncing, memory and disk are not seen",
+            "none can be asked: versions, syncing, memory, disk and certificates are not seen",
             "set log.monitoring_urls",
         ));
     }
     for server in &survey.servers {
         match server {
-            Ok(server) => findings.extend(of_server(server, survey.copies.streams)),
+            Ok(server) => {
+                findings.extend(of_server(server, survey.copies.streams));
+                findings
+                    .extend(server.certificate_expires_at.map(|at| of_certificate(&server.name, at, now)));
+            }
             Err(why) => {
                 findings.push(Finding::warn("server", why, "until it is back, another loss stops the log"));
             }
@@ -121,7 +132,7 @@ fn of_copies(copies: &Copies) -> Finding {
 }
 
 fn of_server(server: &ServerState, streams: u64) -> Vec<Finding> {
-    let ServerState { name, version, syncs_always, memory_max, storage_max, storage_used } = server;
+    let ServerState { name, version, syncs_always, memory_max, storage_max, storage_used, .. } = server;
     let mut findings = vec![if *syncs_always {
         Finding::ok("server", format!("{name}: nats-server {version}, syncs always"))
     } else {
@@ -148,6 +159,23 @@ fn of_server(server: &ServerState, streams: u64) -> Vec<Finding> {
     findings
 }
 
+/// Of the certificate that a server shows. It reads a renewed one when it is told to.
+fn of_certificate(name: &str, expires_at: Timestamp, now: Timestamp) -> Finding {
+    let advice = "renew it, and have the server read it (reload): docs/runbooks/rotate-keys.md";
+    if expires_at <= now {
+        return Finding::fail(
+            "certificate",
+            format!("{name} shows one that expired at {expires_at}"),
+            advice,
+        );
+    }
+    let what = format!("{name} shows one that expires at {expires_at}");
+    if expires_at.duration_since(now) < CERTIFICATE_LEFT_MIN {
+        return Finding::warn("certificate", what, advice);
+    }
+    Finding::ok("certificate", what)
+}
+
 fn compared(check: &'static str, what: String, used: u64, max: u64, advice: &'static str) -> Finding {
     let hundredths = used.saturating_mul(100).checked_div(max).unwrap_or(u64::MAX);
     match hundredths {
@@ -170,6 +198,7 @@ mod tests {
             memory_max: Some(memory_max),
             storage_max: Some(1_000 * MIB),
             storage_used,
+            certificate_expires_at: None,
         }
     }
 
@@ -193,6 +222,16 @@ mod tests {
         for (used, expected) in [(799, Ok), (800, Warn), (950, Fail), (2_000, Fail)] {
             let findings = of_server(&server(4_000 * MIB, used * MIB), 0);
             assert_eq!(states(&findings), [Ok, Ok, expected], "{used}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_a_server_shows_is_told_of_before_it_ends() {
+        use State::{Fail, Ok, Warn};
+        let now = Timestamp::UNIX_EPOCH;
+        for (hours, expected) in [(-1, Fail), (0, Fail), (1, Warn), (719, Warn), (720, Ok), (8_760, Ok)] {
+            let expires_at = now + SignedDuration::from_hours(hours);
+            assert_eq!(of_certificate("n1", expires_at, now).state, expected, "{hours}");
         }
     }
 

@@ -174,6 +174,35 @@ async fn a_file_that_is_not_there_is_no_fault_before_the_first_start_and_a_resto
     assert_eq!((code, states(&findings, "log")), (Some(1), vec!["fail"]));
 }
 
+#[tokio::test]
+async fn the_certificate_that_a_nats_server_shows_is_told_and_not_the_one_in_its_file() {
+    let folder = TempDir::new().unwrap();
+    let authority = Authority::new(folder.path(), "ca").unwrap();
+    let oidc = OidcProvider::start(OidcOptions::default()).await.unwrap();
+    let days = |days: u64| {
+        let life = Duration::from_hours(24 * days);
+        let own = authority.issue("nats", &["127.0.0.1"], &[], life).unwrap();
+        let (certificate, key) = (quoted(own.certificate.display()), quoted(own.key.display()));
+        // So that this test needs no TLS itself.
+        let extra = format!("allow_non_tls: true\ntls {{ cert_file: {certificate}, key_file: {key} }}\n");
+        NatsOptions { extra, ..NatsOptions::default() }
+    };
+    let mut nats = NatsServer::start(days(20)).await.unwrap();
+    let monitoring = nats.monitoring_url().unwrap();
+    make_log(&log_on(vec![nats.url()], vec![monitoring.clone()], 1)).await;
+    let log = on_nats("log", &nats.url(), &format!("monitoring_urls = [{monitoring:?}]"));
+    let config = [server(None), log, data(folder.path()), oidc.issuer_toml()].join("\n");
+    let renewed = days(40);
+    let (code, findings) = doctor(folder.path(), &config).await;
+    assert_eq!((code, states(&findings, "certificate")), (Some(0), vec!["warn"]), "{findings:#?}");
+    nats.reload(renewed).await.unwrap();
+    let (code, findings) = doctor(folder.path(), &config).await;
+    assert_eq!((code, states(&findings, "certificate")), (Some(0), vec!["ok"]), "{findings:#?}");
+    nats.reload(days(0)).await.unwrap();
+    let (code, findings) = doctor(folder.path(), &config).await;
+    assert_eq!((code, states(&findings, "certificate")), (Some(1), vec!["fail"]), "{findings:#?}");
+}
+
 /// Needs root: the cluster's network is made of namespaces.
 #[tokio::test]
 async fn a_cluster_that_has_lost_a_server_is_told() {

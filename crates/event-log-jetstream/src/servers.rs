@@ -83,6 +83,8 @@ pub(crate) struct Server {
     pub(crate) storage_max: Option<u64>,
     /// What it has on disk.
     pub(crate) storage_used: u64,
+    /// When the certificate ends that it shows to clients: of the one that it has read, which is not always the one in the file.
+    pub(crate) certificate_expires_at: Option<jiff::Timestamp>,
     /// The servers of its cluster that have JetStream, itself included.
     cluster_size: usize,
     /// Those of them that take no part now; 0 from all but the cluster's leader, who knows.
@@ -107,6 +109,7 @@ pub(crate) async fn look_at_server(url: &str) -> Result<Server, LogError> {
         memory_max: limit("/config/max_memory"),
         storage_max: limit("/config/max_storage"),
         storage_used: jetstream.get("storage").and_then(Value::as_u64).unwrap_or(0),
+        certificate_expires_at: text("tls_cert_not_after").parse().ok(),
         cluster_size: cluster_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1),
         away: others.into_iter().flatten().filter(|other| leads && is_away(other)).count(),
     })

@@ -33,6 +33,8 @@ pub struct ServerState {
     pub storage_max: Option<u64>,
     /// What JetStream has on disk, in bytes.
     pub storage_used: u64,
+    /// When the certificate ends that it shows to clients; `None` without TLS, and from servers that do not say.
+    pub certificate_expires_at: Option<jiff::Timestamp>,
 }
 
 /// The log on its servers.
@@ -102,6 +104,7 @@ impl JetStreamLog {
                 memory_max: server.memory_max,
                 storage_max: server.storage_max,
                 storage_used: server.storage_used,
+                certificate_expires_at: server.certificate_expires_at,
             })
         });
         let told = self.link_ref().api::<Told>(&format!("STREAM.INFO.{STREAM}"), &Value::Null).await?;
