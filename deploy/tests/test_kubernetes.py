@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import subprocess
 import tempfile
 import tomllib
 import unittest
@@ -224,6 +226,19 @@ class Identity(unittest.TestCase):
             asked = environment_of(folder, "audit")["DAYPASS_NEIGHBOURS__REQUEST__SPIFFE_ID"]
             self.assertEqual(asked, ids["request"])
 
+    def test_a_ca_that_is_renewed_keeps_its_key_and_overlaps_with_all_that_it_has_signed(self):
+        def hours(spec, field):
+            return int(spec[field].removesuffix("h"))
+
+        for overlay in OVERLAYS:
+            certificates = [it["spec"] for it in of_kind(f"overlays/{overlay}", "Certificate")]
+            (ca,) = (it for it in certificates if it.get("isCA"))
+            self.assertEqual(ca["privateKey"]["rotationPolicy"], "Never")
+            for it in certificates:
+                if it is not ca:
+                    self.assertEqual(it["privateKey"]["rotationPolicy"], "Always")
+                    self.assertGreater(hours(ca, "renewBefore"), hours(it, "duration"))
+
     def test_secrets_are_made_by_hand_or_by_cert_manager_and_the_readme_says_so(self):
         readme = (DEPLOY / "README.md").read_text()
         for service in SERVICES:
@@ -311,6 +326,44 @@ class Nats(unittest.TestCase):
                 self.assertIn(f'cert_file: "{mounts["tls"]}/tls.crt"', text)
             for host in NATS_HOSTS:
                 self.assertIn(f"@{host}:6222", text)
+
+    def test_a_server_reads_certificates_that_are_renewed_while_it_runs(self):
+        (container,) = pod(named("overlays/production", "StatefulSet", "nats"))["containers"]
+        (mount,) = (mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "tls")
+        sh, option, script, name = container["command"]
+        self.assertNotIn("$$", script)  # Kubernetes would make one of it
+        self.assertIn("kill -HUP 1\n", script)
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            for file in ("tls.crt", "ca.crt"):
+                (place / file).write_text("old")
+            # A server that says when it is told.
+            server = place / name
+            server.write_text("""#!/bin/sh
+echo "started $*"
+trap 'echo told' HUP
+while :; do sleep 0.05; done
+""")
+            server.chmod(0o755)
+            here = script.replace(mount, folder).replace("kill -HUP 1", "kill -HUP $$").replace("sleep 60", "sleep 0.1")
+            environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+            command = [sh, option, here, name, "--config", "file"]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            with subprocess.Popen(command, env=environment, start_new_session=True, **pipes) as running:
+                try:
+                    self.assertEqual(running.stdout.readline(), "started --config file\n")
+                    for file in ("tls.crt", "ca.crt"):
+                        # A file that is not there is nothing new.
+                        (place / file).rename(place / "away")
+                        for _ in range(2):
+                            self.assertRegex(running.stdout.readline(), f"cat: .*{file}")
+                        (place / "away").write_text("new")
+                        (place / "away").rename(place / file)
+                        line = next(line for line in running.stdout if not line.startswith("cat: "))
+                        self.assertEqual(line, "told\n")
+                finally:
+                    os.killpg(running.pid, signal.SIGKILL)
+                self.assertEqual(running.stdout.read(), "")
 
     def test_everybody_means_the_same_servers(self):
         certificate = named("overlays/production", "Certificate", "nats")["spec"]
@@ -451,7 +504,7 @@ class Reach(unittest.TestCase):
                         open_to |= {(workload["metadata"]["name"], *opened) for opened in self.opened(it["spec"])}
             watched = {(f"daypass-{service}", "monitoring", parts.HEALTH_PORT) for service in SERVICES}
             called = {(f"daypass-{service}", "anyone", 8443) for service in SERVICES}
-            self.assertEqual(open_to, watched | called | {("nats", "monitoring", 8222)}, folder)
+            self.assertEqual(open_to, watched | called | {("nats", "monitoring", port) for port in (4222, 8222)}, folder)
 
     def opened(self, policy):
         """To whom of outside, and at which ports."""

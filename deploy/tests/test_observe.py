@@ -11,14 +11,14 @@ from parts import DEPLOY, ROOT, SERVICES, compose
 
 OBSERVE = DEPLOY / "observe"
 # Of the blackbox exporter.
-OF_OTHERS = {"probe_success"}
+OF_OTHERS = {"probe_success", "probe_ssl_earliest_cert_expiry"}
 SEVERITIES = {"page", "ticket"}
 INSTRUMENT = re.compile(r'\b[a-z0-9]+_(gauge|counter|histogram|up_down_counter)\("([a-z_.]+)"\)(.*?)\.build\(\)', re.DOTALL)
 UNIT = re.compile(r'\.with_unit\("(.+?)"\)')
 # OpenTelemetry's units by their names in Prometheus.
 UNITS = {"s": "_seconds", "By": "_bytes", "ms": "_milliseconds", "": ""}
 # Words of PromQL that are no metrics.
-WORDS = set("absent and by count for histogram_quantile increase le max offset or provider kind rate sum unless".split())
+WORDS = set("absent and by count for histogram_quantile increase le max offset or provider kind rate sum time unless".split())
 
 
 def exported():
@@ -136,6 +136,23 @@ class Alerts(unittest.TestCase):
         self.assertEqual(health["targets"], [f"{service}:{parts.HEALTH_PORT}" for service in SERVICES])
         (nats,) = jobs["nats-health"]["static_configs"]
         self.assertEqual(nats["targets"], [f"http://nats-{number}:8222/healthz" for number in (1, 2, 3)])
+        (shown,) = jobs["daypass-certificate"]["static_configs"]
+        self.assertEqual(shown["targets"], [f"{service}:8443" for service in SERVICES])
+        (shown,) = jobs["nats-certificate"]["static_configs"]
+        self.assertEqual(shown["targets"], [f"nats-{number}:4222" for number in (1, 2, 3)])
+
+    def test_certificates_are_told_of_when_they_should_have_been_renewed_and_have_not_ended(self):
+        for job, file, name in (
+            ("daypass-certificate", "template/certificate.yaml", "daypass"),
+            ("nats-certificate", "nats/certificate.yaml", "nats"),
+        ):
+            (rule,) = (rule for rule in rules() if f'job="{job}"' in rule["expr"])
+            told_at = int(re.search(r"- time\(\) < (\d+)$", rule["expr"])[1])
+            certificate = yaml.safe_load((DEPLOY / "k8s/base" / file).read_text())
+            self.assertEqual(certificate["metadata"]["name"], name)
+            renewed_at = 3600 * int(certificate["spec"]["renewBefore"].removesuffix("h"))
+            # A day in which cert-manager tries again.
+            self.assertLess(told_at + 86400, renewed_at)
 
     def test_who_is_asked_is_in_reach_of_who_asks(self):
         networks = {name: set(service.get("networks", [])) for name, service in compose()["services"].items()}
