@@ -13,6 +13,7 @@ use aws::{Attempt, GroupId, Limits};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
 use domain::{Entitlement, EventId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
+use event_log::Position;
 use journal::{Fact, Service, Stream};
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) asked: Asked,
     /// Whether the log knows what is in AWS, once that was seen.
     pub(crate) knows_aws: AtomicBool,
+    /// Where everything ends that a backup has, if the log was restored from one; read once.
+    pub(crate) cut: OnceCell<Option<Position>>,
     pub(crate) meters: Meters,
     /// Whether we are a role session ourselves, so that every role we assume is chained; asked of AWS once.
     pub(crate) chained: OnceCell<bool>,
@@ -71,6 +74,7 @@ impl Core {
             ledgers: Ledgers::default(),
             asked: Asked::default(),
             knows_aws: AtomicBool::new(false),
+            cut: OnceCell::new(),
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),
             held_by_groups: Mutex::default(),

@@ -7,7 +7,7 @@
 
 use crate::core::Core;
 use crate::fault::Fault;
-use crate::restored::NOT_SWEPT;
+use crate::restored::{MAY_HAVE_ENDED, NOT_SWEPT};
 use domain::{GroupRef, Groups, PrincipalId, Timestamp};
 use lifecycle::Request;
 use lifecycle::event::ApprovalBasis;
@@ -98,6 +98,9 @@ impl Core {
         }
         if !self.knows_aws().await? {
             return Ok(Eligibility::Unknown(NOT_SWEPT.to_owned()));
+        }
+        if self.may_have_ended(request).await? {
+            return Ok(Eligibility::Lost(MAY_HAVE_ENDED.to_owned()));
         }
         let in_force = match self.views.policy.current().await {
             Ok(in_force) => in_force,

@@ -64,7 +64,7 @@ impl Meters {
             unknown: meter
                 .u64_gauge("daypass.restored.unknown")
                 .with_description(
-                    "Assignments found in AWS that a restored log did not know. Above zero: adopt those that are Daypass's.",
+                    "Assignments found in AWS that a restored log did not know, and that nobody has adopted. Above zero: adopt those that are Daypass's.",
                 )
                 .build(),
             drift: meter
@@ -98,7 +98,7 @@ impl Meters {
         self.past_end.record(seconds, &[KeyValue::new("provider", provider)]);
     }
 
-    /// So many assignments are in AWS that the restored log did not know.
+    /// So many assignments are in AWS that the restored log does not know, and nobody has adopted.
     pub(crate) fn unknown(&self, count: u64) {
         self.unknown.record(count, &[]);
     }

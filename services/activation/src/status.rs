@@ -1,6 +1,7 @@
 //! The refusals that are this service's own. All others are in `views::refusal`.
 
 use crate::fault::Fault;
+use crate::restored::NOT_SWEPT;
 use aws::{AwsError, ErrorKind};
 use tonic::{Code, Status};
 use views::refusal;
@@ -23,6 +24,11 @@ pub(crate) fn too_many_issues(max: usize) -> Status {
             "credentials were issued {max} times for this request: use those that are good still, or ask for access anew"
         ),
     )
+}
+
+/// The log was restored, and it is not known yet which access has ended since the backup.
+pub(crate) fn not_swept() -> Status {
+    refusal::unavailable("AWS_NOT_SWEPT", NOT_SWEPT)
 }
 
 /// STS did not give credentials. Nothing was issued that anybody knows of.

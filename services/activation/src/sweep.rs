@@ -20,6 +20,7 @@ use journal::{Event, Fact, Stream};
 use lifecycle::Request;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::denial::Denials;
+use lifecycle::log::LogEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -38,6 +39,9 @@ const LEDGERS: &str = "assignment-";
 /// How those of the denials of accounts do.
 const DENIALS: &str = "denial-";
 
+/// How that of the log's own story does.
+const LOG: &str = "log-";
+
 /// The ledgers of which something is, or may yet appear, in AWS; as of a place in the log.
 ///
 /// The others are forgotten, so this is as large as what is there. A ledger that is taken up again begins like a new one: what is
@@ -49,11 +53,21 @@ struct Followed {
     to: Position,
     open: BTreeMap<String, Ledger>,
     denials: BTreeMap<String, Denials>,
+    /// Whether the log was restored, and AWS not looked through since.
+    unswept: bool,
+    /// Ledgers of what was found in AWS in that time, and is neither adopted nor seen to be gone.
+    unknown: BTreeSet<String>,
 }
 
 impl Default for Followed {
     fn default() -> Self {
-        Self { to: Position::START, open: BTreeMap::new(), denials: BTreeMap::new() }
+        Self {
+            to: Position::START,
+            open: BTreeMap::new(),
+            denials: BTreeMap::new(),
+            unswept: false,
+            unknown: BTreeSet::new(),
+        }
     }
 }
 
@@ -61,7 +75,7 @@ impl Followed {
     fn take_up(&mut self, recorded: &Recorded) {
         self.to = recorded.position;
         let stream = recorded.stream.as_str();
-        if !stream.starts_with(LEDGERS) && !stream.starts_with(DENIALS) {
+        if ![LEDGERS, DENIALS, LOG].iter().any(|kind| stream.starts_with(kind)) {
             return;
         }
         let envelope = &recorded.envelope;
@@ -74,14 +88,51 @@ impl Followed {
                 return;
             }
         };
+        if let Fact::Log(fact) = &event.fact {
+            self.unswept = matches!(fact, LogEvent::Restored { .. });
+            return;
+        }
         if stream.starts_with(DENIALS) {
             let denials = DenialAggregate::evolve(self.denials.remove(stream), &event);
             self.denials.extend(denials.map(|denials| (stream.to_owned(), denials)));
             return;
         }
         let before = self.open.remove(stream);
-        if let Some(ledger) = AssignmentAggregate::evolve(before, &event).filter(is_open) {
+        let ledger = AssignmentAggregate::evolve(before, &event);
+        self.note_unknown(stream, &event, ledger.as_ref());
+        if let Some(ledger) = ledger.filter(is_open) {
             self.open.insert(stream.to_owned(), ledger);
+        }
+    }
+
+    fn note_unknown(&mut self, stream: &str, event: &Event, ledger: Option<&Ledger>) {
+        match &event.fact {
+            Fact::Assignment(AssignmentEvent::StandingFound { .. }) => {
+                if self.unswept && ledger.is_some_and(|ledger| ledger.presence == Presence::Standing) {
+                    self.unknown.insert(stream.to_owned());
+                }
+            }
+            Fact::Assignment(
+                AssignmentEvent::Adopted { .. }
+                | AssignmentEvent::DriftFound { .. }
+                | AssignmentEvent::Attempted { .. }
+                | AssignmentEvent::Confirmed { .. }
+                | AssignmentEvent::Abandoned { .. },
+            ) => {
+                self.unknown.remove(stream);
+            }
+            Fact::Assignment(
+                AssignmentEvent::AttemptAbandoned { .. }
+                | AssignmentEvent::Failed { .. }
+                | AssignmentEvent::AbandonAsked { .. },
+            )
+            | Fact::Request(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_)
+            | Fact::Log(_) => {}
         }
     }
 }
@@ -125,6 +176,14 @@ impl Core {
     /// What was ever denied, by account, as of now.
     pub(crate) async fn followed_denials(&self) -> Result<Vec<Denials>, Fault> {
         Ok(self.follow_ledgers().await?.denials.values().cloned().collect())
+    }
+
+    /// Tells how much is in AWS that a restored log does not know, and nobody has adopted. Every replica knows it from the log, so it is
+    /// told also after whoever found it is gone.
+    pub(crate) async fn tell_unknown(&self) -> Result<(), Fault> {
+        let unknown = self.follow_ledgers().await?.unknown.len();
+        self.meters.unknown(u64::try_from(unknown).unwrap_or(u64::MAX));
+        Ok(())
     }
 
     async fn follow_ledgers(&self) -> Result<MutexGuard<'_, Followed>, Fault> {
@@ -313,7 +372,7 @@ impl Core {
         }
     }
 
-    /// The same, of an organisation that stays as it is.
+    /// The same, of an organisation as it was read once.
     pub(crate) async fn held_in(
         &self,
         directory: &aws::Directory,
@@ -360,7 +419,8 @@ impl Core {
         }
     }
 
-    fn place_of(&self, directory: &aws::Directory, place: usize) -> Option<Place> {
+    /// What a place of an organisation is.
+    pub(crate) fn place_of(&self, directory: &aws::Directory, place: usize) -> Option<Place> {
         let of_account = self.places_of_account(directory);
         let account = swept_accounts(directory).nth(place.checked_div(of_account)?)?.clone();
         let sets = &directory.contents().permission_sets;
@@ -392,7 +452,7 @@ impl Core {
 
 /// What one call can look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// Who holds a permission set in an account.
     Set(AccountId, PermissionSetArn),
     /// Who may assume roles in an account, by Account Access Manager.
@@ -404,6 +464,16 @@ impl Place {
         match self {
             Self::Set(account, _) | Self::Roles(account) => account,
         }
+    }
+
+    /// Whether an organisation has it: where the account is no longer in use, or the permission set is gone, nobody holds anything that
+    /// works.
+    pub(crate) fn is_in(&self, directory: &aws::Directory) -> bool {
+        let has_set = match self {
+            Self::Set(_, set) => directory.permission_set(set).is_some(),
+            Self::Roles(_) => true,
+        };
+        has_set && directory.account(self.account()).is_some_and(|account| account.active)
     }
 }
 

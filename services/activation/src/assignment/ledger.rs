@@ -155,9 +155,14 @@ impl Core {
 
     /// Every event of a ledger, oldest first.
     pub(crate) async fn ledger_events(&self, key: &AssignmentKey) -> Result<Vec<Event>, Fault> {
+        let events = self.placed_events(&Stream::assignment(key)).await?;
+        Ok(events.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// Every event of a stream with its place in the log, oldest first.
+    pub(crate) async fn placed_events(&self, stream: &Stream) -> Result<Vec<(Position, Event)>, Fault> {
         let log_fault = |error: &dyn std::fmt::Display| Fault::Log(error.to_string());
-        let name: StreamName =
-            Stream::assignment(key).to_string().parse().map_err(|error| log_fault(&error))?;
+        let name: StreamName = stream.to_string().parse().map_err(|error| log_fault(&error))?;
         let mut stored = self.views.log.read_stream(&name, None);
         let mut events = Vec::new();
         while let Some(recorded) = stored.try_next().await.map_err(|error| log_fault(&error))? {
@@ -168,7 +173,7 @@ impl Core {
                 envelope.writer.as_str(),
                 &envelope.body,
             );
-            events.push(event.map_err(|error| log_fault(&error))?);
+            events.push((recorded.position, event.map_err(|error| log_fault(&error))?));
         }
         Ok(events)
     }

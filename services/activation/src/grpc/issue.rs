@@ -52,6 +52,10 @@ impl Core {
         let operation = format!("{operation}:{id}");
         let command = self.command(call, &operation, key, message).await?;
         let request = self.may_have_credentials(&who, id, &command).await?;
+        // A restored log may have lost the end of what is active by it.
+        if !self.knows_aws().await.map_err(|fault| status::fault(&fault))? {
+            return Err(status::not_swept());
+        }
         let rule = self.eligible_now(&who, &request, &in_force)?;
         let issue = IssueId::derive(who.person(), &operation, key);
         Ok(Elevated { request, rule, issue, command })

@@ -57,8 +57,9 @@ async fn asked(core: &Core) {
 
 /// Until the log knows what is in AWS; of one that was not restored it does.
 async fn after_restore(core: &Core) {
+    let mut look = None;
     loop {
-        match core.see_to_restored().await {
+        match core.see_to_restored(&mut look).await {
             Ok(true) => return,
             Ok(false) => {}
             Err(fault) => {
@@ -84,7 +85,8 @@ async fn look_through_ledgers(core: &Core) -> Result<(), Fault> {
     // Reading them takes as long as there are many: not before what is due has its turn.
     core.refresh().await?;
     let looked = if core.sweeps().await? { core.sweep_ledgers().await } else { core.look_for_undone().await };
-    core.note_all_left().await.and(looked)
+    let told = core.tell_unknown().await;
+    core.note_all_left().await.and(looked).and(told)
 }
 
 async fn organisation(core: &Core) {
