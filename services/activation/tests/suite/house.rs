@@ -546,19 +546,30 @@ impl House {
     /// Bob approves it, for a window in seconds after the beginning.
     pub(crate) async fn approve(&self, id: RequestId, start: i64, end: i64) {
         let [_, agreeing] = self.groups.clone();
-        let approved = Approved {
+        let approvers = vec![Endorsement {
+            approver: human("bob"),
+            principal: Some(PrincipalId::new(sample::BOB).unwrap()),
+            groups: [agreeing].into(),
+            at: self.clock.now(),
+        }];
+        let approved = self.approved(ApprovalBasis::People, approvers, start, end);
+        self.record(Service::Approval, id, Some(human("bob")), RequestEvent::Approved(approved)).await;
+    }
+
+    /// Its rule asks nobody.
+    pub(crate) async fn approve_by_rule(&self, id: RequestId, start: i64, end: i64) {
+        let approved = self.approved(ApprovalBasis::Rule, Vec::new(), start, end);
+        self.record(Service::Approval, id, None, RequestEvent::Approved(approved)).await;
+    }
+
+    fn approved(&self, basis: ApprovalBasis, approvers: Vec<Endorsement>, start: i64, end: i64) -> Approved {
+        Approved {
             window: Window::new(instant(start), instant(end)).unwrap(),
-            basis: ApprovalBasis::People,
-            approvers: vec![Endorsement {
-                approver: human("bob"),
-                principal: Some(PrincipalId::new(sample::BOB).unwrap()),
-                groups: [agreeing].into(),
-                at: self.clock.now(),
-            }],
+            basis,
+            approvers,
             policy_event: self.policy_event.lock().unwrap().unwrap(),
             comment: None,
-        };
-        self.record(Service::Approval, id, Some(human("bob")), RequestEvent::Approved(approved)).await;
+        }
     }
 
     /// Ada asks and Bob approves.
