@@ -301,7 +301,7 @@ impl Core {
 
     /// Notes what there is at a place of an organisation, unless it has that no more.
     async fn look_once(&self, directory: &Directory, place: usize) -> Result<(), Fault> {
-        if self.is_gone(directory, place) {
+        if self.is_out_of_organisation(directory, place) {
             return Ok(());
         }
         let (held, looked_at) = self.held_in(directory, place).await?;
@@ -319,7 +319,7 @@ impl Core {
 
     /// Whether the organisation as it is now lacks a place of what it was. That AWS knows nothing of it is not enough: a wrong instance
     /// has AWS say so of every place.
-    fn is_gone(&self, was: &Directory, place: usize) -> bool {
+    fn is_out_of_organisation(&self, was: &Directory, place: usize) -> bool {
         let place = self.place_of(was, place);
         place.zip(self.views.directory.snapshot()).is_some_and(|(place, now)| !place.is_in(&now))
     }

@@ -36,12 +36,7 @@ impl Core {
         tokio::time::sleep(lag).await;
         let looked_at = self.now();
         let nothing_done = error.kind == ErrorKind::NotFound;
-        let found = match self.look(key).await {
-            // The permission set or the account is gone, and all assignments with it.
-            Err(Fault::Aws(gone)) if nothing_done && gone.kind == ErrorKind::NotFound => false,
-            looked => looked?,
-        };
-        if found == (intended.operation == Operation::Create) {
+        if self.look(key).await? == (intended.operation == Operation::Create) {
             self.conclude(key, intended.id, Outcome::Confirmed).await?;
             return Ok(Round::Again);
         }

@@ -10,8 +10,9 @@ use crate::fault::Fault;
 use crate::lifetime::{ACTIVATE, END};
 use crate::meters::Drift;
 use crate::traffic::{Place, Urgency};
+use aws::ErrorKind;
 use command::Loaded;
-use domain::{SignedDuration, Timestamp};
+use domain::{Entitlement, SignedDuration, Timestamp};
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
@@ -243,9 +244,25 @@ impl Core {
     /// Whether the assignment is there, as AWS says now.
     pub(crate) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
         let asking = self.traffic(key).asking(self.agenda.urgency(key)).await;
-        let key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
-        let look = self.ports.assignments_of(&key)?.find(&key, &asking);
-        Ok(asking.answer(self.settings.call_within, aws::ErrorKind::Unavailable, look).await?)
+        let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
+        let look = self.ports.assignments_of(&aws_key)?.find(&aws_key, &asking);
+        match asking.answer(self.settings.call_within, ErrorKind::Unavailable, look).await {
+            // All assignments went with it. AWS's word is not enough: of a wrong instance it knows nothing either.
+            Err(error) if error.kind == ErrorKind::NotFound && self.is_deleted(key) => Ok(false),
+            looked => Ok(looked?),
+        }
+    }
+
+    /// Whether the directory has the permission set or the account no more.
+    fn is_deleted(&self, key: &AssignmentKey) -> bool {
+        let target = &key.target;
+        self.views.directory.snapshot().is_some_and(|directory| {
+            let lacks_set = match target.entitlement() {
+                Entitlement::PermissionSet(set) => directory.permission_set(set).is_none(),
+                Entitlement::Role(_) => false,
+            };
+            lacks_set || directory.account(target.account()).is_none()
+        })
     }
 
     /// Decides on what was seen, writes it, and carries it out: in the trace of the request that needs it, or that needed it last.

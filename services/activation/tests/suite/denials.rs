@@ -815,11 +815,12 @@ async fn who_has_no_duty_asks_aws_nothing_about_sessions_that_die() {
     let house = denying().await;
     let accounts = house.many_accounts(5);
     let one = house.start_as("one").await;
-    let two = house.start_as("two").await;
     let mut ids = Vec::new();
     for account in &accounts {
         ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 0, 2 * HOUR).await);
     }
+    house.at(60).await;
+    let two = house.start_as("two").await;
     house.at(300).await;
     for id in &ids {
         one.revoke("ada", *id).await.unwrap();
@@ -853,8 +854,8 @@ async fn what_a_group_holds_is_denied_by_nobody_who_watches_or_takes_over() {
     let developers = aws::GroupId::new(sample::DEVELOPERS).unwrap();
     house.aws.standing_of_group(developers, set.account().clone(), set.entitlement().clone());
     let one = house.start_as("one").await;
-    let two = house.start_as("two").await;
     let id = revoked_at(&house, &one, 600).await;
+    let two = house.start_as("two").await;
     house.at(660).await;
     assert!(house.closed(id).await.is_some() && facts(&house).is_empty());
     let next = house.grant(&set, 700, 2 * HOUR).await;

@@ -459,9 +459,30 @@ async fn where_neither_an_assignment_nor_its_permission_set_is_found_it_is_gone(
     house.at(30).await;
     assert!(house.is_active(id).await);
     house.aws.remove(crate::house::aws_key(&key_of(&permission_set())));
-    house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::NotFound));
-    house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::NotFound));
-    house.at(120).await;
+    let set = domain::PermissionSetArn::new(sample::READ_ONLY).unwrap();
+    house.aws.change_directory(|contents| drop(contents.permission_sets.remove(&set)));
+    for _ in 0..100 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::NotFound));
+    }
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::NotFound));
+    }
+    house.at(20 * 60).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
-    assert_eq!(house.calls(AwsOperation::Delete), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_wrong_instance_does_not_know_is_not_gone() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, 60).await;
+    house.at(30).await;
+    assert!(house.is_active(id).await);
+    for _ in 0..2_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::NotFound));
+        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::NotFound));
+    }
+    house.at(HOUR).await;
+    assert!(house.has(&key) && house.closed(id).await.is_none());
 }
