@@ -11,10 +11,10 @@
 use crate::Missing;
 use crate::core::Core;
 use crate::fault::Fault;
-use aws::{Directory, ErrorKind};
+use aws::Directory;
 use command::aggregate::{LogAggregate, RequestAggregate};
 use command::{Command, CommandError, LoadError};
-use domain::{Entitlement, EventId, Provider, SignedDuration};
+use domain::{EventId, Provider, SignedDuration};
 use event_log::Position;
 use futures::TryStreamExt as _;
 use futures::future::join_all;
@@ -249,21 +249,13 @@ impl Core {
         if gone { self.end_lost(key).await } else { Ok(()) }
     }
 
-    /// Whether an assignment that is ours is there. With a permission set that is deleted it is gone; in an account that is not in use
-    /// nobody can tell, and nothing is made again.
+    /// Whether an assignment that is ours is there. In an account that is not in use nobody can tell, and nothing is made again.
     async fn is_still_there(&self, key: &AssignmentKey) -> Result<bool, Fault> {
         let fault = match self.look(key).await {
             Err(Fault::Aws(error)) => error,
             looked => return looked,
         };
         let Some(directory) = self.views.directory.snapshot() else { return Err(fault.into()) };
-        let has_set = match key.target.entitlement() {
-            Entitlement::PermissionSet(set) => directory.permission_set(set).is_some(),
-            Entitlement::Role(_) => true,
-        };
-        if !has_set && fault.kind == ErrorKind::NotFound {
-            return Ok(false);
-        }
         let in_use = directory.account(key.target.account()).is_some_and(|account| account.active);
         if in_use { Err(fault.into()) } else { Ok(true) }
     }
