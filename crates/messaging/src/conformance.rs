@@ -5,6 +5,7 @@ pub mod incoming;
 
 use crate::{EVENTS_SUBJECT, MESSAGE_BYTES_MAX, Origin, OutgoingBus, OutgoingMessage, PublishError};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 type Bus = Arc<dyn OutgoingBus>;
@@ -16,6 +17,7 @@ pub async fn run(make: impl AsyncFn() -> (Bus, Bus)) {
     refuses_what_is_not_next(make().await).await;
     one_of_two_publishers_wins(make().await).await;
     takes_more_than_a_batch(make().await).await;
+    takes_an_id_twice(make().await).await;
 }
 
 /// The `number`th message of a publisher's log.
@@ -116,5 +118,29 @@ async fn takes_more_than_a_batch((bus, _other): (Bus, Bus)) {
     for sequence in [1, COUNT / 2, COUNT] {
         let stored = bus.message(sequence).await.unwrap().unwrap();
         assert_eq!(stored.origin, Some(message(sequence - 1).origin));
+    }
+}
+
+/// Two streams of a log may have an event of the same id.
+async fn takes_an_id_twice((bus, _other): (Bus, Bus)) {
+    /// Longer than a bus takes a repeated id for a repeated message.
+    const WITHIN: Duration = Duration::from_secs(30);
+    let (first, second) = (message(0), message(1));
+    let origin = Origin { event_id: first.origin.event_id, ..second.origin };
+    let three = [first, OutgoingMessage { origin, ..second }, message(2)];
+    let all = async {
+        loop {
+            let there = last(&bus).await;
+            let rest = three.iter().skip(usize::try_from(there).unwrap()).cloned().collect();
+            if bus.publish(there, rest).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, all).await.unwrap();
+    assert_eq!(last(&bus).await, 3);
+    for (message, sequence) in three.iter().zip(1..) {
+        assert_eq!(bus.message(sequence).await.unwrap().unwrap().origin.as_ref(), Some(&message.origin));
     }
 }

@@ -27,6 +27,7 @@ use async_nats::jetstream::stream::{
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, ServerAddr};
 use nats_connection::{Connection, ConnectionError};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Which log an event is of.
@@ -183,9 +184,14 @@ impl OutgoingBus for NatsBus {
     }
 
     async fn publish(&self, after: u64, messages: Vec<OutgoingMessage>) -> Result<(), PublishError> {
-        let (mut after, mut rest) = (after, messages.into_iter());
+        let (mut after, mut rest) = (after, messages.into_iter().peekable());
         loop {
-            let batch: Vec<OutgoingMessage> = rest.by_ref().take(BATCH_MAX).collect();
+            // A server takes no batch that has an id twice, which two streams of the log may bear; within a few seconds nor does it take
+            // the second one alone, and the relay comes again.
+            let mut ids = HashSet::new();
+            let next =
+                || rest.next_if(|message| ids.len() < BATCH_MAX && ids.insert(message.origin.event_id));
+            let batch: Vec<OutgoingMessage> = std::iter::from_fn(next).collect();
             let size = batch.len() as u64;
             if batch.is_empty() {
                 return Ok(());

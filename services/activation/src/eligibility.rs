@@ -5,10 +5,10 @@
 //! Groups of the directory are looked up. What only tokens told nobody can look up: it counts for the policy's `group_age_max` from the
 //! approval on, which is when all of it was last decided by. So what begins at once is given, and what begins weeks later is not.
 
-use crate::core::Core;
+use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::restored::{MAY_HAVE_ENDED, NOT_SWEPT};
-use domain::{GroupRef, Groups, PrincipalId, Timestamp};
+use domain::{GroupRef, Groups, PrincipalId, SignedDuration, Timestamp};
 use lifecycle::Request;
 use lifecycle::event::ApprovalBasis;
 use lifecycle::state::{Grant, Identities};
@@ -21,6 +21,9 @@ use views::{Place, who};
 
 /// Why it cannot be told any more who is in a group.
 const TOKENS_TOO_OLD: &str = "it rests on groups that only a token told, and that was too long ago";
+
+/// For how long after a start what tokens told is as old as at the start: access takes a while to be given.
+const GIVEN_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// What a second look found.
 #[derive(Debug)]
@@ -112,7 +115,9 @@ impl Core {
             return Ok(Eligibility::Lost("the requester has left".to_owned()));
         }
         let holds = |told_at| self.still_holds(request, grant, &in_force, &requester, &approvers, told_at);
-        Ok(match holds(grant.at) {
+        let late = self.now().duration_since(grant.approved.window.start());
+        let given_late = !late.is_negative() && late <= GIVEN_WITHIN;
+        Ok(match holds(if given_late { later(grant.at, late) } else { grant.at }) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             // What would hold if tokens still said the same is not lost for certain.
             Err(No::Lost(reason)) => match holds(self.now()) {

@@ -240,24 +240,41 @@ impl Core {
             Err(LoadError::Corrupt(_)) => return Ok(()),
             Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
         };
-        let settled = loaded.state.as_ref().filter(|ledger| ledger.attempt().is_none());
-        let gone = match settled.map(|ledger| ledger.presence) {
-            Some(Presence::Ours) => !self.is_still_there(key).await?,
+        if loaded.state.as_ref().is_some_and(|ledger| ledger.attempt().is_some()) {
+            // Asked about again once that is resolved.
+            return Err(Fault::Behind);
+        }
+        let gone = match loaded.state.as_ref().map(|ledger| ledger.presence) {
+            Some(Presence::Ours) => match self.is_still_there(key).await? {
+                Some(there) => !there,
+                None => return self.end_untold(key).await,
+            },
             Some(Presence::Absent) => true,
             Some(Presence::Standing) | None => false,
         };
         if gone { self.end_lost(key).await } else { Ok(()) }
     }
 
-    /// Whether an assignment that is ours is there. In an account that is not in use nobody can tell, and nothing is made again.
-    async fn is_still_there(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+    /// Ends what nobody can tell of whether it was revoked since. What is there stays ours, and is removed like anything that nobody
+    /// needs.
+    async fn end_untold(&self, key: &AssignmentKey) -> Result<(), Fault> {
+        for request in self.agenda.requests_of(key) {
+            if request.approved().is_ok() {
+                self.no_longer_eligible(&request, MAY_HAVE_ENDED).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an assignment that is ours is there; `None`: its account is not in use, and nobody can tell.
+    async fn is_still_there(&self, key: &AssignmentKey) -> Result<Option<bool>, Fault> {
         let fault = match self.look(key).await {
             Err(Fault::Aws(error)) => error,
-            looked => return looked,
+            looked => return looked.map(Some),
         };
         let Some(directory) = self.views.directory.snapshot() else { return Err(fault.into()) };
         let in_use = directory.account(key.target.account()).is_some_and(|account| account.active);
-        if in_use { Err(fault.into()) } else { Ok(true) }
+        if in_use { Err(fault.into()) } else { Ok(None) }
     }
 
     /// Notes what there is in the whole organisation, as fast as AWS allows. Says whether that is done; not if another does it.

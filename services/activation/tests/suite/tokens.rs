@@ -96,3 +96,14 @@ async fn nothing_is_kept_for_a_request_whose_tokens_are_too_old() {
     assert!(!house.has(&key), "the other one gives no access, and keeps none");
     assert_eq!(house.closed(active).await, Some(ClosedHow::Deleted));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_tokens_just_last_until_is_given_although_that_takes_a_while() {
+    for target in [permission_set(), role()] {
+        let house = House::by_token().await;
+        let _process = house.start().await;
+        let id = house.grant(&target, AGE_MAX, 2 * HOUR).await;
+        house.at(AGE_MAX + 60).await;
+        assert!(house.is_active(id).await, "{target}");
+    }
+}
