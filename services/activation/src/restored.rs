@@ -234,12 +234,8 @@ impl Core {
     }
 
     async fn end_if_lost(&self, key: &AssignmentKey) -> Result<(), Fault> {
-        let loaded = match self.readable_ledger(key).await {
-            Ok(loaded) => loaded,
-            // Nothing is made by it either.
-            Err(LoadError::Corrupt(_)) => return Ok(()),
-            Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
-        };
+        // By one that cannot be read nothing is made either.
+        let Some(loaded) = self.ledger_unless_corrupt(key).await? else { return Ok(()) };
         if loaded.state.as_ref().is_some_and(|ledger| ledger.attempt().is_some()) {
             // Asked about again once that is resolved.
             return Err(Fault::Behind);

@@ -72,6 +72,18 @@ impl Core {
         Ok(loaded)
     }
 
+    /// The same; `None`: it cannot be read to its end.
+    pub(crate) async fn ledger_unless_corrupt(
+        &self,
+        key: &AssignmentKey,
+    ) -> Result<Option<Arc<Loaded<Ledger>>>, Fault> {
+        match self.readable_ledger(key).await {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(LoadError::Corrupt(_)) => Ok(None),
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
+    }
+
     /// Writes what `decide` says of a ledger that must still be at `seen`. The event's id is new by chance: two replicas that
     /// come to the same decision must not take each other's event for their own.
     pub(crate) async fn write(

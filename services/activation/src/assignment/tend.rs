@@ -2,6 +2,7 @@
 
 use super::attempt::Intended;
 use super::ledger::{self, NotWritten};
+use super::look::{LOOK_AGE_MAX, LOOK_AHEAD};
 use super::need::Needs;
 use crate::Missing;
 use crate::agenda::Next;
@@ -10,36 +11,22 @@ use crate::fault::Fault;
 use crate::lifetime::{ACTIVATE, END};
 use crate::meters::Drift;
 use crate::traffic::{Place, Urgency};
-use aws::ErrorKind;
 use command::Loaded;
-use domain::{Entitlement, SignedDuration, Timestamp};
+use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operation, Presence};
 use lifecycle::event::ClosedHow;
 use lifecycle::{Rejection, Request, access};
 use service_runtime::trace;
-use std::pin::pin;
-use std::time::Duration;
 use tracing::Instrument as _;
 
 /// More rounds than any errand needs: look, intend, call, record, close.
 const ROUNDS_MAX: usize = 10;
-
-/// How old a look may be when a creation is intended by it: while it waits for its turn, someone else may make the assignment,
-/// which then is theirs.
-const LOOK_AGE_MAX: SignedDuration = SignedDuration::from_secs(3);
-
-/// How long before a start it is looked whether someone else has made the assignment, so that the call is made at the start: less
-/// than such a look may be old.
-pub(crate) const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
 /// When to look again whether a queue makes it time to begin before a start.
 pub(super) const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// Events are dated in whole milliseconds, rounded down: by so much later, one is not dated before.
 const DATED_TO: SignedDuration = SignedDuration::from_millis(1);
-
-/// How long something more urgent may wait for an errand that waits itself.
-const GIVE_WAY_WITHIN: Duration = Duration::from_secs(1);
 
 /// What one round came to.
 pub(super) enum Round {
@@ -176,31 +163,6 @@ impl Core {
         self.intend(key, needs, loaded, found && !stale, place).await
     }
 
-    /// Looks shortly before a start whether the assignment is there, if nobody knows of any. In a queue that is left to its turn,
-    /// when the operations of others hide it, and it is not old by the time of the call. A failure is no matter: without a
-    /// recent look, one is made at the start.
-    async fn look_ahead(&self, key: &AssignmentKey, ledger: Option<&Ledger>) {
-        let now = self.now();
-        let absent =
-            ledger.is_none_or(|ledger| ledger.presence == Presence::Absent && ledger.is_settled_absent());
-        let looked = self.agenda.looked_ahead_at(key).is_some_and(|at| later(at, LOOK_AHEAD) >= now);
-        if !absent || looked || !self.agenda.starts_unqueued(key, now, later(now, LOOK_AHEAD)) {
-            return;
-        }
-        match self.look_or_give_way(key).await {
-            Ok(found) => self.agenda.note_looked_ahead(key, now, found),
-            Err(fault) => tracing::debug!(target = %key.target, %fault, "not looked at ahead of its start"),
-        }
-    }
-
-    /// What the look ahead of the start found, if that counts still: nothing of ours has happened since, and not much time.
-    fn recent_look(&self, key: &AssignmentKey, ledger: Option<&Ledger>) -> Option<(Timestamp, bool)> {
-        let (at, found) = self.agenda.take_look_ahead(key)?;
-        let age = self.now().duration_since(at);
-        let recent = !age.is_negative() && age <= LOOK_AGE_MAX;
-        (recent && ledger.is_none_or(|ledger| ledger.last_at < at)).then_some((at, found))
-    }
-
     /// Waits for a place among the operations that AWS takes at a time, if one is going to begin.
     async fn place(
         &self,
@@ -214,55 +176,6 @@ impl Core {
         let urgency = Urgency::of(operation);
         let place = self.traffic(key).operation(urgency, self.agenda.turn(key));
         self.giving_way(key, urgency, place).await.map(Some)
-    }
-
-    /// Whether the assignment is there, for an errand on it that is no reason to hold up what is more urgent.
-    pub(super) async fn look_or_give_way(&self, key: &AssignmentKey) -> Result<bool, Fault> {
-        self.giving_way(key, self.agenda.urgency(key), self.look(key)).await?
-    }
-
-    /// What comes of `wait`, unless something falls due meanwhile that is more urgent and cannot begin before this errand is over.
-    async fn giving_way<T>(
-        &self,
-        key: &AssignmentKey,
-        urgency: Urgency,
-        wait: impl Future<Output = T>,
-    ) -> Result<T, Fault> {
-        let mut wait = pin!(wait);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut wait => return Ok(done),
-                () = tokio::time::sleep(GIVE_WAY_WITHIN) => {}
-            }
-            if self.agenda.holds_up(key, urgency, self.now()) {
-                return Err(Fault::GivesWay);
-            }
-        }
-    }
-
-    /// Whether the assignment is there, as AWS says now.
-    pub(crate) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
-        let asking = self.traffic(key).asking(self.agenda.urgency(key)).await;
-        let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
-        let look = self.ports.assignments_of(&aws_key)?.find(&aws_key, &asking);
-        match asking.answer(self.settings.call_within, ErrorKind::Unavailable, look).await {
-            // All assignments went with it. AWS's word is not enough: of a wrong instance it knows nothing either.
-            Err(error) if error.kind == ErrorKind::NotFound && self.is_deleted(key) => Ok(false),
-            looked => Ok(looked?),
-        }
-    }
-
-    /// Whether the directory has the permission set or the account no more.
-    fn is_deleted(&self, key: &AssignmentKey) -> bool {
-        let target = &key.target;
-        self.views.directory.snapshot().is_some_and(|directory| {
-            let lacks_set = match target.entitlement() {
-                Entitlement::PermissionSet(set) => directory.permission_set(set).is_none(),
-                Entitlement::Role(_) => false,
-            };
-            lacks_set || directory.account(target.account()).is_none()
-        })
     }
 
     /// Decides on what was seen, writes it, and carries it out: in the trace of the request that needs it, or that needed it last.

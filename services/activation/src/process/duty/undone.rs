@@ -10,7 +10,6 @@ use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
-use command::LoadError;
 use domain::{SignedDuration, Timestamp};
 use lifecycle::assignment::{AssignmentKey, Ledger, Presence, notice};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,13 +116,9 @@ impl Core {
         *lock(&self.shift.undone.looked_to) = next.last().filter(|_| next.len() == LOOKED_AT_MAX).cloned();
         let again = known.filter(|key| self.agenda.is_active(key, now));
         for key in again.chain(next).collect::<BTreeSet<_>>() {
-            let loaded = match self.readable_ledger(&key).await {
-                Ok(loaded) => loaded,
-                // Nobody can write it.
-                Err(LoadError::Corrupt(_)) => continue,
-                Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
-            };
-            let Some(ledger) = &loaded.state else { continue };
+            // One that cannot be read nobody can write.
+            let loaded = self.ledger_unless_corrupt(&key).await?;
+            let Some(ledger) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) else { continue };
             if self.is_missing(ledger).await && self.can_be_mended(&key, now).await? {
                 undone.insert(key, self.undone_since(ledger));
             }

@@ -75,14 +75,9 @@ impl Core {
                     Class::Removal => Presence::Ours,
                     Class::Grant | Class::Story | Class::Check => Presence::Absent,
                 };
-                let failing = match self.readable_ledger(&key).await {
-                    Ok(loaded) => loaded
-                        .state
-                        .as_ref()
-                        .is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone),
-                    Err(LoadError::Corrupt(_)) => false,
-                    Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
-                };
+                let loaded = self.ledger_unless_corrupt(&key).await?;
+                let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+                let failing = ledger.is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone);
                 if failing && self.can_be_recorded(&id, now).await? {
                     return Ok(Some(Unattended { what: What::Request(id), since, patience }));
                 }
@@ -139,26 +134,19 @@ impl Core {
         if fresh || !request.is_closing() || self.is_excused(&request.raised.id, now) {
             return Ok(since);
         }
-        match self.readable_ledger(key).await {
-            Ok(loaded) => {
-                let gone = loaded.state.as_ref().filter(|ledger| ledger.is_settled_absent());
-                Ok(gone.map_or(since, |ledger| since.max(self.agenda.happened_at(key, ledger.last_at))))
-            }
-            Err(LoadError::Corrupt(_)) => Ok(since),
-            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
-        }
+        let loaded = self.ledger_unless_corrupt(key).await?;
+        let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+        let gone = ledger.filter(|ledger| ledger.is_settled_absent());
+        Ok(gone.map_or(since, |ledger| since.max(self.agenda.happened_at(key, ledger.last_at))))
     }
 
     /// Whether a call is under way, or was a moment ago, so that others in the account wait for it.
     async fn is_at_work_on(&self, key: &AssignmentKey, now: Timestamp) -> Result<bool, Fault> {
-        match self.readable_ledger(key).await {
-            Ok(loaded) => Ok(loaded.state.as_ref().is_some_and(|ledger| {
-                let written_at = self.agenda.happened_at(key, ledger.last_at);
-                ledger.attempt().is_some() || now < later(written_at, self.settings.duty_patience)
-            })),
-            Err(LoadError::Corrupt(_)) => Ok(false),
-            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
-        }
+        let loaded = self.ledger_unless_corrupt(key).await?;
+        Ok(loaded.as_ref().and_then(|loaded| loaded.state.as_ref()).is_some_and(|ledger| {
+            let written_at = self.agenda.happened_at(key, ledger.last_at);
+            ledger.attempt().is_some() || now < later(written_at, self.settings.duty_patience)
+        }))
     }
 
     /// Until when a change in AWS that is due since `since` is in hands, as far as the log tells.
@@ -181,10 +169,8 @@ impl Core {
         if !self.can_be_recorded(&id, now).await? {
             return Ok(later(now, HOPELESS_FOR));
         }
-        let loaded = match self.readable_ledger(key).await {
-            Ok(loaded) => loaded,
-            Err(LoadError::Corrupt(_)) => return Ok(later(now, HOPELESS_FOR)),
-            Err(unavailable @ LoadError::Unavailable(_)) => return Err(unavailable.into()),
+        let Some(loaded) = self.ledger_unless_corrupt(key).await? else {
+            return Ok(later(now, HOPELESS_FOR));
         };
         let by_ledger =
             loaded.state.as_ref().map(|ledger| self.ledger_attended_until(held, ledger, request, since));

@@ -1,0 +1,313 @@
+//! The policy of an account that denies sessions: what the ledger says of it, and one attempt after the other to make it what it should be.
+
+use super::{Ask, denied};
+use crate::core::{Core, later};
+use crate::fault::Fault;
+use aws::{AwsError, DeniedSessions, ErrorKind, SessionDenials};
+use command::aggregate::DenialAggregate;
+use command::{Command, CommandError, Loaded};
+use domain::{AccountId, Entitlement, EventId, RequestId, Timestamp};
+use event_log::Position;
+use journal::{Fact, Stream};
+use lifecycle::denial::{self, DenialEvent, Denials, Denied};
+use lifecycle::state::Phase;
+use lifecycle::{Rejection, Request};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// More rounds than any account needs: resolve, intend, call, record, look.
+const ROUNDS_MAX: usize = 6;
+
+impl Core {
+    pub(super) async fn denials(&self, account: &AccountId) -> Result<Arc<Loaded<Denials>>, Fault> {
+        Ok(self.commander.load::<DenialAggregate>(&Stream::Denial(account.clone())).await?)
+    }
+
+    /// The accounts in which something of ours may be denied, or a late call may yet have us deny something.
+    pub(crate) async fn accounts_denying(&self) -> Result<BTreeSet<AccountId>, Fault> {
+        let followed = self.followed_denials().await?;
+        let open = followed.into_iter().filter(|denials| !self.is_done_with(denials));
+        Ok(open.map(|denials| denials.account).collect())
+    }
+
+    /// Whether nothing of ours is denied, nor can be any more.
+    fn is_done_with(&self, denials: &Denials) -> bool {
+        denials.is_settled() && !self.may_arrive(denials)
+    }
+
+    /// Whether a call of ours may be on its way that was not heard of any more.
+    fn may_arrive(&self, denials: &Denials) -> bool {
+        self.now() < later(denials.last_at, self.settings.fence())
+    }
+
+    /// Those of the closing requests of an account whose sessions ought to be denied and are not known to be, and since when.
+    pub(crate) async fn not_denied(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> BTreeMap<RequestId, Timestamp> {
+        // A ledger that cannot be read does not say that anything is denied.
+        let loaded = self.denials(account).await.ok();
+        let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+        let denied = denials.and_then(|denials| denials.denied.as_ref());
+        let undone_since = denials.and_then(|denials| denials.undone_since);
+        let mut found = BTreeMap::new();
+        for request in closing {
+            let id = request.raised.id;
+            let Some(begun_before) = wanted.get(&id) else { continue };
+            let Phase::Ended { at: ended_at, .. } = &request.phase else { continue };
+            if denied.and_then(|denied| denied.get(&id)) != Some(begun_before) {
+                let due_at = begun_before.unwrap_or(*ended_at);
+                found.insert(id, undone_since.map_or(due_at, |since| since.max(due_at)));
+            }
+        }
+        found
+    }
+
+    /// The same where it cannot be told which sessions are left: those of which any may be, and none is denied.
+    pub(crate) async fn perhaps_not_denied(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+    ) -> Result<BTreeSet<RequestId>, Fault> {
+        let loaded = self.denials(account).await?;
+        let denied = loaded.state.as_ref().and_then(|denials| denials.denied.as_ref());
+        let is_denied = |id: &RequestId| denied.is_some_and(|denied| denied.contains_key(id));
+        let left = closing.iter().filter(|request| self.may_leave_sessions(request));
+        Ok(left.map(|request| request.raised.id).filter(|id| !is_denied(id)).collect())
+    }
+
+    /// Whether the policy of an account is known to deny what it should.
+    pub(crate) async fn denies(&self, account: &AccountId, wanted: &Denied) -> Result<bool, Fault> {
+        let loaded = self.denials(account).await?;
+        let open = loaded.state.as_ref().is_some_and(|denials| denials.open.is_some());
+        Ok(!open && loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(wanted)))
+    }
+
+    /// Makes the policy of one account deny what it should, and nothing else of ours. Says whether it does, as far as is known now:
+    /// another replica may be at it.
+    pub(crate) async fn see_to_denials(&self, account: &AccountId) -> Result<bool, Fault> {
+        let Some(port) = self.ports.session_denials() else { return Ok(true) };
+        let mut changed = false;
+        for _ in 0..ROUNDS_MAX {
+            let closing = self.agenda.closing_in(account);
+            let wanted = denied(&self.all_sessions_left(&closing, Ask::Aws).await?);
+            let loaded = self.denials(account).await?;
+            if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
+                self.resolve_denial(port, account, &closing, id, &attempt).await?;
+                changed = true;
+                continue;
+            }
+            let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
+            if as_it_should {
+                if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
+                    return Ok(true);
+                }
+                if changed || !self.have_denials_changed(port, account, &closing, &wanted).await? {
+                    return Ok(true);
+                }
+                changed = true;
+                continue;
+            }
+            let sessions = self.sessions(&closing, &wanted)?;
+            let written = self
+                .write_denial(account, None, |denials, at| {
+                    denial::attempt(denials, account, &wanted, later(at, self.settings.signature_lifetime))
+                })
+                .await?;
+            let Some(intended) = written else { return Ok(false) };
+            changed = true;
+            self.carry_out_denial(port, account, intended, (&wanted, &sessions)).await?;
+        }
+        Ok(false)
+    }
+
+    async fn carry_out_denial(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        (id, at, position): (EventId, Timestamp, Position),
+        (wanted, sessions): (&Denied, &BTreeSet<DeniedSessions>),
+    ) -> Result<(), Fault> {
+        let call = self.signed(at);
+        // Its answer tells the time: what is lifted by a clock that is ahead is lifted too soon.
+        if let Err(error) = self.in_time(port.denies_exactly(account, sessions)).await {
+            return self.denial_failed(account, id, error).await;
+        }
+        let still = self.still_to_deny(account, position, wanted).await;
+        if !matches!(still, Ok(true)) {
+            self.write_denial(account, Some(id), |denials, _| denial::abandon(known(denials)?, id)).await?;
+            return still.map(|_| ());
+        }
+        let said = self.in_time(port.deny(account, sessions, call)).await;
+        // Whatever was said: what is there counts.
+        let there = self.in_time(port.denies_exactly(account, sessions)).await;
+        match (said, there) {
+            (_, Ok(true)) => {
+                tracing::info!(%account, requests = wanted.len(), "live sessions are denied as they should be");
+                self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id))
+                    .await?;
+                Ok(())
+            }
+            (Err(error), _) | (Ok(()), Err(error)) => self.denial_failed(account, id, error).await,
+            (Ok(()), Ok(false)) => {
+                let overwritten =
+                    AwsError::new(ErrorKind::Conflict, "Overwritten", "another has changed the policy");
+                self.denial_failed(account, id, overwritten).await
+            }
+        }
+    }
+
+    /// Catches up to the attempt, and computes again what is to be denied, and whether that is ours to do.
+    async fn still_to_deny(
+        &self,
+        account: &AccountId,
+        position: Position,
+        wanted: &Denied,
+    ) -> Result<bool, Fault> {
+        if !self.views.caught_up_to(position).await {
+            return Err(Fault::Behind);
+        }
+        self.refresh().await?;
+        let left = self.all_sessions_left(&self.agenda.closing_in(account), Ask::Aws).await?;
+        Ok(denied(&left) == *wanted && self.on_duty().await?)
+    }
+
+    async fn denial_failed(&self, account: &AccountId, id: EventId, error: AwsError) -> Result<(), Fault> {
+        let code = error.code.clone();
+        self.write_denial(account, Some(id), |denials, _| denial::fail(known(denials)?, id, code.clone()))
+            .await?;
+        if error.retriable() {
+            tracing::warn!(%account, %error, "live sessions could not be denied; tried again");
+        } else {
+            tracing::error!(%account, %error, "live sessions cannot be denied: they live as long as was told");
+        }
+        Err(error.into())
+    }
+
+    /// An attempt that was found open: whoever made it is gone, or still at it.
+    async fn resolve_denial(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        closing: &[Request],
+        id: EventId,
+        attempt: &denial::Attempt,
+    ) -> Result<(), Fault> {
+        let there = match self.sessions(closing, &attempt.requests) {
+            Ok(sessions) => self.in_time(port.denies_exactly(account, &sessions)).await?,
+            Err(_) => false,
+        };
+        if there {
+            self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id)).await?;
+            return Ok(());
+        }
+        // One that is dated later than now was made by a clock that is ahead: nobody knows when. Denying twice is harmless.
+        let now = self.now();
+        if attempt.at <= now && now < later(attempt.at, self.settings.removal_patience()) {
+            return Err(Fault::Behind);
+        }
+        let reason = "NoOutcome".to_owned();
+        self.write_denial(account, Some(id), |denials, _| denial::fail(known(denials)?, id, reason.clone()))
+            .await?;
+        Ok(())
+    }
+
+    /// Whether AWS is known to deny something else than it should, where anything of ours may be denied.
+    pub(crate) async fn is_denied_otherwise(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> bool {
+        let Ok(loaded) = self.denials(account).await else { return false };
+        if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
+            return false;
+        }
+        let (Some(port), Ok(sessions)) = (self.ports.session_denials(), self.sessions(closing, wanted))
+        else {
+            return false;
+        };
+        self.in_time(port.denies_exactly(account, &sessions)).await == Ok(false)
+    }
+
+    /// Whether others have changed what is denied.
+    async fn have_denials_changed(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> Result<bool, Fault> {
+        let sessions = self.sessions(closing, wanted)?;
+        if self.in_time(port.denies_exactly(account, &sessions)).await? {
+            return Ok(false);
+        }
+        tracing::warn!(%account, "another has changed what Daypass denies");
+        self.write_denial(account, None, |denials, _| denial::drift(known(denials)?)).await?;
+        Ok(true)
+    }
+
+    /// What AWS is told.
+    fn sessions(&self, closing: &[Request], wanted: &Denied) -> Result<BTreeSet<DeniedSessions>, Fault> {
+        let by_id: BTreeMap<RequestId, &Request> =
+            closing.iter().map(|request| (request.raised.id, request)).collect();
+        let unknown = |what: &str| AwsError::new(ErrorKind::Unavailable, "Unknown", what);
+        let one = |(id, begun_before): (&RequestId, &Option<Timestamp>)| {
+            let Some(begun_before) = *begun_before else { return Ok(DeniedSessions::OfRequest(*id)) };
+            let request = by_id.get(id).ok_or_else(|| unknown("the request is closed"))?;
+            let Entitlement::PermissionSet(set) = request.raised.target.entitlement() else {
+                return Ok(DeniedSessions::OfRequest(*id));
+            };
+            let user = request.raised.grounds.principal.clone();
+            let name = self.name_of(set);
+            Ok(DeniedSessions::OfPermissionSet {
+                request: *id,
+                user: user.ok_or_else(|| unknown("the user is not known"))?,
+                permission_set: name.ok_or_else(|| unknown("the permission set is gone"))?,
+                begun_before,
+            })
+        };
+        wanted.iter().map(one).collect::<Result<_, AwsError>>().map_err(Fault::from)
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
+        tokio::time::timeout(self.settings.call_within, call)
+            .await
+            .unwrap_or_else(|_| Err(AwsError::new(ErrorKind::Unknown, "Timeout", "no answer came")))
+    }
+
+    /// Writes one event of an account's denials; what came of `attempt` has an id of its own, so that it is said once.
+    async fn write_denial(
+        &self,
+        account: &AccountId,
+        attempt: Option<EventId>,
+        decide: impl Fn(Option<&Denials>, Timestamp) -> Result<DenialEvent, Rejection>,
+    ) -> Result<Option<(EventId, Timestamp, Position)>, Fault> {
+        let event_id = if let Some(attempt) = attempt {
+            EventId::from_parts([b"denial outcome".as_slice(), attempt.as_bytes().as_slice()])
+        } else {
+            let mut chance = [0_u8; 16];
+            self.views.entropy.fill(&mut chance);
+            EventId::from_parts([b"denial".as_slice(), chance.as_slice()])
+        };
+        let command = Command { event_id, actor: None, digest: None, trace: None };
+        let outcome = self
+            .commander
+            .execute::<DenialAggregate, Rejection>(Stream::Denial(account.clone()), command, |loaded, at| {
+                decide(loaded.state.as_ref(), at).map(Fact::Denial)
+            })
+            .await;
+        match outcome {
+            Ok(outcome) => Ok(Some((outcome.event.id, outcome.event.at, outcome.position))),
+            // Another replica was faster.
+            Err(CommandError::Refused(_)) => Ok(None),
+            Err(error) => Err(Fault::of_command(&error)),
+        }
+    }
+}
+
+fn known(denials: Option<&Denials>) -> Result<&Denials, Rejection> {
+    denials.ok_or(Rejection::NoSuchAttempt)
+}
