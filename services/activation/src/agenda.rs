@@ -8,6 +8,8 @@ mod approved;
 mod due;
 mod estimate;
 mod fill;
+#[cfg(test)]
+mod given;
 mod notes;
 mod orphans;
 mod queue;

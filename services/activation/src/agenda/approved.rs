@@ -78,13 +78,10 @@ fn place_of(request: &Request) -> Option<Place> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::given::{at, policy_event, requested};
     use super::*;
-    use aws::simulated::sample;
-    use domain::{
-        Actor, ActorKind, AskedWindow, EventId, OuPath, Person, Plan, PrincipalId, Provider, RuleId, Sealed,
-        SignedDuration, Target, Window,
-    };
-    use lifecycle::event::{ApprovalBasis, Approved, Grounds, Requested};
+    use domain::{Plan, SignedDuration, Window};
+    use lifecycle::event::{ApprovalBasis, Approved};
     use lifecycle::state::{Closure, EndReason, Grant, Phase};
     use std::collections::BTreeSet;
     use std::sync::mpsc;
@@ -166,60 +163,24 @@ mod tests {
         agenda.lock().take_up(request, at(0), SignedDuration::from_secs(2));
     }
 
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + i64::try_from(seconds).unwrap()).unwrap()
-    }
-
     /// Approved, and not begun. Two each end at one time.
     fn approved(number: u64) -> Request {
-        let policy_event = EventId::from_parts([b"policy".as_slice()]);
-        let window = Window::new(at(0), at(3_600 + number / 2)).unwrap();
+        let window = Window::new(at(0), at(3_600 + i64::try_from(number / 2).unwrap())).unwrap();
         let approved = Approved {
             window,
             basis: ApprovalBasis::People,
             approvers: Vec::new(),
-            policy_event,
+            policy_event: policy_event(),
             comment: None,
         };
         Request {
-            raised: requested(number, policy_event),
+            raised: requested(number, number, BTreeSet::new(), Plan::none()),
             raised_at: at(0),
             last_at: at(0),
             endorsements: Vec::new(),
             phase: Phase::Approved { grant: Grant { at: at(0), approved }, active: None },
             issues: Vec::new(),
             reviewed_after: None,
-        }
-    }
-
-    fn requested(number: u64, policy_event: EventId) -> Requested {
-        let person = Person::new("https://idp.example", "ada").unwrap();
-        let key_of = person.id();
-        let hour = SignedDuration::from_hours(1);
-        Requested {
-            id: RequestId::from_parts([b"test".as_slice(), &number.to_be_bytes()]),
-            requester: person.clone(),
-            raiser: Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None },
-            raiser_principal: None,
-            target: Target::parse(&format!("7{number:011}"), sample::READ_ONLY).unwrap(),
-            asked: AskedWindow { start: None, duration: hour },
-            ticket: None,
-            justification: Sealed { key_of, nonce: [0; 12], ciphertext: vec![0; 32] },
-            emergency: false,
-            extends: None,
-            chain_duration: hour,
-            batch: None,
-            decide_by: at(86_400),
-            grounds: Grounds {
-                rule: RuleId::new("read-only").unwrap(),
-                policy_event,
-                determining: vec!["rule/read-only".to_owned()],
-                provider: Provider::IdentityCenter,
-                groups: BTreeSet::new(),
-                ou_path: OuPath(Vec::new()),
-                plan: Plan::none(),
-                principal: Some(PrincipalId::new(sample::ADA).unwrap()),
-            },
         }
     }
 }

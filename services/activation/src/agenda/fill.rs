@@ -202,20 +202,20 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::given::{ada, at, policy_event, requested};
     use super::*;
     use aws::simulated::sample;
     use command::aggregate::RequestAggregate;
     use command::{Command, Commander};
     use domain::ports::Clock;
     use domain::{
-        Actor, ActorKind, AskedWindow, Endorsement, EventId, GroupRef, OuPath, Person, Plan, PrincipalId,
-        Provider, RuleId, Sealed, Step, Target, Window,
+        Actor, Endorsement, EventId, GroupRef, Person, Plan, PrincipalId, Provider, Step, Target, Window,
     };
     use event_log::EventLog;
     use event_log::memory::MemoryLog;
     use journal::{Fact, Service, Stream};
     use lifecycle::RequestEvent;
-    use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound, Grounds, Requested};
+    use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound};
     use projection::Projection;
     use std::convert::Infallible;
     use std::sync::Arc;
@@ -279,10 +279,6 @@ mod tests {
         }
     }
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-    }
-
     async fn record(log: &MemoryLog, service: Service, id: RequestId, step: &str, fact: RequestEvent) {
         let event_id = EventId::from_parts([id.as_bytes().as_slice(), step.as_bytes()]);
         let actor = Some(ada()).filter(|_| service != Service::Activation);
@@ -294,11 +290,6 @@ mod tests {
             )
             .await
             .unwrap();
-    }
-
-    fn ada() -> Actor {
-        let person = Person::new("https://idp.example", "ada").unwrap();
-        Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None }
     }
 
     fn approvers() -> BTreeSet<GroupRef> {
@@ -315,34 +306,9 @@ mod tests {
 
     /// Ada asks for access.
     async fn ask(log: &MemoryLog, number: u64, account: u64) -> RequestId {
-        let id = RequestId::from_parts([b"test".as_slice(), &number.to_be_bytes()]);
-        let hour = SignedDuration::from_hours(1);
-        let key = key(account);
-        let requested = Requested {
-            id,
-            requester: ada().person,
-            raiser: ada(),
-            raiser_principal: None,
-            target: key.target,
-            asked: AskedWindow { start: None, duration: hour },
-            ticket: None,
-            justification: Sealed { key_of: ada().person.id(), nonce: [0; 12], ciphertext: vec![0; 32] },
-            emergency: false,
-            extends: None,
-            chain_duration: hour,
-            batch: None,
-            decide_by: at(86_400),
-            grounds: Grounds {
-                rule: RuleId::new("read-only").unwrap(),
-                policy_event: EventId::from_parts([b"policy".as_slice()]),
-                determining: vec!["rule/read-only".to_owned()],
-                provider: Provider::IdentityCenter,
-                groups: approvers(),
-                ou_path: OuPath(Vec::new()),
-                plan: Plan { steps: vec![Step { count: 1, groups: approvers(), people: BTreeSet::new() }] },
-                principal: Some(key.principal),
-            },
-        };
+        let plan = Plan { steps: vec![Step { count: 1, groups: approvers(), people: BTreeSet::new() }] };
+        let requested = requested(number, account, approvers(), plan);
+        let id = requested.id;
         record(log, Service::Request, id, "ask", RequestEvent::Requested(Box::new(requested))).await;
         id
     }
@@ -359,7 +325,7 @@ mod tests {
                 groups: approvers(),
                 at: at(0),
             }],
-            policy_event: EventId::from_parts([b"policy".as_slice()]),
+            policy_event: policy_event(),
             comment: None,
         };
         record(log, Service::Approval, id, "approve", RequestEvent::Approved(approved)).await;
