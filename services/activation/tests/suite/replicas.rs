@@ -275,8 +275,10 @@ async fn who_waits_for_what_another_began_is_left_to_it() {
     let one = house.start_as("one").await;
     house.at(20).await;
     let id = house.grant(&permission_set(), 30, HOUR).await;
-    house.at(35).await;
-    assert_eq!(house.calls(AwsOperation::Create), 1, "on its way");
+    house.aws.fail_next(AwsOperation::Create, Fault::REQUEST_LOST);
+    house.at(32).await;
+    let ledger = house.ledger(&key_of(&permission_set())).await;
+    assert!(ledger.is_some_and(|ledger| ledger.attempt().is_some()), "its call is on its way");
     house.aws.set_behaviour(Behaviour::default());
     one.kill().await;
     let _two = house.start_as("two").await;
