@@ -3,7 +3,8 @@
 //! The leader says what the last event is; all before it comes in batches from any replica. Revisions are dense, so a
 //! missing event shows, whoever answered.
 
-use crate::log::Inner;
+use crate::known::Place;
+use crate::log::{Inner, refuse_the_past};
 use crate::told;
 use crate::wire::any_writer;
 use event_log::{EventStream, LogError, Recorded, Revision, StreamName};
@@ -63,7 +64,18 @@ async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Opti
     if count <= first.0 {
         return Ok(None);
     }
-    let Some(last) = inner.last_of(name, count).await? else { return Ok(None) };
+    let last = inner.last_of(name).await?;
+    let told = last.as_ref().map_or(0, |event| event.revision.0.saturating_add(1));
+    if let Some(last) = last.as_ref().filter(|_| told < count)
+        && is_out_of_place(inner, name, last).await?
+    {
+        let Revision(revision) = last.revision;
+        return Err(LogError::Corrupt(format!(
+            "{name} has {count} events, and the last says revision {revision}"
+        )));
+    }
+    refuse_the_past(told, count)?;
+    let Some(last) = last else { return Ok(None) };
     if last.revision < first {
         return Ok(None);
     }
@@ -75,6 +87,32 @@ async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Opti
     let before = first.0.checked_sub(1).and_then(|before| inner.known().sequence(name, Revision(before)));
     let (next, from) = before.map_or((Revision(0), 1), |sequence| (first, sequence + 1));
     batch(inner, name, Rest { next, from, last }).await.map(Some)
+}
+
+/// Whether a stream's last event, which says a lower revision than the leader's count, is not where that revision is. Otherwise whoever
+/// answered lags behind, which passes; but this does not, and must be told as what it is. Reads all before it, if that is not known:
+/// streams are short.
+async fn is_out_of_place(inner: &Inner, name: &StreamName, last: &Recorded) -> Result<bool, LogError> {
+    let known = inner.known().sequence(name, last.revision);
+    if let Some(sequence) = known {
+        return Ok(sequence != last.position.0);
+    }
+    let mut before = inner.known().last(name);
+    loop {
+        let (next, from) =
+            before.map_or((Revision(0), 1), |place| (place.revision.next(), place.sequence + 1));
+        let which = json!({ "seq": from, "next_by_subj": any_writer(name) });
+        let Some(event) = inner.link.get(&which).await? else { return Ok(false) };
+        if event.position > last.position {
+            // It is the last no longer.
+            return Ok(false);
+        }
+        if event.revision != next || event.position == last.position {
+            return Ok(event.revision != next);
+        }
+        inner.known().note(&event);
+        before = Some(Place { revision: next, sequence: event.position.0 });
+    }
 }
 
 async fn batch(inner: &Inner, name: &StreamName, rest: Rest) -> Result<Step, LogError> {

@@ -1,6 +1,6 @@
 //! Messages in the log that no engine of ours wrote: they hold up their own stream, and nobody else.
 
-use crate::given::{all, event, in_time, open, put, server, stream};
+use crate::given::{all, event, fill, in_time, open, put, server, stream};
 use async_nats::HeaderMap;
 use event_log::{EventLog, Expected, LogError, Position};
 use futures::{StreamExt, TryStreamExt};
@@ -86,6 +86,33 @@ async fn a_message_stored_with_what_servers_add_is_no_event_however_it_is_read()
         match forged {
             Err(LogError::Corrupt(why)) => assert!(why.contains("a header that servers add"), "{why}"),
             other => panic!("read as events: {other:?}"),
+        }
+    }))
+    .await;
+}
+
+/// The leader counts more events than the last one's revision tells: as where a server answers that lags behind, but it stays so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_repeats_a_revision_is_damage_and_not_a_server_that_lags_behind() {
+    in_time(Box::pin(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        fill(&log, &stream("request-forged"), 1, 3).await;
+        let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert("Daypass-Event-Id", Uuid::from_u128(99).to_string());
+        headers.insert("Daypass-Revision", "1");
+        let subject = "daypass.log.request.request.forged";
+        jetstream.publish_with_headers(subject, headers, "x".into()).await.unwrap().await.unwrap();
+
+        // Whoever has read the stream, and whoever has not.
+        for (log, other) in [(log, "request-one"), (open(&server.url()).await, "request-two")] {
+            for _ in 0..2 {
+                let forged: Result<Vec<_>, LogError> =
+                    log.read_stream(&stream("request-forged"), None).try_collect().await;
+                assert!(matches!(forged, Err(LogError::Corrupt(_))), "{forged:?}");
+            }
+            put(&log, &stream(other), Expected::NoStream, &event(10)).await.unwrap();
         }
     }))
     .await;
