@@ -223,7 +223,13 @@ impl Commander {
             Err(AppendError::IdTaken) => return self.taken::<A, R>(attempt, event).await,
             Err(AppendError::TooLarge { bytes }) => return Err(CommandError::TooLarge { bytes }),
             Err(AppendError::Unknown(why)) => return Err(CommandError::Unknown(why)),
-            Err(AppendError::Unavailable(why)) => return Err(CommandError::Unavailable(why)),
+            Err(AppendError::Unavailable(why)) => {
+                // A stream that is damaged takes nothing either. Whoever has not read it would say for ever that trying again may help.
+                if attempt.behind {
+                    self.look_again::<A>(attempt).await?;
+                }
+                return Err(CommandError::Unavailable(why));
+            }
         };
         let repeated = appended.repeated && !answer.lost_before;
         let (revision, position) = (appended.revision, appended.position);

@@ -500,6 +500,23 @@ async fn an_id_that_is_twice_in_a_stream_is_corrupt_and_answers_no_repeat() {
     assert_eq!(log.recorded().len(), 2);
 }
 
+/// Engines that read before they append take nothing then, and cannot say why.
+#[tokio::test]
+async fn a_stream_that_was_damaged_since_it_was_read_is_corrupt_and_not_unavailable() {
+    let log = log();
+    let commander = Commander::new(Arc::new(Twice(log.clone())), Service::Audit, SetClock::at(1_000))
+        .with_source(Arc::new(CachedSource::new(10)));
+    run(&commander, 1, take("a")).await.unwrap();
+    Script::plant(&log, vec![AppendFault::Unavailable]);
+    let unavailable = run(&commander, 2, take("b")).await.unwrap_err();
+    assert!(matches!(unavailable, CommandError::Unavailable(_)), "{unavailable:?}");
+    run(&on(&log), 2, take("b")).await.unwrap();
+    Script::plant(&log, vec![AppendFault::Unavailable]);
+    let damaged = run(&commander, 3, take("c")).await.unwrap_err();
+    assert!(matches!(damaged, CommandError::Corrupt(_)), "{damaged:?}");
+    assert_eq!(log.recorded().len(), 2);
+}
+
 /// A log on which somebody else is always first.
 struct Rival(MemoryLog);
 
