@@ -16,6 +16,9 @@ use std::collections::BTreeSet;
 
 const KIND: PolicyType = PolicyType::ServiceControlPolicy;
 
+/// AWS's word for a policy whose name there is already.
+const TAKEN: &str = "DuplicatePolicyException";
+
 /// For whoever finds the policy in the console.
 const DESCRIPTION: &str = "Daypass: sessions of access that ended early, denied until they have expired";
 
@@ -61,7 +64,8 @@ macro_rules! changed {
 }
 
 impl SdkSessionDenials {
-    async fn find(&self, account: &AccountId) -> Result<Found, AwsError> {
+    /// The policy of an account, if it is attached.
+    async fn attached(&self, account: &AccountId) -> Result<Found, AwsError> {
         let name = policy_name(account);
         let of_account = pages::all(async |token| {
             let answer = self
@@ -76,17 +80,23 @@ impl SdkSessionDenials {
             Ok((answer.policies.unwrap_or_default(), answer.next_token))
         })
         .await?;
-        let attached = named(&of_account, &name);
-        let id = match &attached {
-            Some(id) => Some(id.clone()),
-            // Made and not attached: whoever made it died in between.
-            None => named(&self.all().await?, &name),
-        };
-        let document = match &id {
-            Some(id) => Some(self.read(id).await?),
-            None => None,
-        };
-        Ok(Found { id, document, attached: attached.is_some(), of_account: of_account.len() })
+        let id = named(&of_account, &name);
+        let (attached, of_account) = (id.is_some(), of_account.len());
+        Ok(Found { document: self.document(id.as_deref()).await?, id, attached, of_account })
+    }
+
+    /// The same if it is not: whoever made it or detached it died in between. Lists all policies of the organisation, which may be
+    /// thousands; so only what cannot be told otherwise asks for this.
+    async fn detached(&self, account: &AccountId, of_account: usize) -> Result<Found, AwsError> {
+        let id = named(&self.all().await?, &policy_name(account));
+        Ok(Found { document: self.document(id.as_deref()).await?, id, attached: false, of_account })
+    }
+
+    async fn document(&self, id: Option<&str>) -> Result<Option<String>, AwsError> {
+        match id {
+            Some(id) => Ok(Some(self.read(id).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn all(&self) -> Result<Vec<PolicySummary>, AwsError> {
@@ -116,6 +126,21 @@ impl SdkSessionDenials {
         let answer = changed!(self, attempt, call.content(document));
         let id = answer.policy.and_then(|policy| policy.policy_summary).and_then(|summary| summary.id);
         id.ok_or_else(|| incomplete(Effect::Changes, "a policy without id"))
+    }
+
+    async fn change(
+        &self,
+        found: &Found,
+        account: &AccountId,
+        sessions: &BTreeSet<DeniedSessions>,
+        attempt: Attempt,
+    ) -> Result<(), AwsError> {
+        match merged(found.document.as_deref(), &statements(account, sessions))? {
+            Merged::Nothing => self.remove(found, account, attempt).await,
+            // It is of others alone, and they do not want it to be in force.
+            Merged::Document(_) if sessions.is_empty() && !found.attached => Ok(()),
+            Merged::Document(document) => self.write(found, account, &document, attempt).await,
+        }
     }
 
     async fn remove(&self, found: &Found, account: &AccountId, attempt: Attempt) -> Result<(), AwsError> {
@@ -162,10 +187,16 @@ impl SessionDenials for SdkSessionDenials {
         sessions: &BTreeSet<DeniedSessions>,
         attempt: Attempt,
     ) -> Result<(), AwsError> {
-        let found = self.find(account).await?;
-        match merged(found.document.as_deref(), &statements(account, sessions))? {
-            Merged::Nothing => self.remove(&found, account, attempt).await,
-            Merged::Document(document) => self.write(&found, account, &document, attempt).await,
+        let mut found = self.attached(account).await?;
+        if sessions.is_empty() && !found.attached {
+            found = self.detached(account, found.of_account).await?;
+        }
+        match self.change(&found, account, sessions, attempt).await {
+            Err(error) if error.code == TAKEN => {
+                let found = self.detached(account, found.of_account).await?;
+                self.change(&found, account, sessions, attempt).await
+            }
+            changed => changed,
         }
     }
 
@@ -174,8 +205,7 @@ impl SessionDenials for SdkSessionDenials {
         account: &AccountId,
         sessions: &BTreeSet<DeniedSessions>,
     ) -> Result<bool, AwsError> {
-        let found = self.find(account).await?;
-        let in_force = found.document.as_deref().filter(|_| found.attached);
-        says_exactly(in_force, &statements(account, sessions))
+        let found = self.attached(account).await?;
+        says_exactly(found.document.as_deref(), &statements(account, sessions))
     }
 }

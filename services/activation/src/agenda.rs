@@ -192,10 +192,17 @@ impl Agenda {
     /// Ended requests of which something may be left in AWS although they ended `late_after` ago.
     pub(crate) fn overdue(&self, now: Timestamp, late_after: SignedDuration) -> Vec<RequestId> {
         let state = self.lock();
-        let late = |id: &&RequestId| {
-            state.request(id).is_some_and(|request| state.is_late(request, now, late_after))
-        };
-        state.closing.iter().filter(late).copied().collect()
+        let late =
+            |request: &&Request| state.is_late(request, now, late_after) && !state.is_absent(request, now);
+        let closing = state.closing.iter().filter_map(|id| state.request(id));
+        closing.filter(late).map(|request| request.raised.id).collect()
+    }
+
+    /// The assignments of requests that ended `late_after` ago, whether or not something of them is there.
+    pub(crate) fn late(&self, now: Timestamp, late_after: SignedDuration) -> BTreeSet<AssignmentKey> {
+        let state = self.lock();
+        let closing = state.closing.iter().filter_map(|id| state.request(id));
+        closing.filter(|request| state.is_late(request, now, late_after)).filter_map(key_of).collect()
     }
 
     /// Since when the oldest of what is closing is over.
@@ -400,10 +407,6 @@ impl State {
         self.put(request);
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
-            // What was seen before may not be what is wanted now.
-            if let Some(notes) = self.notes.get_mut(&key) {
-                notes.fenced = false;
-            }
             if let Some(at) = tend_at {
                 self.queue.succeeded(&Errand::Tend(key.clone()));
                 self.schedule(Errand::Tend(key), at);
@@ -472,14 +475,18 @@ impl State {
         }
     }
 
+    /// Whether a request ended `late_after` ago, has an assignment, and does not wait for its sessions alone.
     fn is_late(&self, request: &Request, now: Timestamp, late_after: SignedDuration) -> bool {
         let Phase::Ended { at, closure: Closure::Closing, .. } = &request.phase else { return false };
-        let Some(key) = key_of(request) else { return false };
         let waits = self.waits_of.get(&request.raised.id).into_iter().flatten();
         let since = waits.map(|(_, since)| *since).fold(*at, Timestamp::min);
         let held = self.held_until(&request.raised.id).is_some_and(|until| now < until);
-        now.duration_since(since) >= late_after
-            && !held
-            && !self.notes.get(&key).is_some_and(|notes| notes.fenced)
+        key_of(request).is_some() && now.duration_since(since) >= late_after && !held
+    }
+
+    /// Whether nothing is there of what a request was about, though it may yet appear.
+    fn is_absent(&self, request: &Request, now: Timestamp) -> bool {
+        let until = key_of(request).and_then(|key| self.notes.get(&key)?.absent_until);
+        until.is_some_and(|until| now < until)
     }
 }

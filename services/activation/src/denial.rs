@@ -13,11 +13,12 @@ use crate::agenda::{key_of, never_begun};
 use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
+use crate::sweep::WRONG_MAX;
 use crate::traffic::Urgency;
 use aws::{ErrorKind, GroupId};
 use domain::{AccountId, Entitlement, PermissionSetArn, Provider, RequestId, SignedDuration, Timestamp};
 use lifecycle::Request;
-use lifecycle::assignment::AssignmentKey;
+use lifecycle::assignment::{AssignmentKey, Presence};
 use lifecycle::denial::Denied;
 use lifecycle::state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +167,8 @@ impl Core {
                 }
                 // Until the assignment is gone, new sessions can begin.
                 let removed_at = self.removed_at(request.raised.id, &key, *ended_at).await?;
-                let begun_before = removed_at.unwrap_or(*ended_at);
+                // AWS dates sessions by its own clock, which may be ahead of the one that saw it gone.
+                let begun_before = later(removed_at.unwrap_or(*ended_at), WRONG_MAX);
                 let told = active.activated.bound.after_early_end;
                 let longest = self.session_duration(&key).map_or(told, |now| now.max(told));
                 let dead_at = later(begun_before, longest);
@@ -216,7 +218,7 @@ impl Core {
         Ok(None)
     }
 
-    /// When an assignment was removed first after `since`; `None`: not yet. Where its ledger cannot be read, that is never known:
+    /// When an assignment was gone first after `since`, at the latest; `None`: not yet. Where its ledger cannot be read, that is never known:
     /// then what began before the end is denied, and nobody else's sessions wait for it.
     async fn removed_at(
         &self,
@@ -228,11 +230,14 @@ impl Core {
             return Ok(Some(known));
         }
         let loaded = self.ledger_unless_corrupt(key).await?;
-        let last_at = loaded.and_then(|loaded| loaded.state.as_ref().map(|ledger| ledger.last_at));
-        if last_at.is_none_or(|last_at| last_at < since) {
+        let Some(ledger) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) else { return Ok(None) };
+        if ledger.presence == Presence::Ours && ledger.last_at < since {
             return Ok(None);
         }
-        let removed_at = ledger::removed_at(&self.ledger_events(key).await?, since);
+        let events = self.ledger_events(key).await?;
+        // Someone else has removed it, or we have by a clock that was behind the one by which the request ended.
+        let gone = ledger.is_settled_absent().then(|| ledger::absent_since(&events)).flatten();
+        let removed_at = ledger::removed_at(&events, since).or(gone.map(|at| at.max(since)));
         if let Some(at) = removed_at {
             self.agenda.note_removed(id, at);
         }

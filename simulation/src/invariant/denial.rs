@@ -89,6 +89,11 @@ impl Denying {
         self.disturbed_at = Some(now);
     }
 
+    /// When that was last.
+    pub(crate) fn hidden_at(&self) -> Timestamp {
+        self.disturbed_at.unwrap_or(Timestamp::MIN)
+    }
+
     /// Others use up the policies that an account can have.
     pub(crate) fn others_fill(&mut self, scps: &SimulatedScps, account: &AccountId) {
         for nth in 0..POLICIES_MAX {

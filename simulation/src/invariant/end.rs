@@ -11,8 +11,9 @@ use lifecycle::event::EndedBecause;
 use lifecycle::state::{EndReason, Phase};
 
 /// How long what is damaged may outlast its end when nothing is wrong: nobody waits for it by a story, so where who has the duty is
-/// dead another finds it within three sweeps, of two minutes each, and has a minute to remove it.
-const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(7);
+/// dead another finds it within a sweep, of two minutes at most, is patient for two, and has looked again after another; then it has a
+/// minute to remove it.
+const GONE_WITHIN: SignedDuration = SignedDuration::from_mins(9);
 
 /// Whether nothing is left to happen by itself.
 pub(crate) fn is_quiet(truth: &Truth, cloud: &Cloud, healed_at: Timestamp, now: Timestamp) -> bool {

@@ -42,6 +42,11 @@ impl Lateness {
         self.calm_since.unwrap_or(Timestamp::MIN)
     }
 
+    /// Whether nothing is left, as far as AWS shows.
+    pub(crate) fn is_nothing_left(&self) -> bool {
+        self.left.is_empty()
+    }
+
     /// What has been left for longest, of those that Daypass can know of, and since when.
     pub(crate) fn longest_left(&self, truth: &Truth) -> Option<(&AssignmentKey, Timestamp)> {
         let known = self.left.iter().filter(|(key, _)| {

@@ -25,6 +25,9 @@ const RUBBISH: &[u8] = b"\xff\xffrubbish";
 /// How long a process may take to count what is late.
 const COUNTED_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
+/// How long something may count as left that is not, once nothing stands in the way: until that is noticed and recorded.
+const SETTLED_WITHIN: SignedDuration = SignedDuration::from_mins(8);
+
 impl Run {
     pub(super) fn change_the_world(&mut self) {
         self.change_organisation();
@@ -275,7 +278,8 @@ impl Run {
             let (truth, effects) = (&self.truth, &self.effects);
             self.denying.look(now, calm_since, truth, effects, &self.chaining, (&cloud.aws, scps))?;
         }
-        self.check_late_is_counted(now)
+        self.check_late_is_counted(now)?;
+        self.check_none_is_counted_in_vain(now)
     }
 
     /// S2: who runs knows of what is left for long.
@@ -292,6 +296,25 @@ impl Run {
                     words::key(key),
                     machine.name
                 );
+                return Err(Violation::new("S2", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// S2: nobody is told of what is not there.
+    fn check_none_is_counted_in_vain(&self, now: Timestamp) -> Result<(), Violation> {
+        let lost = self.outside.cloud.lost.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if !self.lateness.is_nothing_left() || self.truth.any_damage() || !lost {
+            return Ok(());
+        }
+        let undisturbed_since = self.lateness.calm_since().max(self.denying.hidden_at());
+        for machine in self.machines.iter().filter(|machine| machine.is_well()) {
+            let Some(process) = &machine.process else { continue };
+            let settled_by = undisturbed_since.max(machine.awake_since) + SETTLED_WITHIN;
+            let counted = process.activation.overdue();
+            if now >= settled_by && counted > 0 {
+                let what = format!("{} counts {counted} as left in AWS, and nothing is", machine.name);
                 return Err(Violation::new("S2", what));
             }
         }

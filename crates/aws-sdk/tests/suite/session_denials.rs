@@ -127,5 +127,28 @@ async fn a_policy_that_was_made_and_not_attached_is_found_again() {
     let made = world.organizations.create_policy().name(&name).description("x").content(THEIRS);
     made.r#type(ServiceControlPolicy).send().await.unwrap();
     world.deny(&BTreeSet::from([tagged(1)])).await;
-    assert!(world.seen().await.is_some());
+    let (_, document) = world.seen().await.unwrap();
+    assert!(document.contains("Theirs") && document.contains("DaypassRequests"), "{document}");
+}
+
+#[tokio::test]
+async fn a_policy_that_was_detached_and_not_deleted_goes() {
+    let world = World::new().await;
+    world.deny(&BTreeSet::from([tagged(1)])).await;
+    let (id, _) = world.seen().await.unwrap();
+    let detach = world.organizations.detach_policy().policy_id(&id);
+    detach.target_id(world.account.as_str()).send().await.unwrap();
+    world.deny(&BTreeSet::new()).await;
+    let left = world.organizations.describe_policy().policy_id(&id).send().await;
+    assert!(left.is_err(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_policy_of_others_that_they_have_detached_stays_detached() {
+    let world = World::new().await;
+    let name = policy_name(&world.account);
+    let made = world.organizations.create_policy().name(&name).description("x").content(THEIRS);
+    made.r#type(ServiceControlPolicy).send().await.unwrap();
+    world.deny(&BTreeSet::new()).await;
+    assert_eq!(world.seen().await, None);
 }

@@ -14,8 +14,8 @@ pub(super) struct KeyNotes {
     pub(super) looked_at: Option<Timestamp>,
     /// A look that was made ahead of a start: when, and whether the assignment was there.
     looked_ahead: Option<(Timestamp, bool)>,
-    /// Whether nothing of it exists, as far as can be seen, although it is not final yet.
-    pub(super) fenced: bool,
+    /// Until when nobody is late with it although it is not final: by its ledger it is absent, and may yet appear.
+    pub(super) absent_until: Option<Timestamp>,
     /// The latest event of its ledger, where that was dated ahead of our clock when it was read first: which one, and since when it is
     /// known here.
     dated_ahead: Option<(Revision, Timestamp)>,
@@ -83,9 +83,12 @@ impl Agenda {
         self.lock().notes.get_mut(key)?.looked_ahead.take()
     }
 
-    /// Notes whether nothing can be seen of an assignment, although it is not final yet.
-    pub(crate) fn note_fenced(&self, key: &AssignmentKey, fenced: bool) {
-        self.note(key, |notes| notes.fenced = fenced);
+    /// Notes until when nobody is late with an assignment that is absent by its ledger, and may yet appear; `None`: it is there.
+    pub(crate) fn note_absent(&self, key: &AssignmentKey, until: Option<Timestamp>) {
+        let mut state = self.lock();
+        if state.keys.contains_key(key) {
+            state.notes.entry(key.clone()).or_default().absent_until = until;
+        }
     }
 
     /// Notes what a ledger dates its latest event.

@@ -256,7 +256,7 @@ pub(crate) fn removed_at(events: &[Event], since: Timestamp) -> Option<Timestamp
 }
 
 /// Since when an assignment counts as absent.
-fn absent_since(events: &[Event]) -> Option<Timestamp> {
+pub(crate) fn absent_since(events: &[Event]) -> Option<Timestamp> {
     let (mut ledger, mut since) = (None, None);
     for (event, fact) in facts(events) {
         ledger = Ledger::evolve(ledger, fact, event.id, event.at);

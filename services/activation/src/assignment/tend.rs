@@ -275,7 +275,6 @@ impl Core {
         // Lists may not show yet what took effect just before the fence; and by a clock that may be ahead, it may not have passed.
         let shown_by = later(looked_at, -self.settings.list_lag_max);
         if seen || shown_by < fence || self.views.certain_of_time().is_err() {
-            self.agenda.note_fenced(key, !seen);
             let again = later(looked_at, self.settings.sweep_interval.min(self.settings.removal_patience()));
             let shown_at = later(fence, self.settings.list_lag_max);
             let next = if looked_at < shown_at { again.min(shown_at) } else { again };

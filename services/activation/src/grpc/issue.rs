@@ -155,10 +155,16 @@ impl Core {
             asking.duration = hour;
             answer = self.ask_sts(&asking).await;
             if answer.is_ok() {
-                let longer = self.longest_below(duration, &mut asking).await;
-                let longest = if longer.is_some() { asking.duration } else { hour };
-                self.role_limits.note(role, longest, self.now());
-                answer = longer.map_or(answer, Ok);
+                match self.longest_below(duration, &mut asking).await {
+                    Ok(Some(longer)) => {
+                        self.role_limits.note(role, asking.duration, self.now());
+                        answer = Ok(longer);
+                    }
+                    Ok(None) => self.role_limits.note(role, hour, self.now()),
+                    Err(error) => {
+                        tracing::debug!(%role, %error, "how long its sessions may be is asked again")
+                    }
+                }
             }
         }
         let credentials = answer.map_err(|error| status::sts(&error))?;
@@ -194,21 +200,22 @@ impl Core {
         if outcome.repeated { Err(status::issued_already()) } else { Ok(outcome.position) }
     }
 
-    /// The longest session, of those that are tried, that a role allows which refused `refused`; `None`: no more than an hour.
+    /// The longest session, of those that are tried, that a role allows which refused `refused`; `None`: no more than an hour. An
+    /// error is no refusal, and tells nothing of the role.
     async fn longest_below(
         &self,
         refused: SignedDuration,
         asking: &mut session::Session<'_>,
-    ) -> Option<SessionCredentials> {
+    ) -> Result<Option<SessionCredentials>, AwsError> {
         for shorter in role_limits::shorter_than(refused) {
             asking.duration = shorter;
             match self.ask_sts(asking).await {
-                Ok(credentials) => return Some(credentials),
+                Ok(credentials) => return Ok(Some(credentials)),
                 Err(error) if status::may_be_too_long(&error) => {}
-                Err(_) => return None,
+                Err(error) => return Err(error),
             }
         }
-        None
+        Ok(None)
     }
 
     async fn ask_sts(&self, session: &session::Session<'_>) -> Result<SessionCredentials, AwsError> {

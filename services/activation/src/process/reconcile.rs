@@ -44,8 +44,8 @@ async fn page(core: &Core, shutdown: &CancellationToken) {
             biased;
             () = shutdown.cancelled() => return,
             // What an unreachable log does not say is told as it was known.
-            settled = tokio::time::timeout(PAGE_EVERY, core.settle_left()) => {
-                if let Ok(Err(fault)) = settled {
+            looked = tokio::time::timeout(PAGE_EVERY, look_for_left(core)) => {
+                if let Ok(Err(fault)) = looked {
                     tracing::debug!(%fault, "whether what was left is gone cannot be told");
                 }
             }
@@ -57,6 +57,11 @@ async fn page(core: &Core, shutdown: &CancellationToken) {
             () = tokio::time::sleep(PAGE_EVERY) => {}
         }
     }
+}
+
+async fn look_for_left(core: &Core) -> Result<(), Fault> {
+    core.note_absent().await?;
+    core.settle_left().await
 }
 
 /// Takes up what is not due, part by part beside the errands; at first in the pauses that these leave: what fell due while nobody

@@ -4,11 +4,14 @@
 //! INVARIANT: nothing is decided by these notes.
 
 use crate::assignment::ledger::failing_since;
-use crate::core::Core;
+use crate::core::{Core, later};
 use crate::fault::Fault;
-use domain::Timestamp;
+use domain::{SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::assignment::{AssignmentKey, Ledger, Operation, Presence};
+
+/// So long before somebody is late, it is looked whether there is anything to be late with.
+const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(10);
 
 impl Core {
     /// Notes all that is left, as ledgers and requests say now.
@@ -56,6 +59,25 @@ impl Core {
         }
         let events = self.ledger_events(&ledger.key).await?;
         Ok(failing_since(&events, Operation::Delete))
+    }
+
+    /// Notes what ended requests are late with though it is absent by its ledger, and may yet appear: nobody is told of that before
+    /// somebody should have seen that it will not. What goes on being there counts again.
+    pub(crate) async fn note_absent(&self) -> Result<(), Fault> {
+        let late_after = self.settings.removal_late_after;
+        let late = self.agenda.late(later(self.now(), LOOK_AHEAD), late_after);
+        if late.is_empty() {
+            return Ok(());
+        }
+        let followed = self.follow_ledgers().await?;
+        for key in late {
+            let ledger = followed.open.get(&Stream::assignment(&key).to_string());
+            let fence = ledger.and_then(Ledger::absent_until);
+            // Lists show late what came about just before the fence.
+            let seen_by = self.settings.list_lag_max.saturating_add(late_after);
+            self.agenda.note_absent(&key, fence.map(|fence| later(fence, seen_by)));
+        }
+        Ok(())
     }
 
     /// Forgets what is not left any more.

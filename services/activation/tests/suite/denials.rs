@@ -1,8 +1,11 @@
 //! Live sessions of what ended early: denied by a service control policy, until they must be dead.
 #![expect(clippy::indexing_slicing, reason = "tests look into documents")]
 
-use crate::house::{HOUR, House, POLICY, call, chaining_policy, instant, key_of, permission_set, role};
+use crate::house::{
+    HOUR, House, POLICY, aws_key, call, chaining_policy, instant, key_of, permission_set, role,
+};
 use crate::regressions::Errors;
+use activation::Missing;
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::session_denials::{POLICIES_MAX, policy_name};
@@ -807,6 +810,54 @@ async fn sessions_of_which_it_cannot_be_told_whether_they_are_to_be_denied_are_t
     house.at(1_500).await;
     assert_eq!((denied(&house).len(), denials_overdue(&measured)), (1, Some(0)));
     process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_removed_is_held_for_its_sessions_and_nobody_is_late_with_it() {
+    let mut house = denying().await;
+    house.settings.missing = Missing::End;
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    house.aws.remove(aws_key(&key_of(&permission_set())));
+    house.at(1_800).await;
+    assert!(house.request(id).await.is_closing() && denied(&house).len() == 1);
+    assert_eq!((one.service.overdue(), two.service.overdue()), (0, 0));
+    assert_eq!(house.claims(), ["one"]);
+    house.at(2 * HOUR).await;
+    assert!(house.closed(id).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_before_the_date_of_its_end_is_held_for_its_sessions_too() {
+    let house = denying().await;
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(600).await;
+    let ahead = SignedDuration::from_secs(120);
+    two.set_clock_ahead(ahead);
+    two.aws_is_ahead(-ahead);
+    two.revoke("ada", id).await.unwrap();
+    house.at(1_800).await;
+    assert!(house.request(id).await.is_closing() && denied(&house).len() == 1);
+    assert_eq!((one.service.overdue(), two.service.overdue()), (0, 0));
+    assert_eq!(house.claims(), ["one"]);
+}
+
+/// Halfway, a policy is detached and not deleted: it denies nothing either.
+#[tokio::test(start_paused = true)]
+async fn what_is_lifted_without_an_answer_is_lifted_again() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    scps(&house).fail_next(DenialFault::AnswerLost);
+    house.at(2 * HOUR).await;
+    let lifted = scps(&house).writes().into_iter().filter(|(.., document)| document.is_none());
+    assert_eq!(lifted.count(), 2, "by an answer");
+    assert!(house.closed(id).await.is_some());
 }
 
 /// Each replica counts its calls for itself, and AWS counts all of them.

@@ -112,6 +112,29 @@ async fn a_lost_creation_that_arrives_after_the_end_is_removed_before_the_reques
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
 }
 
+/// Nothing was there for a while, and nobody late with it; what goes on failing since is.
+#[tokio::test(start_paused = true)]
+async fn what_appears_after_the_end_and_cannot_be_removed_is_told() {
+    let signature_skew_max = SignedDuration::from_mins(15);
+    let house = House::with(Behaviour { signature_skew_max, ..Behaviour::default() }).await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.aws.fail_next(AwsOperation::Create, Fault::ArrivesLater(SignedDuration::from_secs(800)));
+    for _ in 0..40 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::Throttled));
+    }
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    house.grant(&permission_set(), 0, 120).await;
+    house.at(750).await;
+    assert!(!house.has(&key));
+    assert_eq!(process.service.overdue(), 0, "as far as can be seen nothing is left");
+    house.at(20 * 60).await;
+    assert!(house.has(&key));
+    assert_eq!(process.service.overdue(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_status_is_tried_again() {
     let house = House::new().await;

@@ -233,6 +233,24 @@ async fn what_waits_for_its_fence_keeps_nobody_from_taking_over_in_its_account()
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_late_with_what_waits_for_its_fence_alone() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    for _ in 0..40 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(aws::ErrorKind::Unknown));
+    }
+    let id = house.grant(&permission_set(), 0, 120).await;
+    for minute in 3..20 {
+        house.at(minute * 60).await;
+        assert!(house.request(id).await.is_closing());
+        assert_eq!((one.service.overdue(), two.service.overdue()), (0, 0), "minute {minute}");
+    }
+    house.at(30 * 60).await;
+    assert!(house.closed(id).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_starts_in_the_middle_of_a_queue_does_not_take_over() {
     let behaviour = Behaviour { outstanding_max: Some(2), ..Behaviour::like_aws() };
     let mut house = House::with(behaviour).await;
@@ -299,6 +317,28 @@ async fn a_history_that_cannot_be_read_is_no_reason_to_take_over() {
     house.at(HOUR).await;
     assert!(!house.aws.has(&aws_key(&key_of(&permission_set()))));
     assert_eq!(house.claims().len(), 1, "{:?}", house.claims());
+}
+
+/// Of two requests for the same one is damaged, and nothing can follow for it; but for the other one something can.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_the_dead_have_left_open_keeps_nobody_from_taking_over() {
+    let house = House::new().await;
+    let key = key_of(&permission_set());
+    let one = house.start_as("one").await;
+    house.grant(&Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap(), 0, HOUR).await;
+    house.at(10).await;
+    one.kill().await;
+    let damaged = house.grant(&permission_set(), 10, 300).await;
+    let other = house.grant(&permission_set(), 10, HOUR).await;
+    let (operation, deadline) = (Operation::Create, instant(40));
+    house.write_ledger(&key, AssignmentEvent::Attempted { key: key.clone(), operation, deadline }).await;
+    house.garble(damaged).await;
+    let two = house.start_as("two").await;
+    house.at(11).await;
+    two.revoke("ada", other).await.unwrap();
+    house.at(HOUR - 60).await;
+    assert_eq!(house.claims(), ["one", "two"]);
+    assert!(house.closed(other).await.is_some() && !house.has(&key));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,8 @@
 
 use crate::house::{HOUR, House, POLICY, chaining_policy, instant, reason, role};
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
-use aws::simulated::{Operation, SimulatedRole, sample};
+use aws::ErrorKind;
+use aws::simulated::{Fault, Operation, SimulatedRole, sample};
 use domain::{Partition, SignedDuration};
 use lifecycle::event::ClosedHow;
 use tonic::Code;
@@ -184,4 +185,22 @@ async fn a_role_that_allows_four_hours_gives_four() {
         assert_eq!(issued.expires_at.unwrap().seconds, instant(5 + 4 * HOUR).as_second());
     }
     assert_eq!(house.calls(Operation::AssumeRole), 6, "12, 1, 8, 6 and 4 hours; then 4, as remembered");
+}
+
+/// What was not answered was not refused.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_sts_did_not_answer_about_is_asked_again() {
+    let house = House::new().await;
+    house.apply(&policy("")).await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 10 * HOUR).await;
+    house.at(5).await;
+    let (too_long, an_hour) = (Fault::Refused(ErrorKind::Invalid), Fault::Slow(SignedDuration::ZERO));
+    for fault in [too_long, an_hour, Fault::Refused(ErrorKind::Throttled)] {
+        house.aws.fail_next(Operation::AssumeRole, fault);
+    }
+    let first = process.issue("ada", id, "one", None).await.unwrap();
+    assert_eq!(first.expires_at.unwrap().seconds, instant(5 + HOUR).as_second());
+    let second = process.issue("ada", id, "two", None).await.unwrap();
+    assert!(second.expires_at.unwrap().seconds > instant(5 + HOUR).as_second());
 }

@@ -109,7 +109,7 @@ impl Core {
                     self.excuse(*id, attended_until.min(later(now, LOOK_AGAIN)));
                 }
                 let fresh = now < held.attended_until(since, self.settings.duty_patience);
-                if fresh || self.is_at_work_on(&key, now).await? {
+                if fresh || self.is_at_work_on(held, &request, &key, since, now).await? {
                     busy.insert(key.target.account().clone());
                 }
             } else {
@@ -140,12 +140,21 @@ impl Core {
         Ok(gone.map_or(since, |ledger| since.max(self.agenda.happened_at(key, ledger.last_at))))
     }
 
-    /// Whether a call is under way, or was a moment ago, so that others in the account wait for it.
-    async fn is_at_work_on(&self, key: &AssignmentKey, now: Timestamp) -> Result<bool, Fault> {
+    /// Whether a call is under way, or was a moment ago, so that others in the account wait for it. Whoever intended it may be dead.
+    async fn is_at_work_on(
+        &self,
+        held: &Duty,
+        request: &Request,
+        key: &AssignmentKey,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let loaded = self.ledger_unless_corrupt(key).await?;
         Ok(loaded.as_ref().and_then(|loaded| loaded.state.as_ref()).is_some_and(|ledger| {
-            let written_at = self.agenda.happened_at(key, ledger.last_at);
-            ledger.attempt().is_some() || now < later(written_at, self.settings.duty_patience)
+            if ledger.attempt().is_some() {
+                return now < self.ledger_attended_until(held, ledger, request, since);
+            }
+            now < later(self.agenda.happened_at(key, ledger.last_at), self.settings.duty_patience)
         }))
     }
 
