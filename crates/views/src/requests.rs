@@ -1,15 +1,17 @@
 //! The read model of requests: every story as it was stored, and columns to find it by. It is filled in `model`.
 //!
-//! A row of `request` is what queries select on; what is shown and decided is folded from the stored events of
+//! A row of `request` is what queries select on (`selection`); what is shown and decided is folded from the stored events of
 //! `request_event`, so there is no second form of a request's state that could differ from the log.
 
 mod model;
+mod selection;
 mod signals;
 
 pub use model::RequestsModel;
+pub use selection::Selection;
 pub use signals::{Received, raised_by};
 
-use domain::{BatchId, EventId, Person, PersonId, RequestId, Timestamp};
+use domain::{EventId, Person, PersonId, RequestId, Timestamp};
 use event_log::{Position, Revision};
 use journal::{DecodeError, Event, Fact};
 use lifecycle::Request;
@@ -17,6 +19,7 @@ use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::Status;
 use projection::{Projection, ReadError};
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::Value};
+use selection::Condition;
 use std::collections::BTreeSet;
 
 /// One request with its whole story.
@@ -87,27 +90,6 @@ impl From<rusqlite::Error> for StoryError {
     }
 }
 
-/// Which requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Requested or raised by this person.
-    pub involving: Option<Person>,
-    /// Requested by this person.
-    pub requester: Option<Person>,
-    /// Pending, or decided by this person.
-    pub pending_or_decided_by: Option<Person>,
-    /// Of one account.
-    pub account: Option<domain::AccountId>,
-    /// Of one batch.
-    pub batch: Option<BatchId>,
-    /// Of these statuses; none: all.
-    pub statuses: BTreeSet<Status>,
-    /// Raised under another policy than this event applied.
-    pub raised_not_under: Option<EventId>,
-    /// Also those whose history cannot be read to its end, as far as it can be: see [`Requests::unfinished`].
-    pub damaged: bool,
-}
-
 /// The read model of requests, to be asked.
 #[derive(Clone)]
 pub struct Requests {
@@ -148,12 +130,7 @@ impl Requests {
         before: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<(Cursor, Story)>, StoryError> {
-        let (condition, mut values) = selection.sql();
-        values.push(Value::Integer(before.map_or(i64::MAX, |cursor| cursor.0)));
-        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
-        let text = format!(
-            "SELECT position, position FROM request WHERE quarantined = 0 AND {condition} AND position < ? ORDER BY position DESC LIMIT ?"
-        );
+        let (text, values) = selection.newest(before, limit);
         self.stories(&text, values, |row| row.get(1).map(Cursor))
     }
 
@@ -169,7 +146,7 @@ impl Requests {
         after: Position,
         limit: usize,
     ) -> Result<Vec<(Cursor, Story)>, StoryError> {
-        let (condition, mut values) = selection.sql();
+        let Condition { text: condition, mut values } = selection.condition();
         values.push(Value::Integer(sql(after.0)));
         values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
         let readable = if selection.damaged { "1 = 1" } else { "quarantined = 0" };
@@ -353,45 +330,6 @@ fn ids(
     let mut statement = connection.prepare_cached(text)?;
     let rows = statement.query_map(values, |row| row.get::<_, [u8; 16]>(0))?;
     rows.map(|id| RequestId::from_slice(&id?).map_err(|_| StoryError::Damaged)).collect()
-}
-
-impl Selection {
-    /// A condition with its values.
-    fn sql(&self) -> (String, Vec<Value>) {
-        let mut parts = vec!["1 = 1".to_owned()];
-        let mut values = Vec::new();
-        let name = |person: &Person| Value::Text(person.id().to_string());
-        if let Some(person) = &self.involving {
-            parts.push("(requester = ? OR raiser = ?)".to_owned());
-            values.extend([name(person), name(person)]);
-        }
-        if let Some(person) = &self.requester {
-            parts.push("requester = ?".to_owned());
-            values.push(name(person));
-        }
-        if let Some(person) = &self.pending_or_decided_by {
-            parts.push("(status = 1 OR EXISTS (SELECT 1 FROM decider d WHERE d.person = ? AND d.request = request.position))".to_owned());
-            values.push(name(person));
-        }
-        if let Some(account) = &self.account {
-            parts.push("account = ?".to_owned());
-            values.push(Value::Text(account.to_string()));
-        }
-        if let Some(batch) = &self.batch {
-            parts.push("batch = ?".to_owned());
-            values.push(Value::Blob(batch.as_bytes().to_vec()));
-        }
-        if let Some(policy) = &self.raised_not_under {
-            parts.push("policy_event <> ?".to_owned());
-            values.push(Value::Blob(policy.as_uuid().as_bytes().to_vec()));
-        }
-        if !self.statuses.is_empty() {
-            let places = vec!["?"; self.statuses.len()].join(", ");
-            parts.push(format!("status IN ({places})"));
-            values.extend(self.statuses.iter().map(|status| Value::Integer(status_number(*status))));
-        }
-        (parts.join(" AND "), values)
-    }
 }
 
 /// The other identities of the human behind `person`, found by following every link.

@@ -17,7 +17,7 @@ const FOLDED_MAX: usize = 20_000;
 
 /// A request is known by the position of its raising: rows and stories then grow at their ends, and only the way from an id to
 /// its request is written at random places.
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
 CREATE TABLE request (
     position INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
@@ -57,11 +57,17 @@ CREATE INDEX departed_user_position ON departed_user (position);
 CREATE TABLE quarantine (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-const INDICES: &str = "
+/// Those by `position` have no other column, so that no query for something else in a status takes them for the better way.
+pub(super) const INDICES: &str = "
 CREATE INDEX IF NOT EXISTS request_requester ON request (requester);
 CREATE INDEX IF NOT EXISTS request_raiser ON request (raiser);
 CREATE INDEX IF NOT EXISTS request_account ON request (account);
 CREATE INDEX IF NOT EXISTS request_batch ON request (batch) WHERE batch IS NOT NULL;
+CREATE INDEX IF NOT EXISTS request_requested ON request (position) WHERE status = 1;
+CREATE INDEX IF NOT EXISTS request_rejected ON request (position) WHERE status = 2;
+CREATE INDEX IF NOT EXISTS request_expired ON request (position) WHERE status = 3;
+CREATE INDEX IF NOT EXISTS request_approved ON request (position) WHERE status = 4;
+CREATE INDEX IF NOT EXISTS request_live ON request (position) WHERE status IN (1, 4);
 CREATE INDEX IF NOT EXISTS request_pending ON request (decide_until, id) WHERE status = 1;
 CREATE INDEX IF NOT EXISTS request_by_rule ON request (decide_until, id) WHERE status = 1 AND by_rule = 1 AND quarantined = 0;
 CREATE INDEX IF NOT EXISTS request_pending_of ON request (requester) WHERE status = 1;
