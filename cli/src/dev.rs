@@ -4,7 +4,7 @@ mod sign_in;
 
 use crate::all;
 use crate::place::NatsServers;
-use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws};
+use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, sample};
 use aws::{Contents, RefreshPace};
 use domain::ports::{SharedClock, SharedEntropy};
 use journal::key_store::SqliteKeyStore;
@@ -61,6 +61,15 @@ pub(crate) struct Arguments {
     /// How many requests one person may have pending.
     #[arg(long, default_value_t = request::PENDING_PER_PERSON_MAX)]
     pending_max: usize,
+    /// How many accounts the simulated AWS has besides the sample's, to see what a large organisation is like.
+    #[arg(long, default_value_t = 0, conflicts_with = "aws_endpoint")]
+    more_accounts: u32,
+    /// The same of permission sets.
+    #[arg(long, default_value_t = 0, conflicts_with = "aws_endpoint")]
+    more_permission_sets: u32,
+    /// The same of developers, who cannot sign in.
+    #[arg(long, default_value_t = 0, conflicts_with = "aws_endpoint")]
+    more_developers: u32,
     /// How much to log: `info`, `debug`, `info,activation=debug`.
     #[arg(long, default_value = "warn")]
     log: String,
@@ -140,6 +149,12 @@ async fn open_cloud(
             Behaviour::default(),
             sign_in::ISSUER,
         ));
+        let more = sample::More {
+            accounts: arguments.more_accounts,
+            permission_sets: arguments.more_permission_sets,
+            developers: arguments.more_developers,
+        };
+        aws.change_directory(|contents| sample::enlarge(contents, sign_in::ISSUER, more));
         let cloud = Cloud {
             sts: aws.clone(),
             federation: aws.clone(),
@@ -287,7 +302,7 @@ mod tests {
 
     #[test]
     fn every_policy_to_begin_with_is_one() {
-        let sample = aws::simulated::sample::organisation(sign_in::ISSUER);
+        let sample = sample::organisation(sign_in::ISSUER);
         for text in [POLICY.to_owned(), policy_for(&sample), policy_for(&Contents::default())] {
             assert!(policy::Policy::from_toml(&text).is_ok(), "{text}");
         }

@@ -107,6 +107,38 @@ pub fn organisation(issuer: &str) -> Contents {
     known(try_organisation(issuer))
 }
 
+/// What a large company has besides the sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct More {
+    /// Accounts, in [`WORKLOADS`].
+    pub accounts: u32,
+    /// Permission sets.
+    pub permission_sets: u32,
+    /// Developers.
+    pub developers: u32,
+}
+
+/// Makes `contents` larger. Numbers begin with 1; `issuer` is as for [`organisation`].
+pub fn enlarge(contents: &mut Contents, issuer: &str, more: More) {
+    known(try_enlarge(contents, issuer, more));
+}
+
+/// The account of this number among those that were added.
+pub fn added_account(number: u32) -> Result<AccountId, Invalid> {
+    AccountId::new(format!("6{number:011}"))
+}
+
+/// The permission set of this number among those that were added.
+pub fn added_permission_set(number: u32) -> Result<PermissionSetArn, Invalid> {
+    PermissionSetArn::new(format!("arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-{number:016}"))
+}
+
+/// The developer of this number among those that were added: the user, and the name that the issuer has for them.
+pub fn added_developer(number: u32) -> Result<(PrincipalId, String), Invalid> {
+    let id = PrincipalId::new(format!("00000000-0000-4000-9000-{number:012x}"))?;
+    Ok((id, format!("developer-{number}")))
+}
+
 /// The role `name` (`ReadOnly`, `Administrator`) of an account, as Daypass assumes it.
 pub fn role(account: &str, name: &str) -> Result<RoleArn, Invalid> {
     RoleArn::new(format!("arn:aws:iam::{account}:role/daypass/{name}"))
@@ -160,7 +192,72 @@ fn try_organisation(issuer: &str) -> Result<Contents, Invalid> {
     Ok(contents)
 }
 
-#[expect(clippy::expect_used, reason = "made of this file's constants alone, and a test makes them all")]
+fn try_enlarge(contents: &mut Contents, issuer: &str, more: More) -> Result<(), Invalid> {
+    let path = OuPath([ROOT, WORKLOADS].into_iter().map(OuId::new).collect::<Result<_, _>>()?);
+    for number in 1..=more.accounts {
+        let account = Account {
+            name: format!("account-{number}"),
+            ou_path: path.clone(),
+            tags: BTreeMap::new(),
+            active: true,
+            management: false,
+        };
+        contents.accounts.insert(added_account(number)?, account);
+    }
+    for number in 1..=more.permission_sets {
+        let name = format!("PermissionSet{number}");
+        let set = PermissionSet { name, session_duration: SignedDuration::from_hours(1) };
+        contents.permission_sets.insert(added_permission_set(number)?, set);
+    }
+    let developers = GroupId::new(DEVELOPERS)?;
+    for number in 1..=more.developers {
+        let (id, name) = added_developer(number)?;
+        let user = User {
+            user_name: UserName::new(&name),
+            display_name: format!("Developer {number}"),
+            external_ids: BTreeSet::from([ExternalId { issuer: issuer.to_owned(), id: name }]),
+            enabled: true,
+        };
+        contents.users.insert(id.clone(), user);
+        contents.memberships.insert(id, BTreeSet::from([developers.clone()]));
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "made of this file's constants and of numbers alone, and tests make them all"
+)]
 fn known<T>(made: Result<T, Invalid>) -> T {
     made.expect("the sample's constants are well formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_takes_nothing_from_the_sample() {
+        let issuer = "https://idp.example";
+        let sample = organisation(issuer);
+        let mut large = sample.clone();
+        enlarge(&mut large, issuer, More { accounts: 3, permission_sets: 2, developers: 4 });
+        assert_eq!(large.accounts.len(), sample.accounts.len() + 3);
+        assert_eq!(large.permission_sets.len(), sample.permission_sets.len() + 2);
+        assert_eq!(large.users.len(), sample.users.len() + 4);
+        assert!(sample.accounts.keys().all(|id| large.accounts.contains_key(id)));
+        assert!(large.accounts.contains_key(&added_account(3).unwrap()));
+        let (developer, _) = added_developer(4).unwrap();
+        let ada = PrincipalId::new(ADA).unwrap();
+        assert_eq!(large.memberships.get(&developer), large.memberships.get(&ada));
+    }
+
+    #[test]
+    fn every_number_can_be_added() {
+        for number in [1, u32::MAX] {
+            assert!(added_account(number).is_ok());
+            assert!(added_permission_set(number).is_ok());
+            assert!(added_developer(number).is_ok());
+        }
+    }
 }
