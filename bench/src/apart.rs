@@ -1,7 +1,7 @@
 //! The four services as processes of their own, as they are deployed, with log, keys and bus on one nats-server. Beside them the AWS and
 //! the identity provider that they need, which are not measured.
 
-use crate::daypass::{channels, is_serving, program};
+use crate::daypass::{Bearer, channels, is_serving, program, with};
 use crate::{Failed, create, memory};
 use api::request::v1::request_service_client::RequestServiceClient;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,8 +13,6 @@ use test_servers::nats::{NatsOptions, NatsServer};
 use test_servers::oidc::{AUDIENCE, OidcOptions, OidcProvider};
 use test_servers::organisation::{Organisation, REGION};
 use test_servers::process::{Process, free_port};
-use tonic::Request;
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Endpoint;
 
 /// The request service first: the others get the directory from it.
@@ -86,14 +84,13 @@ impl Apart {
         let Around { organisation, oidc, .. } = &self.around;
         let url = &self.services.first().ok_or("no request service")?.url;
         let token = oidc.sign_in("ada").await?.access_token;
-        let bearer: MetadataValue<Ascii> = format!("Bearer {token}").parse()?;
+        let bearer: Bearer = format!("Bearer {token}").parse()?;
         let channels = channels(url, CALLERS).await?;
         let (account, set) = (&organisation.accounts.playground, &organisation.permission_sets.read_only);
         futures::stream::iter(0..requests)
             .map(|number| {
                 let channel = channels.get(number % channels.len()).cloned();
-                let mut request = Request::new(create::ask(format!("memory-{number}"), account, set));
-                request.metadata_mut().insert("authorization", bearer.clone());
+                let request = with(&bearer, create::ask(format!("memory-{number}"), account, set));
                 async move {
                     RequestServiceClient::new(channel.ok_or("no channel")?).create_request(request).await?;
                     Ok::<_, Failed>(())

@@ -1,6 +1,6 @@
 //! Durable CreateRequest through the whole stack, against what the machine can do at best.
 
-use crate::daypass::{Daypass, channels};
+use crate::daypass::{Daypass, channels, with};
 use crate::limits::{self, Limits};
 use crate::{Failed, Measured, hammer, rules, say};
 use api::request::v1::CreateRequestRequest;
@@ -8,8 +8,6 @@ use api::request::v1::request_service_client::RequestServiceClient;
 use api::types::v1::{Ask, AskedWindow, Target};
 use std::fmt::Write as _;
 use std::time::Duration;
-use tonic::Request;
-use tonic::metadata::MetadataValue;
 
 /// DESIGN §17: of the limit that raw unary calls and raw appends set together.
 const SHARE_BUDGET: f64 = 0.6;
@@ -61,13 +59,12 @@ async fn create(
     series: &str,
 ) -> Result<Measured, Failed> {
     let channels = channels(&daypass.url, callers).await?;
-    let bearer: MetadataValue<_> = format!("Bearer {}", daypass.token("ada")?).parse()?;
+    let bearer = daypass.bearer("ada")?;
     hammer(callers, within, |caller, number| {
         let channel = channels.get(caller % channels.len()).cloned();
         let (bearer, key) = (bearer.clone(), format!("{series}-{caller}-{number}"));
         async move {
-            let mut request = Request::new(ask(key, ACCOUNT, PERMISSION_SET));
-            request.metadata_mut().insert("authorization", bearer);
+            let request = with(&bearer, ask(key, ACCOUNT, PERMISSION_SET));
             RequestServiceClient::new(channel.ok_or("no channel")?).create_request(request).await?;
             Ok(())
         }
@@ -91,7 +88,7 @@ pub(crate) fn ask(idempotency_key: String, account: &str, entitlement: &str) -> 
 }
 
 /// A policy of `rules` rules, of which one lets Ada ask; the others are for other teams and accounts, as in a large company.
-fn policy(rules: usize) -> String {
+pub(crate) fn policy(rules: usize) -> String {
     let mut text = String::from(
         "[[rules]]\nid = \"measured\"\nrequesters = { groups = [\"identity-store:developers\"] }\n\
          targets = { ous = [\"ou-dayp-workloads\"], permission_sets = [\"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111\"] }\n\

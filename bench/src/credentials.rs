@@ -1,7 +1,7 @@
 //! STS credentials a second: each is decided on, asked for, recorded, and only then answered. STS is simulated and answers at once, so
 //! what is measured is Daypass.
 
-use crate::daypass::{Daypass, channels};
+use crate::daypass::{Bearer, Daypass, channels, with};
 use crate::limits::{self, Limits};
 use crate::{Failed, Measured, hammer, say};
 use api::activation::v1::IssueCredentialsRequest;
@@ -12,8 +12,6 @@ use api::types::v1::{AccessPhase, Ask, AskedWindow, Target};
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::Request;
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
 /// A role of the sample organisation for which nobody needs to agree.
@@ -34,7 +32,7 @@ pub(crate) async fn run(callers: usize, requests: usize, within: Duration, nats:
     let more: Vec<String> = server.iter().flat_map(limits::nats_arguments).collect();
     let daypass = Daypass::start(None, &more).await?;
     daypass.ready().await?;
-    let bearer: MetadataValue<Ascii> = format!("Bearer {}", daypass.token("ada")?).parse()?;
+    let bearer = daypass.bearer("ada")?;
     let channels = channels(&daypass.url, callers).await?;
     let ids = Arc::new(active(&channels, &bearer, requests).await?);
 
@@ -52,11 +50,7 @@ pub(crate) async fn run(callers: usize, requests: usize, within: Duration, nats:
 }
 
 /// Raises `requests`, and waits until every one is active.
-async fn active(
-    channels: &[Channel],
-    bearer: &MetadataValue<Ascii>,
-    requests: usize,
-) -> Result<Vec<String>, Failed> {
+async fn active(channels: &[Channel], bearer: &Bearer, requests: usize) -> Result<Vec<String>, Failed> {
     futures::stream::iter(0..requests)
         .map(async |number| {
             let channel = channels.get(number % channels.len()).ok_or("no channel")?;
@@ -88,7 +82,7 @@ async fn active(
 
 async fn issue(
     channels: &[Channel],
-    bearer: &MetadataValue<Ascii>,
+    bearer: &Bearer,
     ids: &Arc<Vec<String>>,
     callers: usize,
     within: Duration,
@@ -111,12 +105,6 @@ async fn issue(
         }
     })
     .await
-}
-
-fn with<T>(bearer: &MetadataValue<Ascii>, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", bearer.clone());
-    request
 }
 
 fn ask(number: usize) -> CreateRequestRequest {

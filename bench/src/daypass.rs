@@ -8,15 +8,27 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Between two questions whether it is ready: well below what is measured.
-const PAUSE: Duration = Duration::from_millis(2);
-/// When waiting for that is given up.
+/// When waiting until it is ready, or until it has ended, is given up.
 const READY_WITHIN: Duration = Duration::from_mins(1);
+/// Questions meanwhile, at most: one every 2 ms for a minute, well below what is measured.
+const QUESTIONS: u32 = 30_000;
+
+/// Who calls.
+pub(crate) type Bearer = MetadataValue<Ascii>;
+
+/// `message`, from `bearer`.
+pub(crate) fn with<T>(bearer: &Bearer, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", bearer.clone());
+    request
+}
 
 /// A running `daypass dev`; ends with this value.
 pub(crate) struct Daypass {
@@ -59,6 +71,11 @@ impl Daypass {
 
     /// Returns once its health says SERVING.
     pub(crate) async fn ready(&self) -> Result<(), Failed> {
+        self.ready_within(READY_WITHIN).await
+    }
+
+    /// The same, of one that has much to read before.
+    pub(crate) async fn ready_within(&self, within: Duration) -> Result<(), Failed> {
         let mut health = HealthClient::new(Endpoint::from_shared(self.url.clone())?.connect_lazy());
         let serving = async {
             loop {
@@ -66,10 +83,10 @@ impl Daypass {
                 if answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving) {
                     return;
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(within / QUESTIONS).await;
             }
         };
-        tokio::time::timeout(READY_WITHIN, serving).await.map_err(|_| "daypass was not ready in time".into())
+        tokio::time::timeout(within, serving).await.map_err(|_| "daypass was not ready in time".into())
     }
 
     /// Ends it without a word, and waits until it is gone.
@@ -77,9 +94,25 @@ impl Daypass {
         Ok(self.child.kill().await?)
     }
 
+    /// Asks it to end as an operator does (SIGTERM), and waits until it has.
+    pub(crate) async fn end(mut self) -> Result<(), Failed> {
+        let pid = self.child.id().ok_or("it has ended")?.to_string();
+        if !Command::new("kill").args(["-TERM", &pid]).status().await?.success() {
+            return Err("daypass could not be asked to end".into());
+        }
+        let ended = tokio::time::timeout(READY_WITHIN, self.child.wait()).await;
+        ended.map_err(|_| "daypass did not end in time")??;
+        Ok(())
+    }
+
     /// The token of a person.
-    pub(crate) fn token(&self, name: &str) -> Result<String, Failed> {
+    fn token(&self, name: &str) -> Result<String, Failed> {
         Ok(std::fs::read_to_string(self.folder.path().join("tokens").join(name))?)
+    }
+
+    /// The same, as calls carry it.
+    pub(crate) fn bearer(&self, name: &str) -> Result<Bearer, Failed> {
+        Ok(format!("Bearer {}", self.token(name)?).parse()?)
     }
 
     /// The processor time that it has used so far, in user and kernel mode: what other programs on the machine change least.

@@ -1,6 +1,7 @@
 //! Activation in this process: a log, a simulated AWS, and requests that are written as history.
 
 use crate::Failed;
+use crate::stories::{self, Told};
 use activation::{ActivationService, Ports, Settings};
 use aws::simulated::{Behaviour, SimulatedAws};
 use aws::{
@@ -8,18 +9,16 @@ use aws::{
 };
 use domain::ports::{SharedClock, SharedEntropy};
 use domain::{
-    AccountId, Actor, ActorKind, AskedWindow, EventId, GroupRef, LogId, OuId, OuPath, PermissionSetArn,
-    Person, Plan, PrincipalId, Provider, RequestId, RuleId, SignedDuration, Target, Timestamp, Window,
+    AccountId, Actor, AskedWindow, EventId, GroupRef, LogId, OuId, OuPath, PermissionSetArn, Person, Plan,
+    PrincipalId, Provider, RequestId, RuleId, SignedDuration, Target, Timestamp, Window,
 };
-use event_log::{Envelope, EventLog, Expected, Writer};
+use event_log::EventLog;
 use journal::key_store::MemoryKeyStore;
 use journal::seal::PersonKey;
-use journal::{Event, Fact, Service, Stream};
+use journal::{Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
 use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound, Grounds, Requested};
-use policy::change::Applied;
-use policy::{Policy, PolicyEvent};
 use projection::Projection;
 use service_runtime::clock::SystemEntropy;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +91,7 @@ impl Story {
     ) -> Result<Self, Failed> {
         let account = AccountId::new(format!("7{in_account:011}"))?;
         let key = AssignmentKey { principal: user(of_user)?, target: Target::parse(account.as_str(), SET)? };
-        Ok(Self { id: RequestId::from_parts([number.to_be_bytes().as_slice()]), key, window, active })
+        Ok(Self { id: stories::request_id(number), key, window, active })
     }
 
     pub(crate) fn aws_key(&self) -> aws::AssignmentKey {
@@ -119,15 +118,7 @@ impl House {
     ) -> Result<Self, Failed> {
         let aws = Arc::new(SimulatedAws::new(clock.clone(), behaviour));
         aws.set_directory(organisation(accounts, users)?);
-        let applied = PolicyEvent::Applied(Applied {
-            author_principal: None,
-            base: None,
-            proposal: None,
-            policy: Policy::from_toml(POLICY).map_err(|problems| format!("{problems:?}"))?,
-            author: actor()?,
-            second: None,
-            source_digest: [0; 32],
-        });
+        let applied = stories::applied(POLICY, actor()?)?;
         let mut house = Self {
             log,
             aws,
@@ -137,7 +128,7 @@ impl House {
             policy_event: EventId::from_parts([b"none".as_slice()]),
         };
         let at = house.clock.now();
-        let ids = house.append(Stream::Policy, &[(Service::Approval, Fact::Policy(applied))], at).await?;
+        let ids = house.append(Stream::Policy, &[(Service::Approval, applied)], at).await?;
         house.policy_event = ids.first().copied().ok_or("no event")?;
         Ok(house)
     }
@@ -160,7 +151,7 @@ impl House {
                 deadline: at.checked_add(SignedDuration::from_mins(20))?,
             };
             let stream = Stream::assignment(&story.key);
-            let attempt = event_id(&stream, 0);
+            let attempt = stories::event_id(&stream, 0);
             let ledger = [attempted, AssignmentEvent::Confirmed { attempt }];
             let ledger = ledger.map(|fact| (Service::Activation, Fact::Assignment(fact)));
             self.append(stream, &ledger, at).await?;
@@ -176,58 +167,31 @@ impl House {
         facts: &[(Service, Fact)],
         at: Timestamp,
     ) -> Result<Vec<EventId>, Failed> {
-        let name = stream.to_string().parse()?;
-        let (mut expected, mut ids) = (Expected::NoStream, Vec::new());
-        for (place, (writer, fact)) in facts.iter().enumerate() {
-            let event = Event {
-                id: event_id(&stream, place),
-                stream: stream.clone(),
-                at,
-                writer: *writer,
-                actor: None,
-                previous: ids.last().copied(),
-                trace: None,
-                command_digest: None,
-                fact: fact.clone(),
-            };
-            let envelope = Envelope {
-                event_id: *event.id.as_uuid(),
-                writer: Writer::new(writer.as_str())?,
-                body: journal::encode(&event).into(),
-            };
-            expected = Expected::Exact(self.log.append(&name, expected, envelope).await?.revision);
-            ids.push(event.id);
-        }
-        Ok(ids)
+        let told =
+            facts.iter().map(|(writer, fact)| Told { writer: *writer, actor: None, at, fact: fact.clone() });
+        stories::write(self.log.as_ref(), &stream, told.collect()).await
     }
 
     fn requested(&self, story: &Story, at: Timestamp) -> Result<Requested, Failed> {
         let person = Person::new("https://idp.example", story.key.principal.as_str())?;
         let key = PersonKey::from_secret(person.id(), [7; 32]);
+        let grounds = Grounds {
+            rule: RuleId::new("everything")?,
+            policy_event: self.policy_event,
+            determining: vec!["rule/everything".to_owned()],
+            provider: Provider::IdentityCenter,
+            groups: BTreeSet::from([everyone()?]),
+            ou_path: OuPath::default(),
+            plan: Plan::none(),
+            principal: Some(story.key.principal.clone()),
+        };
+        let target = story.key.target.clone();
         Ok(Requested {
-            id: story.id,
             requester: person,
-            raiser: actor()?,
             raiser_principal: None,
-            target: story.key.target.clone(),
             asked: AskedWindow { start: Some(story.window.start()), duration: story.window.duration() },
-            ticket: None,
-            justification: key.seal("place", "a justification of ordinary length", &SystemEntropy)?,
-            emergency: false,
-            extends: None,
             chain_duration: story.window.duration(),
-            batch: None,
-            decide_by: at.checked_add(SignedDuration::from_hours(24))?,
-            grounds: Grounds {
-                rule: RuleId::new("everything")?,
-                policy_event: self.policy_event,
-                determining: vec!["rule/everything".to_owned()],
-                provider: Provider::IdentityCenter,
-                groups: BTreeSet::from([everyone()?]),
-                ou_path: OuPath::default(),
-                plan: Plan::none(),
-                principal: Some(story.key.principal.clone()),
-            },
+            ..stories::requested(story.id, &actor()?, &key, target, at, grounds)?
         })
     }
 
@@ -280,13 +244,8 @@ impl House {
     }
 }
 
-fn event_id(stream: &Stream, place: usize) -> EventId {
-    EventId::from_parts([stream.to_string().as_bytes(), place.to_be_bytes().as_slice()])
-}
-
 fn actor() -> Result<Actor, Failed> {
-    let person = Person::new("https://idp.example", "bench")?;
-    Ok(Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None })
+    stories::human("https://idp.example", "bench")
 }
 
 fn organisation(accounts: u64, users: u64) -> Result<Contents, Failed> {

@@ -11,6 +11,7 @@
 //! cargo run --release -p bench -- memory              idle memory of a process; --nats: of each service as a process of its own
 //! cargo run --release -p bench -- subjects            memory and start-up of a nats-server by streams
 //! cargo run --release -p bench -- ready               from the start of a process until it serves
+//! cargo run --release -p bench -- history             start, memory, reads and lists with a million requests; --nats for JetStream
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "load comes from tasks of their own")]
@@ -21,6 +22,7 @@ mod create;
 mod credentials;
 mod daypass;
 mod engine;
+mod history;
 mod house;
 mod limits;
 mod memory;
@@ -29,6 +31,7 @@ mod rebuild;
 mod relay;
 mod rules;
 mod shipped;
+mod stories;
 mod subjects;
 mod unary;
 mod windows;
@@ -137,6 +140,16 @@ enum What {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// A process with all services on a log with history: catching up, start, memory, reads and lists. Ten million requests, which the
+    /// design counts with, need 40 to 80 GB of TMPDIR; what a run took is said.
+    History {
+        /// Requests in the log, each with its whole story.
+        #[arg(long, default_value_t = 1_000_000)]
+        requests: u64,
+        /// Keep the log on a NATS server that is started for this, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
+    },
 }
 
 #[tokio::main]
@@ -159,6 +172,7 @@ async fn main() -> ExitCode {
         What::Memory { nats } => memory::run(nats).await,
         What::Subjects { streams } => subjects::run(streams).await,
         What::Ready { runs } => ready::run(runs).await,
+        What::History { requests, nats } => history::run(requests, nats).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -216,11 +230,39 @@ where
     F: Future<Output = Result<(), Failed>> + Send + 'static,
 {
     let end = tokio::time::Instant::now() + within;
-    let call = &call;
+    let durations = load(callers, |_| tokio::time::Instant::now() < end, call).await?;
+    Ok(Measured::new(durations, within))
+}
+
+/// The same, so many `calls` in all.
+async fn hammer_times<F>(
+    callers: usize,
+    calls: u64,
+    call: impl Fn(usize, u64) -> F,
+) -> Result<Measured, Failed>
+where
+    F: Future<Output = Result<(), Failed>> + Send + 'static,
+{
+    let each = calls.div_ceil(u64::try_from(callers.max(1))?);
+    let began = tokio::time::Instant::now();
+    let durations = load(callers, |number| number < each, call).await?;
+    Ok(Measured::new(durations, began.elapsed()))
+}
+
+/// The durations of all calls that `callers` tasks make, each for as long as it `goes_on` with the number of its next call.
+async fn load<F>(
+    callers: usize,
+    goes_on: impl Fn(u64) -> bool,
+    call: impl Fn(usize, u64) -> F,
+) -> Result<Vec<Duration>, Failed>
+where
+    F: Future<Output = Result<(), Failed>> + Send + 'static,
+{
+    let (goes_on, call) = (&goes_on, &call);
     let tasks = (0..callers).map(|caller| async move {
         let mut durations = Vec::new();
         let mut number = 0;
-        while tokio::time::Instant::now() < end {
+        while goes_on(number) {
             let began = tokio::time::Instant::now();
             // A task of its own, so that callers use both cores.
             tokio::spawn(call(caller, number)).await??;
@@ -230,5 +272,5 @@ where
         Ok::<_, Failed>(durations)
     });
     let durations = futures::future::try_join_all(tasks).await?;
-    Ok(Measured::new(durations.into_iter().flatten().collect(), within))
+    Ok(durations.into_iter().flatten().collect())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-/// What `script/dev` promises.
+/// What `script/dev` promises, and DESIGN §17 of a start with 10 million requests.
 const BUDGET: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(runs: usize) -> Result<(), Failed> {
@@ -32,7 +32,8 @@ async fn ready(folder: &Arc<TempDir>) -> Result<Duration, Failed> {
     Ok(took)
 }
 
-fn tell(what: &str, mut took: Vec<Duration>) {
+/// Says how long these starts took.
+pub(crate) fn tell(what: &str, mut took: Vec<Duration>) {
     took.sort_unstable();
     let median = took.get(took.len() / 2).copied().unwrap_or_default();
     let most = took.last().copied().unwrap_or_default();

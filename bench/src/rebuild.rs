@@ -1,19 +1,16 @@
 //! Filling the read model of requests from a log of SQLite, and decoding alone in the same run.
 
+use crate::stories::{self, Told};
 use crate::{Failed, say};
-use domain::{
-    Actor, ActorKind, AskedWindow, EventId, OuPath, Person, Plan, Provider, RequestId, RuleId,
-    SignedDuration, Target, Timestamp,
-};
-use event_log::{Envelope, EventLog, Expected, Position, Writer};
+use domain::{EventId, OuPath, Plan, Provider, RuleId, Target, Timestamp};
+use event_log::{EventLog, Position};
 use event_log_sqlite::{OpenOptions, SqliteLog};
 use futures::{StreamExt as _, TryStreamExt as _};
 use journal::seal::PersonKey;
-use journal::{Event, Fact, Service, Stream};
+use journal::{Fact, Service, Stream};
 use lifecycle::RequestEvent;
-use lifecycle::event::{Grounds, Requested};
+use lifecycle::event::Grounds;
 use projection::Projection;
-use service_runtime::clock::SystemEntropy;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -74,58 +71,28 @@ pub(crate) async fn fill(log: &Arc<dyn EventLog>, requests: Range<u64>) -> Resul
 }
 
 async fn story(log: Arc<dyn EventLog>, number: u64) -> Result<(), Failed> {
-    let id = RequestId::from_parts([number.to_be_bytes().as_slice()]);
-    let person = Person::new("https://idp.example", &format!("person-{}", number % 1_000))?;
-    let actor =
-        Actor { person: person.clone(), kind: ActorKind::Human, client_id: None, auth_time: None, acr: None };
+    let id = stories::request_id(number);
+    let actor = stories::human("https://idp.example", &format!("person-{}", number % 1_000))?;
     let at = Timestamp::from_second(1_790_000_000)?;
-    let key = PersonKey::from_secret(person.id(), [7; 32]);
-    let requested = Requested {
-        id,
-        requester: person.clone(),
-        raiser: actor.clone(),
-        raiser_principal: None,
-        target: Target::parse("111111111111", "arn:aws:sso:::permissionSet/ssoins-1/ps-1")?,
-        asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
-        ticket: None,
-        justification: key.seal("place", "a justification of ordinary length", &SystemEntropy)?,
-        emergency: false,
-        extends: None,
-        chain_duration: SignedDuration::from_hours(1),
-        batch: None,
-        decide_by: Timestamp::from_second(1_790_086_400)?,
-        grounds: Grounds {
-            rule: RuleId::new("rule")?,
-            policy_event: EventId::from_parts([b"policy".as_slice()]),
-            determining: vec!["rule/rule".to_owned()],
-            provider: Provider::IdentityCenter,
-            groups: std::collections::BTreeSet::new(),
-            ou_path: OuPath::default(),
-            plan: Plan::none(),
-            principal: None,
-        },
+    let key = PersonKey::from_secret(actor.person.id(), [7; 32]);
+    let target = Target::parse("111111111111", "arn:aws:sso:::permissionSet/ssoins-1/ps-1")?;
+    let grounds = Grounds {
+        rule: RuleId::new("rule")?,
+        policy_event: EventId::from_parts([b"policy".as_slice()]),
+        determining: vec!["rule/rule".to_owned()],
+        provider: Provider::IdentityCenter,
+        groups: std::collections::BTreeSet::new(),
+        ou_path: OuPath::default(),
+        plan: Plan::none(),
+        principal: None,
     };
-    let facts = [RequestEvent::Requested(Box::new(requested)), RequestEvent::Withdrawn];
-    let (mut previous, mut expected) = (None, Expected::NoStream);
-    for (fact, verb) in facts.into_iter().zip(["raise", "withdraw"]) {
-        let event = Event {
-            id: EventId::from_parts([verb.as_bytes(), &number.to_be_bytes()]),
-            stream: Stream::Request(id),
-            at,
-            writer: Service::Request,
-            actor: Some(actor.clone()),
-            previous,
-            trace: None,
-            command_digest: None,
-            fact: Fact::Request(fact),
-        };
-        let envelope = Envelope {
-            event_id: *event.id.as_uuid(),
-            writer: Writer::new("request")?,
-            body: journal::encode(&event).into(),
-        };
-        let appended = log.append(&event.stream.to_string().parse()?, expected, envelope).await?;
-        (previous, expected) = (Some(event.id), Expected::Exact(appended.revision));
-    }
+    let requested = stories::requested(id, &actor, &key, target, at, grounds)?;
+    let told = [RequestEvent::Requested(Box::new(requested)), RequestEvent::Withdrawn].map(|fact| Told {
+        writer: Service::Request,
+        actor: Some(actor.clone()),
+        at,
+        fact: Fact::Request(fact),
+    });
+    stories::write(log.as_ref(), &Stream::Request(id), told.into()).await?;
     Ok(())
 }

@@ -22,7 +22,7 @@ const STEPS: u64 = 10;
 /// How long each kind of call is measured.
 const WITHIN: Duration = Duration::from_secs(5);
 /// A start may read the whole store.
-const START_MAX: Duration = Duration::from_mins(15);
+pub(crate) const START_MAX: Duration = Duration::from_mins(15);
 
 pub(crate) async fn run(streams: u64) -> Result<(), Failed> {
     // Filled without syncing: memory is the same, and the disk is not what is measured.
@@ -110,7 +110,8 @@ async fn append(
     Ok(())
 }
 
-async fn open(server: &NatsServer) -> Result<JetStreamLog, Failed> {
+/// The log there, whatever the server syncs.
+pub(crate) async fn open(server: &NatsServer) -> Result<JetStreamLog, Failed> {
     let config = JetStreamConfig {
         connection: Connection::to(server.url()),
         replicas: 1,
