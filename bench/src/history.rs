@@ -27,7 +27,7 @@ use views::PositionToken;
 /// DESIGN §17, per service.
 const MEMORY_BUDGET_MIB: u32 = 300;
 /// What catching up may take before it is given up: three hours, as ten million requests may need one.
-const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(180);
+const CAUGHT_UP_WITHIN: Duration = Duration::from_hours(3);
 /// Starts that are measured.
 const STARTS: usize = 3;
 /// How long nothing is asked of a process before its memory is looked at.

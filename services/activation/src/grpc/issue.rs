@@ -162,7 +162,7 @@ impl Core {
                     }
                     Ok(None) => self.role_limits.note(role, hour, self.now()),
                     Err(error) => {
-                        tracing::debug!(%role, %error, "how long its sessions may be is asked again")
+                        tracing::debug!(%role, %error, "how long its sessions may be is asked again");
                     }
                 }
             }
