@@ -1,8 +1,9 @@
 //! Keeps the last snapshot of the directory, and renews it in the background.
 //!
-//! INVARIANT: a reader never waits for AWS; it gets the last snapshot, and judges its age.
+//! INVARIANT: a reader never waits for AWS; it gets the last snapshot, and judges its age. What someone else read takes the place of
+//! nothing newer: of a neighbour's replicas, each reads AWS by itself, and one that is behind may be asked after one that is not.
 
-use crate::{AwsError, Directory, DirectorySource};
+use crate::{AwsError, Directory, DirectorySource, ErrorKind};
 use domain::ports::{SharedClock, SharedEntropy};
 use domain::{Partition, SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -84,8 +85,7 @@ impl CachedDirectory {
     /// after a clock was set back: then its age cannot be told, and is not zero.
     pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
         let fetched_at = self.latest.borrow().as_ref()?.fetched_at();
-        let age = now.duration_since(fetched_at);
-        (age >= -SKEW_MAX).then(|| age.max(SignedDuration::ZERO))
+        (!is_ahead(fetched_at, now)).then(|| now.duration_since(fetched_at).max(SignedDuration::ZERO))
     }
 
     /// Follows the snapshots, beginning with the one that is there.
@@ -93,12 +93,29 @@ impl CachedDirectory {
         self.latest.subscribe()
     }
 
-    /// Reads the directory now. The last snapshot stays when that fails. Its age counts from before the reading. Of callers at
-    /// the same time one reads after the other.
+    /// Reads the directory now. The last snapshot stays when that fails, and when someone else's is no newer. Its age counts from
+    /// before the reading. Of callers at the same time one reads after the other.
     pub async fn refresh(&self) -> Result<Arc<Directory>, AwsError> {
         let _one_at_a_time = self.reading.lock().await;
         let began_at = self.clock.now();
-        let contents = self.source.fetch().await?;
+        // What is dated ahead of now, by a clock that was wrong, says nothing of what is newer: whatever is read takes its place.
+        let held = self.snapshot().filter(|held| !is_ahead(held.fetched_at(), began_at));
+        let contents = match &held {
+            None => self.source.fetch().await?,
+            Some(held) => match self.source.fetch_newer(held.fetched_at()).await? {
+                None => return Ok(Arc::clone(held)),
+                Some(contents) => contents,
+            },
+        };
+        if let (Some(held), Some(as_of)) = (held, contents.as_of) {
+            if as_of <= held.fetched_at() {
+                return Ok(held);
+            }
+            // Compared with the time after the reading, which may have taken longer than clocks may be apart.
+            if is_ahead(as_of, self.clock.now()) {
+                return Err(from_the_future(as_of));
+            }
+        }
         // A snapshot of a snapshot is as old as the first, whose clock may be another.
         let true_at = contents.as_of.unwrap_or(began_at);
         let directory = Arc::new(Directory::new(true_at, contents));
@@ -134,4 +151,16 @@ impl CachedDirectory {
         let share = f64::from(u32::from_be_bytes(chance)) / f64::from(u32::MAX);
         longest.mul_f64(1.0 - share / 2.0)
     }
+}
+
+/// Whether something is dated later than it can be, however far clocks may be apart.
+fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at.duration_since(now) > SKEW_MAX
+}
+
+fn from_the_future(as_of: Timestamp) -> AwsError {
+    let why = format!(
+        "the directory is dated {as_of}, which is yet to come: the clock of whoever read it is ahead"
+    );
+    AwsError::new(ErrorKind::Invalid, "FromTheFuture", &why)
 }

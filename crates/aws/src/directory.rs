@@ -126,6 +126,12 @@ pub struct Contents {
 pub trait DirectorySource: Send + Sync + 'static {
     /// Reads all of it; takes minutes for a large organisation, so never in a user's request ([`crate::CachedDirectory`]).
     async fn fetch(&self) -> Result<Contents, AwsError>;
+
+    /// The same for who has what was true at `newer_than`; `None`: the source has nothing newer. What AWS itself tells is always newer.
+    async fn fetch_newer(&self, newer_than: Timestamp) -> Result<Option<Contents>, AwsError> {
+        let _ = newer_than;
+        self.fetch().await.map(Some)
+    }
 }
 
 /// Nobody, or not one.

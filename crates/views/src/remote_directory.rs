@@ -6,7 +6,7 @@ use aws::{
     Account, AwsError, Contents, DirectorySource, ErrorKind, ExternalId, Group, GroupId, OrgUnit,
     PermissionSet, User, UserName,
 };
-use domain::{Invalid, OuPath, SignedDuration};
+use domain::{Invalid, OuPath, SignedDuration, Timestamp};
 use std::time::Duration;
 use tonic::body::Body;
 use tonic::client::GrpcService;
@@ -15,6 +15,9 @@ use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 /// One reading may take so long: a directory of 5,000 accounts and 50,000 users is some 10 MB. It also bounds the wait for a replica
 /// that is paused.
 const READING_DURATION_MAX: Duration = Duration::from_secs(20);
+
+/// The code of an answer that is no directory.
+const MALFORMED: &str = "MalformedDirectory";
 
 /// How often a reading is tried before the failure counts.
 const READINGS_MAX: u32 = 3;
@@ -52,21 +55,15 @@ where
     T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
-    /// Reading changes nothing, so a reading that failed for want of a neighbour is made again, by another replica if there is one, and
-    /// with another token if that was refused.
     async fn fetch(&self) -> Result<Contents, AwsError> {
-        let mut tries = 1;
-        loop {
-            let reading = tokio::time::timeout(READING_DURATION_MAX, self.read()).await;
-            let slow = || AwsError::new(ErrorKind::Unavailable, "Timeout", "the neighbour does not answer");
-            match reading.unwrap_or_else(|_| Err(slow())) {
-                Err(error) if error.kind == ErrorKind::Unavailable && tries < READINGS_MAX => {
-                    tracing::debug!(%error, tries, "the directory is asked for again");
-                    tries += 1;
-                }
-                outcome => return outcome,
-            }
-        }
+        let unasked = || {
+            AwsError::new(ErrorKind::Invalid, MALFORMED, "unchanged, where nothing was there to compare with")
+        };
+        self.read_patiently(None).await?.ok_or_else(unasked)
+    }
+
+    async fn fetch_newer(&self, newer_than: Timestamp) -> Result<Option<Contents>, AwsError> {
+        self.read_patiently(Some(newer_than)).await
     }
 }
 
@@ -78,22 +75,43 @@ where
     T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
-    async fn read(&self) -> Result<Contents, AwsError> {
+    /// Reading changes nothing, so a reading that failed for want of a neighbour is made again, by another replica if there is one, and
+    /// with another token if that was refused.
+    async fn read_patiently(&self, newer_than: Option<Timestamp>) -> Result<Option<Contents>, AwsError> {
+        let mut tries = 1;
+        loop {
+            let reading = tokio::time::timeout(READING_DURATION_MAX, self.read(newer_than)).await;
+            let slow = || AwsError::new(ErrorKind::Unavailable, "Timeout", "the neighbour does not answer");
+            match reading.unwrap_or_else(|_| Err(slow())) {
+                Err(error) if error.kind == ErrorKind::Unavailable && tries < READINGS_MAX => {
+                    tracing::debug!(%error, tries, "the directory is asked for again");
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// `None`: there is nothing newer. The date of such an answer is that of what the neighbour has, and says nothing of ours.
+    async fn read(&self, newer_than: Option<Timestamp>) -> Result<Option<Contents>, AwsError> {
         let mut parts = self
             .client
             .clone()
-            .get_directory(GetDirectoryRequest::default())
+            .get_directory(GetDirectoryRequest { newer_than: newer_than.map(crate::wire::time) })
             .await
             .map_err(|status| unavailable(&status))?
             .into_inner();
         let mut contents = Contents::default();
         while let Some(part) = parts.message().await.map_err(|status| unavailable(&status))? {
+            if part.unchanged {
+                return Ok(None);
+            }
             let last = part.last;
             let as_of = part.fetched_at.as_ref().map(crate::wire::read_time).transpose();
             contents.as_of = as_of.map_err(|invalid| malformed(&invalid))?;
             add(&mut contents, part).map_err(|invalid| malformed(&invalid))?;
             if last && contents.as_of.is_some() {
-                return Ok(contents);
+                return Ok(Some(contents));
             }
         }
         Err(AwsError::new(ErrorKind::Unavailable, "CutShort", "the directory was cut short"))
@@ -105,7 +123,7 @@ fn unavailable(status: &tonic::Status) -> AwsError {
 }
 
 fn malformed(invalid: &Invalid) -> AwsError {
-    AwsError::new(ErrorKind::Invalid, "MalformedDirectory", &invalid.to_string())
+    AwsError::new(ErrorKind::Invalid, MALFORMED, &invalid.to_string())
 }
 
 fn add(contents: &mut Contents, part: wire::GetDirectoryResponse) -> Result<(), Invalid> {

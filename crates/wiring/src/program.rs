@@ -24,8 +24,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use views::remote_directory::GrpcDirectory;
 
-/// How often a neighbour is asked for its directory, and the longest pause while it does not answer: it answers from memory, and
-/// once it is back, nobody shall wait for its directory.
+/// How often a neighbour is asked for its directory, and the longest pause while it does not answer: it answers from memory, with
+/// nothing while it has nothing newer, and once it is back, nobody shall wait for its directory.
 const NEIGHBOUR_REFRESH: Duration = Duration::from_secs(10);
 
 #[derive(Parser)]

@@ -3,10 +3,10 @@
 use crate::support::{Constant, TokioClock};
 use aws::simulated::{Behaviour, Operation, SimulatedAws};
 use aws::{AwsError, CachedDirectory, Contents, DirectorySource, RefreshPace};
-use domain::SignedDuration;
 use domain::ports::Clock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use domain::{SignedDuration, Timestamp};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::time::{Duration, sleep};
 
 struct Bench {
@@ -75,6 +75,159 @@ async fn the_age_of_a_snapshot_by_a_clock_that_is_ahead_cannot_be_told() {
     let cache = CachedDirectory::new(source, clock.clone(), Arc::new(Constant(0)), RefreshPace::default());
     cache.refresh().await.unwrap();
     assert_eq!(cache.age(clock.now()), None);
+}
+
+/// A neighbour whose replicas each read AWS by themselves.
+#[derive(Default)]
+struct Neighbour {
+    /// What the replica has that is asked next. It tells it to whoever has not exactly that.
+    has: Mutex<Contents>,
+    /// What it was told that we have, each time.
+    asked: Mutex<Vec<Option<Timestamp>>>,
+}
+
+#[async_trait::async_trait]
+impl DirectorySource for Neighbour {
+    async fn fetch(&self) -> Result<Contents, AwsError> {
+        self.asked.lock().unwrap().push(None);
+        Ok(self.has.lock().unwrap().clone())
+    }
+
+    async fn fetch_newer(&self, newer_than: Timestamp) -> Result<Option<Contents>, AwsError> {
+        self.asked.lock().unwrap().push(Some(newer_than));
+        Ok(Some(self.has.lock().unwrap().clone()).filter(|has| has.as_of != Some(newer_than)))
+    }
+}
+
+/// A clock that can be set: so many seconds ahead of the one that it has.
+struct Set {
+    right: Arc<TokioClock>,
+    ahead: AtomicI64,
+}
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        self.right.now() + SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed))
+    }
+}
+
+struct Beside {
+    clock: Arc<Set>,
+    neighbour: Arc<Neighbour>,
+    cache: CachedDirectory,
+}
+
+impl Beside {
+    fn new() -> Self {
+        let clock = Arc::new(Set { right: Arc::new(TokioClock::new()), ahead: AtomicI64::new(0) });
+        let neighbour = Arc::new(Neighbour::default());
+        let pace = RefreshPace::default();
+        let cache = CachedDirectory::new(neighbour.clone(), clock.clone(), Arc::new(Constant(0)), pace);
+        Self { clock, neighbour, cache }
+    }
+
+    /// Reads from a replica that has what was true then, and tells when that was true which is there now.
+    async fn reads(&self, as_of: Timestamp) -> Result<Timestamp, AwsError> {
+        *self.neighbour.has.lock().unwrap() = Contents { as_of: Some(as_of), ..Contents::default() };
+        let read = self.cache.refresh().await.map(|directory| directory.fetched_at());
+        if let Ok(read) = read {
+            assert_eq!(self.cache.snapshot().unwrap().fetched_at(), read);
+        }
+        read
+    }
+
+    fn age(&self) -> Option<SignedDuration> {
+        self.cache.age(self.clock.now())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_replicas_the_newer_directory_stays_whichever_is_asked_next() {
+    let beside = Beside::new();
+    let newer = beside.clock.now() - SignedDuration::from_mins(1);
+    let older = newer - SignedDuration::from_mins(4);
+    for (read, there) in [(older, older), (newer, newer), (older, newer), (older, newer), (newer, newer)] {
+        assert_eq!(beside.reads(read).await, Ok(there));
+    }
+    let asked = beside.neighbour.asked.lock().unwrap().clone();
+    assert_eq!(asked, [None, Some(older), Some(newer), Some(newer), Some(newer)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_cannot_read_aws_any_more_makes_no_directory_too_old() {
+    let beside = Beside::new();
+    let began_at = beside.clock.now();
+    for reading in 0..360 {
+        // The other one reads AWS every five minutes.
+        let fresh = began_at + SignedDuration::from_mins(reading / 30 * 5);
+        beside.reads(if reading % 2 == 0 { began_at } else { fresh }).await.unwrap();
+        sleep(Duration::from_secs(10)).await;
+        let young = |age: SignedDuration| age <= SignedDuration::from_secs(320);
+        assert!(beside.age().is_some_and(young), "{reading}: {:?}", beside.age());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unchanged_keeps_its_age() {
+    let beside = Beside::new();
+    let read = beside.clock.now();
+    beside.reads(read).await.unwrap();
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(beside.reads(read).await, Ok(read));
+    assert_eq!(beside.age(), Some(SignedDuration::from_mins(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_dated_far_ahead_gives_way_to_whatever_is_read_next() {
+    let beside = Beside::new();
+    let now = beside.clock.now();
+    let (ahead, earlier) = (now + SignedDuration::from_hours(1), now - SignedDuration::from_mins(4));
+    assert_eq!(beside.reads(ahead).await, Ok(ahead), "there was nothing");
+    assert_eq!(beside.age(), None);
+    assert_eq!(beside.reads(earlier).await, Ok(earlier));
+    assert_eq!(*beside.neighbour.asked.lock().unwrap(), [None, None], "all of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_dated_far_ahead_takes_the_place_of_none_whose_age_is_known() {
+    let beside = Beside::new();
+    let now = beside.clock.now();
+    beside.reads(now).await.unwrap();
+    let ahead = now + SignedDuration::from_mins(10);
+    assert_eq!(beside.reads(ahead).await.unwrap_err().code, "FromTheFuture");
+    assert_eq!(beside.age(), Some(SignedDuration::ZERO));
+    let little = now + SignedDuration::from_secs(5);
+    assert_eq!(beside.reads(little).await, Ok(little), "clocks may be apart by so much");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_while_our_own_clock_was_ahead_as_well_does_not_stay() {
+    let beside = Beside::new();
+    let right = beside.clock.now();
+    beside.clock.ahead.store(3_600, Ordering::Relaxed);
+    beside.reads(beside.clock.now()).await.unwrap();
+    assert_eq!(beside.age(), Some(SignedDuration::ZERO));
+    beside.clock.ahead.store(0, Ordering::Relaxed);
+    assert_eq!(beside.age(), None);
+    assert_eq!(beside.reads(right).await, Ok(right));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_itself_tells_is_taken_whatever_our_clock_showed_before() {
+    for ahead in [4, 3_600] {
+        let Bench { clock: right, aws, .. } = bench(Behaviour::default());
+        let clock = Arc::new(Set { right, ahead: AtomicI64::new(ahead) });
+        let cache =
+            CachedDirectory::new(aws.clone(), clock.clone(), Arc::new(Constant(0)), RefreshPace::default());
+        cache.refresh().await.unwrap();
+        clock.ahead.store(0, Ordering::Relaxed);
+        aws.change_directory(|contents| {
+            contents.accounts.pop_first();
+        });
+        let now = clock.now();
+        let read = cache.refresh().await.unwrap();
+        assert_eq!((read.contents().accounts.len(), read.fetched_at()), (5, now), "{ahead}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

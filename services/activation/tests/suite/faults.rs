@@ -1,12 +1,13 @@
 //! What AWS does wrong, and what becomes of it.
 
-use crate::house::{HOUR, House, POLICY, key_of, permission_set, reason, role};
-use aws::ErrorKind;
+use crate::house::{HOUR, House, POLICY, instant, key_of, permission_set, reason, role};
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
-use domain::{SignedDuration, Target};
+use aws::{AwsError, Contents, DirectorySource, ErrorKind};
+use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
+use std::sync::{Arc, Mutex};
 
 fn ledger_facts(house: &House) -> Vec<AssignmentEvent> {
     let facts = house.events().into_iter().filter_map(|event| match event.fact {
@@ -215,7 +216,7 @@ async fn who_lost_the_grounds_before_the_start_gets_no_access() {
     let _process = house.start().await;
     let gone = house.grant(&permission_set(), 1_000, HOUR).await;
     house.aws.change_directory(|contents| {
-        contents.memberships.remove(&domain::PrincipalId::new(aws::simulated::sample::BOB).unwrap());
+        contents.memberships.remove(&PrincipalId::new(sample::BOB).unwrap());
     });
     house.at(1_020).await;
     assert!(matches!(
@@ -224,6 +225,37 @@ async fn who_lost_the_grounds_before_the_start_gets_no_access() {
     ));
     assert_eq!(house.calls(AwsOperation::Create), 0);
     assert_eq!(house.closed(gone).await, Some(ClosedHow::NothingCreated));
+}
+
+/// The replica of `request` that is asked next, and what it has of the organisation.
+struct AskedNext(Mutex<Contents>);
+
+#[async_trait::async_trait]
+impl DirectorySource for AskedNext {
+    async fn fetch(&self) -> Result<Contents, AwsError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+}
+
+/// Each replica of `request` reads AWS by itself. The request was ended for ever when the one was asked last that had not heard of the group.
+#[tokio::test(start_paused = true)]
+async fn an_older_directory_of_another_replica_ends_no_request() {
+    let mut house = House::new().await;
+    let whole = house.aws.fetch().await.unwrap();
+    let mut before = Contents { as_of: Some(instant(0)), ..whole.clone() };
+    before.memberships.remove(&PrincipalId::new(sample::ADA).unwrap());
+    let after = Contents { as_of: Some(instant(5)), ..whole };
+    let replica = Arc::new(AskedNext(Mutex::new(before.clone())));
+    house.directory = Some(replica.clone());
+    let process = house.start().await;
+    house.at(10).await;
+    for has in [after, before] {
+        *replica.0.lock().unwrap() = has;
+        process.views.directory.refresh().await.unwrap();
+    }
+    let id = house.grant(&permission_set(), 20, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(id).await, "{:?}", house.over(id).await);
 }
 
 #[tokio::test(start_paused = true)]

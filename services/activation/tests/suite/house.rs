@@ -4,8 +4,8 @@ use activation::{ActivationService, Ports, Settings};
 use api::activation::v1::{self as wire, activation_service_server::ActivationService as Rpcs};
 use aws::simulated::{Behaviour, SimulatedAccountAccess, SimulatedAws, SimulatedScps, sample};
 use aws::{
-    Assignments, Attempt, AwsError, CachedDirectory, Deletion, ErrorKind, Limits, OperationId,
-    OperationStatus, RefreshPace, Turns,
+    Assignments, Attempt, AwsError, CachedDirectory, Deletion, DirectorySource, ErrorKind, Limits,
+    OperationId, OperationStatus, RefreshPace, Turns,
 };
 use command::aggregate::{
     AssignmentAggregate, DenialAggregate, LogAggregate, PolicyAggregate, RequestAggregate,
@@ -132,6 +132,8 @@ pub(crate) struct House {
     pub(crate) log: MemoryLog,
     pub(crate) aws: Arc<SimulatedAws>,
     pub(crate) scps: Option<Arc<SimulatedScps>>,
+    /// Who tells processes of the organisation, if not AWS.
+    pub(crate) directory: Option<Arc<dyn DirectorySource>>,
     /// Whether processes have Account Access Manager.
     pub(crate) account_access: bool,
     pub(crate) keys: Arc<dyn KeyStore>,
@@ -338,6 +340,7 @@ impl House {
             log: MemoryLog::with_id(uuid::Uuid::from_u128(1)),
             aws: Arc::new(SimulatedAws::with_sample_organisation(clock.clone(), behaviour, ISSUER)),
             scps: None,
+            directory: None,
             account_access: true,
             keys: Arc::new(MemoryKeyStore::new(entropy.clone())),
             settings: Settings::default(),
@@ -421,8 +424,12 @@ impl House {
         let clock: SharedClock =
             Arc::new(LocalClock { house: self.clock.clone(), ahead: clock_ahead.clone() });
         let (projection, follower) = Projection::open(None, RequestsModel::default(), log.clone()).unwrap();
+        let source: Arc<dyn DirectorySource> = match &self.directory {
+            Some(source) => source.clone(),
+            None => self.aws.clone(),
+        };
         let directory = Arc::new(CachedDirectory::new(
-            self.aws.clone(),
+            source,
             clock.clone(),
             self.entropy.clone(),
             RefreshPace::default(),

@@ -7,8 +7,9 @@ use api::request::v1::{
     GetDirectoryRequest, GetDirectoryResponse, ListAccountsRequest, ListGroupsRequest, ListPeopleRequest,
     ListPermissionSetsRequest,
 };
-use aws::DirectorySource as _;
 use aws::simulated::sample::{ADA, APPROVERS};
+use aws::{CachedDirectory, DirectorySource as _, RefreshPace};
+use domain::{PrincipalId, SignedDuration};
 use prost::Message as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,6 +84,27 @@ async fn a_directory_that_was_cut_short_is_none() {
     assert_eq!(source.fetch().await.unwrap_err().code, "CutShort");
 }
 
+/// Says that there is nothing newer, newer than nothing.
+struct Unchanged;
+
+#[tonic::async_trait]
+impl directory_service_server::DirectoryService for Unchanged {
+    async fn get_directory(
+        &self,
+        _: tonic::Request<GetDirectoryRequest>,
+    ) -> Result<tonic::Response<BoxStream<GetDirectoryResponse>>, tonic::Status> {
+        let part = GetDirectoryResponse { unchanged: true, last: true, ..GetDirectoryResponse::default() };
+        Ok(tonic::Response::new(Box::pin(futures::stream::iter([Ok(part)]))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unchanged_is_no_answer_to_who_has_nothing() {
+    let server = directory_service_server::DirectoryServiceServer::new(Unchanged);
+    let source = views::remote_directory::GrpcDirectory::new(tonic::service::Routes::new(server));
+    assert_eq!(source.fetch().await.unwrap_err().code, "MalformedDirectory");
+}
+
 /// Unavailable for so many calls.
 #[derive(Clone, Default)]
 struct Flaky(Arc<AtomicUsize>);
@@ -148,9 +170,78 @@ async fn a_caller_that_has_the_latest_is_told_so() {
     let same = parts(&world, first[0].fetched_at).await;
     assert_eq!(same.len(), 1);
     assert!(same[0].unchanged && same[0].last && same[0].accounts.is_empty());
-    world.clock.jump(domain::SignedDuration::from_secs(1));
+    world.clock.jump(SignedDuration::from_secs(1));
     world.change_directory(|_| ()).await;
     assert!(!parts(&world, first[0].fetched_at).await[0].unchanged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_service_that_has_the_latest_is_told_nothing_again() {
+    let world = World::ordinary().await;
+    let source = views::remote_directory::GrpcDirectory::new(AsCarol(world.guarded.clone()));
+    let has = source.fetch().await.unwrap().as_of.unwrap();
+    assert!(source.fetch_newer(has).await.unwrap().is_none());
+    let later = has + SignedDuration::from_mins(1);
+    assert!(source.fetch_newer(later).await.unwrap().is_none(), "another replica had what is newer");
+    world.clock.jump(SignedDuration::from_secs(1));
+    world.change_directory(|_| ()).await;
+    let newer = source.fetch_newer(has).await.unwrap().unwrap();
+    assert_eq!(newer.as_of, world.views.directory.snapshot().map(|snapshot| snapshot.fetched_at()));
+    assert!(!newer.accounts.is_empty());
+}
+
+/// The way to two replicas of the service, by turns.
+#[derive(Clone)]
+struct InTurn {
+    replicas: [AsCarol; 2],
+    called: Arc<AtomicUsize>,
+}
+
+impl tonic::client::GrpcService<tonic::body::Body> for InTurn {
+    type ResponseBody = tonic::body::Body;
+    type Error = std::convert::Infallible;
+    type Future = futures::future::BoxFuture<'static, Result<http::Response<tonic::body::Body>, Self::Error>>;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        for replica in &mut self.replicas {
+            if tonic::client::GrpcService::poll_ready(replica, context).is_pending() {
+                return std::task::Poll::Pending;
+            }
+        }
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        let turn = self.called.fetch_add(1, Ordering::Relaxed) % self.replicas.len();
+        tonic::client::GrpcService::call(self.replicas.get_mut(turn).unwrap(), request)
+    }
+}
+
+/// Each replica reads AWS by itself: Ada was put into a group after the one did, and before the other.
+#[tokio::test(start_paused = true)]
+async fn what_another_service_knows_of_the_directory_never_goes_back() {
+    let [behind, ahead] = [World::ordinary().await, World::ordinary().await];
+    let ada = PrincipalId::new(ADA).unwrap();
+    behind
+        .change_directory(|contents| {
+            contents.memberships.remove(&ada);
+        })
+        .await;
+    ahead.clock.jump(SignedDuration::from_mins(1));
+    ahead.change_directory(|_| ()).await;
+    let replicas = [&behind, &ahead].map(|world| AsCarol(world.guarded.clone()));
+    let source = views::remote_directory::GrpcDirectory::new(InTurn { replicas, called: Arc::default() });
+    let (clock, entropy) = (ahead.clock.clone(), ahead.views.entropy.clone());
+    let directory = CachedDirectory::new(Arc::new(source), clock, entropy, RefreshPace::default());
+    let mut in_groups = Vec::new();
+    for _ in 0..5 {
+        let snapshot = directory.refresh().await.unwrap();
+        in_groups.push(!snapshot.groups_of(&ada).is_empty());
+    }
+    assert_eq!(in_groups, [false, true, true, true, true]);
 }
 
 /// FACTS.md: TEAM #162. The list of accounts, each once, by name.
