@@ -100,6 +100,20 @@ async fn a_checkpoint_of_another_log_is_not_continued_from() {
     }
 }
 
+/// Asked again for seconds, it has the event of the checkpoint still not.
+#[tokio::test(start_paused = true)]
+async fn a_log_of_the_same_id_that_stays_shorter_is_not_continued_from() {
+    let (folder, long, shorter) = (tempfile::tempdir().unwrap(), log(), log());
+    claim_many(&long, 30).await;
+    claim_many(&shorter, 3).await;
+    for log in [long, shorter] {
+        let (projection, task) = follow(Some(folder.path()), Duties::default(), &log);
+        projection.caught_up().await;
+        assert_eq!(projection.read(rows).unwrap(), fold(&log));
+        stop(task).await;
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_made_anew() {
     let (folder, log) = (tempfile::tempdir().unwrap(), log());
