@@ -50,6 +50,8 @@ pub(crate) struct Eligible {
 /// A no, on the way.
 enum No {
     Lost(String),
+    /// The same, by what the directory says.
+    LostThere(String),
     Unknown(String),
 }
 
@@ -57,12 +59,10 @@ impl From<Denied> for No {
     fn from(denied: Denied) -> Self {
         let why = denied.to_string();
         match denied {
-            Denied::NoRule
-            | Denied::DurationTooLong { .. }
-            | Denied::DurationTooShort { .. }
-            | Denied::RuleDoesNotPermit(_)
-            | Denied::RuleVanished(_)
-            | Denied::NobodyCanDecide => Self::Lost(why),
+            Denied::NoRule | Denied::RuleDoesNotPermit(_) | Denied::NobodyCanDecide => Self::LostThere(why),
+            Denied::DurationTooLong { .. } | Denied::DurationTooShort { .. } | Denied::RuleVanished(_) => {
+                Self::Lost(why)
+            }
             Denied::GroupsUnknown(_) | Denied::PolicyError(_) => Self::Unknown(why),
         }
     }
@@ -79,7 +79,7 @@ impl From<PlaceUnknown> for No {
             | PlaceUnknown::NoAccount
             | PlaceUnknown::AccountInactive
             | PlaceUnknown::NoPermissionSet
-            | PlaceUnknown::ManagementAccount => Self::Lost(why),
+            | PlaceUnknown::ManagementAccount => Self::LostThere(why),
         }
     }
 }
@@ -119,10 +119,14 @@ impl Core {
         let given_late = !late.is_negative() && late <= GIVEN_WITHIN;
         Ok(match holds(if given_late { later(grant.at, late) } else { grant.at }) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
+            // Whoever raised or approved it may have known more than we do.
+            Err(No::LostThere(why)) if self.has_directory_from_before(grant.at) => {
+                Eligibility::Unknown(format!("{why}, by a directory from before it was approved"))
+            }
             // What would hold if tokens still said the same is not lost for certain.
-            Err(No::Lost(reason)) => match holds(self.now()) {
+            Err(No::Lost(reason) | No::LostThere(reason)) => match holds(self.now()) {
                 Ok(_) => Eligibility::Outdated(TOKENS_TOO_OLD.to_owned()),
-                Err(No::Lost(_)) => Eligibility::Lost(reason),
+                Err(No::Lost(_) | No::LostThere(_)) => Eligibility::Lost(reason),
                 Err(No::Unknown(why)) => Eligibility::Unknown(why),
             },
             Err(No::Unknown(why)) => Eligibility::Unknown(why),
@@ -197,7 +201,7 @@ impl Core {
             let recorded = Recorded { groups: &endorsement.groups, decided_at: told_at };
             match self.groups_now(endorsement.principal.as_ref(), recorded, in_force) {
                 Ok(groups) => counted.push((person.clone(), groups)),
-                Err(No::Lost(_)) => continue,
+                Err(No::Lost(_) | No::LostThere(_)) => continue,
                 Err(unknown @ No::Unknown(_)) => return Err(unknown),
             }
             seen.push(identities);
@@ -205,7 +209,13 @@ impl Core {
         let met = [&request.raised.grounds.plan, &rule.plan]
             .into_iter()
             .all(|plan| plan.is_met_by(counted.iter().map(|(person, groups)| (person, groups))));
-        if met { Ok(()) } else { Err(No::Lost("those who agreed may no longer decide on this".to_owned())) }
+        let why = "those who agreed may no longer decide on this";
+        if met { Ok(()) } else { Err(No::LostThere(why.to_owned())) }
+    }
+
+    /// Whether what is known of the directory was read before `at`.
+    fn has_directory_from_before(&self, at: Timestamp) -> bool {
+        self.views.directory.snapshot().is_some_and(|directory| directory.fetched_at() < at)
     }
 
     /// The groups of someone who is not calling. A user who is disabled or gone has lost them.
@@ -221,8 +231,8 @@ impl Core {
         if let Some(principal) = principal {
             match directory.user(principal) {
                 Some(user) if user.enabled => {}
-                Some(_) => return Err(No::Lost("the user is disabled in the directory".to_owned())),
-                None => return Err(No::Lost("the user is gone from the directory".to_owned())),
+                Some(_) => return Err(No::LostThere("the user is disabled in the directory".to_owned())),
+                None => return Err(No::LostThere("the user is gone from the directory".to_owned())),
             }
         }
         match who::groups_of_recorded(&self.views.directory, principal, recorded, now, age_max) {

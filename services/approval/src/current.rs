@@ -95,7 +95,15 @@ pub(crate) fn plan(
         account: place.facts(),
         duration: raised.asked.duration,
     };
-    let found = in_force.compiled.current(&raised.grounds.rule, &ask)?;
+    let found = match in_force.compiled.current(&raised.grounds.rule, &ask) {
+        // Whoever raised it may have known more than we do.
+        Err(why @ (Denied::NoRule | Denied::RuleDoesNotPermit(_)))
+            if place.directory().fetched_at() < request.raised_at =>
+        {
+            return Err(NoPlan::Unprovable(format!("{why}, by a directory from before it was raised")));
+        }
+        found => found?,
+    };
     if found.provider != raised.grounds.provider {
         return Err(NoPlan::Vanished("it brings access about in another way now".to_owned()));
     }

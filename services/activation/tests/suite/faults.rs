@@ -258,6 +258,26 @@ async fn an_older_directory_of_another_replica_ends_no_request() {
     assert!(house.is_active(id).await, "{:?}", house.over(id).await);
 }
 
+/// Ada was put into the group, asked, and was approved, all since the directory was read here.
+#[tokio::test(start_paused = true)]
+async fn a_directory_from_before_the_approval_ends_no_request() {
+    let mut house = House::new().await;
+    let whole = house.aws.fetch().await.unwrap();
+    let mut before = Contents { as_of: Some(instant(5)), ..whole.clone() };
+    before.memberships.remove(&PrincipalId::new(sample::ADA).unwrap());
+    let replica = Arc::new(AskedNext(Mutex::new(before)));
+    house.directory = Some(replica.clone());
+    let process = house.start().await;
+    house.at(10).await;
+    let id = house.grant(&permission_set(), 10, HOUR).await;
+    house.at(60).await;
+    assert!(!house.is_active(id).await && house.over(id).await.is_none());
+    *replica.0.lock().unwrap() = Contents { as_of: Some(instant(60)), ..whole };
+    process.views.directory.refresh().await.unwrap();
+    house.at(400).await;
+    assert!(house.is_active(id).await, "{:?}", house.over(id).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_told_is_no_access_until_it_can() {
     let house = House::new().await;

@@ -2,6 +2,7 @@
 
 use crate::house::{House, POLICY, because, caller, directory_ages, human, person, refusal, with_groups};
 use api::types::v1::RequestStatus;
+use aws::Contents;
 use aws::simulated::sample;
 use domain::{ActorKind, Groups, Person};
 use identity::Caller;
@@ -198,6 +199,32 @@ async fn a_vanished_rule_refuses_and_the_approver_writes_nothing() {
         assert_eq!(refusal(answer), because(Code::FailedPrecondition, "RULE_VANISHED"));
     }
     assert_eq!(house.events(), events);
+}
+
+/// Ada was put into the group, and asked, since the directory was read here.
+#[tokio::test(start_paused = true)]
+async fn by_a_directory_from_before_the_request_its_rule_is_not_gone() {
+    let house = House::new().await;
+    let ada = domain::PrincipalId::new(sample::ADA).unwrap();
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
+    let read_at = house.views.clock.now();
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
+    let id = house.raised().await;
+    let mut groups = None;
+    let before = |contents: &mut Contents| {
+        contents.as_of = Some(read_at);
+        groups = contents.memberships.remove(&ada);
+    };
+    house.reorganise(before).await;
+    let events = house.events();
+    assert_eq!(refusal(house.approve(&caller("bob"), id).await), because(Code::Unavailable, "UNPROVABLE"));
+    assert_eq!(house.events(), events);
+    let since = |contents: &mut Contents| {
+        contents.as_of = None;
+        contents.memberships.extend(groups.map(|groups| (ada, groups)));
+    };
+    house.reorganise(since).await;
+    house.approve(&caller("bob"), id).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
