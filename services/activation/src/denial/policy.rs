@@ -91,6 +91,10 @@ impl Core {
         let Some(port) = self.ports.session_denials() else { return Ok(true) };
         let mut changed = false;
         for _ in 0..ROUNDS_MAX {
+            // Who has lost the duty in between leaves it to who has it.
+            if !self.on_duty().await? {
+                return Ok(false);
+            }
             let closing = self.agenda.closing_in(account);
             let wanted = denied(&self.all_sessions_left(&closing, Ask::Aws).await?);
             let loaded = self.denials(account).await?;

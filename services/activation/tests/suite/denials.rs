@@ -605,6 +605,41 @@ async fn sessions_that_whoever_has_the_duty_does_not_deny_are_denied_by_another(
     assert_eq!(house.claims(), ["one", "two"]);
 }
 
+/// Does something once, as soon as an event about what is denied is to be written.
+struct AtDenial(Option<Box<dyn FnOnce() + Send>>);
+
+impl Faults for AtDenial {
+    fn append(&mut self, stream: &StreamName, _: &Envelope) -> AppendFault {
+        if stream.as_str().starts_with("denial-")
+            && let Some(act) = self.0.take()
+        {
+            act();
+        }
+        AppendFault::Proceed
+    }
+}
+
+/// It intended to deny them again and again, and each time gave that up.
+#[tokio::test(start_paused = true)]
+async fn who_loses_the_duty_while_denying_intends_nothing_more() {
+    let house = denying().await;
+    let one = house.start_as("one").await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    one.issue("ada", id, "one", None).await.unwrap();
+    house.log.set_faults(Box::new(AtDenial(Some(Box::new(one.brake())))));
+    one.revoke("ada", id).await.unwrap();
+    house.at(15).await;
+    assert_eq!(attempts(&house), 1, "paused between what it intends and the call");
+    house.claim("two").await;
+    one.resume();
+    house.at(25).await;
+    assert_eq!((attempts(&house), denied(&house).len()), (1, 0), "it steps back");
+    house.at(90).await;
+    assert_eq!(denied(&house).len(), 1, "the other never does it");
+    assert_eq!(house.claims(), ["one", "two", "one"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_late_call_denies_is_lifted_although_nothing_is_closing_there() {
     let house = denying().await;

@@ -8,7 +8,7 @@ use aws::{
     OperationId, OperationStatus, RefreshPace, Turns,
 };
 use command::aggregate::{
-    AssignmentAggregate, DenialAggregate, LogAggregate, PolicyAggregate, RequestAggregate,
+    AssignmentAggregate, DenialAggregate, DutyAggregate, LogAggregate, PolicyAggregate, RequestAggregate,
 };
 use command::{Command, Commander};
 use domain::ports::{Clock, Entropy, SharedClock, SharedEntropy};
@@ -24,6 +24,7 @@ use journal::key_store::{KeyStore, MemoryKeyStore};
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger};
 use lifecycle::denial::DenialEvent;
+use lifecycle::duty::DutyClaimed;
 use lifecycle::event::{ApprovalBasis, Approved, ClosedHow, Grounds, Requested};
 use lifecycle::log::LogEvent;
 use lifecycle::state::{Closure, EndReason, Phase};
@@ -177,7 +178,13 @@ impl Process {
 
     /// As `SIGSTOP` does it.
     pub(crate) fn pause(&self) {
-        self.valve.0.lock().unwrap().0 = true;
+        self.brake()();
+    }
+
+    /// The same, for whoever does it while the process is at work.
+    pub(crate) fn brake(&self) -> impl FnOnce() + Send + use<> {
+        let valve = self.valve.clone();
+        move || valve.0.lock().unwrap().0 = true
     }
 
     /// As `SIGCONT` does it.
@@ -669,6 +676,18 @@ impl House {
         self.commander(Service::Activation)
             .execute::<DenialAggregate, std::convert::Infallible>(stream, self.command(), |_, _| {
                 Ok(Fact::Denial(fact.clone()))
+            })
+            .await
+            .unwrap();
+    }
+
+    /// A replica of this name takes the duty over, and is not heard of any more.
+    pub(crate) async fn claim(&self, replica: &str) {
+        let stream = Stream::Duty(journal::types::ACTIVATION_DUTY.to_owned());
+        let fact = Fact::Duty(DutyClaimed { holder: replica.to_owned() });
+        self.commander(Service::Activation)
+            .execute::<DutyAggregate, std::convert::Infallible>(stream, self.command(), |_, _| {
+                Ok(fact.clone())
             })
             .await
             .unwrap();
