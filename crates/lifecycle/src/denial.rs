@@ -61,8 +61,8 @@ pub struct Attempt {
 pub struct Denials {
     /// Where.
     pub account: AccountId,
-    /// What is denied, as it was last confirmed; `None`: it is not known.
-    pub denied: Option<Denied>,
+    /// What was confirmed last to be denied. Whether it is so still, [`denied`](Self::denied) says.
+    pub confirmed: Denied,
     /// While it is not known: every request whose sessions may be denied.
     pub perhaps: BTreeSet<RequestId>,
     /// The attempt under way.
@@ -84,7 +84,7 @@ impl Denials {
             (Some(denials), _) => denials,
             (None, DenialEvent::Attempted { account, .. }) => Self {
                 account: account.clone(),
-                denied: Some(BTreeMap::new()),
+                confirmed: BTreeMap::new(),
                 perhaps: BTreeSet::new(),
                 open: None,
                 failures: 0,
@@ -114,8 +114,8 @@ impl Denials {
                 self.close(*attempt);
             }
             DenialEvent::Confirmed { attempt } => {
-                let Some(confirmed) = self.close(*attempt) else { return };
-                self.denied = Some(confirmed.requests);
+                let Some(attempt) = self.close(*attempt) else { return };
+                self.confirmed = attempt.requests;
                 self.perhaps.clear();
                 self.failures = 0;
                 self.last_failure = None;
@@ -136,26 +136,41 @@ impl Denials {
 
     fn no_longer_known(&mut self, at: Timestamp) {
         self.undone_since = self.undone_since.or(Some(at));
-        self.perhaps.extend(self.denied.take().unwrap_or_default().into_keys());
+        self.perhaps.extend(self.confirmed.keys().copied());
     }
 
     fn close(&mut self, attempt: EventId) -> Option<Attempt> {
         self.open.take_if(|(open, _)| *open == attempt).map(|(_, attempt)| attempt)
     }
 
+    /// What is denied; `None`: it is not known.
+    pub fn denied(&self) -> Option<&Denied> {
+        self.undone_since.is_none().then_some(&self.confirmed)
+    }
+
     /// Whether exactly `wanted` is denied, as far as is known.
     pub fn is(&self, wanted: &Denied) -> bool {
-        self.denied.as_ref() == Some(wanted)
+        self.denied() == Some(wanted)
     }
 
     /// Whether it is certain that nothing is denied.
     pub fn is_settled(&self) -> bool {
-        self.open.is_none() && self.denied.as_ref().is_some_and(BTreeMap::is_empty)
+        self.open.is_none() && self.denied().is_some_and(BTreeMap::is_empty)
+    }
+
+    /// Since when no sessions of a request are known to be denied, which ought to be since `due_at`; `None`: some are.
+    pub fn undenied_since(&self, request: &RequestId, due_at: Timestamp) -> Option<Timestamp> {
+        if self.confirmed.contains_key(request) {
+            self.undone_since.map(|since| since.max(due_at))
+        } else {
+            // However late somebody tried it first.
+            Some(due_at)
+        }
     }
 
     /// Whether something may be denied for this request's sake.
     pub fn may_deny(&self, request: &RequestId) -> bool {
-        self.denied.as_ref().is_some_and(|denied| denied.contains_key(request))
+        self.confirmed.contains_key(request)
             || self.perhaps.contains(request)
             || self.open.as_ref().is_some_and(|(_, attempt)| attempt.requests.contains_key(request))
     }
@@ -197,7 +212,7 @@ pub fn fail(denials: &Denials, attempt: EventId, reason: String) -> Result<Denia
 
 /// Records that the policy is no longer as it was confirmed.
 pub fn drift(denials: &Denials) -> Result<DenialEvent, Rejection> {
-    match (&denials.open, &denials.denied) {
+    match (&denials.open, denials.denied()) {
         (Some(_), _) => Err(Rejection::AttemptOpen),
         (None, None) => Err(Rejection::AsItShouldBe),
         (None, Some(_)) => Ok(DenialEvent::DriftFound),

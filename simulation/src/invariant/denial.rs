@@ -13,7 +13,7 @@ use aws::AssignmentKey;
 use aws::session_denials::{POLICIES_MAX, REQUEST_TAG, policy_name};
 use aws::simulated::{SimulatedAws, SimulatedScps};
 use domain::{AccountId, Entitlement, Provider, RequestId, SignedDuration, Timestamp};
-use lifecycle::denial::DenialEvent;
+use lifecycle::denial::{DenialEvent, Denials};
 use lifecycle::event::{Closed, ClosedHow};
 use lifecycle::state::{Active, Phase};
 use serde_json::{Map, Value};
@@ -328,7 +328,7 @@ fn lifted(account: &AccountId, now: Timestamp, truth: &Truth, denied: &[Statemen
     if denied.is_empty() {
         return Ok(());
     }
-    let Some(denied) = truth.denials.get(account).and_then(|denials| denials.denied.as_ref()) else {
+    let Some(denied) = truth.denials.get(account).and_then(Denials::denied) else {
         return Ok(());
     };
     for (id, begun_before) in denied {

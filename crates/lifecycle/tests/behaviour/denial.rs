@@ -84,7 +84,7 @@ fn after_a_failure_or_a_change_by_others_nothing_is_taken_for_granted() {
             drift(story.denials()).unwrap()
         };
         story.append(&event, 12);
-        assert_eq!(story.denials().denied, None);
+        assert_eq!(story.denials().denied(), None);
         assert!(story.denials().may_deny(&request_id("a")), "it was denied");
         assert_eq!(story.denials().may_deny(&request_id("b")), spoil, "that was tried");
         assert!(!story.denials().may_deny(&request_id("z")), "nobody ever tried");
@@ -110,6 +110,22 @@ fn what_is_denied_is_unknown_since_the_first_failure_until_it_is_confirmed() {
     let event = drift(story.denials()).unwrap();
     story.append(&event, 40);
     assert_eq!(story.denials().undone_since, Some(at(40)));
+}
+
+#[test]
+fn what_was_never_denied_is_undenied_since_it_was_due_and_the_rest_since_it_is_not_known() {
+    let mut story = Story::default();
+    let first = story.deny(&["a"], 0);
+    story.confirmed(first, 5);
+    let since = |story: &Story, name: &str| story.denials().undenied_since(&request_id(name), at(7));
+    assert_eq!((since(&story, "a"), since(&story, "b")), (None, Some(at(7))));
+    let second = story.deny(&["a", "b"], 90);
+    let event = fail(story.denials(), second, "Throttled".into()).unwrap();
+    story.append(&event, 92);
+    assert_eq!((since(&story, "a"), since(&story, "b")), (Some(at(92)), Some(at(7))));
+    let third = story.deny(&["a", "b"], 100);
+    story.confirmed(third, 101);
+    assert_eq!((since(&story, "a"), since(&story, "b")), (None, None));
 }
 
 #[test]

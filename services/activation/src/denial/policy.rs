@@ -50,16 +50,15 @@ impl Core {
         // A ledger that cannot be read does not say that anything is denied.
         let loaded = self.denials(account).await.ok();
         let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
-        let denied = denials.and_then(|denials| denials.denied.as_ref());
-        let undone_since = denials.and_then(|denials| denials.undone_since);
         let mut found = BTreeMap::new();
         for request in closing {
             let id = request.raised.id;
             let Some(begun_before) = wanted.get(&id) else { continue };
-            let Phase::Ended { at: ended_at, .. } = &request.phase else { continue };
-            if denied.and_then(|denied| denied.get(&id)) != Some(begun_before) {
-                let due_at = begun_before.unwrap_or(*ended_at);
-                found.insert(id, undone_since.map_or(due_at, |since| since.max(due_at)));
+            // Of some that are denied, those that began until the removal may not be.
+            let confirmed = denials.and_then(|denials| denials.confirmed.get(&id));
+            let late = begun_before.filter(|_| confirmed.is_some_and(|confirmed| confirmed != begun_before));
+            if let Some(since) = undenied_since(denials, request).into_iter().chain(late).min() {
+                found.insert(id, since);
             }
         }
         found
@@ -70,12 +69,12 @@ impl Core {
         &self,
         account: &AccountId,
         closing: &[Request],
-    ) -> Result<BTreeSet<RequestId>, Fault> {
+    ) -> Result<BTreeMap<RequestId, Timestamp>, Fault> {
         let loaded = self.denials(account).await?;
-        let denied = loaded.state.as_ref().and_then(|denials| denials.denied.as_ref());
-        let is_denied = |id: &RequestId| denied.is_some_and(|denied| denied.contains_key(id));
         let left = closing.iter().filter(|request| self.may_leave_sessions(request));
-        Ok(left.map(|request| request.raised.id).filter(|id| !is_denied(id)).collect())
+        let undenied =
+            |request: &Request| Some((request.raised.id, undenied_since(loaded.state.as_ref(), request)?));
+        Ok(left.filter_map(undenied).collect())
     }
 
     /// Whether the policy of an account is known to deny what it should.
@@ -315,6 +314,12 @@ impl Core {
             Err(error) => Err(Fault::of_command(&error)),
         }
     }
+}
+
+/// Since when no sessions of an ended request are known to be denied; `None`: some are.
+fn undenied_since(denials: Option<&Denials>, request: &Request) -> Option<Timestamp> {
+    let Phase::Ended { at, .. } = &request.phase else { return None };
+    denials.map_or(Some(*at), |denials| denials.undenied_since(&request.raised.id, *at))
 }
 
 fn known(denials: Option<&Denials>) -> Result<&Denials, Rejection> {

@@ -164,8 +164,7 @@ impl Watch {
                 if ask == Ask::Aws
                     && let Ok(undone) = core.perhaps_not_denied(account, closing).await
                 {
-                    let now = core.now();
-                    self.note_undone(account, undone.into_iter().map(|id| (id, now)).collect(), now);
+                    self.note_undone(account, undone, core.now());
                 }
                 return Err(fault);
             }

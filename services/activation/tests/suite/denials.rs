@@ -800,6 +800,38 @@ async fn a_process_that_starts_knows_since_when_sessions_are_not_denied() {
     process.stop().await;
 }
 
+/// They counted from when somebody tried it first, or could not tell what to try.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_another_comes_late_to_count_as_not_denied_since_their_end() {
+    for target in [role(), permission_set()] {
+        let mut house = denying().await;
+        let one = house.start_as("one").await;
+        let id = house.grant(&target, 0, 2 * HOUR).await;
+        house.at(590).await;
+        if target == role() {
+            one.issue("ada", id, "one", None).await.unwrap();
+        }
+        house.at(600).await;
+        one.pause();
+        one.revoke("ada", id).await.unwrap();
+        one.kill().await;
+        let measured = Measured::start();
+        house.meter = Some(measured.provider.meter("daypass"));
+        // It can deny nothing, and AWS does not tell it which groups hold the permission set.
+        scps(&house).refuse(ErrorKind::Unavailable);
+        house.at(800).await;
+        let two = house.start_as("two").await;
+        two.cut_from_aws(true);
+        house.at(600 + 330).await;
+        assert_eq!(
+            (house.claims(), denials_overdue(&measured)),
+            (vec!["one".to_owned(), "two".to_owned()], Some(1)),
+            "{target}"
+        );
+        two.stop().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_others_wrote_over_and_cannot_be_written_again_is_told_as_not_denied() {
     let errors = Errors::default();
