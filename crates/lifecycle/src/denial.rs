@@ -6,8 +6,11 @@
 //! INVARIANT: an older document that arrives late can deny too little for a while, or the dead; never anyone else.
 
 use crate::Rejection;
-use domain::{AccountId, EventId, RequestId, Timestamp};
+use domain::{AccountId, EventId, RequestId, SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Who changes the policy again sooner than this does so again and again. Several looks at it, and far less than sessions live.
+pub const REVERTED_AGAIN_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 
 /// Requests, and the instant up to which sessions that begin are theirs; `None`: theirs can be told by a tag.
 pub type Denied = BTreeMap<RequestId, Option<Timestamp>>;
@@ -73,6 +76,10 @@ pub struct Denials {
     pub last_failure: Option<String>,
     /// Since when it is not known what is denied: an attempt failed first, or another changed it, and nothing was confirmed since.
     pub undone_since: Option<Timestamp>,
+    /// When another changed it last.
+    pub reverted_at: Option<Timestamp>,
+    /// Since when another changes it again and again; `None`: they have not done so again.
+    pub reverted_since: Option<Timestamp>,
     /// The time of the latest event.
     pub last_at: Timestamp,
 }
@@ -90,6 +97,8 @@ impl Denials {
                 failures: 0,
                 last_failure: None,
                 undone_since: None,
+                reverted_at: None,
+                reverted_since: None,
                 last_at: at,
             },
             (
@@ -130,7 +139,12 @@ impl Denials {
                     self.last_failure = Some(reason.clone());
                 }
             }
-            DenialEvent::DriftFound => self.no_longer_known(at),
+            DenialEvent::DriftFound => {
+                let before = self.reverted_at.filter(|before| is_again(*before, at));
+                self.reverted_since = before.map(|before| self.reverted_since.unwrap_or(before));
+                self.reverted_at = Some(at);
+                self.no_longer_known(at);
+            }
         }
     }
 
@@ -166,6 +180,11 @@ impl Denials {
             // However late somebody tried it first.
             Some(due_at)
         }
+    }
+
+    /// Since when what is denied is denied in vain, because another changes it again and again; `None`: it stands by now.
+    pub fn in_vain_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.reverted_since.filter(|_| self.reverted_at.is_some_and(|at| is_again(at, now)))
     }
 
     /// Whether something may be denied for this request's sake.
@@ -217,6 +236,10 @@ pub fn drift(denials: &Denials) -> Result<DenialEvent, Rejection> {
         (None, None) => Err(Rejection::AsItShouldBe),
         (None, Some(_)) => Ok(DenialEvent::DriftFound),
     }
+}
+
+fn is_again(before: Timestamp, at: Timestamp) -> bool {
+    at.duration_since(before) < REVERTED_AGAIN_WITHIN
 }
 
 fn open(denials: &Denials, attempt: EventId) -> Result<(), Rejection> {

@@ -129,6 +129,26 @@ fn what_was_never_denied_is_undenied_since_it_was_due_and_the_rest_since_it_is_n
 }
 
 #[test]
+fn what_others_change_again_within_minutes_is_denied_in_vain_until_it_stands() {
+    let mut story = Story::default();
+    let first = story.deny(&["a"], 0);
+    story.confirmed(first, 5);
+    // In vain since when: as it is told after each change, and later.
+    for (changed_at, since) in [(100, None), (900, Some(100)), (1_700, Some(100)), (2_600, None)] {
+        let event = drift(story.denials()).unwrap();
+        story.append(&event, changed_at);
+        let again = story.deny(&["a"], changed_at + 1);
+        story.confirmed(again, changed_at + 2);
+        assert_eq!(
+            story.denials().in_vain_since(at(changed_at + 800)),
+            since.map(at),
+            "changed at {changed_at}"
+        );
+        assert_eq!(story.denials().in_vain_since(at(changed_at + 900)), None, "it stands");
+    }
+}
+
+#[test]
 fn an_attempt_that_was_not_made_changes_nothing() {
     let mut story = Story::default();
     let first = story.deny(&["a"], 0);

@@ -64,7 +64,26 @@ impl Core {
         found
     }
 
-    /// The same where it cannot be told which sessions are left: those of which any may be, and none is denied.
+    /// Those whose sessions are denied, but never for long, and since when: others change that again and again.
+    pub(crate) async fn denied_in_vain(
+        &self,
+        account: &AccountId,
+        closing: &[Request],
+        wanted: &Denied,
+    ) -> BTreeMap<RequestId, Timestamp> {
+        let loaded = self.denials(account).await.ok();
+        let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+        let Some(since) = denials.and_then(|denials| denials.in_vain_since(self.now())) else {
+            return BTreeMap::new();
+        };
+        let in_vain = |request: &Request| {
+            let Phase::Ended { at, .. } = &request.phase else { return None };
+            wanted.contains_key(&request.raised.id).then(|| (request.raised.id, since.max(*at)))
+        };
+        closing.iter().filter_map(in_vain).collect()
+    }
+
+    /// The same as [`not_denied`](Self::not_denied) where it cannot be told which sessions are left: those of which any may be, and none is denied.
     pub(crate) async fn perhaps_not_denied(
         &self,
         account: &AccountId,

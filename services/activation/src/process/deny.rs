@@ -196,8 +196,11 @@ impl Watch {
             0 => core.settings.operation_patience(),
             failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
         };
-        let undone =
-            if as_it_should { BTreeMap::new() } else { core.not_denied(account, closing, &wanted).await };
+        let undone = if as_it_should {
+            core.denied_in_vain(account, closing, &wanted).await
+        } else {
+            core.not_denied(account, closing, &wanted).await
+        };
         let at = core.now();
         self.note_undone(account, undone, at);
         let again_at = later(at, pause);

@@ -855,6 +855,34 @@ async fn what_others_wrote_over_and_cannot_be_written_again_is_told_as_not_denie
     process.stop().await;
 }
 
+/// Each time it was denied again, so that nobody was ever told.
+#[tokio::test(start_paused = true)]
+async fn what_others_write_over_again_and_again_is_told_as_not_denied_until_it_stands() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let measured = Measured::start();
+    let mut house = denying().await;
+    house.meter = Some(measured.provider.meter("daypass"));
+    let process = house.start().await;
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    // It is looked at every five minutes.
+    for (written_at, told) in [(660, 0), (970, 1), (1_280, 1)] {
+        house.at(written_at).await;
+        let nothing = r#"{"Version":"2012-10-17","Statement":[]}"#;
+        scps(&house).write(&account(), &policy_name(&account()), nothing);
+        house.at(written_at + 309).await;
+        assert_eq!(denied(&house).len(), 1, "written again");
+        assert_eq!(denials_overdue(&measured), Some(told), "written over at {written_at}");
+    }
+    house.at(2_300).await;
+    assert_eq!(denials_overdue(&measured), Some(1), "it has not stood for long");
+    house.at(2_900).await;
+    assert_eq!((denied(&house).len(), denials_overdue(&measured)), (1, Some(0)));
+    assert_eq!(errors.told(STILL_NOT_DENIED), 1, "once");
+    process.stop().await;
+}
+
 /// Whether a group of theirs holds the same is asked before anything is denied.
 #[tokio::test(start_paused = true)]
 async fn sessions_of_which_it_cannot_be_told_whether_they_are_to_be_denied_are_told_too() {
