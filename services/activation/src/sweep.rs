@@ -55,8 +55,8 @@ struct Followed {
     denials: BTreeMap<String, Denials>,
     /// Whether the log was restored, and AWS not looked through since.
     unswept: bool,
-    /// Ledgers of what was found in AWS in that time, and is neither adopted nor seen to be gone.
-    unknown: BTreeSet<String>,
+    /// What was found in AWS in that time, and is neither adopted nor seen to be gone, by its ledger.
+    unknown: BTreeMap<String, AssignmentKey>,
 }
 
 impl Default for Followed {
@@ -66,7 +66,7 @@ impl Default for Followed {
             open: BTreeMap::new(),
             denials: BTreeMap::new(),
             unswept: false,
-            unknown: BTreeSet::new(),
+            unknown: BTreeMap::new(),
         }
     }
 }
@@ -107,9 +107,9 @@ impl Followed {
 
     fn note_unknown(&mut self, stream: &str, event: &Event, ledger: Option<&Ledger>) {
         match &event.fact {
-            Fact::Assignment(AssignmentEvent::StandingFound { .. }) => {
+            Fact::Assignment(AssignmentEvent::StandingFound { key }) => {
                 if self.unswept && ledger.is_some_and(|ledger| ledger.presence == Presence::Standing) {
-                    self.unknown.insert(stream.to_owned());
+                    self.unknown.insert(stream.to_owned(), key.clone());
                 }
             }
             Fact::Assignment(
@@ -183,6 +183,22 @@ impl Core {
     pub(crate) async fn tell_unknown(&self) -> Result<(), Fault> {
         let unknown = self.follow_ledgers().await?.unknown.len();
         self.meters.unknown(u64::try_from(unknown).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Whether an assignment is such a one.
+    async fn is_unknown(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        Ok(self.follow_ledgers().await?.unknown.contains_key(&Stream::assignment(key).to_string()))
+    }
+
+    /// Looks again at what is unknown at a place where it was not found: somebody may have removed it, and nobody else looks at it.
+    async fn inspect_unknown(&self, place: &Place, held: &BTreeSet<AssignmentKey>) -> Result<(), Fault> {
+        let unknown: Vec<AssignmentKey> = self.follow_ledgers().await?.unknown.values().cloned().collect();
+        for key in unknown.iter().filter(|key| place.has(&key.target) && !held.contains(*key)) {
+            if let Err(fault) = self.inspect(key).await {
+                tracing::warn!(target = %key.target, principal = %key.principal, %fault, "whether what is unknown is gone cannot be told");
+            }
+        }
         Ok(())
     }
 
@@ -271,7 +287,7 @@ impl Core {
         Ok(())
     }
 
-    /// Notes that AWS, looked at since `looked_at`, lacks an assignment that a live request has.
+    /// Notes that AWS, looked at since `looked_at`, lacks an assignment that a live request has, or that a restored log did not know.
     async fn note_missing(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
         let lacks = loaded.state.as_ref().is_some_and(|ledger| {
@@ -281,12 +297,17 @@ impl Core {
         let has = |request: &Request| {
             request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_some())
         };
-        if !lacks || !self.agenda.requests_of(key).iter().any(has) {
+        let is_had = self.agenda.requests_of(key).iter().any(has);
+        let is_missed = lacks && (is_had || self.is_unknown(key).await?);
+        if !is_missed {
             return Ok(());
         }
         let missing =
             |ledger: Option<&Ledger>, _| assignment::attempt(ledger, key, true, false, Timestamp::MAX);
-        if self.write(key, loaded.revision, missing).await?.is_ok() {
+        let written = self.write(key, loaded.revision, missing).await?.is_ok();
+        if written && !is_had {
+            tracing::info!(target = %key.target, principal = %key.principal, "someone else's, and gone");
+        } else if written {
             tracing::warn!(target = %key.target, present = false, "AWS is not as the ledger says");
             self.meters.drift(Drift::Missing);
         }
@@ -350,9 +371,14 @@ impl Core {
 
     /// Looks who holds what at one place of the organisation.
     pub(crate) async fn sweep_place(&self, place: usize) -> Result<(), Fault> {
-        let (held, looked_at) = self.held_at(place).await?;
+        let Some(directory) = self.views.directory.snapshot() else { return Ok(()) };
+        let (held, looked_at) = self.held_in(&directory, place).await?;
+        let there: BTreeSet<AssignmentKey> = held.iter().cloned().collect();
         self.note_held(held, looked_at).await;
-        Ok(())
+        match self.place_of(&directory, place) {
+            Some(place) => self.inspect_unknown(&place, &there).await,
+            None => Ok(()),
+        }
     }
 
     /// Notes what users hold at one place.
@@ -464,6 +490,16 @@ impl Place {
         match self {
             Self::Set(account, _) | Self::Roles(account) => account,
         }
+    }
+
+    /// Whether a target is looked at there.
+    fn has(&self, target: &Target) -> bool {
+        let of_place = match (self, target.entitlement()) {
+            (Self::Set(_, looked_at), Entitlement::PermissionSet(set)) => looked_at == set,
+            (Self::Roles(_), Entitlement::Role(_)) => true,
+            (Self::Set(..), Entitlement::Role(_)) | (Self::Roles(_), Entitlement::PermissionSet(_)) => false,
+        };
+        of_place && self.account() == target.account()
     }
 
     /// Whether an organisation has it: where the account is no longer in use, or the permission set is gone, nobody holds anything that

@@ -1,12 +1,12 @@
 //! A log that was restored from a backup, while AWS went on.
 
-use crate::house::{HOUR, House, aws_key, call, key_of, permission_set, reason, role};
+use crate::house::{HOUR, House, aws_key, call, key_of, permission_set, reason, role, role_for_users};
 use activation::Settings;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::activation::v1::{GetActivationRequest, OpenConsoleRequest};
 use aws::ErrorKind;
 use aws::simulated::{Call, CallRecord, Fault, Operation as AwsOperation};
-use domain::RequestId;
+use domain::{RequestId, SignedDuration};
 use event_log::{Envelope, EventLog as _, Expected, Writer};
 use journal::{Fact as Recorded, types};
 use lifecycle::assignment::Presence;
@@ -287,6 +287,34 @@ async fn what_is_unknown_is_told_also_by_who_starts_later_and_until_it_is_adopte
     house.at(720).await;
     assert!(!house.has(&key));
     assert_eq!(unknown(&measured), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_and_taken_away_by_hand_is_told_no_more_once_somebody_has_looked() {
+    for asked in [false, true] {
+        let mut house = House::new().await;
+        let interval = if asked { SignedDuration::from_hours(24) } else { SignedDuration::from_mins(10) };
+        house.settings = Settings { organisation_sweep_interval: interval, ..Settings::default() };
+        let (theirs, stays) = (key_of(&permission_set()), key_of(&role_for_users()));
+        for key in [&theirs, &stays] {
+            house.aws.standing(aws_key(key));
+        }
+        house.restore(events(&house)).await;
+        let measured = Measured::start();
+        house.meter = Some(measured.provider.meter("daypass"));
+        let process = house.start().await;
+        house.at(400).await;
+        assert_eq!((swept(&house), unknown(&measured)), (vec![2], Some(2)));
+        house.aws.remove(aws_key(&theirs));
+        if asked {
+            process.reconcile("carol", Some(&theirs), false).await.unwrap();
+        }
+        house.at(2_000).await;
+        assert_eq!(house.ledger(&theirs).await.unwrap().presence, Presence::Absent);
+        assert_eq!(unknown(&measured), Some(1));
+        assert_eq!(house.ledger(&stays).await.unwrap().presence, Presence::Standing);
+        process.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
