@@ -234,6 +234,12 @@ impl Core {
     }
 
     async fn end_if_lost(&self, key: &AssignmentKey) -> Result<(), Fault> {
+        let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
+        if let Err(error) = self.ports.assignments_of(&aws_key) {
+            // To wait for that would hold up what others have, and what is not gone by the ledger goes on being told as left.
+            tracing::error!(target = %key.target, principal = %key.principal, %error, "whether it is in AWS still cannot be told: what has it ends, and it counts as left");
+            return self.end_untold(key).await;
+        }
         // By one that cannot be read nothing is made either.
         let Some(loaded) = self.ledger_unless_corrupt(key).await? else { return Ok(()) };
         if loaded.state.as_ref().is_some_and(|ledger| ledger.attempt().is_some()) {

@@ -1,6 +1,7 @@
 //! A log that was restored from a backup, while AWS went on.
 
 use crate::house::{HOUR, House, aws_key, call, key_of, permission_set, reason, role, role_for_users};
+use crate::regressions::Errors;
 use activation::Settings;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::activation::v1::{GetActivationRequest, OpenConsoleRequest};
@@ -16,6 +17,7 @@ use lifecycle::state::EndReason;
 use opentelemetry::metrics::MeterProvider as _;
 use test_servers::measured::Measured;
 use tonic::Code;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 fn swept(house: &House) -> Vec<u64> {
     let mut swept = Vec::new();
@@ -242,6 +244,37 @@ async fn what_aws_does_not_answer_for_a_while_is_asked_again_and_nothing_else_is
         assert!(!once.contains(&record.call), "{:?} was answered before", record.call);
         once.push(record.call);
     }
+}
+
+/// Nothing was ever granted, and nobody was told why.
+#[tokio::test(start_paused = true)]
+async fn what_a_service_has_that_is_configured_no_more_holds_up_nothing_and_is_told_as_left() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let mut house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&role_for_users());
+    let given = house.grant(&role_for_users(), 0, 4 * HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(given).await);
+    process.stop().await;
+    house.restore(events(&house)).await;
+    house.account_access = false;
+    let anew = house.grant(&permission_set(), 60, 4 * HOUR).await;
+    let process = house.start().await;
+    house.at(HOUR).await;
+    assert_eq!(swept(&house), [0]);
+    assert!(house.is_active(anew).await);
+    assert!(may_have_ended(&house, given).await && house.closed(given).await.is_none());
+    let told = "whether it is in AWS still cannot be told: what has it ends, and it counts as left";
+    assert_eq!((errors.told(told), process.service.overdue()), (1, 1));
+    process.stop().await;
+
+    house.account_access = true;
+    let process = house.start().await;
+    house.at(2 * HOUR).await;
+    assert!(!house.has(&key));
+    assert_eq!((house.closed(given).await, process.service.overdue()), (Some(ClosedHow::Deleted), 0));
 }
 
 #[tokio::test(start_paused = true)]
