@@ -399,6 +399,10 @@ impl State {
                 notes.obstacle = None;
             }
         }
+        if let Some(notes) = self.request_notes.get_mut(&id) {
+            // It may be told of what it is now.
+            notes.outdated_until = None;
+        }
         let attend_at = due::attend_at(&request, now);
         let tend_at = due::tend_at(&request, now, ahead);
         let key = key_of(&request);
@@ -419,7 +423,7 @@ impl State {
     }
 
     fn note_waits(&mut self, id: RequestId, mut waits: Vec<(Class, Timestamp)>) {
-        if let Some(until) = self.held_until(&id) {
+        if let Some(until) = self.waits_until(&id) {
             for (_, since) in &mut waits {
                 *since = (*since).max(until);
             }

@@ -111,6 +111,12 @@ impl Core {
         self.agenda.note_obstacle(request.raised.id, format!("Unprovable: {why}"));
     }
 
+    /// The same, where it will not be told any more.
+    pub(crate) fn no_longer_provable(&self, request: &Request, why: &str) {
+        self.not_provable(request, why);
+        self.agenda.note_outdated(request.raised.id, self.now());
+    }
+
     /// From now on credentials can be had. Nothing is made in AWS until they are asked for.
     async fn activate_credentials(&self, request: &Request) -> Result<Next, Fault> {
         let Some(window) = request.window() else { return Ok(Next::Idle) };
@@ -137,8 +143,12 @@ impl Core {
                 self.no_longer_eligible(request, &reason).await?;
                 Ok(Next::Idle)
             }
-            Eligibility::Unknown(why) | Eligibility::Outdated(why) => {
+            Eligibility::Unknown(why) => {
                 self.not_provable(request, &why);
+                Ok(Next::At(later(self.now(), self.settings.eligibility_retry).min(window.end())))
+            }
+            Eligibility::Outdated(why) => {
+                self.no_longer_provable(request, &why);
                 Ok(Next::At(later(self.now(), self.settings.eligibility_retry).min(window.end())))
             }
         }

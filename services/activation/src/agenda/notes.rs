@@ -30,6 +30,8 @@ pub(super) struct RequestNotes {
     pub(super) paged: bool,
     /// Until when it, being ended, waits for nothing but the death of its sessions.
     pub(super) held_until: Option<Timestamp>,
+    /// Until when nobody can begin it, because its eligibility will not be told any more: its end.
+    pub(super) outdated_until: Option<Timestamp>,
     /// When its assignment was removed, it being ended.
     removed_at: Option<Timestamp>,
     /// Whether somebody has tried to deny its sessions.
@@ -43,6 +45,12 @@ impl State {
 
     pub(super) fn held_until(&self, id: &RequestId) -> Option<Timestamp> {
         self.request_notes.get(id)?.held_until
+    }
+
+    /// Until when nothing of what is due for a request can be done.
+    pub(super) fn waits_until(&self, id: &RequestId) -> Option<Timestamp> {
+        let notes = self.request_notes.get(id)?;
+        notes.held_until.max(notes.outdated_until)
     }
 }
 
@@ -145,6 +153,17 @@ impl Agenda {
         let waits = due::waits(request, now);
         state.no_longer_waits(&id);
         state.note_of(id).held_until = Some(until);
+        state.note_waits(id, waits);
+    }
+
+    /// Notes that nobody can begin an approved request as it is, so that until its end it waits for nobody.
+    pub(crate) fn note_outdated(&self, id: RequestId, now: Timestamp) {
+        let mut state = self.lock();
+        let Some(request) = state.request(&id) else { return };
+        let Ok((grant, None)) = request.approved() else { return };
+        let (end, waits) = (grant.approved.window.end(), due::waits(request, now));
+        state.no_longer_waits(&id);
+        state.note_of(id).outdated_until = Some(end);
         state.note_waits(id, waits);
     }
 

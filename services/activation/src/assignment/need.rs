@@ -120,7 +120,7 @@ impl Core {
                     self.not_provable(&request, &why);
                     needs.unsure = true;
                 }
-                Eligibility::Outdated(why) => self.not_provable(&request, &why),
+                Eligibility::Outdated(why) => self.no_longer_provable(&request, &why),
             }
         }
         Ok(needs)

@@ -4,8 +4,8 @@ use crate::house::{HOUR, House, aws_key, call, key_of, permission_set, policy_by
 use activation::Settings;
 use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
-use aws::simulated::Operation as AwsOperation;
-use domain::SignedDuration;
+use aws::simulated::{Operation as AwsOperation, sample};
+use domain::{SignedDuration, Target};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 
@@ -105,5 +105,39 @@ async fn a_start_that_tokens_just_last_until_is_given_although_that_takes_a_whil
         let id = house.grant(&target, AGE_MAX, 2 * HOUR).await;
         house.at(AGE_MAX + 60).await;
         assert!(house.is_active(id).await, "{target}");
+    }
+}
+
+/// Each replica took over from the other what neither could begin.
+#[tokio::test(start_paused = true)]
+async fn starts_whose_tokens_are_too_old_change_no_hands_and_keep_nobody_from_taking_over() {
+    let start = AGE_MAX + 60;
+    // More than AWS takes at a time; and credentials, of which one is enough.
+    for many in [true, false] {
+        let house = House::by_token().await;
+        let accounts = house.many_accounts(12);
+        let one = house.start_as("one").await;
+        house.grant(&permission_set(), 0, 4 * HOUR).await;
+        house.at(20).await;
+        let _two = house.start_as("two").await;
+        let mut waiting = Vec::new();
+        for account in accounts.iter().filter(|_| many) {
+            let target = Target::parse(account, sample::READ_ONLY).unwrap();
+            waiting.push(house.grant(&target, start, 4 * HOUR).await);
+        }
+        if !many {
+            waiting.push(house.grant(&role(), start, 4 * HOUR).await);
+        }
+        house.at(start + 10 * 60).await;
+        for id in waiting {
+            assert!(!house.is_active(id).await && house.over(id).await.is_none(), "nobody can begin it");
+        }
+        assert_eq!(house.claims(), ["one"]);
+        one.kill().await;
+        let target = Target::parse(sample::PAYMENTS_DEV, sample::READ_ONLY).unwrap();
+        let next = house.grant(&target, start + 10 * 60, 4 * HOUR).await;
+        house.at(start + 10 * 60 + 10).await;
+        assert!(house.is_active(next).await);
+        assert_eq!(house.claims(), ["one", "two"]);
     }
 }

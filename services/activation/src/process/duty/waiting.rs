@@ -38,9 +38,9 @@ impl Core {
         if silent_for < self.settings.duty_patience {
             return Ok(None);
         }
-        // Nothing but the log is needed for these.
+        // Little but the log is needed for these.
         for (since, id) in self.agenda.waiting(Class::Story, now, STORIES_MAX) {
-            if is_over(since) && !self.is_excused(&id, now) && self.can_be_recorded(&id, now).await? {
+            if is_over(since) && !self.is_excused(&id, now) && self.can_be_done(&id, now).await? {
                 return Ok(Some(self.of_request(id, since)));
             }
         }
@@ -49,12 +49,17 @@ impl Core {
         changes.extend(self.agenda.waiting(Class::Grant, now, most.saturating_sub(changes.len())));
         if changes.len() >= most {
             // AWS takes no more at a time, so much of this waits for AWS; but something must come of it now and then, while we watch.
-            let oldest =
-                changes.iter().filter(|(since, id)| is_over(*since) && !self.is_excused(id, now)).min();
             let watched_for = self.shift.lock().watching_since.map(|since| now.duration_since(since));
-            let silent =
-                silent_for.min(watched_for.unwrap_or_default()) >= self.settings.operation_patience();
-            return Ok(oldest.filter(|_| silent).map(|(since, id)| self.of_request(*id, *since)));
+            if silent_for.min(watched_for.unwrap_or_default()) < self.settings.operation_patience() {
+                return Ok(None);
+            }
+            changes.sort();
+            for (since, id) in changes {
+                if is_over(since) && !self.is_excused(&id, now) && self.can_be_done(&id, now).await? {
+                    return Ok(Some(self.of_request(id, since)));
+                }
+            }
+            return Ok(None);
         }
         self.unattended_change(held, &changes, now).await
     }
@@ -78,7 +83,7 @@ impl Core {
                 let loaded = self.ledger_unless_corrupt(&key).await?;
                 let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
                 let failing = ledger.is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone);
-                if failing && self.can_be_recorded(&id, now).await? {
+                if failing && self.can_be_done(&id, now).await? {
                     return Ok(Some(Unattended { what: What::Request(id), since, patience }));
                 }
             }
@@ -190,10 +195,34 @@ impl Core {
             // Noted where sessions are denied; who has just started has not come to that.
             return Ok(self.waits_for_sessions_until(request).await.unwrap_or(until));
         }
+        let can_begin = self.can_be_decided(request, now).await?;
+        Ok(if can_begin { until } else { later(now, self.settings.eligibility_retry) })
+    }
+
+    /// Whether what is due for a request could be done here, as far as its story and its eligibility are concerned.
+    async fn can_be_done(&self, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+        let Some(request) = self.agenda.request(id) else { return Ok(false) };
+        Ok(self.can_be_recorded(id, now).await? && self.can_be_decided(&request, now).await?)
+    }
+
+    /// Whether a start could be decided on here. What cannot be told here either is no reason to take over, and what nobody will be
+    /// told any more waits for nobody. For what is over nothing is to be told.
+    async fn can_be_decided(&self, request: &Request, now: Timestamp) -> Result<bool, Fault> {
+        let id = request.raised.id;
+        let begins = request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_none());
+        if !begins {
+            return Ok(true);
+        }
         Ok(match self.eligibility(request).await? {
-            Eligibility::Eligible(_) | Eligibility::Lost(_) => until,
-            // Nor could we.
-            Eligibility::Unknown(_) | Eligibility::Outdated(_) => later(now, self.settings.eligibility_retry),
+            Eligibility::Eligible(_) | Eligibility::Lost(_) => true,
+            Eligibility::Unknown(_) => {
+                self.excuse(id, later(now, self.settings.eligibility_retry));
+                false
+            }
+            Eligibility::Outdated(_) => {
+                self.agenda.note_outdated(id, now);
+                false
+            }
         })
     }
 
