@@ -5,6 +5,7 @@
 //! once, and left alone.
 
 mod left;
+mod unknown;
 
 use crate::core::{Core, later};
 use crate::fault::Fault;
@@ -176,30 +177,6 @@ impl Core {
     /// What was ever denied, by account, as of now.
     pub(crate) async fn followed_denials(&self) -> Result<Vec<Denials>, Fault> {
         Ok(self.follow_ledgers().await?.denials.values().cloned().collect())
-    }
-
-    /// Tells how much is in AWS that a restored log does not know, and nobody has adopted. Every replica knows it from the log, so it is
-    /// told also after whoever found it is gone.
-    pub(crate) async fn tell_unknown(&self) -> Result<(), Fault> {
-        let unknown = self.follow_ledgers().await?.unknown.len();
-        self.meters.unknown(u64::try_from(unknown).unwrap_or(u64::MAX));
-        Ok(())
-    }
-
-    /// Whether an assignment is such a one.
-    async fn is_unknown(&self, key: &AssignmentKey) -> Result<bool, Fault> {
-        Ok(self.follow_ledgers().await?.unknown.contains_key(&Stream::assignment(key).to_string()))
-    }
-
-    /// Looks again at what is unknown at a place where it was not found: somebody may have removed it, and nobody else looks at it.
-    async fn inspect_unknown(&self, place: &Place, held: &BTreeSet<AssignmentKey>) -> Result<(), Fault> {
-        let unknown: Vec<AssignmentKey> = self.follow_ledgers().await?.unknown.values().cloned().collect();
-        for key in unknown.iter().filter(|key| place.has(&key.target) && !held.contains(*key)) {
-            if let Err(fault) = self.inspect(key).await {
-                tracing::warn!(target = %key.target, principal = %key.principal, %fault, "whether what is unknown is gone cannot be told");
-            }
-        }
-        Ok(())
     }
 
     async fn follow_ledgers(&self) -> Result<MutexGuard<'_, Followed>, Fault> {

@@ -1,0 +1,37 @@
+//! What was found in AWS that a restored log did not know, and is neither adopted nor seen to be gone: told, and looked at again.
+
+use super::Place;
+use crate::core::Core;
+use crate::fault::Fault;
+use journal::Stream;
+use lifecycle::assignment::AssignmentKey;
+use std::collections::BTreeSet;
+
+impl Core {
+    /// Tells how much that is. Every replica knows it from the log, so it is told also after whoever found it is gone.
+    pub(crate) async fn tell_unknown(&self) -> Result<(), Fault> {
+        let unknown = self.follow_ledgers().await?.unknown.len();
+        self.meters.unknown(u64::try_from(unknown).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Whether an assignment is among it.
+    pub(super) async fn is_unknown(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        Ok(self.follow_ledgers().await?.unknown.contains_key(&Stream::assignment(key).to_string()))
+    }
+
+    /// Looks again at what of it is not among what is held at its place: somebody may have removed it, and nobody else looks at it.
+    pub(super) async fn inspect_unknown(
+        &self,
+        place: &Place,
+        held: &BTreeSet<AssignmentKey>,
+    ) -> Result<(), Fault> {
+        let unknown: Vec<AssignmentKey> = self.follow_ledgers().await?.unknown.values().cloned().collect();
+        for key in unknown.iter().filter(|key| place.has(&key.target) && !held.contains(*key)) {
+            if let Err(fault) = self.inspect(key).await {
+                tracing::warn!(target = %key.target, principal = %key.principal, %fault, "whether what is unknown is gone cannot be told");
+            }
+        }
+        Ok(())
+    }
+}
