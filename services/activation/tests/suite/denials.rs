@@ -912,9 +912,9 @@ async fn what_others_removed_is_held_for_its_sessions_and_nobody_is_late_with_it
     let mut house = denying().await;
     house.settings.missing = Missing::End;
     let one = house.start_as("one").await;
-    let two = house.start_as("two").await;
     let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
     house.at(60).await;
+    let two = house.start_as("two").await;
     house.aws.remove(aws_key(&key_of(&permission_set())));
     house.at(1_800).await;
     assert!(house.request(id).await.is_closing() && denied(&house).len() == 1);
@@ -928,8 +928,9 @@ async fn what_others_removed_is_held_for_its_sessions_and_nobody_is_late_with_it
 async fn what_is_gone_before_the_date_of_its_end_is_held_for_its_sessions_too() {
     let house = denying().await;
     let one = house.start_as("one").await;
-    let two = house.start_as("two").await;
     let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    let two = house.start_as("two").await;
     house.at(600).await;
     let ahead = SignedDuration::from_secs(120);
     two.set_clock_ahead(ahead);
