@@ -66,6 +66,37 @@ def check_configuration(service, file, environment):
     return subprocess.run(command, env=inherited | environment, capture_output=True, text=True)
 
 
+# Where the program has what it takes for a setting that is left out.
+DEFAULTS = {
+    ("activation", "calls_per_second"): ("activation.rs", r"(?m)^\s+calls_per_second: (\d+),$"),
+    ("activation", "organisation_sweep_calls_per_second"): ("activation.rs", r"(?m)^\s+organisation_sweep_calls_per_second: (\d+),$"),
+    ("aws", "permission_set_calls_per_second"): ("aws.rs", r"fn permission_set_calls_per_second\(\) -> u32 \{\s+(\d+)\s+\}"),
+}
+
+
+def number(file, environment, section, field):
+    """A setting, as a process finds it that has this file and this environment."""
+    told = environment.get(f"DAYPASS_{section}__{field}".upper())
+    told = told or tomllib.loads(file.read_text()).get(section, {}).get(field)
+    if told is None:
+        source, pattern = DEFAULTS[section, field]
+        told = re.search(pattern, (ROOT / "crates/wiring/src/settings" / source).read_text())[1]
+    return int(told)
+
+
+def calls_of_identity_center(file, environment_of, replicas_of):
+    """How many a second all replicas together may make, as docs/operations.md counts them; the last two are functions of a service."""
+    changing = number(file, environment_of("activation"), "activation", "calls_per_second")
+    looking = number(file, environment_of("activation"), "activation", "organisation_sweep_calls_per_second") / 2
+    reading = number(file, environment_of("request"), "aws", "permission_set_calls_per_second")
+    return changing + reading * replicas_of("request") + looking * (replicas_of("activation") - 1)
+
+
+def calls_that_identity_center_takes():
+    source = (ROOT / "crates/aws/src/assignments.rs").read_text()
+    return int(re.search(r"IDENTITY_CENTER: Self =\s+Self \{ calls_per_second: (\d+),", source)[1])
+
+
 def spiffe_ids(configuration):
     """Who is known by a certificate, besides `request`, whom nobody must know."""
     return {service["spiffe_id"] for service in configuration["roles"]["services"]}

@@ -105,6 +105,11 @@ class Files(unittest.TestCase):
         wrong = environment_of("request") | {"DAYPASS_SERVER__NO_SUCH_FIELD": "1"}
         self.assertEqual(parts.check_configuration("request", FOLDER / "daypass.toml", wrong).returncode, 2)
 
+    def test_all_services_together_call_identity_center_no_more_than_aws_takes(self):
+        calls = parts.calls_of_identity_center(FOLDER / "daypass.toml", environment_of, lambda service: 1)
+        self.assertLessEqual(calls, parts.calls_that_identity_center_takes())
+        self.assertFalse({"deploy", "scale"} & {key for name in SERVICES for key in compose()["services"][name]})
+
     def test_every_file_that_a_configuration_names_is_mounted(self):
         named = set(re.findall(r'"(/(?:run|etc)/daypass/[^"]+)"', (FOLDER / "daypass.toml").read_text()))
         of_some = {"/run/daypass/bus.nk": {"request", "audit"}, "/etc/daypass/policy.toml": {"approval"}}

@@ -297,6 +297,16 @@ class Configuration(unittest.TestCase):
                 self.assertEqual("DAYPASS_AWS__REGION" in environment, service in ("request", "activation"))
                 self.assertEqual("DAYPASS_NEIGHBOURS__REQUEST__ADDRESS" in environment, service != "request")
 
+    def test_all_replicas_together_call_identity_center_no_more_than_aws_takes(self):
+        for overlay in OVERLAYS:
+            folder = f"overlays/{overlay}"
+            calls = parts.calls_of_identity_center(
+                DEPLOY / "k8s/overlays" / overlay / "daypass.toml",
+                lambda service: environment_of(folder, service),
+                lambda service: named(folder, "StatefulSet", f"daypass-{service}")["spec"]["replicas"],
+            )
+            self.assertLessEqual(calls, parts.calls_that_identity_center_takes(), overlay)
+
     def test_files_and_ports_are_where_the_configuration_says(self):
         for overlay in OVERLAYS:
             text = (DEPLOY / "k8s/overlays" / overlay / "daypass.toml").read_text()
