@@ -10,6 +10,7 @@ mod log;
 mod others;
 mod stores;
 
+use crate::nats::Service;
 use crate::output;
 use domain::ports::{SharedClock, SharedEntropy};
 use finding::{Finding, State};
@@ -30,6 +31,10 @@ pub(crate) struct Arguments {
     /// The configuration file.
     #[arg(long, env = "DAYPASS_CONFIG")]
     config: PathBuf,
+    /// In whose place: with the configuration, the files and the rights of this service. What it has no part in is not looked at, for a
+    /// file that services share names that as well.
+    #[arg(long, value_name = "SERVICE", default_value = "serve")]
+    service: Service,
     /// For programs: an array of objects.
     #[arg(long)]
     json: bool,
@@ -45,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let findings = Box::pin(look(&settings)).await;
+    let findings = Box::pin(look(&settings, arguments.service)).await;
     let printed = if arguments.json {
         let objects = findings.iter().map(Finding::object).collect();
         output::print(&output::json::text(&serde_json::Value::Array(objects)))
@@ -59,12 +64,12 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-async fn look(settings: &Settings) -> Vec<Finding> {
+async fn look(settings: &Settings, service: Service) -> Vec<Finding> {
     let clock = wiring::machine_clock(settings.clock.skew_max);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let mut findings = in_time("log", Box::pin(log::look(settings, &clock))).await;
     findings.extend(in_time("keys", stores::keys(settings, entropy)).await);
-    findings.extend(in_time("bus", stores::bus(settings)).await);
+    findings.extend(in_time("bus", stores::bus(settings, service)).await);
     findings.extend(in_time("aws", Box::pin(others::aws(settings, &clock))).await);
     findings.push(others::clock(settings, &clock));
     findings.extend(in_time("issuer", others::issuers(settings, &clock)).await);

@@ -11,13 +11,15 @@ mod server;
 mod setup;
 mod user;
 
+pub(crate) use user::Service;
+
 use crate::error::complain;
 use seed::Seeds;
 use server::Servers;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use user::{Deployment, Name, Service};
+use user::{Deployment, Name};
 
 /// Works on NATS servers.
 #[derive(clap::Args)]

@@ -1,6 +1,7 @@
 //! What is kept beside the log: keys, the bus, files with secrets; and what is written.
 
 use super::finding::Finding;
+use crate::nats::Service;
 use domain::ports::SharedEntropy;
 use journal::key_store::{KeyStore, KeyStoreError};
 use journal::level;
@@ -52,21 +53,36 @@ async fn readable(store: &dyn KeyStore) -> Result<(usize, usize), KeyStoreError>
     Ok((people.len(), looked_at))
 }
 
-pub(super) async fn bus(settings: &Settings) -> Vec<Finding> {
+pub(super) async fn bus(settings: &Settings, service: Service) -> Vec<Finding> {
     let Some(section) = &settings.bus else { return Vec::new() };
-    // Who takes signals has no right to ask for events.
-    let (stream, what) = if settings.signals.sources.is_empty() {
-        (EVENTS_STREAM, "events for others")
-    } else {
-        (SIGNALS_STREAM, "signals")
+    let mut findings = Vec::new();
+    for (stream, what) in streams_of(service, settings) {
+        findings.push(match bus::has_stream(section, stream).await {
+            Ok(true) => Finding::ok("bus", format!("{what} have their stream")),
+            Ok(false) => {
+                Finding::warn("bus", format!("{what} have no stream"), "make it: daypass nats setup")
+            }
+            Err(error) => Finding::fail(
+                "bus",
+                format!("{what}: {error}"),
+                "is it up, and may this machine, user and service (--service) reach it?",
+            ),
+        });
+    }
+    findings
+}
+
+/// What a service has on the bus. It may ask for no other stream, and who has none there has no key for it either.
+fn streams_of(service: Service, settings: &Settings) -> Vec<(&'static str, &'static str)> {
+    let events = Some((EVENTS_STREAM, "events for others"));
+    let signals = Some((SIGNALS_STREAM, "signals")).filter(|_| !settings.signals.sources.is_empty());
+    let (events, signals) = match service {
+        Service::Request => (None, signals),
+        Service::Audit => (events, None),
+        Service::Serve => (events, signals),
+        Service::Approval | Service::Activation => (None, None),
     };
-    vec![match bus::has_stream(section, stream).await {
-        Ok(true) => Finding::ok("bus", format!("{what} have their stream")),
-        Ok(false) => Finding::warn("bus", format!("{what} have no stream"), "make it: daypass nats setup"),
-        Err(error) => {
-            Finding::fail("bus", error.to_string(), "is it up, and may this machine and user reach it?")
-        }
-    }]
+    events.into_iter().chain(signals).collect()
 }
 
 pub(super) fn write_level(settings: &Settings) -> Finding {

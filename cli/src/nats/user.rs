@@ -25,7 +25,7 @@ const PARKED_STREAM: &str = wiring::nats::PARKED_STREAM;
 
 /// A service that connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub(super) enum Service {
+pub(crate) enum Service {
     Request,
     Approval,
     Activation,

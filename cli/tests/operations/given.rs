@@ -21,12 +21,25 @@ pub(crate) async fn daypass(words: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// What `daypass doctor` finds with this configuration: its exit code, and each check with its state and words.
-pub(crate) async fn doctor(folder: &Path, config: &str) -> (Option<i32>, Vec<(String, String, String)>) {
+/// What `daypass doctor` finds: each check with its state and words.
+pub(crate) type Findings = Vec<(String, String, String)>;
+
+/// What it finds with this configuration, and its exit code.
+pub(crate) async fn doctor(folder: &Path, config: &str) -> (Option<i32>, Findings) {
+    told(folder, config, &[]).await
+}
+
+/// The same in the place of a service.
+pub(crate) async fn doctor_of(service: &str, folder: &Path, config: &str) -> (Option<i32>, Findings) {
+    told(folder, config, &["--service", service]).await
+}
+
+async fn told(folder: &Path, config: &str, words: &[&str]) -> (Option<i32>, Findings) {
     let file = folder.join("doctor.toml");
     std::fs::write(&file, config).unwrap();
+    let file = file.display().to_string();
     let (code, printed, complaints) =
-        daypass(&["doctor", "--json", "--config", &file.display().to_string()]).await;
+        daypass(&[&["doctor", "--json", "--config", file.as_str()][..], words].concat()).await;
     let findings: Value =
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}{complaints}"));
     let text = |finding: &Value, name: &str| finding.get(name).unwrap().as_str().unwrap().to_owned();

@@ -7,3 +7,4 @@ mod backups;
 mod doctor;
 mod given;
 mod keys;
+mod shipped;
