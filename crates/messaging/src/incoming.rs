@@ -96,7 +96,8 @@ pub trait IncomingBus: Parking {
     /// where that one does not see to it.
     async fn next(&self) -> Result<Option<Incoming>, BusError>;
 
-    /// It is recorded, or parked: it need not come again. An `Err` leaves that open.
+    /// It is recorded, or parked: it need not come again. An `Err` leaves that open. Said again, or after another replica has said it,
+    /// it is `Ok` as well.
     async fn done(&self, incoming: &Incoming) -> Result<(), BusError>;
 
     /// Keeps `message`, which is what `incoming` is about, among those that are not believed. Repeated soon, it is there once.

@@ -28,6 +28,7 @@ pub struct Given {
 pub async fn run(make: impl AsyncFn() -> Given) {
     gives_messages_in_order_each_until_it_is_done(make().await).await;
     gives_what_a_replica_left_to_another(make().await).await;
+    answers_who_says_late_or_again_that_it_is_done(make().await).await;
     waits_for_a_message(make().await).await;
     parks_once_what_can_be_found_and_removed(make().await).await;
     a_parked_message_is_asked_for_again(make().await).await;
@@ -69,11 +70,28 @@ async fn gives_what_a_replica_left_to_another(Given { bus, other, teller }: Give
     let again = next(&other).await;
     assert_eq!((again.sequence, &again.message), (left.sequence, &left.message));
     other.done(&again).await.unwrap();
-    // Whoever was slow says so too late, which does no harm, whatever the answer.
-    let _ = bus.done(&left).await;
     let second = next(&bus).await;
     assert_eq!(second.message.body, "second");
     bus.done(&second).await.unwrap();
+}
+
+/// Whoever gets no answer says it again before they take another message: they would never go on.
+async fn answers_who_says_late_or_again_that_it_is_done(Given { bus, other, teller }: Given) {
+    teller.tell(&subject("person_left"), None, "first").await;
+    teller.tell(&subject("person_left"), None, "second").await;
+    let left = next(&bus).await;
+    let first = next(&other).await;
+    assert_eq!(first.sequence, left.sequence);
+    other.done(&first).await.unwrap();
+    bus.done(&left).await.unwrap();
+    other.done(&first).await.unwrap();
+    let second = next(&bus).await;
+    assert_eq!(second.message.body, "second");
+    // What came since is not done by it.
+    bus.done(&left).await.unwrap();
+    let again = next(&other).await;
+    assert_eq!(again.sequence, second.sequence);
+    other.done(&again).await.unwrap();
 }
 
 async fn waits_for_a_message(Given { bus, teller, .. }: Given) {
