@@ -9,6 +9,9 @@ use api::types::v1 as wire;
 use api::types::v1::{AccessPhase, Ask, CloseReason, ClosurePhase, EndReason, Request, RequestStatus};
 use domain::{SignedDuration, Timestamp};
 
+/// Why Ada asks. It is in the log for whoever has her key, and for nobody else.
+pub(crate) const WHY: &str = "the pager went off";
+
 /// From asking to the start: long enough for everything that comes before, on a machine that is busy.
 const LEAD: SignedDuration = SignedDuration::from_secs(20);
 /// From the start to the end: the same.
@@ -53,7 +56,7 @@ async fn assignment(world: &World, deployment: &mut Deployment, told: &mut Told)
         answer.pending.into_iter().find(|pending| pending.request.as_ref().unwrap().request_id == id)
     })
     .await;
-    assert_eq!(waiting.request.unwrap().justification, "the pager went off");
+    assert_eq!(waiting.request.unwrap().justification, WHY);
     let approved = approve(world, deployment, &id).await;
     assert_eq!(approved.status(), RequestStatus::Approved);
     assert_eq!(approved.access_phase(), AccessPhase::Scheduled);
@@ -111,7 +114,7 @@ pub(crate) fn ask(account: &str, entitlement: &str, duration: SignedDuration) ->
             entitlement_arn: entitlement.to_owned(),
         }),
         window: Some(wire::AskedWindow { start: None, duration: Some(views::wire::duration(duration)) }),
-        justification: "the pager went off".to_owned(),
+        justification: WHY.to_owned(),
         ..Ask::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::deployment::{Deployment, Service};
 use crate::history;
+use crate::job;
 use crate::world::{Transport, World};
 use api::activation::v1::activation_service_client::ActivationServiceClient;
 use api::activation::v1::{IssueCredentialsRequest, RevokeAccessRequest};
@@ -52,6 +53,8 @@ pub(crate) struct Answered {
     keys: String,
     pub(crate) raised: Vec<(&'static str, String)>,
     events: BTreeSet<(String, &'static str)>,
+    /// What was handed out, and is nowhere else.
+    secrets: Vec<String>,
     commands: u64,
 }
 
@@ -65,6 +68,7 @@ impl Answered {
     pub(crate) fn add(&mut self, other: Self) {
         self.raised.extend(other.raised);
         self.events.extend(other.events);
+        self.secrets.extend(other.secrets);
     }
 
     /// Raises a request, and gives back its id.
@@ -139,7 +143,11 @@ impl Answered {
             ActivationServiceClient::new(line).issue_credentials(message.clone()).await
         });
         let came = match answer.await {
-            Ok(_) => true,
+            Ok(answer) => {
+                let issued = answer.into_inner();
+                self.secrets.extend([issued.secret_access_key, issued.session_token]);
+                true
+            }
             Err(status) if is_issued_already(&status) => false,
             Err(status) => return Err(status),
         };
@@ -147,14 +155,36 @@ impl Answered {
         Ok(came)
     }
 
+    /// The same while access may not have begun yet, or be over already.
+    pub(crate) async fn issue_if_active(
+        &mut self,
+        way: &impl Way,
+        who: &str,
+        id: &str,
+        key: &str,
+    ) -> Result<(), Status> {
+        match self.issue(way, who, id, key).await {
+            Err(status) if status.code() != Code::FailedPrecondition => Err(status),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether any credentials came.
+    pub(crate) fn was_lent(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
     pub(crate) fn was_revoked(&self, id: &str) -> bool {
         self.events.contains(&(id.to_owned(), "request.revoked.v1"))
     }
 
-    /// What auditors export has everything that was answered, and breaks none of the invariants that a log can show.
+    /// What auditors export has everything that was answered, and nothing of what is confidential, and breaks none of the invariants
+    /// that a log can show.
     pub(crate) async fn is_in_the_log(&self, world: &World, deployment: &Deployment) -> Vec<Event> {
         let exported = history::export(world, deployment).await;
-        let events = simulation::history::check(exported.iter().map(Vec::as_slice))
+        let mut confidential = self.secrets.clone();
+        confidential.push(job::WHY.to_owned());
+        let events = simulation::history::check(exported.iter().map(Vec::as_slice), &confidential)
             .unwrap_or_else(|violation| panic!("{violation}"));
         let there: BTreeSet<(String, &str)> = events.iter().filter_map(about).collect();
         let lost: Vec<_> = self.events.difference(&there).collect();

@@ -1,8 +1,8 @@
 //! Two replicas of every service on JetStream, killed (`kill -9`) and paused (`SIGSTOP`, `SIGCONT`) at random, while AWS throttles,
 //! fails, is slow, and leaves calls that took effect unanswered. Requests for the same access overlap, follow each other, are
-//! agreed to and revoked. Callers go on all the while, so that calls are under way when a process dies or hangs. When the storm is
-//! over: nothing is left over in AWS, nothing is missing, every command that was answered is in the log, and the log that auditors
-//! export breaks no invariant.
+//! agreed to and revoked; credentials of a role are handed out. Callers go on all the while, so that calls are under way when a
+//! process dies or hangs. When the storm is over: nothing is left over in AWS, nothing is missing, every command that was answered is
+//! in the log, and the log that auditors export breaks no invariant.
 
 use crate::callers::Callers;
 use crate::deployment::{Apart, Deployment};
@@ -27,6 +27,9 @@ const SECONDS: u64 = 60;
 
 /// The access that is to be there when the storm is over.
 const KEPT: usize = 2;
+
+/// The role that is lent to the end comes after that, among what was raised.
+const LENT: usize = KEPT;
 
 /// How often processes are struck or left in peace at least, however slow the machine is.
 const CYCLES_MIN: usize = 30;
@@ -67,6 +70,7 @@ pub(crate) async fn blows_over() {
     for (account, set) in storm.targets().into_iter().take(KEPT) {
         storm.raise("ada", (&account, &set), SignedDuration::from_hours(1)).await;
     }
+    storm.lend(SignedDuration::from_hours(1)).await;
     let stop = CancellationToken::new();
     let blowing = async {
         let end = Instant::now() + Duration::from_secs(number("DAYPASS_STORM_SECONDS", SECONDS));
@@ -121,9 +125,12 @@ impl Storm<'_> {
         }
         if self.chance.random_bool(0.3) {
             let any = self.chance.random_range(0..self.answered.raised.len());
-            if any >= KEPT {
+            if any > LENT {
                 self.revoke(any).await;
             }
+        }
+        if self.chance.random_bool(0.3) {
+            self.borrow().await;
         }
         self.disturb().await;
         sleep(Duration::from_millis(self.chance.random_range(200..1_200))).await;
@@ -133,6 +140,28 @@ impl Storm<'_> {
         let asked = job::ask(target.0, target.1, length);
         let raised = self.answered.raise(&(self.world, &self.deployment), who, asked).await;
         self.deployment.yes(raised)
+    }
+
+    /// Lends Ada a role.
+    async fn lend(&mut self, length: SignedDuration) -> String {
+        let organisation = &self.world.organisation;
+        let (account, role) =
+            (organisation.accounts.payments_prod.clone(), organisation.deployer_role.clone());
+        self.raise("ada", (&account, &role), length).await
+    }
+
+    /// Has credentials handed out: of the role that is lent to the end, or of one for a moment, which may not have begun, or be over.
+    async fn borrow(&mut self) {
+        let id = if self.chance.random_bool(0.5) {
+            self.answered.raised.get(LENT).unwrap().1.clone()
+        } else {
+            let length = SignedDuration::from_secs(self.chance.random_range(2..15));
+            self.lend(length).await
+        };
+        let key = format!("storm-{}", self.struck.cycles);
+        let way = (self.world, &self.deployment);
+        let issued = self.answered.issue_if_active(&way, "ada", &id, &key).await;
+        self.deployment.yes(issued);
     }
 
     async fn revoke(&mut self, place: usize) {
@@ -200,7 +229,7 @@ impl Storm<'_> {
         let met = self.callers.met();
         assert!(met.cut_off > 0, "no call was under way when a process died: {met:?}");
         let kept: BTreeSet<String> =
-            self.answered.raised.iter().take(KEPT).map(|(_, id)| id.clone()).collect();
+            self.answered.raised.iter().take(LENT + 1).map(|(_, id)| id.clone()).collect();
         let (world, deployment) = (self.world, &self.deployment);
         for (who, id) in &self.answered.raised {
             let request = until("an acknowledged request", deployment, async || {
@@ -222,10 +251,11 @@ impl Storm<'_> {
         let wanted =
             self.targets().into_iter().take(KEPT).map(|(account, set)| ("ada", account, set)).collect();
         self.until_held(&wanted).await;
-        for place in 0..KEPT {
+        for place in 0..=LENT {
             self.revoke(place).await;
         }
         self.until_held(&BTreeSet::new()).await;
+        assert!(self.answered.was_lent(), "a storm without credentials shows nothing of them");
         let events = self.answered.is_in_the_log(self.world, &self.deployment).await;
         println!(
             "{:?}; {met:?}; AWS: {struck:?}; {} requests, {} events",

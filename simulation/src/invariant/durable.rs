@@ -43,7 +43,8 @@ pub(crate) fn grown(truth: &Truth, log: &[Recorded]) -> Result<(), Violation> {
 pub(crate) fn confidential(recorded: &Recorded, secrets: &[String]) -> Result<(), Violation> {
     let body = recorded.envelope.body.as_ref();
     let told = std::iter::once(CANARY).chain(secrets.iter().map(String::as_str));
-    for secret in told {
+    // What is empty is everywhere, and no secret.
+    for secret in told.filter(|secret| !secret.is_empty()) {
         if body.windows(secret.len()).any(|window| window == secret.as_bytes()) {
             let what = format!("{} holds in the clear what is confidential", recorded.stream);
             return Err(Violation::new("S8", what));

@@ -264,7 +264,7 @@ pub(crate) fn closed(
 }
 
 /// Whether another request about the same assignment is not closed: it takes what is left upon itself.
-fn others_close(known: &Known, key: &AssignmentKey, truth: &Truth) -> bool {
+pub(crate) fn others_close(known: &Known, key: &AssignmentKey, truth: &Truth) -> bool {
     truth.requests.values().any(|other| {
         let open = match &other.request.phase {
             Phase::Approved { .. } => true,
