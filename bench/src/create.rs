@@ -1,13 +1,14 @@
 //! Durable CreateRequest through the whole stack, against what the machine can do at best.
 
 use crate::daypass::{Daypass, channels, with};
-use crate::limits::{self, Limits};
-use crate::{Failed, Measured, hammer, rules, say};
+use crate::limits::Limits;
+use crate::{Failed, Measured, hammer, logs, rules, say};
 use api::request::v1::CreateRequestRequest;
 use api::request::v1::request_service_client::RequestServiceClient;
 use api::types::v1::{Ask, AskedWindow, Target};
 use std::fmt::Write as _;
 use std::time::Duration;
+use test_servers::nats::NatsOptions;
 
 /// DESIGN §17: of the limit that raw unary calls and raw appends set together.
 const SHARE_BUDGET: f64 = 0.6;
@@ -18,15 +19,15 @@ const ACCOUNT: &str = "111111111111";
 const PERMISSION_SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
 
 pub(crate) async fn run(callers: usize, rules: usize, within: Duration, nats: bool) -> Result<(), Failed> {
-    let engine = if nats { "JetStream" } else { "SQLite" };
+    let engine = logs::engine(nats);
     say(&format!(
         "durable CreateRequest on {engine}, {rules} rules, {within:?} per part, load generator included"
     ));
     let limits = Limits::measure(callers, within, nats).await?;
-    let server = limits::nats_server(nats).await?;
+    let server = logs::nats_server(nats, NatsOptions::default()).await?;
     // One person asks for everything, and nobody decides.
     let unbounded = ["--pending-max".to_owned(), usize::MAX.to_string()];
-    let more: Vec<String> = server.iter().flat_map(limits::nats_arguments).chain(unbounded).collect();
+    let more: Vec<String> = server.iter().flat_map(logs::nats_arguments).chain(unbounded).collect();
     let daypass = Daypass::start(Some(&policy(rules)), &more).await?;
     // The first calls read keys, compile the policy and open connections.
     create(&daypass, callers, Duration::from_secs(1), "warm").await?;

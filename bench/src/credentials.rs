@@ -2,16 +2,17 @@
 //! what is measured is Daypass.
 
 use crate::daypass::{Bearer, Daypass, channels, with};
-use crate::limits::{self, Limits};
-use crate::{Failed, Measured, hammer, say};
+use crate::limits::Limits;
+use crate::{Failed, Measured, create, hammer, logs, say};
 use api::activation::v1::IssueCredentialsRequest;
 use api::activation::v1::activation_service_client::ActivationServiceClient;
+use api::request::v1::GetRequestRequest;
 use api::request::v1::request_service_client::RequestServiceClient;
-use api::request::v1::{CreateRequestRequest, GetRequestRequest};
-use api::types::v1::{AccessPhase, Ask, AskedWindow, Target};
+use api::types::v1::AccessPhase;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::nats::NatsOptions;
 use tonic::transport::Channel;
 
 /// A role of the sample organisation for which nobody needs to agree.
@@ -23,13 +24,13 @@ const LOOK: Duration = Duration::from_millis(20);
 const ACTIVE_WITHIN: Duration = Duration::from_mins(2);
 
 pub(crate) async fn run(callers: usize, requests: usize, within: Duration, nats: bool) -> Result<(), Failed> {
-    let engine = if nats { "JetStream" } else { "SQLite" };
+    let engine = logs::engine(nats);
     say(&format!(
         "STS credentials on {engine}, {requests} requests, {within:?} per part, load generator included"
     ));
     let limits = Limits::measure(callers, within, nats).await?;
-    let server = limits::nats_server(nats).await?;
-    let more: Vec<String> = server.iter().flat_map(limits::nats_arguments).collect();
+    let server = logs::nats_server(nats, NatsOptions::default()).await?;
+    let more: Vec<String> = server.iter().flat_map(logs::nats_arguments).collect();
     let daypass = Daypass::start(None, &more).await?;
     daypass.ready().await?;
     let bearer = daypass.bearer("ada")?;
@@ -55,7 +56,8 @@ async fn active(channels: &[Channel], bearer: &Bearer, requests: usize) -> Resul
         .map(async |number| {
             let channel = channels.get(number % channels.len()).ok_or("no channel")?;
             let mut client = RequestServiceClient::new(channel.clone());
-            let raised = client.create_request(with(bearer, ask(number))).await?.into_inner();
+            let ask = create::ask(format!("credentials-{number}"), ACCOUNT, ROLE);
+            let raised = client.create_request(with(bearer, ask)).await?.into_inner();
             let request_id = raised.request.ok_or("no request")?.request_id;
             let mut wait_for_position = raised.position;
             tokio::time::timeout(ACTIVE_WITHIN, async {
@@ -105,19 +107,4 @@ async fn issue(
         }
     })
     .await
-}
-
-fn ask(number: usize) -> CreateRequestRequest {
-    CreateRequestRequest {
-        idempotency_key: format!("credentials-{number}"),
-        ask: Some(Ask {
-            target: Some(Target { account_id: ACCOUNT.to_owned(), entitlement_arn: ROLE.to_owned() }),
-            window: Some(AskedWindow {
-                start: None,
-                duration: Some(prost_types::Duration { seconds: 3_600, nanos: 0 }),
-            }),
-            justification: "measuring how long this takes".to_owned(),
-            ..Ask::default()
-        }),
-    }
 }

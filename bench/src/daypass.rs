@@ -105,14 +105,10 @@ impl Daypass {
         Ok(())
     }
 
-    /// The token of a person.
-    fn token(&self, name: &str) -> Result<String, Failed> {
-        Ok(std::fs::read_to_string(self.folder.path().join("tokens").join(name))?)
-    }
-
-    /// The same, as calls carry it.
+    /// The token of a person, as their calls carry it.
     pub(crate) fn bearer(&self, name: &str) -> Result<Bearer, Failed> {
-        Ok(format!("Bearer {}", self.token(name)?).parse()?)
+        let token = std::fs::read_to_string(self.folder.path().join("tokens").join(name))?;
+        Ok(format!("Bearer {token}").parse()?)
     }
 
     /// The processor time that it has used so far, in user and kernel mode: what other programs on the machine change least.

@@ -5,14 +5,12 @@ mod calls;
 mod past;
 
 use crate::daypass::{Daypass, channels, with};
-use crate::limits::nats_arguments;
 use crate::rebuild::rate;
-use crate::{Failed, ready, say, subjects, unary};
+use crate::{Failed, logs, ready, say, subjects, unary};
 use api::audit::v1::ListEventsRequest;
 use api::audit::v1::audit_service_client::AuditServiceClient;
 use domain::LogId;
 use event_log::EventLog;
-use event_log_sqlite::{OpenOptions, SqliteLog};
 use past::Past;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +19,6 @@ use tempfile::TempDir;
 use test_servers::nats::{NatsOptions, NatsServer};
 use tokio::time::Instant;
 use tonic::Code;
-use uuid::Uuid;
 use views::PositionToken;
 
 /// DESIGN §17, per service.
@@ -45,12 +42,14 @@ struct Written {
 }
 
 pub(crate) async fn run(requests: u64, nats: bool) -> Result<(), Failed> {
-    let engine = if nats { "JetStream" } else { "SQLite" };
-    say(&format!("{requests} requests with their whole stories on {engine}, load generator included"));
+    say(&format!(
+        "{requests} requests with their whole stories on {}, load generator included",
+        logs::engine(nats)
+    ));
     let folder = Arc::new(tempfile::tempdir()?);
     let written = write(&folder, requests, nats).await?;
     let mut arguments = past::organisation();
-    arguments.extend(written.server.iter().flat_map(nats_arguments));
+    arguments.extend(written.server.iter().flat_map(logs::nats_arguments));
 
     let daypass = catch_up(&folder, &arguments, &written).await?;
     tokio::time::sleep(IDLE).await;
@@ -69,25 +68,20 @@ pub(crate) async fn run(requests: u64, nats: bool) -> Result<(), Failed> {
 
 /// Writes the history, and lets go of the log.
 async fn write(folder: &Arc<TempDir>, requests: u64, nats: bool) -> Result<Written, Failed> {
-    if nats {
-        // Filled without syncing, as that is not what is measured.
-        let options =
-            NatsOptions { sync_always: false, ready_within: subjects::START_MAX, ..NatsOptions::default() };
-        let mut server = NatsServer::start(options.clone()).await?;
-        let log: Arc<dyn EventLog> = Arc::new(subjects::open(&server).await?);
-        let (events, head) = fill(&log, folder, requests).await?;
-        drop(log);
+    // Filled without syncing, as that is not what is measured.
+    let options =
+        NatsOptions { sync_always: false, ready_within: subjects::START_MAX, ..NatsOptions::default() };
+    let mut server = logs::nats_server(nats, options.clone()).await?;
+    let log = logs::open(server.as_ref(), folder.path()).await?;
+    let (events, head) = fill(&log, folder, requests).await?;
+    // Closes it, as far as it is in the folder.
+    drop(log);
+    if let Some(server) = &mut server {
         server.set_options(NatsOptions { sync_always: true, ..options });
         server.stop().await?;
         server.restart().await?;
-        return Ok(Written { events, head, server: Some(server) });
     }
-    let options = OpenOptions::new(Uuid::from_u128(1));
-    let sqlite = Arc::new(SqliteLog::open(folder.path().join("log.db"), &options)?);
-    let log: Arc<dyn EventLog> = sqlite.clone();
-    let (events, head) = fill(&log, folder, requests).await?;
-    sqlite.close().await;
-    Ok(Written { events, head, server: None })
+    Ok(Written { events, head, server })
 }
 
 async fn fill(log: &Arc<dyn EventLog>, folder: &TempDir, requests: u64) -> Result<(u64, String), Failed> {

@@ -1,7 +1,7 @@
 //! Activation in this process: a log, a simulated AWS, and requests that are written as history.
 
 use crate::Failed;
-use crate::stories::{self, Told};
+use crate::stories;
 use activation::{ActivationService, Ports, Settings};
 use aws::simulated::{Behaviour, SimulatedAws};
 use aws::{
@@ -9,16 +9,15 @@ use aws::{
 };
 use domain::ports::{SharedClock, SharedEntropy};
 use domain::{
-    AccountId, Actor, AskedWindow, EventId, GroupRef, LogId, OuId, OuPath, PermissionSetArn, Person, Plan,
-    PrincipalId, Provider, RequestId, RuleId, SignedDuration, Target, Timestamp, Window,
+    AccountId, Actor, AskedWindow, EventId, GroupRef, LogId, OuId, OuPath, PermissionSetArn, Person,
+    PrincipalId, Provider, RequestId, SignedDuration, Target, Timestamp, Window,
 };
 use event_log::EventLog;
 use journal::key_store::MemoryKeyStore;
-use journal::seal::PersonKey;
 use journal::{Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
-use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound, Grounds, Requested};
+use lifecycle::event::{Grounds, Requested};
 use projection::Projection;
 use service_runtime::clock::SystemEntropy;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use views::{Authorities, PolicyBook, Requests, RequestsModel, Views};
 
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
+/// How the policy gives it.
+const PROVIDER: Provider = Provider::IdentityCenter;
 const POLICY: &str = r#"
 [[rules]]
 id = "everything"
@@ -128,22 +129,20 @@ impl House {
             policy_event: EventId::from_parts([b"none".as_slice()]),
         };
         let at = house.clock.now();
-        let ids = house.append(Stream::Policy, &[(Service::Approval, applied)], at).await?;
+        let ids = house.append(&Stream::Policy, [(Service::Approval, applied)], at).await?;
         house.policy_event = ids.first().copied().ok_or("no event")?;
         Ok(house)
     }
 
     /// Writes the history of a request, and makes its assignment if it has one.
     pub(crate) async fn write(&self, story: &Story, at: Timestamp) -> Result<(), Failed> {
+        let approved = stories::approved(story.window, self.policy_event);
         let mut facts = vec![
             (Service::Request, Fact::Request(RequestEvent::Requested(Box::new(self.requested(story, at)?)))),
-            (Service::Approval, Fact::Request(RequestEvent::Approved(self.approved(story)))),
+            (Service::Approval, Fact::Request(RequestEvent::Approved(approved))),
         ];
         if story.active {
-            let session = SignedDuration::from_hours(1);
-            let at_end = story.window.end().checked_add(session)?;
-            let bound = Bound { at_end, after_early_end: session, chained: SignedDuration::ZERO };
-            let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
+            let activated = stories::activated(story.window, PROVIDER)?;
             facts.push((Service::Activation, Fact::Request(RequestEvent::Activated(activated))));
             let attempted = AssignmentEvent::Attempted {
                 key: story.key.clone(),
@@ -154,36 +153,29 @@ impl House {
             let attempt = stories::event_id(&stream, 0);
             let ledger = [attempted, AssignmentEvent::Confirmed { attempt }];
             let ledger = ledger.map(|fact| (Service::Activation, Fact::Assignment(fact)));
-            self.append(stream, &ledger, at).await?;
+            self.append(&stream, ledger, at).await?;
             self.aws.standing(story.aws_key());
         }
-        self.append(Stream::Request(story.id), &facts, at).await?;
+        self.append(&Stream::Request(story.id), facts, at).await?;
         Ok(())
     }
 
     async fn append(
         &self,
-        stream: Stream,
-        facts: &[(Service, Fact)],
+        stream: &Stream,
+        facts: impl IntoIterator<Item = (Service, Fact)>,
         at: Timestamp,
     ) -> Result<Vec<EventId>, Failed> {
-        let told =
-            facts.iter().map(|(writer, fact)| Told { writer: *writer, actor: None, at, fact: fact.clone() });
-        stories::write(self.log.as_ref(), &stream, told.collect()).await
+        stories::write(self.log.as_ref(), stream, stories::at_once(facts, None, at)).await
     }
 
     fn requested(&self, story: &Story, at: Timestamp) -> Result<Requested, Failed> {
         let person = Person::new("https://idp.example", story.key.principal.as_str())?;
-        let key = PersonKey::from_secret(person.id(), [7; 32]);
+        let key = stories::key(&person);
         let grounds = Grounds {
-            rule: RuleId::new("everything")?,
-            policy_event: self.policy_event,
-            determining: vec!["rule/everything".to_owned()],
-            provider: Provider::IdentityCenter,
             groups: BTreeSet::from([everyone()?]),
-            ou_path: OuPath::default(),
-            plan: Plan::none(),
             principal: Some(story.key.principal.clone()),
+            ..stories::grounds("everything", self.policy_event, PROVIDER)?
         };
         let target = story.key.target.clone();
         Ok(Requested {
@@ -193,16 +185,6 @@ impl House {
             chain_duration: story.window.duration(),
             ..stories::requested(story.id, &actor()?, &key, target, at, grounds)?
         })
-    }
-
-    fn approved(&self, story: &Story) -> Approved {
-        Approved {
-            window: story.window,
-            basis: ApprovalBasis::Rule,
-            approvers: Vec::new(),
-            policy_event: self.policy_event,
-            comment: None,
-        }
     }
 
     /// Starts a process. `folder` is for its read model; `None`: in memory.

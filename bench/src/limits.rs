@@ -1,15 +1,8 @@
 //! What the machine can do at best, in the same run: raw unary calls, and raw appends to the same engine.
 
-use crate::{Failed, Measured, engine, say, unary};
-use event_log::EventLog;
-use event_log_jetstream::{JetStreamConfig, JetStreamLog};
-use event_log_sqlite::{OpenOptions, SqliteLog};
-use nats_connection::Connection;
-use std::path::Path;
-use std::sync::Arc;
+use crate::{Failed, Measured, engine, logs, say, unary};
 use std::time::Duration;
-use test_servers::nats::{NatsOptions, NatsServer};
-use uuid::Uuid;
+use test_servers::nats::NatsOptions;
 
 /// Raw unary calls and raw appends, of many callers and of one.
 pub(crate) struct Limits {
@@ -22,9 +15,9 @@ pub(crate) struct Limits {
 impl Limits {
     /// Measures for `within` each, on a log of its own: on a NATS server, or on SQLite.
     pub(crate) async fn measure(callers: usize, within: Duration, nats: bool) -> Result<Self, Failed> {
-        let server = nats_server(nats).await?;
+        let server = logs::nats_server(nats, NatsOptions::default()).await?;
         let folder = tempfile::tempdir()?;
-        let log = raw_log(server.as_ref(), folder.path()).await?;
+        let log = logs::open(server.as_ref(), folder.path()).await?;
         let unary_many = unary::run(callers, within).await?;
         unary_many.say(&format!("raw unary, {callers} callers"));
         let unary_one = unary::run(1, within).await?;
@@ -52,33 +45,4 @@ impl Limits {
         let budget = budget.map_or_else(|| "no budget".to_owned(), |most| format!("budget: at most {most}"));
         say(&format!("median of one caller: {times:.1} times raw; {budget}"));
     }
-}
-
-/// A NATS server that syncs before it acknowledges, if one is asked for.
-pub(crate) async fn nats_server(nats: bool) -> Result<Option<NatsServer>, Failed> {
-    Ok(if nats { Some(NatsServer::start(NatsOptions::default()).await?) } else { None })
-}
-
-/// What makes `daypass dev` keep its log there.
-pub(crate) fn nats_arguments(server: &NatsServer) -> Vec<String> {
-    let monitoring = server.monitoring_url().map(|url| ["--nats-monitoring".to_owned(), url]);
-    ["--nats".to_owned(), server.url()].into_iter().chain(monitoring.into_iter().flatten()).collect()
-}
-
-async fn raw_log(server: Option<&NatsServer>, folder: &Path) -> Result<Arc<dyn EventLog>, Failed> {
-    let new_id = Uuid::from_u128(1);
-    Ok(match server {
-        None => Arc::new(SqliteLog::open(folder.join("raw.db"), &OpenOptions::new(new_id))?),
-        Some(server) => Arc::new(
-            JetStreamLog::open(JetStreamConfig {
-                connection: Connection::to(server.url()),
-                replicas: 1,
-                dev: true,
-                operator_asserts_sync_always: false,
-                monitoring_urls: server.monitoring_url().into_iter().collect(),
-                new_id,
-            })
-            .await?,
-        ),
-    })
 }

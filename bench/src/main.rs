@@ -25,6 +25,7 @@ mod engine;
 mod history;
 mod house;
 mod limits;
+mod logs;
 mod memory;
 mod ready;
 mod rebuild;

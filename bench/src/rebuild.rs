@@ -1,20 +1,15 @@
 //! Filling the read model of requests from a log of SQLite, and decoding alone in the same run.
 
-use crate::stories::{self, Told};
-use crate::{Failed, say};
-use domain::{EventId, OuPath, Plan, Provider, RuleId, Target, Timestamp};
+use crate::{Failed, logs, say, stories};
+use domain::{EventId, Provider, Target, Timestamp};
 use event_log::{EventLog, Position};
-use event_log_sqlite::{OpenOptions, SqliteLog};
 use futures::{StreamExt as _, TryStreamExt as _};
-use journal::seal::PersonKey;
 use journal::{Fact, Service, Stream};
 use lifecycle::RequestEvent;
-use lifecycle::event::Grounds;
 use projection::Projection;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::time::Instant;
-use uuid::Uuid;
 use views::RequestsModel;
 
 /// DESIGN §17, for SQLite.
@@ -24,8 +19,7 @@ pub(crate) const EVENTS_PER_REQUEST: u64 = 2;
 
 pub(crate) async fn run(events: u64) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let log: Arc<dyn EventLog> =
-        Arc::new(SqliteLog::open(folder.path().join("log.db"), &OpenOptions::new(Uuid::from_u128(1)))?);
+    let log = logs::open(None, folder.path()).await?;
     fill(&log, 0..events / EVENTS_PER_REQUEST).await?;
     let written = events / EVENTS_PER_REQUEST * EVENTS_PER_REQUEST;
 
@@ -74,25 +68,14 @@ async fn story(log: Arc<dyn EventLog>, number: u64) -> Result<(), Failed> {
     let id = stories::request_id(number);
     let actor = stories::human("https://idp.example", &format!("person-{}", number % 1_000))?;
     let at = Timestamp::from_second(1_790_000_000)?;
-    let key = PersonKey::from_secret(actor.person.id(), [7; 32]);
+    let key = stories::key(&actor.person);
     let target = Target::parse("111111111111", "arn:aws:sso:::permissionSet/ssoins-1/ps-1")?;
-    let grounds = Grounds {
-        rule: RuleId::new("rule")?,
-        policy_event: EventId::from_parts([b"policy".as_slice()]),
-        determining: vec!["rule/rule".to_owned()],
-        provider: Provider::IdentityCenter,
-        groups: std::collections::BTreeSet::new(),
-        ou_path: OuPath::default(),
-        plan: Plan::none(),
-        principal: None,
-    };
+    let policy_event = EventId::from_parts([b"policy".as_slice()]);
+    let grounds = stories::grounds("rule", policy_event, Provider::IdentityCenter)?;
     let requested = stories::requested(id, &actor, &key, target, at, grounds)?;
-    let told = [RequestEvent::Requested(Box::new(requested)), RequestEvent::Withdrawn].map(|fact| Told {
-        writer: Service::Request,
-        actor: Some(actor.clone()),
-        at,
-        fact: Fact::Request(fact),
-    });
-    stories::write(log.as_ref(), &Stream::Request(id), told.into()).await?;
+    let facts = [RequestEvent::Requested(Box::new(requested)), RequestEvent::Withdrawn];
+    let facts = facts.map(|fact| (Service::Request, Fact::Request(fact)));
+    let told = stories::at_once(facts, Some(&actor), at);
+    stories::write(log.as_ref(), &Stream::Request(id), told).await?;
     Ok(())
 }

@@ -4,15 +4,13 @@
 mod day;
 
 use crate::rebuild::{EVENTS_PER_REQUEST, fill, rate};
-use crate::{Failed, say};
+use crate::{Failed, logs, say};
 use async_nats::jetstream::context::{Context, PublishAckFuture};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream;
 use audit::{Relay, RelaySettings, public};
 use domain::LogId;
 use event_log::{EventLog, Position};
-use event_log_jetstream::{JetStreamConfig, JetStreamLog};
-use event_log_sqlite::{OpenOptions, SqliteLog};
 use futures::{StreamExt as _, TryStreamExt as _};
 use messaging::OutgoingBus;
 use messaging::nats::{NatsBus, NatsBusOptions, events_config};
@@ -23,7 +21,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use test_servers::nats::{NatsOptions, NatsServer};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// DESIGN §17.
 const BUDGET: f64 = 0.5;
@@ -41,23 +38,9 @@ pub(crate) async fn run(
 ) -> Result<(), Failed> {
     let server = NatsServer::start(NatsOptions { sync_always, ..NatsOptions::default() }).await?;
     let folder = tempfile::tempdir()?;
-    let log: Arc<dyn EventLog> = if nats {
-        Arc::new(
-            JetStreamLog::open(JetStreamConfig {
-                connection: Connection::to(server.url()),
-                replicas: 1,
-                dev: true,
-                operator_asserts_sync_always: true,
-                monitoring_urls: Vec::new(),
-                new_id: Uuid::from_u128(1),
-            })
-            .await?,
-        )
-    } else {
-        Arc::new(SqliteLog::open(folder.path().join("log.db"), &OpenOptions::new(Uuid::from_u128(1)))?)
-    };
+    let log = logs::open(nats.then_some(&server), folder.path()).await?;
     let log_id = LogId::from_uuid(log.id().await?);
-    say(&format!("log: {}; sync_interval always: {sync_always}", if nats { "JetStream" } else { "SQLite" }));
+    say(&format!("log: {}; sync_interval always: {sync_always}", logs::engine(nats)));
     if down_for_a_day {
         return day::run(&server, &log, log_id).await;
     }

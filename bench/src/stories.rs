@@ -1,14 +1,18 @@
 //! Stories that are written as history: what measurements begin with.
 
 use crate::Failed;
-use domain::{Actor, ActorKind, AskedWindow, EventId, Person, RequestId, SignedDuration, Target, Timestamp};
+use domain::{
+    Actor, ActorKind, AskedWindow, EventId, OuPath, Person, Plan, Provider, RequestId, RuleId,
+    SignedDuration, Target, Timestamp, Window,
+};
 use event_log::{Envelope, EventLog, Expected, StreamName, Writer};
 use journal::seal::PersonKey;
 use journal::{Event, Fact, Service, Stream};
-use lifecycle::event::{Grounds, Requested};
+use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound, Grounds, Requested};
 use policy::change::Applied;
 use policy::{Policy, PolicyEvent};
 use service_runtime::clock::SystemEntropy;
+use std::collections::BTreeSet;
 use views::resource::justification_place;
 
 /// How long everything is asked for.
@@ -16,12 +20,24 @@ pub(crate) const ASKED: SignedDuration = SignedDuration::from_hours(1);
 /// How long it waits for a decision.
 pub(crate) const DECIDED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
+/// How long a session is at most, and credentials are.
+const SESSION: SignedDuration = SignedDuration::from_hours(1);
+
 /// An event to be written, but for its place.
 pub(crate) struct Told {
     pub(crate) writer: Service,
     pub(crate) actor: Option<Actor>,
     pub(crate) at: Timestamp,
     pub(crate) fact: Fact,
+}
+
+/// All this, at the same time. `actor`: whose doing it was, if anyone's.
+pub(crate) fn at_once(
+    facts: impl IntoIterator<Item = (Service, Fact)>,
+    actor: Option<&Actor>,
+    at: Timestamp,
+) -> Vec<Told> {
+    facts.into_iter().map(|(writer, fact)| Told { writer, actor: actor.cloned(), at, fact }).collect()
 }
 
 /// Writes a whole stream, and gives the ids of its events.
@@ -71,6 +87,11 @@ pub(crate) fn human(issuer: &str, subject: &str) -> Result<Actor, Failed> {
     Ok(Actor { person, kind: ActorKind::Human, client_id: None, auth_time: None, acr: None })
 }
 
+/// The key of someone whose words nobody reads.
+pub(crate) fn key(person: &Person) -> PersonKey {
+    PersonKey::from_secret(person.id(), [7; 32])
+}
+
 /// What someone asks for themselves, from the approval on.
 pub(crate) fn requested(
     id: RequestId,
@@ -97,6 +118,36 @@ pub(crate) fn requested(
         decide_by: at.checked_add(DECIDED_WITHIN)?,
         grounds,
     })
+}
+
+/// By this rule, which asks nobody.
+pub(crate) fn grounds(rule: &str, policy_event: EventId, provider: Provider) -> Result<Grounds, Failed> {
+    Ok(Grounds {
+        rule: RuleId::new(rule)?,
+        policy_event,
+        determining: vec![format!("rule/{rule}")],
+        provider,
+        groups: BTreeSet::new(),
+        ou_path: OuPath::default(),
+        plan: Plan::none(),
+        principal: None,
+    })
+}
+
+/// The yes of the rule.
+pub(crate) fn approved(window: Window, policy_event: EventId) -> Approved {
+    Approved { window, basis: ApprovalBasis::Rule, approvers: Vec::new(), policy_event, comment: None }
+}
+
+/// The beginning of the access.
+pub(crate) fn activated(window: Window, provider: Provider) -> Result<Activated, Failed> {
+    let at_end = match provider {
+        // Credentials are never longer than what is left.
+        Provider::Sts => window.end(),
+        Provider::IdentityCenter | Provider::AccountAccess => window.end().checked_add(SESSION)?,
+    };
+    let bound = Bound { at_end, after_early_end: SESSION, chained: SignedDuration::ZERO };
+    Ok(Activated { provider, bound, standing: false })
 }
 
 /// The policy of `text`, as the first that was applied.

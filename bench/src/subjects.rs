@@ -1,13 +1,12 @@
 //! What a nats-server needs by the number of streams in the log: each is a subject of its own, and the server keeps an index of
 //! all subjects in memory.
 
-use crate::{Failed, Measured, hammer, memory, say};
+use crate::{Failed, Measured, hammer, logs, memory, say};
 use bytes::Bytes;
 use domain::EventId;
 use event_log::{Envelope, EventLog, Expected, Revision, StreamName, Writer};
-use event_log_jetstream::{JetStreamConfig, JetStreamLog};
+use event_log_jetstream::JetStreamLog;
 use futures::{StreamExt, TryStreamExt, stream};
-use nats_connection::Connection;
 use std::time::Duration;
 use test_servers::nats::{NatsOptions, NatsServer};
 use tokio::time::Instant;
@@ -28,7 +27,7 @@ pub(crate) async fn run(streams: u64) -> Result<(), Failed> {
     // Filled without syncing: memory is the same, and the disk is not what is measured.
     let options = NatsOptions { sync_always: false, ready_within: START_MAX, ..NatsOptions::default() };
     let mut server = NatsServer::start(options.clone()).await?;
-    let log = open(&server).await?;
+    let log = logs::jetstream(&server).await?;
     say(&format!("empty: {}", resident(&server)?));
     let began = Instant::now();
     for step in 0..STEPS {
@@ -64,7 +63,7 @@ pub(crate) async fn run(streams: u64) -> Result<(), Failed> {
 /// What a client sees that has just been started.
 async fn use_it(server: &NatsServer, streams: u64) -> Result<(), Failed> {
     let began = Instant::now();
-    let log = open(server).await?;
+    let log = logs::jetstream(server).await?;
     say(&format!("opening the log: {:.1?}", began.elapsed()));
     // Streams far from each other, none of them twice.
     let far = |number: u64, series: u64| (number * 7_919 + series * streams / 3) % streams;
@@ -108,19 +107,6 @@ async fn append(
     .await?;
     measured.say(what);
     Ok(())
-}
-
-/// The log there, whatever the server syncs.
-pub(crate) async fn open(server: &NatsServer) -> Result<JetStreamLog, Failed> {
-    let config = JetStreamConfig {
-        connection: Connection::to(server.url()),
-        replicas: 1,
-        dev: true,
-        operator_asserts_sync_always: true,
-        monitoring_urls: Vec::new(),
-        new_id: Uuid::from_u128(1),
-    };
-    Ok(JetStreamLog::open(config).await?)
 }
 
 async fn fill(log: &JetStreamLog, from: u64, to: u64) -> Result<(), Failed> {

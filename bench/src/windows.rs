@@ -2,18 +2,16 @@
 //! queue is never full; the clock is the machine's.
 
 use crate::house::{House, Process, Story};
-use crate::{Failed, say};
+use crate::{Failed, logs, say};
 use activation::Settings;
 use aws::simulated::{Behaviour, Call};
 use domain::ports::SharedClock;
 use domain::{SignedDuration, Timestamp, Window};
-use event_log_sqlite::{OpenOptions, SqliteLog};
 use futures::{StreamExt as _, TryStreamExt as _};
 use service_runtime::clock::SystemClock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// DESIGN §17.
 const BUDGET: Duration = Duration::from_millis(100);
@@ -29,7 +27,7 @@ const PREPARATION: SignedDuration = SignedDuration::from_secs(60);
 
 pub(crate) async fn run(open: u64) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let log = Arc::new(SqliteLog::open(folder.path().join("log.db"), &OpenOptions::new(Uuid::from_u128(1)))?);
+    let log = logs::open(None, folder.path()).await?;
     let clock: SharedClock = Arc::new(SystemClock);
     let behaviour = Behaviour { operation_time: SignedDuration::from_millis(50), ..Behaviour::default() };
     let settings = Settings {

@@ -6,7 +6,7 @@ use aws::simulated::sample;
 use domain::ports::Clock as _;
 use domain::{
     Actor, Endorsement, EventId, GroupRef, OuId, OuPath, PermissionSetArn, Plan, PrincipalId, Provider,
-    RequestId, RuleId, SignedDuration, Step, Target, Timestamp, Window,
+    RequestId, SignedDuration, Step, Target, Timestamp, Window,
 };
 use event_log::EventLog;
 use futures::StreamExt as _;
@@ -16,8 +16,8 @@ use journal::{Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
 use lifecycle::event::{
-    Activated, ApprovalBasis, Approved, Bound, Closed, ClosedHow, Ended, EndedBecause, Expired,
-    ExpiredBecause, Grounds, Rejected, RejectedBecause, Requested,
+    ApprovalBasis, Approved, Closed, ClosedHow, Ended, EndedBecause, Expired, ExpiredBecause, Grounds,
+    Rejected, RejectedBecause, Requested,
 };
 use service_runtime::clock::{SystemClock, SystemEntropy};
 use std::collections::BTreeSet;
@@ -205,14 +205,11 @@ impl Past {
         };
         let step = Step { count: 1, groups: self.approvers.clone(), people: BTreeSet::new() };
         let grounds = Grounds {
-            rule: RuleId::new(rule)?,
-            policy_event: self.policy_event,
-            determining: vec![format!("rule/{rule}")],
-            provider: asked.provider,
             groups: self.developers.clone(),
             ou_path: self.ou_path.clone(),
             plan: Plan { steps: vec![step] },
             principal: Some(asked.asker.principal.clone()),
+            ..stories::grounds(rule, self.policy_event, asked.provider)?
         };
         let Asker { actor, key, .. } = asked.asker;
         let requested =
@@ -232,11 +229,9 @@ impl Past {
             at: asked.raised_at,
         };
         RequestEvent::Approved(Approved {
-            window: asked.window,
             basis: ApprovalBasis::People,
             approvers: vec![endorsement],
-            policy_event: self.policy_event,
-            comment: None,
+            ..stories::approved(asked.window, self.policy_event)
         })
     }
 
@@ -260,9 +255,7 @@ impl Past {
             Fate::Active | Fate::Ended => {
                 told.push(of(Service::Approval, approver, at, self.approved(asked)));
                 let end = asked.window.end();
-                let session = SignedDuration::from_hours(1);
-                let bound = Bound { at_end: end, after_early_end: session, chained: SignedDuration::ZERO };
-                let activated = Activated { provider: asked.provider, bound, standing: false };
+                let activated = stories::activated(asked.window, asked.provider)?;
                 told.push(of(Service::Activation, None, at, RequestEvent::Activated(activated)));
                 if asked.fate == Fate::Ended {
                     let ended = RequestEvent::Ended(Ended { because: EndedBecause::Elapsed });
