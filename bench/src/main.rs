@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
 //! cargo run --release -p bench -- credentials         STS credentials, each recorded before it leaves; --nats for JetStream
-//! cargo run --release -p bench -- rebuild             read models from the log
+//! cargo run --release -p bench -- rebuild             the read model of requests from a log on SQLite; --nats from JetStream
 //! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
 //! cargo run --release -p bench -- relay --day         the relay after a day of downtime: time, and the order on the bus
 //! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
@@ -84,8 +84,11 @@ enum What {
     /// Filling the read model of requests from the log.
     Rebuild {
         /// Events in the log.
-        #[arg(long, default_value_t = 500_000)]
+        #[arg(long, default_value_t = 300_000)]
         events: u64,
+        /// Keep the log on a NATS server that is started for this, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
     },
     /// Catching up of the relay, beside acknowledged publishing alone.
     Relay {
@@ -162,7 +165,7 @@ async fn main() -> ExitCode {
         What::Credentials { callers, requests, seconds, nats } => {
             credentials::run(callers, requests, Duration::from_secs(seconds), nats).await
         }
-        What::Rebuild { events } => rebuild::run(events).await,
+        What::Rebuild { events, nats } => rebuild::run(events, nats).await,
         What::Relay { events, nats, sync_always, day } => relay::run(events, nats, sync_always, day).await,
         What::Windows { open } => windows::run(open).await,
         What::Changes { changes, others, accounts, busy } => {

@@ -1,4 +1,4 @@
-//! Filling the read model of requests from a log of SQLite, and decoding alone in the same run.
+//! Filling the read model of requests from a log, beside reading and decoding alone in the same run.
 
 use crate::{Failed, logs, say, stories};
 use domain::{EventId, Provider, Target, Timestamp};
@@ -9,17 +9,25 @@ use lifecycle::RequestEvent;
 use projection::Projection;
 use std::ops::Range;
 use std::sync::Arc;
+use test_servers::nats::NatsOptions;
 use tokio::time::Instant;
 use views::RequestsModel;
 
-/// DESIGN §17, for SQLite.
-const BUDGET_PER_SECOND: f64 = 300_000.0;
+/// DESIGN §17.
+const SQLITE_BUDGET_PER_SECOND: f64 = 300_000.0;
+const JETSTREAM_BUDGET_PER_SECOND: f64 = 200_000.0;
 /// Every request is raised and withdrawn: the shortest whole story.
 pub(crate) const EVENTS_PER_REQUEST: u64 = 2;
 
-pub(crate) async fn run(events: u64) -> Result<(), Failed> {
+/// `nats`: from a log on a NATS server, instead of SQLite.
+pub(crate) async fn run(events: u64, nats: bool) -> Result<(), Failed> {
+    let budget = if nats { JETSTREAM_BUDGET_PER_SECOND } else { SQLITE_BUDGET_PER_SECOND };
+    say(&format!("read model of requests on {}, {events} events", logs::engine(nats)));
+    // Written without syncing: reading is the same, and what is measured only reads.
+    let options = NatsOptions { sync_always: false, ..NatsOptions::default() };
+    let server = logs::nats_server(nats, options).await?;
     let folder = tempfile::tempdir()?;
-    let log = logs::open(None, folder.path()).await?;
+    let log = logs::open(server.as_ref(), folder.path()).await?;
     fill(&log, 0..events / EVENTS_PER_REQUEST).await?;
     let written = events / EVENTS_PER_REQUEST * EVENTS_PER_REQUEST;
 
@@ -41,7 +49,7 @@ pub(crate) async fn run(events: u64) -> Result<(), Failed> {
     let filling = rate(written, began);
     following.abort();
     say(&format!(
-        "read model of requests filled: {filling:.0}/s, {:.2} of reading; budget: {BUDGET_PER_SECOND:.0}/s",
+        "read model of requests filled: {filling:.0}/s, {:.2} of reading; budget: {budget:.0}/s",
         filling / reading
     ));
     Ok(())
