@@ -45,7 +45,8 @@ pub(crate) async fn run(events: u64, nats: bool) -> Result<(), Failed> {
         Projection::open(Some(&folder.path().join("views")), RequestsModel::default(), log.clone())?;
     let began = Instant::now();
     let following = tokio::spawn(follower.run(std::future::pending()));
-    projection.wait_for(log.head().await?).await;
+    // Not only applied: its indices are made as well, without which nobody can ask it.
+    projection.caught_up().await;
     let filling = rate(written, began);
     following.abort();
     say(&format!(
