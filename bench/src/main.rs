@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p bench -- create              durable CreateRequest, SQLite; --nats for JetStream
 //! cargo run --release -p bench -- credentials         STS credentials, each recorded before it leaves; --nats for JetStream
+//! cargo run --release -p bench -- active              from a request to its access on STS, 100,000 others active; --nats for JetStream
 //! cargo run --release -p bench -- rebuild             the read model of requests from a log on SQLite; --nats from JetStream
 //! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
 //! cargo run --release -p bench -- relay --day         the relay after a day of downtime: time, and the order on the bus
@@ -16,6 +17,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "load comes from tasks of their own")]
 
+mod active;
 mod apart;
 mod changes;
 mod create;
@@ -39,6 +41,7 @@ mod windows;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -77,6 +80,21 @@ enum What {
         /// Seconds per part.
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+        /// Keep the log on a NATS server that is started for this, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
+    },
+    /// From the raising of a request, over its approval, to access on STS (simulated, at once), beside many that are active.
+    Active {
+        /// Other requests that are active.
+        #[arg(long, default_value_t = 100_000)]
+        live: u64,
+        /// Requests per part: of one caller, and of several at a time.
+        #[arg(long, default_value_t = 1_000)]
+        requests: usize,
+        /// Callers at a time, in the second part.
+        #[arg(long, default_value_t = 8)]
+        callers: usize,
         /// Keep the log on a NATS server that is started for this, instead of SQLite.
         #[arg(long)]
         nats: bool,
@@ -165,6 +183,7 @@ async fn main() -> ExitCode {
         What::Credentials { callers, requests, seconds, nats } => {
             credentials::run(callers, requests, Duration::from_secs(seconds), nats).await
         }
+        What::Active { live, requests, callers, nats } => active::run(live, requests, callers, nats).await,
         What::Rebuild { events, nats } => rebuild::run(events, nats).await,
         What::Relay { events, nats, sync_always, day } => relay::run(events, nats, sync_always, day).await,
         What::Windows { open } => windows::run(open).await,
@@ -195,6 +214,33 @@ fn say(line: &str) {
     println!("{line}");
 }
 
+/// The median of some durations, what all but a hundredth of them stay within, and the longest.
+struct Quantiles {
+    p50: Duration,
+    p99: Duration,
+    max: Duration,
+}
+
+impl Quantiles {
+    /// Of none: zero.
+    fn of(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        let at = |share: usize| durations.get(durations.len().saturating_sub(1) * share / 100).copied();
+        Self {
+            p50: at(50).unwrap_or_default(),
+            p99: at(99).unwrap_or_default(),
+            max: at(100).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p99, max } = self;
+        write!(f, "p50 {p50:.1?}  p99 {p99:.1?}  max {max:.1?}")
+    }
+}
+
 /// How long calls took, and how many there were.
 struct Measured {
     per_second: f64,
@@ -204,16 +250,11 @@ struct Measured {
 
 impl Measured {
     /// From the durations of all calls that were made in `within`.
-    fn new(mut durations: Vec<Duration>, within: Duration) -> Self {
-        durations.sort_unstable();
-        let at = |share: usize| durations.get(durations.len().saturating_sub(1) * share / 100).copied();
+    fn new(durations: Vec<Duration>, within: Duration) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
         let count = durations.len() as f64;
-        Self {
-            per_second: count / within.as_secs_f64(),
-            p50: at(50).unwrap_or_default(),
-            p99: at(99).unwrap_or_default(),
-        }
+        let Quantiles { p50, p99, .. } = Quantiles::of(durations);
+        Self { per_second: count / within.as_secs_f64(), p50, p99 }
     }
 
     fn say(&self, what: &str) {

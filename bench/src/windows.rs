@@ -2,7 +2,7 @@
 //! queue is never full; the clock is the machine's.
 
 use crate::house::{House, Process, Story};
-use crate::{Failed, logs, say};
+use crate::{Failed, Quantiles, logs, say};
 use activation::Settings;
 use aws::simulated::{Behaviour, Call};
 use domain::ports::SharedClock;
@@ -133,15 +133,7 @@ fn lateness(
         let at = calls.get(&story.aws_key())?;
         Duration::try_from(at.duration_since(due(story)).max(SignedDuration::ZERO)).ok()
     });
-    let mut late: Vec<Duration> = called.collect();
-    late.sort_unstable();
-    let at = |share: usize| late.get(late.len().saturating_sub(1) * share / 100).copied().unwrap_or_default();
-    say(&format!(
-        "{what}: p50 {:.1?}  p99 {:.1?}  max {:.1?}  ({} of {})",
-        at(50),
-        at(99),
-        at(100),
-        late.len(),
-        stories.len()
-    ));
+    let late: Vec<Duration> = called.collect();
+    let count = late.len();
+    say(&format!("{what}: {}  ({count} of {})", Quantiles::of(late), stories.len()));
 }
