@@ -251,6 +251,10 @@ impl Storm<'_> {
         let wanted =
             self.targets().into_iter().take(KEPT).map(|(account, set)| ("ada", account, set)).collect();
         self.until_held(&wanted).await;
+        let lent = self.answered.raised.get(LENT).unwrap().1.clone();
+        let way = (self.world, &self.deployment);
+        let issued = self.answered.issue_if_active(&way, "ada", &lent, "storm-calm").await;
+        self.deployment.yes(issued);
         for place in 0..=LENT {
             self.revoke(place).await;
         }

@@ -34,7 +34,9 @@ pub(crate) enum Eligibility {
     Lost(String),
     /// It cannot be told now; why.
     Unknown(String),
-    /// The same, and it will not be told any more: nothing is kept in AWS for it.
+    /// It cannot be told now, and what is known speaks against it: nothing is kept in AWS for it meanwhile.
+    Contradicted(String),
+    /// It cannot be told now, and it will not be told any more: nothing is kept in AWS for it.
     Outdated(String),
 }
 
@@ -114,14 +116,16 @@ impl Core {
         if self.views.requests.has_left(&requester)? {
             return Ok(Eligibility::Lost("the requester has left".to_owned()));
         }
+        // As it is before it is used: a newer one may come meanwhile.
+        let from_before = self.has_directory_from_before(grant.at);
         let holds = |told_at| self.still_holds(request, grant, &in_force, &requester, &approvers, told_at);
         let late = self.now().duration_since(grant.approved.window.start());
         let given_late = !late.is_negative() && late <= GIVEN_WITHIN;
         Ok(match holds(if given_late { later(grant.at, late) } else { grant.at }) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             // Whoever raised or approved it may have known more than we do.
-            Err(No::LostThere(why)) if self.has_directory_from_before(grant.at) => {
-                Eligibility::Unknown(format!("{why}, by a directory from before it was approved"))
+            Err(No::LostThere(why)) if from_before => {
+                Eligibility::Contradicted(format!("{why}, by a directory from before it was approved"))
             }
             // What would hold if tokens still said the same is not lost for certain.
             Err(No::Lost(reason) | No::LostThere(reason)) => match holds(self.now()) {

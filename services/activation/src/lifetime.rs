@@ -143,7 +143,7 @@ impl Core {
                 self.no_longer_eligible(request, &reason).await?;
                 Ok(Next::Idle)
             }
-            Eligibility::Unknown(why) => {
+            Eligibility::Unknown(why) | Eligibility::Contradicted(why) => {
                 self.not_provable(request, &why);
                 Ok(Next::At(later(self.now(), self.settings.eligibility_retry).min(window.end())))
             }

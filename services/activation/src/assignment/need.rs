@@ -34,6 +34,8 @@ pub(super) struct Needs {
     pub(super) by: Vec<Needed>,
     /// Whether there is a live request of which it cannot be told yet.
     pub(super) unsure: bool,
+    /// Whether another request may need it, though what is known speaks against that: nothing is kept for it.
+    pub(super) asked_again: bool,
     /// Those that were closing when this was looked at. Only they are closed by a ledger that is read after it: what ends
     /// later may have left something there since.
     pub(super) closing: BTreeSet<RequestId>,
@@ -119,6 +121,10 @@ impl Core {
                 Eligibility::Unknown(why) => {
                     self.not_provable(&request, &why);
                     needs.unsure = true;
+                }
+                Eligibility::Contradicted(why) => {
+                    self.not_provable(&request, &why);
+                    needs.asked_again = true;
                 }
                 Eligibility::Outdated(why) => self.no_longer_provable(&request, &why),
             }

@@ -111,7 +111,9 @@ impl Core {
             return Ok(vec![code.to_owned()]);
         }
         Ok(match self.eligibility(request).await? {
-            Eligibility::Unknown(_) | Eligibility::Outdated(_) => vec![UNPROVABLE.to_owned()],
+            Eligibility::Unknown(_) | Eligibility::Contradicted(_) | Eligibility::Outdated(_) => {
+                vec![UNPROVABLE.to_owned()]
+            }
             Eligibility::Eligible(_) | Eligibility::Lost(_) => Vec::new(),
         })
     }

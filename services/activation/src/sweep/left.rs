@@ -71,8 +71,9 @@ impl Core {
         }
         let followed = self.follow_ledgers().await?;
         for key in late {
-            let ledger = followed.open.get(&Stream::assignment(&key).to_string());
-            let fence = ledger.and_then(Ledger::absent_until);
+            // Settled by now: what was noted stands until the request is closed, for no longer than it said.
+            let Some(ledger) = followed.open.get(&Stream::assignment(&key).to_string()) else { continue };
+            let fence = ledger.absent_until();
             // Lists show late what came about just before the fence.
             let seen_by = self.settings.list_lag_max.saturating_add(late_after);
             self.agenda.note_absent(&key, fence.map(|fence| later(fence, seen_by)));

@@ -278,6 +278,30 @@ async fn a_directory_from_before_the_approval_ends_no_request() {
     assert!(house.is_active(id).await, "{:?}", house.over(id).await);
 }
 
+/// What nobody can tell of one request keeps what another had, but not where all that is known speaks against it.
+#[tokio::test(start_paused = true)]
+async fn by_a_directory_from_before_the_approval_nothing_is_kept() {
+    let mut house = House::new().await;
+    let whole = house.aws.fetch().await.unwrap();
+    let replica = Arc::new(AskedNext(Mutex::new(Contents { as_of: Some(instant(0)), ..whole.clone() })));
+    house.directory = Some(replica.clone());
+    let process = house.start().await;
+    let had = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(20).await;
+    assert!(house.is_active(had).await);
+    let mut since = Contents { as_of: Some(instant(20)), ..whole };
+    since.memberships.remove(&PrincipalId::new(sample::ADA).unwrap());
+    *replica.0.lock().unwrap() = since;
+    process.views.directory.refresh().await.unwrap();
+    house.at(30).await;
+    let asked = house.grant(&permission_set(), 30, HOUR).await;
+    house.at(40).await;
+    process.revoke("ada", had).await.unwrap();
+    house.at(100).await;
+    assert!(!house.has(&key_of(&permission_set())) && house.closed(had).await.is_some());
+    assert!(house.over(asked).await.is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_told_is_no_access_until_it_can() {
     let house = House::new().await;

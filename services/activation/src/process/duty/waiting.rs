@@ -215,7 +215,7 @@ impl Core {
         }
         Ok(match self.eligibility(request).await? {
             Eligibility::Eligible(_) | Eligibility::Lost(_) => true,
-            Eligibility::Unknown(_) => {
+            Eligibility::Unknown(_) | Eligibility::Contradicted(_) => {
                 self.excuse(id, later(now, self.settings.eligibility_retry));
                 false
             }
