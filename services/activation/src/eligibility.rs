@@ -34,7 +34,7 @@ pub(crate) enum Eligibility {
     Lost(String),
     /// It cannot be told now; why.
     Unknown(String),
-    /// It cannot be told now, and what is known speaks against it: nothing is kept in AWS for it meanwhile.
+    /// It cannot be told now, and what is known speaks against it: what another had in AWS is not kept for it meanwhile.
     Contradicted(String),
     /// It cannot be told now, and it will not be told any more: nothing is kept in AWS for it.
     Outdated(String),

@@ -34,7 +34,7 @@ pub(super) struct Needs {
     pub(super) by: Vec<Needed>,
     /// Whether there is a live request of which it cannot be told yet.
     pub(super) unsure: bool,
-    /// Whether another request may need it, though what is known speaks against that: nothing is kept for it.
+    /// Whether a live request may need it, though what is known speaks against that: what an ended one had is not kept for it.
     pub(super) asked_again: bool,
     /// Those that were closing when this was looked at. Only they are closed by a ledger that is read after it: what ends
     /// later may have left something there since.
@@ -129,6 +129,8 @@ impl Core {
                 Eligibility::Outdated(why) => self.no_longer_provable(&request, &why),
             }
         }
+        // What is there may have been made for it by who knew more; but what another had goes.
+        needs.unsure |= needs.asked_again && needs.closing.is_empty();
         Ok(needs)
     }
 
