@@ -270,6 +270,12 @@ impl EventLog for JetStreamLog {
         if position == Position::START {
             return Ok(None);
         }
-        self.inner.link.get_whatever(&json!({ "seq": position.0 })).await
+        let there = json!({ "seq": position.0 });
+        let found = self.inner.link.get_whatever(&there).await?;
+        // Who does not have it may lag behind; but who does not lead does not say where the log ends.
+        if found.is_some() || self.inner.head().await? < position.0 {
+            return Ok(found);
+        }
+        self.inner.link.get_whatever(&there).await
     }
 }

@@ -152,7 +152,7 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The event at exactly this position, for readers to see whether their checkpoint is of this log. Who is told of none asks for the
-    /// [`head`](Self::head): a server may answer that is behind.
+    /// The event at exactly this position, for readers to see whether their checkpoint is of this log. Sees at least every append that
+    /// was acknowledged before the call: that there is none is no answer of a server that is behind.
     async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError>;
 }

@@ -4,7 +4,7 @@ use crate::database::{self, Checkpoint};
 use crate::fold::{FoldError, fold};
 use crate::projection::Shared;
 use crate::{Health, Item, ReadModel};
-use event_log::{EventLog, EventStream, LogError, Position};
+use event_log::{EventStream, LogError, Position};
 use futures::{FutureExt, StreamExt};
 use journal::Event;
 use std::pin::pin;
@@ -20,11 +20,6 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The first pause after a fault; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How often a log is asked again that seems not to have the checkpoint. With the pause it is longer than a server of a cluster can take
-/// itself for the leader that it no longer is (ADR 14).
-const LOOKS_AGAIN_MAX: u32 = 5;
-/// The pause before each of these looks.
-const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who is told of new events.
 type Hear = Box<dyn Fn(&Event) + Send + Sync>;
@@ -102,12 +97,10 @@ impl<M: ReadModel> Follower<M> {
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Fault> {
         let shared = self.shared.clone();
         let log_id = shared.log.id().await?;
-        // Before the checkpoint is looked for: a server that does not know that it was replaced may tell of no event there, but not of
-        // a head.
-        let mut target = shared.log.head().await?;
-        let mut checkpoint = self.verified_checkpoint(log_id, &mut target).await?;
+        let mut checkpoint = self.verified_checkpoint(log_id).await?;
         let position = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position);
         self.publish(position);
+        let target = shared.log.head().await?;
         self.note_caught_up(position, target)?;
         let mut events = shared.log.subscribe(position);
         shared.health.send_replace(Health::Following);
@@ -138,17 +131,16 @@ impl<M: ReadModel> Follower<M> {
         }
     }
 
-    /// The checkpoint, if it is one of this log, whose head was `head` just now and is told anew; else starts over.
-    async fn verified_checkpoint(
-        &mut self,
-        log_id: uuid::Uuid,
-        head: &mut Position,
-    ) -> Result<Option<Checkpoint>, Fault> {
+    /// The checkpoint, if it is one of this log; else starts over.
+    async fn verified_checkpoint(&mut self, log_id: uuid::Uuid) -> Result<Option<Checkpoint>, Fault> {
         let Some(checkpoint) = self.shared.with_writer(|connection| database::checkpoint(connection))? else {
             return Ok(None);
         };
-        if checkpoint.log_id == log_id && has(self.shared.log.as_ref(), checkpoint, head).await? {
-            return Ok(Some(checkpoint));
+        if checkpoint.log_id == log_id {
+            let there = self.shared.log.event_at(checkpoint.position).await?;
+            if there.is_some_and(|event| event.envelope.event_id == checkpoint.event_id) {
+                return Ok(Some(checkpoint));
+            }
         }
         tracing::warn!(
             model = self.shared.name,
@@ -212,32 +204,6 @@ impl Fault {
             Self::Log(_) | Self::Ended | Self::Fold(FoldError::Model(_) | FoldError::Moved) => false,
         }
     }
-}
-
-/// Whether a log has the event of a checkpoint, if its head was `head` just now, which is told anew. Another event in its place is a no at
-/// once. That there is none may be the answer of a server that lags behind, and a read model takes long to make: so it is asked again.
-async fn has(log: &dyn EventLog, checkpoint: Checkpoint, head: &mut Position) -> Result<bool, LogError> {
-    for _ in 0..LOOKS_AGAIN_MAX {
-        if let Some(same) = tells_of(log, checkpoint, *head).await? {
-            return Ok(same);
-        }
-        sleep(LOOK_PAUSE).await;
-        *head = log.head().await?;
-    }
-    Ok(tells_of(log, checkpoint, *head).await?.unwrap_or(false))
-}
-
-/// Whether the event at the place of a checkpoint is the one that it names; `None`: there is no event.
-async fn tells_of(
-    log: &dyn EventLog,
-    checkpoint: Checkpoint,
-    head: Position,
-) -> Result<Option<bool>, LogError> {
-    if checkpoint.position > head {
-        return Ok(None);
-    }
-    let there = log.event_at(checkpoint.position).await?;
-    Ok(there.map(|event| event.envelope.event_id == checkpoint.event_id))
 }
 
 /// What is ready, once something is; and the fault that ends the subscription, if it is next.

@@ -105,37 +105,6 @@ impl Followed {
             self.open.insert(stream.to_owned(), ledger);
         }
     }
-
-    fn note_unknown(&mut self, stream: &str, event: &Event, ledger: Option<&Ledger>) {
-        match &event.fact {
-            Fact::Assignment(AssignmentEvent::StandingFound { key }) => {
-                if self.unswept && ledger.is_some_and(|ledger| ledger.presence == Presence::Standing) {
-                    self.unknown.insert(stream.to_owned(), key.clone());
-                }
-            }
-            Fact::Assignment(
-                AssignmentEvent::Adopted { .. }
-                | AssignmentEvent::DriftFound { .. }
-                | AssignmentEvent::Attempted { .. }
-                | AssignmentEvent::Confirmed { .. }
-                | AssignmentEvent::Abandoned { .. },
-            ) => {
-                self.unknown.remove(stream);
-            }
-            Fact::Assignment(
-                AssignmentEvent::AttemptAbandoned { .. }
-                | AssignmentEvent::Failed { .. }
-                | AssignmentEvent::AbandonAsked { .. },
-            )
-            | Fact::Request(_)
-            | Fact::Denial(_)
-            | Fact::Policy(_)
-            | Fact::Duty(_)
-            | Fact::Signal(_)
-            | Fact::Person(_)
-            | Fact::Log(_) => {}
-        }
-    }
 }
 
 /// Whether something of ours is in AWS, or may appear there.

@@ -2,17 +2,13 @@
 
 use crate::duties::{Duties, append_body, claim, claim_many, fold, follow, fresh_id, log, rows, stop};
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
-use event_log::{
-    AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
-    StreamName,
-};
+use event_log::{Envelope, Position, StreamName};
 use journal::Stream;
-use projection::{Health, Projection};
+use projection::Health;
 use proptest::prelude::*;
 use rusqlite::OptionalExtension as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use tokio::time::{Duration, sleep};
 
 #[tokio::test(start_paused = true)]
 async fn an_undecodable_event_reaches_the_model_and_holds_up_nobody() {
@@ -104,95 +100,6 @@ async fn a_full_disk_is_waited_out() {
     projection.wait_for(position).await;
     assert_eq!(projection.read(rows).unwrap(), fold(&log));
     stop(task).await;
-}
-
-/// What the server of a log does that the client is connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Server {
-    Leads,
-    /// It led until it was parted from the others, and knows that it has not heard of them: it tells of no head, but of what it has.
-    Parted,
-    /// The same, and it does not know yet.
-    Replaced,
-    /// It leads; another one answers for single events.
-    BesideAnother,
-}
-
-/// A log on a cluster, one of whose servers has nothing of it yet.
-struct Cluster {
-    log: MemoryLog,
-    server: Mutex<Server>,
-}
-
-impl Cluster {
-    fn server(&self) -> Server {
-        *self.server.lock().unwrap()
-    }
-}
-
-#[async_trait::async_trait]
-impl EventLog for Cluster {
-    async fn id(&self) -> Result<uuid::Uuid, LogError> {
-        self.log.id().await
-    }
-    async fn append(
-        &self,
-        stream: &StreamName,
-        expected: Expected,
-        envelope: Envelope,
-    ) -> Result<Appended, AppendError> {
-        self.log.append(stream, expected, envelope).await
-    }
-    fn read_stream(&self, stream: &StreamName, after: Option<Revision>) -> EventStream {
-        self.log.read_stream(stream, after)
-    }
-    fn read_all(&self, after: Position) -> EventStream {
-        self.log.read_all(after)
-    }
-    fn subscribe(&self, after: Position) -> EventStream {
-        self.log.subscribe(after)
-    }
-    async fn head(&self) -> Result<Position, LogError> {
-        match self.server() {
-            Server::Leads | Server::BesideAnother => self.log.head().await,
-            Server::Parted => Err(LogError::Unavailable("the leader has lost touch".to_owned())),
-            Server::Replaced => Ok(Position::START),
-        }
-    }
-    async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError> {
-        match self.server() {
-            Server::Leads => self.log.event_at(position).await,
-            Server::Parted | Server::Replaced | Server::BesideAnother => Ok(None),
-        }
-    }
-}
-
-/// A process that starts in the middle of an incident would read the whole log again.
-#[tokio::test(start_paused = true)]
-async fn a_server_that_is_behind_for_a_moment_costs_no_read_model() {
-    for server in [Server::Parted, Server::Replaced, Server::BesideAnother] {
-        let (folder, log) = (tempfile::tempdir().unwrap(), log());
-        claim_many(&log, 30).await;
-        let (projection, task) = follow(Some(folder.path()), Duties::default(), &log);
-        projection.caught_up().await;
-        stop(task).await;
-        drop(projection);
-
-        let cluster = Arc::new(Cluster { log: log.clone(), server: Mutex::new(server) });
-        let model = Duties::default();
-        let (projection, follower) =
-            Projection::open(Some(folder.path()), model.clone(), cluster.clone()).unwrap();
-        let task = tokio::spawn(follower.run(std::future::pending()));
-        sleep(Duration::from_secs(4)).await;
-        assert_eq!(projection.read(rows).unwrap(), fold(&log), "{server:?}");
-        assert!(!projection.is_caught_up(), "{server:?}");
-        *cluster.server.lock().unwrap() = Server::Leads;
-        let position = claim(&log, "sweep", "a").await;
-        projection.wait_for(position).await;
-        assert_eq!(projection.read(rows).unwrap(), fold(&log), "{server:?}");
-        assert_eq!(model.applied.load(Ordering::Relaxed), 1, "{server:?}: it goes on where it was");
-        stop(task).await;
-    }
 }
 
 proptest! {

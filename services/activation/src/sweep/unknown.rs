@@ -1,11 +1,44 @@
 //! What was found in AWS that a restored log did not know, and is neither adopted nor seen to be gone: told, and looked at again.
 
-use super::Place;
+use super::{Followed, Place};
 use crate::core::Core;
 use crate::fault::Fault;
-use journal::Stream;
-use lifecycle::assignment::AssignmentKey;
+use journal::{Event, Fact, Stream};
+use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger, Presence};
 use std::collections::BTreeSet;
+
+impl Followed {
+    pub(super) fn note_unknown(&mut self, stream: &str, event: &Event, ledger: Option<&Ledger>) {
+        match &event.fact {
+            Fact::Assignment(AssignmentEvent::StandingFound { key }) => {
+                if self.unswept && ledger.is_some_and(|ledger| ledger.presence == Presence::Standing) {
+                    self.unknown.insert(stream.to_owned(), key.clone());
+                }
+            }
+            Fact::Assignment(
+                AssignmentEvent::Adopted { .. }
+                | AssignmentEvent::DriftFound { .. }
+                | AssignmentEvent::Attempted { .. }
+                | AssignmentEvent::Confirmed { .. }
+                | AssignmentEvent::Abandoned { .. },
+            ) => {
+                self.unknown.remove(stream);
+            }
+            Fact::Assignment(
+                AssignmentEvent::AttemptAbandoned { .. }
+                | AssignmentEvent::Failed { .. }
+                | AssignmentEvent::AbandonAsked { .. },
+            )
+            | Fact::Request(_)
+            | Fact::Denial(_)
+            | Fact::Policy(_)
+            | Fact::Duty(_)
+            | Fact::Signal(_)
+            | Fact::Person(_)
+            | Fact::Log(_) => {}
+        }
+    }
+}
 
 impl Core {
     /// Tells how much that is. Every replica knows it from the log, so it is told also after whoever found it is gone.

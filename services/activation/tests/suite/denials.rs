@@ -743,6 +743,14 @@ async fn a_group_that_cannot_be_told_yet_is_not_taken_for_none() {
     }
 }
 
+/// Such a house, and what it measures.
+async fn measured() -> (House, Measured) {
+    let mut house = denying().await;
+    let measured = Measured::start();
+    house.meter = Some(measured.provider.meter("daypass"));
+    (house, measured)
+}
+
 /// How many requests' sessions are not denied for too long, as it was told last; `None`: never.
 fn denials_overdue(measured: &Measured) -> Option<u64> {
     let exported = measured.exported().unwrap();
@@ -760,9 +768,7 @@ async fn sessions_that_are_not_denied_for_too_long_are_told_and_counted_until_th
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
     for kind in [ErrorKind::Unavailable, ErrorKind::Throttled, ErrorKind::Denied] {
         let told_before = errors.told(STILL_NOT_DENIED);
-        let measured = Measured::start();
-        let mut house = denying().await;
-        house.meter = Some(measured.provider.meter("daypass"));
+        let (house, measured) = measured().await;
         let process = house.start().await;
         scps(&house).refuse(kind);
         let id = revoked_at(&house, &process, 600).await;
@@ -860,9 +866,7 @@ async fn what_others_wrote_over_and_cannot_be_written_again_is_told_as_not_denie
 async fn what_others_write_over_again_and_again_is_told_as_not_denied_until_it_stands() {
     let errors = Errors::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
-    let measured = Measured::start();
-    let mut house = denying().await;
-    house.meter = Some(measured.provider.meter("daypass"));
+    let (house, measured) = measured().await;
     let process = house.start().await;
     revoked_at(&house, &process, 600).await;
     house.at(660).await;
@@ -888,9 +892,7 @@ async fn what_others_write_over_again_and_again_is_told_as_not_denied_until_it_s
 async fn sessions_of_which_it_cannot_be_told_whether_they_are_to_be_denied_are_told_too() {
     let errors = Errors::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
-    let measured = Measured::start();
-    let mut house = denying().await;
-    house.meter = Some(measured.provider.meter("daypass"));
+    let (house, measured) = measured().await;
     let process = house.start().await;
     let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
     house.at(600).await;

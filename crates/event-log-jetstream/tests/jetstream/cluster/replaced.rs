@@ -16,12 +16,14 @@ async fn a_leader_that_was_replaced_tells_nobody_of_the_past() {
         let (behind, ahead) = (open_at(&cluster, old).await, open_at(&cluster, (old + 1) % 3).await);
         cluster.part(old).unwrap();
         // The others have to elect one first.
-        put(&ahead, &target, after(2), &event(3)).await.unwrap();
+        let fourth = put(&ahead, &target, after(2), &event(3)).await.unwrap();
         // From here on, three events are the past. Until it notices that it is alone, the old leader knows of no more.
         let read: Result<Vec<_>, _> = behind.read_stream(&target, None).try_collect().await;
         assert!(matches!(read, Err(LogError::Unavailable(_))), "{read:?}");
         let head = behind.head().await;
         assert!(matches!(head, Err(LogError::Unavailable(_))), "{head:?}");
+        let there = behind.event_at(fourth.position).await;
+        assert!(matches!(there, Err(LogError::Unavailable(_))), "{there:?}");
         // Whether this event is new is for those to say who are more.
         let again = behind.append(&target, after(3), event(4)).await;
         assert!(matches!(again, Err(AppendError::Unavailable(_) | AppendError::Unknown(_))), "{again:?}");

@@ -49,12 +49,7 @@ impl Relay {
             return Ok(None);
         };
         let position = Position(origin.position);
-        let mut there = self.log.event_at(position).await?;
-        if there.is_none() {
-            // A server that is behind does not have it either; it does not say where the log ends.
-            self.log.head().await?;
-            there = self.log.event_at(position).await?;
-        }
+        let there = self.log.event_at(position).await?;
         Ok(there.filter(|event| event.envelope.event_id == origin.event_id).map(|_| position))
     }
 }
