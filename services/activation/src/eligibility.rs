@@ -53,7 +53,7 @@ pub(crate) struct Eligible {
 enum No {
     Lost(String),
     /// The same, by what the directory says.
-    LostThere(String),
+    LostByDirectory(String),
     Unknown(String),
 }
 
@@ -61,7 +61,9 @@ impl From<Denied> for No {
     fn from(denied: Denied) -> Self {
         let why = denied.to_string();
         match denied {
-            Denied::NoRule | Denied::RuleDoesNotPermit(_) | Denied::NobodyCanDecide => Self::LostThere(why),
+            Denied::NoRule | Denied::RuleDoesNotPermit(_) | Denied::NobodyCanDecide => {
+                Self::LostByDirectory(why)
+            }
             Denied::DurationTooLong { .. } | Denied::DurationTooShort { .. } | Denied::RuleVanished(_) => {
                 Self::Lost(why)
             }
@@ -81,7 +83,7 @@ impl From<PlaceUnknown> for No {
             | PlaceUnknown::NoAccount
             | PlaceUnknown::AccountInactive
             | PlaceUnknown::NoPermissionSet
-            | PlaceUnknown::ManagementAccount => Self::LostThere(why),
+            | PlaceUnknown::ManagementAccount => Self::LostByDirectory(why),
         }
     }
 }
@@ -124,13 +126,13 @@ impl Core {
         Ok(match holds(if given_late { later(grant.at, late) } else { grant.at }) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             // Whoever raised or approved it may have known more than we do.
-            Err(No::LostThere(why)) if from_before => {
+            Err(No::LostByDirectory(why)) if from_before => {
                 Eligibility::Contradicted(format!("{why}, by a directory from before it was approved"))
             }
             // What would hold if tokens still said the same is not lost for certain.
-            Err(No::Lost(reason) | No::LostThere(reason)) => match holds(self.now()) {
+            Err(No::Lost(reason) | No::LostByDirectory(reason)) => match holds(self.now()) {
                 Ok(_) => Eligibility::Outdated(TOKENS_TOO_OLD.to_owned()),
-                Err(No::Lost(_) | No::LostThere(_)) => Eligibility::Lost(reason),
+                Err(No::Lost(_) | No::LostByDirectory(_)) => Eligibility::Lost(reason),
                 Err(No::Unknown(why)) => Eligibility::Unknown(why),
             },
             Err(No::Unknown(why)) => Eligibility::Unknown(why),
@@ -205,7 +207,7 @@ impl Core {
             let recorded = Recorded { groups: &endorsement.groups, decided_at: told_at };
             match self.groups_now(endorsement.principal.as_ref(), recorded, in_force) {
                 Ok(groups) => counted.push((person.clone(), groups)),
-                Err(No::Lost(_) | No::LostThere(_)) => continue,
+                Err(No::Lost(_) | No::LostByDirectory(_)) => continue,
                 Err(unknown @ No::Unknown(_)) => return Err(unknown),
             }
             seen.push(identities);
@@ -214,7 +216,7 @@ impl Core {
             .into_iter()
             .all(|plan| plan.is_met_by(counted.iter().map(|(person, groups)| (person, groups))));
         let why = "those who agreed may no longer decide on this";
-        if met { Ok(()) } else { Err(No::LostThere(why.to_owned())) }
+        if met { Ok(()) } else { Err(No::LostByDirectory(why.to_owned())) }
     }
 
     /// Whether what is known of the directory was read before `at`.
@@ -235,8 +237,10 @@ impl Core {
         if let Some(principal) = principal {
             match directory.user(principal) {
                 Some(user) if user.enabled => {}
-                Some(_) => return Err(No::LostThere("the user is disabled in the directory".to_owned())),
-                None => return Err(No::LostThere("the user is gone from the directory".to_owned())),
+                Some(_) => {
+                    return Err(No::LostByDirectory("the user is disabled in the directory".to_owned()));
+                }
+                None => return Err(No::LostByDirectory("the user is gone from the directory".to_owned())),
             }
         }
         match who::groups_of_recorded(&self.views.directory, principal, recorded, now, age_max) {
