@@ -1,12 +1,23 @@
 //! The program as it is handed out: against each engine, and what it says of servers that it cannot use.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use event_log::EventLog as _;
 use event_log::conformance::cases;
+use event_log_jetstream::{JetStreamConfig, JetStreamLog};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use kurrentdb_double::{Double, Fault};
+use nats_connection::Connection;
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use test_servers::certificates::Authority;
 use test_servers::nats::{NatsOptions, NatsServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
 
 async fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conformance"));
@@ -39,6 +50,69 @@ async fn a_nats_server_keeps_the_contract_and_its_log_unless_told_to_erase_it() 
     let one = [&arguments[..], &["--erase", "--case", "an_empty_log_reads"]].concat();
     let output = run(&one).await;
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("1 passed, 0 failed\n"), "{output:?}");
+}
+
+/// As a cluster does while it elects a leader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_say_whether_it_has_a_log_keeps_it() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let log = async || {
+        let config = JetStreamConfig {
+            connection: Connection::to(server.url()),
+            replicas: 1,
+            dev: true,
+            operator_asserts_sync_always: true,
+            monitoring_urls: Vec::new(),
+            new_id: Uuid::new_v4(),
+        };
+        let log = JetStreamLog::open(config).await.unwrap();
+        log.id().await.unwrap()
+    };
+    let id = log().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let arguments =
+        ["--engine", "jetstream", "--url", &url, "--asserts-sync-always", "--case", "an_empty_log"];
+    let output = tokio::select! {
+        output = run(&arguments) => output,
+        never = without_its_first_answer(&silent, server.address()) => match never {},
+    };
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("cannot be told"), "{output:?}");
+    assert_eq!(log().await, id);
+}
+
+/// Passes everything on to `server`, but for the first question about the stream.
+async fn without_its_first_answer(clients: &TcpListener, server: SocketAddr) -> Infallible {
+    const QUESTION: &[u8] = b"$JS.API.STREAM.INFO.DAYPASS_LOG";
+    let asked = AtomicBool::new(false);
+    let mut connections = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            accepted = clients.accept() => {
+                let (mut client, _) = accepted.unwrap();
+                let mut server = TcpStream::connect(server).await.unwrap();
+                let asked = &asked;
+                connections.push(async move {
+                    let (mut from_client, mut to_client) = client.split();
+                    let (mut from_server, mut to_server) = server.split();
+                    let there = async {
+                        let mut buffer = vec![0; 64 * 1024];
+                        while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+                            let said = buffer.get(..length).unwrap();
+                            let question = said.windows(QUESTION.len()).any(|part| part == QUESTION);
+                            if !question || asked.swap(true, Ordering::Relaxed) {
+                                to_server.write_all(said).await.unwrap();
+                            }
+                        }
+                    };
+                    let back = tokio::io::copy(&mut from_server, &mut to_client);
+                    let _ = tokio::join!(there, back);
+                });
+            }
+            Some(()) = connections.next() => {}
+        }
+    }
 }
 
 /// The engines bring two crypto providers between them, and rustls takes none of two by itself.
