@@ -18,7 +18,7 @@ use domain::{
 use index::Index;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use listing::{AccountEntitlements, Directory, Entitlements, Offer};
+pub use listing::{AccountEntitlements, Entitlements, Offer, Wanted};
 
 /// A policy, ready to be asked.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ pub mod reach;
 pub use change::{PolicyEvent, PolicyState};
 pub use check::Problem;
 pub use compiled::{
-    AccountEntitlements, AccountFacts, Ask, CompileError, Compiled, Directory, Entitlements, Match, Offer,
+    AccountEntitlements, AccountFacts, Ask, CompileError, Compiled, Entitlements, Match, Offer, Wanted,
     choose,
 };
 pub use denied::Denied;

@@ -10,7 +10,7 @@ use aws::{Account, Directory};
 use domain::{AccountId, Entitlement, Partition, PermissionSetArn, Plan, Target};
 use lifecycle::raise::Deciders;
 use lifecycle::state::Identities;
-use policy::{AccountFacts, Denied, Directory as Offered, Offer, Rule};
+use policy::{AccountFacts, Denied, Offer, Rule, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use views::policy_book::InForce;
 use views::{resource, wire};
@@ -30,18 +30,18 @@ pub(crate) struct Listing<'a> {
     pub(crate) search: &'a str,
 }
 
-/// The place of an entitlement in the list: accounts by name, then id.
+/// The place of an entitlement in the list: accounts by name, then id; in an account in the order of its offers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     name: String,
     account: AccountId,
-    entitlement: String,
+    entitlement: Entitlement,
 }
 
 impl Place {
     /// As a key of a page. Names are looked up again, being long and of any letters.
     pub(crate) fn key(&self) -> String {
-        format!("{} {}", self.account, self.entitlement)
+        format!("{} {}", self.account, self.entitlement.arn())
     }
 
     /// The place that `key` names; `None` when the account is no longer there.
@@ -49,14 +49,14 @@ impl Place {
         let (account, entitlement) = key.split_once(' ')?;
         let account = AccountId::new(account).ok()?;
         let name = directory.account(&account)?.name.to_lowercase();
-        Some(Self { name, account, entitlement: entitlement.to_owned() })
+        Some(Self { name, account, entitlement: Entitlement::from_arn(entitlement).ok()? })
     }
 
     fn of(account: &Account, target: &Target) -> Self {
         Self {
             name: account.name.to_lowercase(),
             account: target.account().clone(),
-            entitlement: target.entitlement().arn().to_owned(),
+            entitlement: target.entitlement().clone(),
         }
     }
 }
@@ -64,42 +64,24 @@ impl Place {
 impl Listing<'_> {
     /// At most `limit` entitlements after `after`, in order.
     pub(crate) fn after(&self, after: Option<&Place>, limit: usize) -> Result<Vec<(Place, Shown)>, Denied> {
-        let contents = self.directory.contents();
-        let permission_sets: BTreeSet<PermissionSetArn> = contents.permission_sets.keys().cloned().collect();
-        let mut accounts: Vec<(String, &AccountId, &Account)> = contents
-            .accounts
-            .iter()
-            .filter(|(id, account)| account.active && self.account.is_none_or(|asked| asked == *id))
-            .map(|(id, account)| (account.name.to_lowercase(), id, account))
-            .filter(|(name, id, _)| {
-                after.is_none_or(|after| (name.as_str(), *id) >= (after.name.as_str(), &after.account))
-            })
-            .collect();
-        accounts.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
-        let facts = accounts
-            .iter()
-            .map(|(_, id, account)| (*id, AccountFacts { ou_path: &account.ou_path, tags: &account.tags }));
-        let offered = Offered {
-            accounts: facts,
-            permission_sets: &permission_sets,
-            partition: self.partition.unwrap_or_else(|| partition(&permission_sets)),
-        };
-        let entitlements = self.in_force.compiled.entitlements_for(
-            &self.requester.person,
-            &self.requester.groups,
-            offered,
-        )?;
+        let everything = self.everything();
+        let searched = self.searched(&everything);
+        let (person, groups) = (&self.requester.person, &self.requester.groups);
+        let mut everything = self.in_force.compiled.entitlements_for(person, groups, everything)?;
+        let mut searched = self.in_force.compiled.entitlements_for(person, groups, searched)?;
         let mut decidable = BTreeMap::new();
         let mut found = Vec::new();
-        for in_account in entitlements {
-            let Some(account) = self.directory.account(in_account.account) else { continue };
-            for offer in in_account.offers() {
+        for (id, account) in self.accounts_from(after) {
+            let facts = AccountFacts { ou_path: &account.ou_path, tags: &account.tags };
+            let whole = self.is_found(id, account);
+            let entitlements = if whole { &mut everything } else { &mut searched };
+            for offer in entitlements.in_account(id, facts).offers() {
                 let place = Place::of(account, &offer.target);
                 let wanted = after.is_none_or(|after| place > *after)
                     && can_be_assigned(account, &offer.target)
-                    && self.is_searched(account, &offer.target);
+                    && (whole || self.finds(offer.target.entitlement()));
                 if wanted {
-                    let shown = self.shown(account, in_account.facts, &offer, &mut decidable);
+                    let shown = self.shown(account, facts, &offer, &mut decidable);
                     found.push((place, shown));
                 }
                 if found.len() == limit {
@@ -110,13 +92,54 @@ impl Listing<'_> {
         Ok(found)
     }
 
-    fn is_searched(&self, account: &Account, target: &Target) -> bool {
-        let contains = |text: &str| text.to_lowercase().contains(self.search);
-        self.search.is_empty()
-            || contains(&account.name)
-            || contains(&resource::entitlement_name(target.entitlement(), Some(self.directory)))
-            || target.account().as_str().starts_with(self.search)
-            || target.entitlement().arn().to_lowercase().starts_with(self.search)
+    /// The accounts to look through in order, of a later page from the one on in which the page before ended.
+    fn accounts_from(&self, after: Option<&Place>) -> impl Iterator<Item = (&AccountId, &Account)> {
+        let mut accounts: Vec<(String, &AccountId, &Account)> = self
+            .directory
+            .contents()
+            .accounts
+            .iter()
+            .filter(|(id, account)| account.active && self.account.is_none_or(|asked| asked == *id))
+            .map(|(id, account)| (account.name.to_lowercase(), id, account))
+            .filter(|(name, id, _)| {
+                after.is_none_or(|after| (name.as_str(), *id) >= (after.name.as_str(), &after.account))
+            })
+            .collect();
+        accounts.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        accounts.into_iter().map(|(_, id, account)| (id, account))
+    }
+
+    fn everything(&self) -> Wanted<'_> {
+        let permission_sets: BTreeSet<_> = self.directory.contents().permission_sets.keys().collect();
+        Wanted {
+            partition: self.partition.unwrap_or_else(|| partition(&permission_sets)),
+            permission_sets,
+            role_names: self.in_force.compiled.role_names().collect(),
+        }
+    }
+
+    /// What can be found in an account that is not found itself, decided once rather than in each of thousands of accounts.
+    fn searched<'a>(&self, everything: &Wanted<'a>) -> Wanted<'a> {
+        let mut searched = everything.clone();
+        searched.permission_sets.retain(|arn| self.finds(&Entitlement::PermissionSet((*arn).clone())));
+        // Their ARNs have the accounts in them, so what looks like the beginning of an ARN is compared there.
+        let by_arn = self.search.starts_with("arn:") || "arn:".starts_with(self.search);
+        searched.role_names.retain(|name| by_arn || self.is_contained(name.as_str()));
+        searched
+    }
+
+    /// Whether an account is looked for by its name or id, and so is everything in it.
+    fn is_found(&self, id: &AccountId, account: &Account) -> bool {
+        self.is_contained(&account.name) || id.as_str().starts_with(self.search)
+    }
+
+    fn finds(&self, entitlement: &Entitlement) -> bool {
+        self.is_contained(&resource::entitlement_name(entitlement, Some(self.directory)))
+            || entitlement.arn().to_lowercase().starts_with(self.search)
+    }
+
+    fn is_contained(&self, name: &str) -> bool {
+        name.to_lowercase().contains(self.search)
     }
 
     fn shown(
@@ -184,7 +207,7 @@ fn can_be_assigned(account: &Account, target: &Target) -> bool {
 }
 
 /// The partition of the organisation, where nobody told: that of its permission sets.
-fn partition(permission_sets: &BTreeSet<PermissionSetArn>) -> Partition {
+fn partition(permission_sets: &BTreeSet<&PermissionSetArn>) -> Partition {
     let named = permission_sets.first().and_then(|arn| arn.as_str().split(':').nth(1)?.parse().ok());
     named.unwrap_or(Partition::Aws)
 }

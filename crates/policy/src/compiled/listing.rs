@@ -11,25 +11,24 @@ use domain::{AccountId, Entitlement, Groups, Partition, PermissionSetArn, Person
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What there is to be had. Roles are not part of it: rules name them.
-#[derive(Clone, Copy, Debug)]
-pub struct Directory<'a, A> {
-    /// The accounts, in the order in which they shall be listed.
-    pub accounts: A,
+/// What there is to be had, or, where something is looked for, what of it is wanted. Roles are in no directory: rules name
+/// them, by ARN (such are always part of it) or by name.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
     /// The permission sets; each can be assigned in every account.
-    pub permission_sets: &'a BTreeSet<PermissionSetArn>,
+    pub permission_sets: BTreeSet<&'a PermissionSetArn>,
+    /// The names of roles; [`Compiled::role_names`] has all.
+    pub role_names: BTreeSet<&'a RoleName>,
     /// The partition that the accounts are in.
     pub partition: Partition,
 }
 
-/// The accounts in which someone may ask for something, in the order of the directory. Lazy: a page costs what it shows.
+/// What someone may ask for, account by account: a page costs what it shows.
 #[derive(Debug)]
-pub struct Entitlements<'a, I> {
+pub struct Entitlements<'a> {
     compiled: &'a Compiled,
     requester: RuleSet,
-    accounts: I,
-    permission_sets: &'a BTreeSet<PermissionSetArn>,
-    partition: Partition,
+    wanted: Wanted<'a>,
     /// Accounts under the same rules offer the same, so this is made once.
     shapes: BTreeMap<RuleSet, Arc<Shape<'a>>>,
 }
@@ -64,46 +63,26 @@ pub struct Offer<'a> {
 }
 
 impl Compiled {
-    /// What `person` may ask for in this directory.
-    pub fn entitlements_for<'a, A>(
+    /// What `person` may ask for of what is wanted.
+    pub fn entitlements_for<'a>(
         &'a self,
         person: &Person,
         groups: &Groups,
-        directory: Directory<'a, A>,
-    ) -> Result<Entitlements<'a, A::IntoIter>, Denied>
-    where
-        A: IntoIterator<Item = (&'a AccountId, AccountFacts<'a>)>,
-    {
-        Ok(Entitlements {
-            compiled: self,
-            requester: self.index.for_requester(person, known(groups)?),
-            accounts: directory.accounts.into_iter(),
-            permission_sets: directory.permission_sets,
-            partition: directory.partition,
-            shapes: BTreeMap::new(),
-        })
+        wanted: Wanted<'a>,
+    ) -> Result<Entitlements<'a>, Denied> {
+        let requester = self.index.for_requester(person, known(groups)?);
+        Ok(Entitlements { compiled: self, requester, wanted, shapes: BTreeMap::new() })
+    }
+
+    /// The names by which rules name roles.
+    pub fn role_names(&self) -> impl Iterator<Item = &RoleName> {
+        self.index.role_names().map(|(name, _)| name)
     }
 }
 
-impl<'a, I: Iterator<Item = (&'a AccountId, AccountFacts<'a>)>> Iterator for Entitlements<'a, I> {
-    type Item = AccountEntitlements<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.requester.is_empty() {
-            return None;
-        }
-        loop {
-            let (account, facts) = self.accounts.next()?;
-            let offered = self.offered(account, facts);
-            if !offered.is_empty() {
-                return Some(offered);
-            }
-        }
-    }
-}
-
-impl<'a, I> Entitlements<'a, I> {
-    fn offered(&mut self, account: &'a AccountId, facts: AccountFacts<'a>) -> AccountEntitlements<'a> {
+impl<'a> Entitlements<'a> {
+    /// What there is to ask for in `account`; [empty](AccountEntitlements::is_empty) where there is nothing.
+    pub fn in_account(&mut self, account: &'a AccountId, facts: AccountFacts<'a>) -> AccountEntitlements<'a> {
         let index = &self.compiled.index;
         let mut rules = index.for_account(account, facts);
         rules.keep(&self.requester);
@@ -119,21 +98,22 @@ impl<'a, I> Entitlements<'a, I> {
             account,
             facts,
             compiled: self.compiled,
-            partition: self.partition,
+            partition: self.wanted.partition,
             shape: self.shape(rules),
             roles: by_arn,
         }
     }
 
     fn shape(&mut self, rules: RuleSet) -> Arc<Shape<'a>> {
-        let (compiled, permission_sets) = (self.compiled, self.permission_sets);
+        let (index, wanted) = (&self.compiled.index, &self.wanted);
         let make = |rules: &RuleSet| {
             if rules.is_empty() {
                 return Arc::default();
             }
-            let sets =
-                permission_sets.iter().map(|arn| (arn, compiled.index.for_permission_set(arn).and(rules)));
-            let names = compiled.index.role_names().map(|(name, naming)| (name, naming.and(rules)));
+            let sets = wanted.permission_sets.iter();
+            let sets = sets.map(|arn| (*arn, index.for_permission_set(arn).and(rules)));
+            let names = index.role_names().filter(|(name, _)| wanted.role_names.contains(name));
+            let names = names.map(|(name, naming)| (name, naming.and(rules)));
             Arc::new(Shape {
                 permission_sets: sets.filter(|(_, naming)| !naming.is_empty()).collect(),
                 role_names: names.filter(|(_, naming)| !naming.is_empty()).collect(),
@@ -149,7 +129,7 @@ impl<'a, I> Entitlements<'a, I> {
 }
 
 impl<'a> AccountEntitlements<'a> {
-    /// Whether there is nothing to ask for; such accounts are not listed.
+    /// Whether there is nothing to ask for.
     pub fn is_empty(&self) -> bool {
         self.shape.permission_sets.is_empty() && self.shape.role_names.is_empty() && self.roles.is_empty()
     }

@@ -5,8 +5,8 @@ use domain::{
     Entitlement, Groups, OuId, Partition, PermissionSetArn, Person, Plan, Provider, SignedDuration, Target,
 };
 use policy::{
-    AccountFacts, ApprovalPolicy, Ask, Compiled, Denied, Directory, OuScope, PlanSource, Policy, Requesters,
-    RoleSelector, Rule, Targets,
+    AccountFacts, ApprovalPolicy, Ask, Compiled, Denied, OuScope, PlanSource, Policy, Requesters,
+    RoleSelector, Rule, Targets, Wanted,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -269,13 +269,15 @@ proptest! {
     ) {
         let compiled = Compiled::new(policy).unwrap();
         let permission_sets: BTreeSet<PermissionSetArn> = SETS.iter().map(|arn| arn.parse().unwrap()).collect();
-        let listed = compiled.entitlements_for(&requester, &groups, Directory {
-            accounts: accounts.iter().map(|account| (&account.id, account.facts())),
-            permission_sets: &permission_sets,
+        let everything = Wanted {
+            permission_sets: permission_sets.iter().collect(),
+            role_names: compiled.role_names().collect(),
             partition: Partition::Aws,
-        }).unwrap();
+        };
+        let mut listed = compiled.entitlements_for(&requester, &groups, everything).unwrap();
         let mut offers = BTreeMap::new();
-        for account in listed {
+        for account in &accounts {
+            let account = listed.in_account(&account.id, account.facts());
             prop_assert_eq!(account.len(), account.offers().count());
             for offer in account.offers() {
                 let rules: Vec<_> = offer.rules.iter().map(|rule| rule.id.clone()).collect();
@@ -338,19 +340,15 @@ fn five_thousand_accounts_are_listed_under_a_thousand_rules() {
     }
     let compiled = compiled(&rules, &[]);
     let accounts: Vec<Account> = (0..5_000).map(|i| account(&format!("{i:012}"), &[ROOT], &[])).collect();
-    let listed = compiled
-        .entitlements_for(
-            &person("ada"),
-            &groups(&["everyone"]),
-            Directory {
-                accounts: accounts.iter().map(|account| (&account.id, account.facts())),
-                permission_sets: &sets,
-                partition: Partition::Aws,
-            },
-        )
-        .unwrap();
+    let everything = Wanted {
+        permission_sets: sets.iter().collect(),
+        role_names: BTreeSet::new(),
+        partition: Partition::Aws,
+    };
+    let mut listed = compiled.entitlements_for(&person("ada"), &groups(&["everyone"]), everything).unwrap();
     let (mut pairs, mut first) = (0, None);
-    for account in listed {
+    for account in &accounts {
+        let account = listed.in_account(&account.id, account.facts());
         pairs += account.len();
         first = first.or_else(|| account.offers().next().map(|offer| offer.rules.len()));
     }

@@ -73,6 +73,41 @@ async fn a_list_is_searched_and_narrowed_to_an_account() {
     assert_eq!(names(&all(&world, "ada", one).await), ["web-dev"]);
 }
 
+/// Searching is decided once for all accounts where it can be; what it finds is what reading the whole list would.
+#[tokio::test(start_paused = true)]
+async fn a_search_finds_what_reading_the_whole_list_finds() {
+    let mut roles = rule("roles");
+    roles.provider = domain::Provider::Sts;
+    roles.targets.permission_sets.clear();
+    roles.targets.roles =
+        ["deploy/Operator".parse().unwrap(), format!("arn:aws:iam::{WEB_DEV}:role/Auditor").parse().unwrap()]
+            .into();
+    let world = World::with(policy([rule("read"), roles])).await;
+    let whole = all(&world, "ada", ListEntitlementsRequest::default()).await;
+    let mut sizes = BTreeSet::new();
+    let web_role = format!("arn:aws:iam::{WEB_DEV}:role/");
+    for search in
+        ["OPER", "auditor", "readonly", "web", "3333", "a", "arn", "arn:aws:sso", &web_role, "nothing"]
+    {
+        let text = search.to_lowercase();
+        let is_found = |found: &&api::request::v1::Entitlement| {
+            let target = found.target.as_ref().unwrap();
+            let arn = &target.entitlement_arn;
+            [&found.account_name, &found.entitlement_name]
+                .iter()
+                .any(|name| name.to_lowercase().contains(&text))
+                || target.account_id.starts_with(&text)
+                || arn.to_lowercase().starts_with(&text)
+        };
+        let expected: Vec<_> = whole.iter().filter(is_found).cloned().collect();
+        let message =
+            ListEntitlementsRequest { search: search.to_owned(), page_size: 2, ..Default::default() };
+        assert_eq!(all(&world, "ada", message).await, expected, "{search}");
+        sizes.insert(expected.len());
+    }
+    assert!(sizes.len() > 4 && sizes.contains(&0), "{sizes:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn options_come_best_first_and_say_whether_anybody_could_decide() {
     let mut free = rule("z-free");
