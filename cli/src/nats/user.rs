@@ -309,6 +309,8 @@ fn publishes_events() -> Vec<String> {
 
 fn receives_signals() -> Vec<String> {
     let mut rights = consumes(SIGNALS_STREAM, wiring::nats::SIGNALS_CONSUMER);
+    // A message that no client can be brought is fetched, and taken away as others are by being acknowledged.
+    rights.extend(api(&["STREAM.MSG.GET", "STREAM.MSG.DELETE"], SIGNALS_STREAM));
     rights.extend(api(&["STREAM.INFO", "STREAM.MSG.GET", "STREAM.MSG.DELETE"], PARKED_STREAM));
     rights.push(wiring::nats::PARKED_SUBJECT.to_owned());
     rights

@@ -105,7 +105,9 @@ pub(crate) fn publishers() -> Publishers {
     for call in ["STREAM.MSG.GET", "STREAM.MSG.DELETE"] {
         row(&format!("$JS.API.{call}.DAYPASS_PARKED"), &["bus-operator", "bus-request"]);
     }
-    row("$JS.API.STREAM.MSG.GET.DAYPASS_SIGNALS", &[]);
+    for call in ["STREAM.MSG.GET", "STREAM.MSG.DELETE"] {
+        row(&format!("$JS.API.{call}.DAYPASS_SIGNALS"), &["bus-request"]);
+    }
     row("$JS.API.STREAM.CREATE.DAYPASS_PARKED", &["bus-setup"]);
 
     table.extend(nobodys().into_iter().map(|subject| (subject, Vec::new())));
@@ -139,11 +141,10 @@ fn nobodys() -> Vec<String> {
             subjects.push(format!("$JS.API.{call}.{stream}.somebodys"));
         }
     }
+    for stream in ["DAYPASS_LOG", "DAYPASS_EVENTS"] {
+        subjects.push(format!("$JS.API.STREAM.MSG.DELETE.{stream}"));
+    }
     for stream in ["DAYPASS_LOG", "DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
-        // What is parked may be discarded.
-        if stream != "DAYPASS_PARKED" {
-            subjects.push(format!("$JS.API.STREAM.MSG.DELETE.{stream}"));
-        }
         subjects.push(format!("$JS.API.STREAM.SNAPSHOT.{stream}"));
     }
     let others = [

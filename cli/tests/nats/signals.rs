@@ -59,6 +59,25 @@ async fn a_signal_comes_under_the_name_of_its_source_and_is_gone_when_it_is_done
     assert_eq!(info["state"]["messages"], 0);
 }
 
+/// No client understands such headers: whoever is brought the message loses the connection.
+#[tokio::test]
+async fn a_signal_with_headers_that_nobody_can_read_is_taken_with_the_rights_that_request_has() {
+    let written = Written::new(&["--signal-source", "hr", "--signal-source", "itsm"]);
+    let server = set_up(&written).await;
+    let mut itsm = Wire::sign_in(server.address(), &written.seed("signal-itsm")).await.unwrap();
+    let headers = "NATS/1.0\r\nno colon\r\n\r\n";
+    itsm.tell_with("daypass.signals.v1.itsm.incident_closed", headers, "poison").await;
+    itsm.is_read().await;
+    let mut hr = Wire::sign_in(server.address(), &written.seed("signal-hr")).await.unwrap();
+    hr.ask("daypass.signals.v1.hr.person_left", "{}").await.unwrap();
+    let bus = receiver(&written, &server).await;
+    for expected in ["poison", "{}"] {
+        let incoming = next(&bus).await;
+        assert_eq!(incoming.message.body, expected);
+        bus.done(&incoming).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_is_parked_is_seen_replayed_and_discarded_by_the_operator() {
     let written = Written::new(&["--signal-source", "hr"]);

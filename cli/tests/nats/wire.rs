@@ -79,6 +79,12 @@ impl Wire {
         self.send(&format!("PUB {subject} {reply} {}\r\n{body}\r\n", body.len())).await;
     }
 
+    /// Publishes with headers as they stand here; the first line says their version, the last is empty.
+    pub(crate) async fn tell_with(&mut self, subject: &str, headers: &str, body: &str) {
+        let (length, total) = (headers.len(), headers.len() + body.len());
+        self.send(&format!("HPUB {subject} {length} {total}\r\n{headers}{body}\r\n")).await;
+    }
+
     /// Returns once the server has read everything. What it refused does not matter.
     pub(crate) async fn is_read(&mut self) {
         self.refusals().await.unwrap();

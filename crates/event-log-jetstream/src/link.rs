@@ -9,7 +9,7 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::RawMessage;
-use async_nats::{Client, Event, HeaderMap, Message, RequestErrorKind, StatusCode};
+use async_nats::{Client, HeaderMap, Message, RequestErrorKind, StatusCode};
 use bytes::Bytes;
 use event_log::{LogError, Recorded};
 use futures::StreamExt;
@@ -57,16 +57,10 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) async fn connect(config: &JetStreamConfig) -> Result<Self, LogError> {
-        let (count, drops) = watch::channel(0);
         let wrong = |error: ConnectionError| LogError::Unavailable(error.to_string());
         let addresses = config.connection.addresses().map_err(wrong)?;
-        let options =
-            config.connection.options("daypass-log").await.map_err(wrong)?.event_callback(move |event| {
-                if matches!(event, Event::Disconnected | Event::Closed) {
-                    count.send_modify(|drops| *drops += 1);
-                }
-                std::future::ready(())
-            });
+        let (options, drops) =
+            nats_connection::watched(config.connection.options("daypass-log").await.map_err(wrong)?);
         let client = options
             .connect(addresses)
             .await

@@ -19,14 +19,15 @@ use async_nats::header::{
     NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID,
 };
 use async_nats::jetstream::context::{Context, CreateStreamError, GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType,
-};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RawMessage, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, ServerAddr};
 use nats_connection::{Connection, ConnectionError};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -170,17 +171,12 @@ impl OutgoingBus for NatsBus {
 
     async fn message(&self, sequence: u64) -> Result<Option<Stored>, BusError> {
         self.reach()?;
-        let stream =
-            self.context.get_stream_no_info(EVENTS_STREAM).await.map_err(|error| unavailable(&error))?;
-        match stream.get_raw_message(sequence).await {
-            Ok(message) => Ok(Some(Stored {
-                origin: origin(&message.headers),
-                subject: message.subject.to_string(),
-                body: message.payload,
-            })),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(unavailable(&error)),
-        }
+        let kept = kept(&self.context, EVENTS_STREAM, &json!({ "seq": sequence })).await?;
+        Ok(kept.map(|Kept { message, .. }| Stored {
+            origin: origin(&message.headers),
+            subject: message.subject.to_string(),
+            body: message.payload,
+        }))
     }
 
     async fn publish(&self, after: u64, messages: Vec<OutgoingMessage>) -> Result<(), PublishError> {
@@ -244,6 +240,38 @@ fn headers_of(message: &OutgoingMessage) -> HeaderMap {
     headers.insert(NATS_EXPECTED_STREAM, EVENTS_STREAM);
     headers.insert("Content-Type", "application/cloudevents+json");
     headers
+}
+
+/// A message as its stream has it.
+struct Kept {
+    message: StreamMessage,
+    /// Whether it can be delivered: no connection outlives one whose headers or subject the client does not understand.
+    deliverable: bool,
+}
+
+/// The message that is meant by `which`, by the server's own answer, in which headers are encoded; `None`: there is none. What nobody can
+/// read of its headers is left out: whoever wrote them holds up nobody.
+async fn kept(context: &Context, stream: &str, which: &Value) -> Result<Option<Kept>, BusError> {
+    #[derive(Deserialize)]
+    struct Found {
+        message: RawMessage,
+    }
+    let answer = context.request(format!("STREAM.MSG.GET.{stream}"), which).await;
+    match answer.map_err(|error| unavailable(&error))? {
+        Response::Ok(Found { message }) => {
+            // What is no UTF-8 in a subject, the answer replaces.
+            let plain = |c: char| !c.is_whitespace() && c != char::REPLACEMENT_CHARACTER;
+            let plain_subject = message.subject.chars().all(plain);
+            if let Ok(message) = StreamMessage::try_from(message.clone()) {
+                return Ok(Some(Kept { message, deliverable: plain_subject }));
+            }
+            let bare = StreamMessage::try_from(RawMessage { headers: None, ..message });
+            let message = bare.map_err(|error| BusError::Unavailable(error.to_string()))?;
+            Ok(Some(Kept { message, deliverable: false }))
+        }
+        Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+        Response::Err { error } => Err(unavailable(&error)),
+    }
 }
 
 /// Whether the server stored a batch, of which the last message has this sequence.

@@ -10,7 +10,7 @@ use messaging::{IncomingBus, Message, OutgoingBus, SIGNATURE_HEADER, conformance
 use nats_connection::Connection;
 use std::sync::Arc;
 use std::time::Duration;
-use test_servers::nats::{NatsOptions, NatsServer};
+use test_servers::nats::{NatsOptions, NatsServer, publish_raw};
 
 #[tokio::test]
 async fn a_bus_in_memory() {
@@ -169,5 +169,67 @@ async fn a_source_cannot_hide_anothers_signal_behind_a_message_id() {
         tries += 1;
         assert!(tries < TRIES_MAX, "the departure is still taken for a repeat of a ticket");
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// What a server takes and no client of ours can be brought: it ends the connection.
+const UNDELIVERABLE: [(&[u8], &[u8]); 6] = [
+    (b"daypass.signals.v1.itsm.incident_closed", b"NATS/1.0\r\nX-Team: caf\xe9\r\n\r\n"),
+    (b"daypass.signals.v1.itsm.incident_closed", b"NATS/1.0\r\nX Team: cafe\r\n\r\n"),
+    (b"daypass.signals.v1.itsm.incident_closed", b"NATS/1.0\r\nnocolon\r\n\r\n"),
+    (b"daypass.signals.v1.itsm.incident_closed", b"NATS/2.0\r\n\r\n"),
+    (b"daypass.signals.v1.itsm.incident\xff", b""),
+    ("daypass.signals.v1.itsm.incident\u{3000}closed".as_bytes(), b"NATS/1.0\r\nA: b\r\n\r\n"),
+];
+
+async fn soon(bus: &Arc<dyn IncomingBus>) -> messaging::Incoming {
+    loop {
+        if let Ok(Some(incoming)) = bus.next().await {
+            return incoming;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_that_no_client_can_be_brought_comes_all_the_same_and_holds_up_nobody() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let Given { bus, other, teller } = signals_on(&server).await;
+    for (i, (subject, headers)) in UNDELIVERABLE.into_iter().enumerate() {
+        // Whoever waits for it loses the connection, and then it is there; as is what comes behind it.
+        let body = format!("poison {i}");
+        let told = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for _ in 0..2 {
+                publish_raw(&server.url(), subject, headers, body.as_bytes()).await.unwrap();
+            }
+            teller.tell("daypass.signals.v1.hr.person_left", None, "left").await;
+        };
+        let (lost, ()) = tokio::join!(bus.next(), told);
+        lost.unwrap_err();
+        for expected in [body.as_str(), body.as_str(), "left"] {
+            let incoming = soon(&bus).await;
+            assert_eq!(incoming.message.body, expected);
+            // Two replicas may have it at once, and both say that it is done.
+            if expected != "left" {
+                let same = soon(&other).await;
+                assert_eq!(same, incoming);
+                other.done(&same).await.unwrap();
+            }
+            bus.done(&incoming).await.unwrap();
+        }
+    }
+}
+
+/// The relay passes over what others write, so it must be able to.
+#[tokio::test]
+async fn an_event_whose_headers_nobody_can_read_is_on_the_bus_without_them() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let bus = connect(&server).await;
+    for (i, (_, headers)) in UNDELIVERABLE.into_iter().filter(|(_, headers)| !headers.is_empty()).enumerate()
+    {
+        publish_raw(&server.url(), b"daypass.events.v1.request.approved", headers, b"{}").await.unwrap();
+        let stored = bus.message(i as u64 + 1).await.unwrap().unwrap();
+        assert_eq!((stored.origin, stored.body.as_ref()), (None, b"{}".as_slice()));
     }
 }

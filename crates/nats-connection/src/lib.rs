@@ -4,9 +4,10 @@
 //!
 //! INVARIANT: no password, key or URL is shown by `Debug` or by an error.
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{ConnectOptions, Event, ServerAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The longest pause between two tries to reach a server again.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -113,6 +114,18 @@ impl Connection {
         }
         Ok(options)
     }
+}
+
+/// Has it counted how often the connection is lost that `options` make.
+pub fn watched(options: ConnectOptions) -> (ConnectOptions, watch::Receiver<u64>) {
+    let (count, losses) = watch::channel(0);
+    let options = options.event_callback(move |event| {
+        if matches!(event, Event::Disconnected | Event::Closed) {
+            count.send_modify(|losses| *losses += 1);
+        }
+        std::future::ready(())
+    });
+    (options, losses)
 }
 
 impl std::fmt::Debug for Connection {

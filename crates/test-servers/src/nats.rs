@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// How often a restart is tried when something else holds the old ports for a moment.
 const RESTART_TRIES: usize = 5;
@@ -46,6 +48,30 @@ pub struct NatsServer {
     /// `None` after [`kill`](Self::kill). Declared before the store, so that the server is gone before its files are.
     process: Option<Process>,
     store: TempDir,
+}
+
+/// Publishes as no client does: any bytes as subject and, where there are some, as headers, which begin with a line that says their
+/// version and end with an empty one. The server has taken it when this returns.
+pub async fn publish_raw(url: &str, subject: &[u8], headers: &[u8], body: &[u8]) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(url.trim_start_matches("nats://")).await?;
+    let lengths = match headers.len() {
+        0 => body.len().to_string(),
+        length => format!("{length} {}", length + body.len()),
+    };
+    let verb: &[u8] = if headers.is_empty() { b"PUB " } else { b"HPUB " };
+    let connect = br#"CONNECT {"verbose":false,"pedantic":false,"headers":true}"#;
+    let publish = [verb, subject, b" ", lengths.as_bytes(), b"\r\n", headers, body].concat();
+    server.write_all(&[connect.as_slice(), b"\r\n", &publish, b"\r\nPING\r\n"].concat()).await?;
+    let mut said = String::new();
+    while !said.contains("PONG") {
+        let mut buffer = [0; 4_096];
+        let read = server.read(&mut buffer).await?;
+        said += &String::from_utf8_lossy(buffer.get(..read).unwrap_or_default());
+        if read == 0 || said.contains("-ERR") {
+            return Err(std::io::Error::other(said));
+        }
+    }
+    Ok(())
 }
 
 /// The ports that the server took.
@@ -221,7 +247,7 @@ mod tests {
         let mut server = NatsServer::start(NatsOptions::default()).await.unwrap();
         let (address, before) = (server.address(), jetstream(&server).await);
         server.kill();
-        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+        assert!(TcpStream::connect(address).await.is_err());
         server.restart().await.unwrap();
         let after = jetstream(&server).await;
         assert_eq!(server.address(), address);

@@ -4,8 +4,7 @@ use crate::given::{all, event, fill, in_time, open, put, server, stream};
 use async_nats::HeaderMap;
 use event_log::{EventLog, Expected, LogError, Position};
 use futures::{StreamExt, TryStreamExt};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use test_servers::nats::publish_raw;
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,23 +117,6 @@ async fn a_message_that_repeats_a_revision_is_damage_and_not_a_server_that_lags_
     .await;
 }
 
-/// Publishes with headers that no client writes.
-async fn publish_raw(url: &str, subject: &str, headers: &[u8]) {
-    let mut server = TcpStream::connect(url.trim_start_matches("nats://")).await.unwrap();
-    let publish = format!("HPUB {subject} {} {}\r\n", headers.len(), headers.len() + 1);
-    let connect = br#"CONNECT {"verbose":false,"pedantic":false,"headers":true}"#;
-    let sent = [connect.as_slice(), b"\r\n", publish.as_bytes(), headers, b"x\r\nPING\r\n"].concat();
-    server.write_all(&sent).await.unwrap();
-    let mut said = String::new();
-    while !said.contains("PONG") {
-        let mut buffer = [0; 4_096];
-        let read = server.read(&mut buffer).await.unwrap();
-        assert_ne!(read, 0, "{said}");
-        said += &String::from_utf8_lossy(buffer.get(..read).unwrap());
-    }
-    assert!(!said.contains("-ERR"), "{said}");
-}
-
 /// No connection outlives the delivery of such a message: the client does not understand it, and gives up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_whose_headers_cannot_be_read_holds_up_its_own_stream_alone() {
@@ -146,7 +128,8 @@ async fn a_message_whose_headers_cannot_be_read_holds_up_its_own_stream_alone() 
         let poison: [&[u8]; 3] =
             [b"NATS/1.0\r\nnocolon\r\n\r\n", b"NATS/1.0\r\na: \xff\r\n\r\n", b"XX\r\n\r\n"];
         for headers in poison {
-            publish_raw(&server.url(), "daypass.log.request.request.poisoned", headers).await;
+            let subject = b"daypass.log.request.request.poisoned";
+            publish_raw(&server.url(), subject, headers, b"x").await.unwrap();
         }
         put(&log, &stream("request-later"), Expected::NoStream, &event(3)).await.unwrap();
 

@@ -1,11 +1,11 @@
 //! Signals on NATS JetStream: a stream that gives each message to one durable consumer until it is done, and a stream beside it
 //! for those that were not believed.
 //!
-//! Needs of the servers' permissions, to receive: `$JS.API.STREAM.INFO.DAYPASS_SIGNALS`, `$JS.API.CONSUMER.{INFO,CREATE,MSG.NEXT}`
-//! and `$JS.ACK` of the consumer `daypass-request` there, `$JS.API.STREAM.{MSG.GET,MSG.DELETE}.DAYPASS_PARKED`, to publish to
-//! `daypass.parked.v1.>`; to look after what is parked: the latter two calls, to publish to `daypass.replay.v1.*`.
+//! Needs of the servers' permissions, to receive: `$JS.API.STREAM.{INFO,MSG.GET,MSG.DELETE}.DAYPASS_SIGNALS`,
+//! `$JS.API.CONSUMER.{INFO,CREATE,MSG.NEXT}` and `$JS.ACK` of the consumer `daypass-request` there,
+//! `$JS.API.STREAM.{MSG.GET,MSG.DELETE}.DAYPASS_PARKED`, to publish to `daypass.parked.v1.>`; to look after what is parked: the latter two calls, to publish to `daypass.replay.v1.*`.
 
-use super::{ANSWER_WITHIN, connected, is_absent, judged, reach, unavailable, way};
+use super::{ANSWER_WITHIN, Kept, connected, is_absent, judged, kept, reach, unavailable, way};
 use crate::BusError;
 use crate::incoming::{
     Incoming, IncomingBus, Message, PARKED_STREAM, PARKED_SUBJECT, Parked, Parking, REPLAY_PREFIX,
@@ -16,15 +16,18 @@ use async_nats::header::{HeaderName, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
-};
-use async_nats::{Client, HeaderMap};
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::{Client, ConnectOptions, HeaderMap, ServerAddr};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use nats_connection::Connection;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Why a message is parked.
 const WHY: HeaderName = HeaderName::from_static("Daypass-Why");
@@ -54,6 +57,9 @@ const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 /// The same for what is parked, which nobody but us writes: longer than an answer may take, so that a lost one parks nothing twice.
 const PARKED_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
+/// The receipt of a message that no consumer brought. No subject looks like this.
+const BY_HAND: &str = "by hand";
+
 /// How signals are received.
 #[derive(Clone, Copy, Debug)]
 pub struct SignalsOptions {
@@ -74,6 +80,10 @@ impl SignalsOptions {
 pub struct NatsSignals {
     client: Client,
     context: Context,
+    /// How often the connection was lost.
+    losses: watch::Receiver<u64>,
+    /// Whether it was lost while a message was waited for: perhaps by that message.
+    by_hand: AtomicBool,
     options: SignalsOptions,
 }
 
@@ -159,15 +169,23 @@ impl NatsSignals {
     /// Begins to connect, and does not wait for it: while the servers are not there, every call says so.
     pub async fn connect(connection: &Connection, options: SignalsOptions) -> Result<Self, BusError> {
         let (way_there, servers) = way(connection, "daypass-signals").await?;
-        let (client, context) = connected(way_there.retry_on_initial_connect(), servers).await?;
-        Ok(Self { client, context, options })
+        Self::on(way_there.retry_on_initial_connect(), servers, options).await
     }
 
     /// Connects, or says why not: for somebody who waits for it.
     pub async fn sign_in(connection: &Connection, options: SignalsOptions) -> Result<Self, BusError> {
         let (way_there, servers) = way(connection, "daypass-operator").await?;
+        Self::on(way_there, servers, options).await
+    }
+
+    async fn on(
+        way_there: ConnectOptions,
+        servers: Vec<ServerAddr>,
+        options: SignalsOptions,
+    ) -> Result<Self, BusError> {
+        let (way_there, losses) = nats_connection::watched(way_there);
         let (client, context) = connected(way_there, servers).await?;
-        Ok(Self { client, context, options })
+        Ok(Self { client, context, losses, by_hand: AtomicBool::new(false), options })
     }
 
     async fn find_or_create(&self, config: Config) -> Result<Stream, BusError> {
@@ -181,9 +199,7 @@ impl NatsSignals {
         }
     }
 
-    async fn consumer(&self) -> Result<PullConsumer, BusError> {
-        let stream = self.find_or_create(signals_config(self.options.replicas)).await?;
-        look_at(&stream.cached_info().config)?;
+    async fn consumer(&self, stream: &Stream) -> Result<PullConsumer, BusError> {
         let made = pull::Config {
             durable_name: Some(SIGNALS_CONSUMER.into()),
             deliver_policy: DeliverPolicy::All,
@@ -211,9 +227,23 @@ impl NatsSignals {
         Ok(consumer)
     }
 
-    async fn parked(&self) -> Result<Stream<()>, BusError> {
-        reach(&self.client)?;
-        self.context.get_stream_no_info(PARKED_STREAM).await.map_err(|error| unavailable(&error))
+    /// The first message, if no consumer can bring it, or the one that was waited for last may be such. It goes by its number.
+    async fn first_by_hand(&self, stream: &Stream) -> Result<Option<Incoming>, BusError> {
+        let state = &stream.cached_info().state;
+        if state.messages == 0 {
+            return Ok(None);
+        }
+        let first = kept(&self.context, SIGNALS_STREAM, &json!({ "seq": state.first_sequence })).await?;
+        let wanted = |kept: &Kept| !kept.deliverable || self.by_hand.load(Ordering::Relaxed);
+        let Some(Kept { message, .. }) = first.filter(wanted) else { return Ok(None) };
+        let StreamMessage { subject, sequence, headers, payload, time } = message;
+        let message = Message {
+            subject: subject.to_string(),
+            sent_at: instant(time.unix_timestamp_nanos())?,
+            signature: signature(&headers),
+            body: payload,
+        };
+        Ok(Some(Incoming { sequence, receipt: BY_HAND.to_owned(), message }))
     }
 
     /// Publishes, and waits until the stream has it.
@@ -233,7 +263,15 @@ impl NatsSignals {
 impl IncomingBus for NatsSignals {
     async fn next(&self) -> Result<Option<Incoming>, BusError> {
         reach(&self.client)?;
-        let consumer = self.consumer().await?;
+        let stream = self.find_or_create(signals_config(self.options.replicas)).await?;
+        look_at(&stream.cached_info().config)?;
+        if let Some(first) = self.first_by_hand(&stream).await? {
+            self.by_hand.store(false, Ordering::Relaxed);
+            return Ok(Some(first));
+        }
+        let consumer = self.consumer(&stream).await?;
+        let mut losses = self.losses.clone();
+        losses.mark_unchanged();
         let mut messages = consumer
             .batch()
             .max_messages(1)
@@ -241,7 +279,15 @@ impl IncomingBus for NatsSignals {
             .messages()
             .await
             .map_err(|error| unavailable(&error))?;
-        let Some(found) = messages.next().await else { return Ok(None) };
+        let found = tokio::select! {
+            biased;
+            found = messages.next() => found,
+            _ = losses.changed() => {
+                self.by_hand.store(true, Ordering::Relaxed);
+                return Err(BusError::Unavailable("the connection was lost".to_owned()));
+            }
+        };
+        let Some(found) = found else { return Ok(None) };
         let found = found.map_err(|error| BusError::Unavailable(error.to_string()))?;
         let info = found.info().map_err(|error| BusError::Unavailable(error.to_string()))?;
         let (sequence, sent_at) = (info.stream_sequence, instant(info.published.unix_timestamp_nanos())?);
@@ -257,6 +303,9 @@ impl IncomingBus for NatsSignals {
 
     async fn done(&self, incoming: &Incoming) -> Result<(), BusError> {
         reach(&self.client)?;
+        if incoming.receipt == BY_HAND {
+            return forget(&self.context, SIGNALS_STREAM, incoming.sequence).await;
+        }
         let request = Request::new().payload(Bytes::from_static(b"+ACK")).timeout(Some(ANSWER_WITHIN));
         let answer = self.client.send_request(incoming.receipt.clone(), request).await;
         answer.map(drop).map_err(|error| unavailable(&error))
@@ -291,17 +340,13 @@ impl IncomingBus for NatsSignals {
 #[async_trait::async_trait]
 impl Parking for NatsSignals {
     async fn list(&self, after: u64, max: usize) -> Result<Vec<Parked>, BusError> {
-        let stream = self.parked().await?;
+        reach(&self.client)?;
         let (mut found, mut after) = (Vec::new(), after);
         while found.len() < max {
-            match stream.get_first_raw_message_by_subject(PARKED_SUBJECT, after.saturating_add(1)).await {
-                Ok(message) => {
-                    after = message.sequence;
-                    found.push(parked(message)?);
-                }
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
-                Err(error) => return Err(unavailable(&error)),
-            }
+            let next = json!({ "seq": after.saturating_add(1), "next_by_subj": PARKED_SUBJECT });
+            let Some(Kept { message, .. }) = kept(&self.context, PARKED_STREAM, &next).await? else { break };
+            after = message.sequence;
+            found.push(parked(message)?);
         }
         Ok(found)
     }
@@ -311,27 +356,35 @@ impl Parking for NatsSignals {
         if number == 0 {
             return Ok(None);
         }
-        match self.parked().await?.get_raw_message(number).await {
-            Ok(message) => parked(message).map(Some),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(unavailable(&error)),
-        }
+        reach(&self.client)?;
+        let found = kept(&self.context, PARKED_STREAM, &json!({ "seq": number })).await?;
+        found.map(|kept| parked(kept.message)).transpose()
     }
 
     async fn remove(&self, number: u64) -> Result<(), BusError> {
-        match self.parked().await?.delete_message(number).await {
-            Ok(_) => Ok(()),
-            Err(error) => match self.find(number).await? {
-                None => Ok(()),
-                Some(_) => Err(unavailable(&error)),
-            },
-        }
+        reach(&self.client)?;
+        forget(&self.context, PARKED_STREAM, number).await
     }
 
     async fn replay(&self, number: u64) -> Result<(), BusError> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, SIGNALS_STREAM);
         self.store(format!("{REPLAY_PREFIX}{number}"), headers, Bytes::new()).await
+    }
+}
+
+/// Takes a message out of a stream. One that is not there is out of it already.
+async fn forget(context: &Context, stream: &str, number: u64) -> Result<(), BusError> {
+    #[derive(Deserialize)]
+    struct Deleted {}
+    let which = json!({ "seq": number });
+    let answer = context.request(format!("STREAM.MSG.DELETE.{stream}"), &which).await;
+    match answer.map_err(|error| unavailable(&error))? {
+        Response::Ok(Deleted {}) => Ok(()),
+        Response::Err { error } => match kept(context, stream, &which).await? {
+            None => Ok(()),
+            Some(_) => Err(unavailable(&error)),
+        },
     }
 }
 
