@@ -8,6 +8,7 @@ use event_log::Position;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -35,6 +36,12 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 const CHECKPOINT_PAGES: i64 = 16 * 1024;
 /// Statements kept prepared; a read model has tens.
 const STATEMENTS_MAX: usize = 64;
+/// Connections that read at the same time, where there are as many processors. Readers do not wait for anything but SQLite, so more
+/// would only wait for a processor.
+const READERS_MAX: usize = 4;
+/// Pages that a connection keeps in memory, at most.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 8 * 1024;
 
 /// How far a read model is, and in which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +100,7 @@ impl Place {
                 Connection::open(path)?
             }
         };
-        configure(&connection)?;
+        configure(&connection, WRITER_CACHE_KIB)?;
         // Derived data: a power failure may take the last transactions, never leave half of one.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -113,13 +120,18 @@ impl Place {
         Ok(connection)
     }
 
-    /// A connection that only reads, so that readers do not wait for the writer; in memory there is only the one.
-    pub(crate) fn open_reader(&self) -> rusqlite::Result<Option<Connection>> {
-        let Some(path) = &self.path else { return Ok(None) };
-        let connection = Connection::open(path)?;
-        configure(&connection)?;
-        connection.pragma_update(None, "query_only", true)?;
-        Ok(Some(connection))
+    /// Connections that only read, so that readers wait neither for the writer nor for each other; in memory there is only the one
+    /// that writes.
+    pub(crate) fn open_readers(&self) -> rusqlite::Result<Vec<Connection>> {
+        let Some(path) = &self.path else { return Ok(Vec::new()) };
+        let count = available_parallelism().map_or(1, usize::from).min(READERS_MAX);
+        let open = |_| {
+            let connection = Connection::open(path)?;
+            configure(&connection, READER_CACHE_KIB)?;
+            connection.pragma_update(None, "query_only", true)?;
+            Ok(connection)
+        };
+        (0..count).map(open).collect()
     }
 
     /// Removes the file. Nobody may have it open.
@@ -163,13 +175,13 @@ impl Place {
 /// Hexadecimal digits of the schema's digest that are in a file's name.
 const FINGERPRINT_LEN: usize = 16;
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Else SQLite plans a statement anew for every other value of its LIMIT, which costs more than most of ours do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -16_384)
+    connection.pragma_update(None, "cache_size", -cache_kib)
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {

@@ -7,7 +7,8 @@ use journal::Event;
 use rusqlite::Connection;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use tokio::sync::{Notify, broadcast, watch};
 
 /// Events that are kept for who listens; who falls further behind is told that some were missed.
@@ -24,8 +25,7 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) log: Arc<dyn EventLog>,
     writer: Mutex<Connection>,
-    /// `None`: in memory, where everyone uses the one connection.
-    reader: Mutex<Option<Connection>>,
+    readers: RwLock<Readers>,
     pub(crate) applied: watch::Sender<Position>,
     /// Wakes those who wait for a position, in the order in which they began to: a `watch` wakes in a random one.
     pub(crate) moved: Notify,
@@ -69,13 +69,14 @@ impl Projection {
         log: Arc<dyn EventLog>,
     ) -> Result<(Self, Follower<M>), OpenError> {
         let place = Place::of(folder, &model);
-        let (writer, reader) = (place.open()?, place.open_reader()?);
+        let writer = place.open()?;
+        let readers = Readers::of(place.open_readers()?);
         let shared = Arc::new(Shared {
             place,
             name: model.name().to_owned(),
             log,
             writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
+            readers: RwLock::new(readers),
             applied: watch::Sender::new(Position::START),
             moved: Notify::new(),
             health: watch::Sender::new(Health::Idle),
@@ -170,9 +171,9 @@ impl Shared {
 
     fn with_reader<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
         {
-            let reader = lock(&self.reader);
-            if let Some(connection) = reader.as_ref() {
-                return work(connection);
+            let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(connection) = readers.one() {
+                return work(&connection);
             }
         }
         work(&lock(&self.writer))
@@ -180,15 +181,41 @@ impl Shared {
 
     /// Starts over with empty tables.
     pub(crate) fn make_anew(&self) -> rusqlite::Result<()> {
-        let mut reader = lock(&self.reader);
+        let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         let mut writer = lock(&self.writer);
-        *reader = None;
+        *readers = Readers::of(Vec::new());
         // Closes the file.
         *writer = Connection::open_in_memory()?;
         self.place.delete();
         *writer = self.place.open()?;
-        *reader = self.place.open_reader()?;
+        *readers = Readers::of(self.place.open_readers()?);
         Ok(())
+    }
+}
+
+/// Connections that read at the same time; none: in memory, where everyone uses the one that writes.
+struct Readers {
+    connections: Vec<Mutex<Connection>>,
+    turn: AtomicUsize,
+}
+
+impl Readers {
+    fn of(connections: Vec<Connection>) -> Self {
+        Self { connections: connections.into_iter().map(Mutex::new).collect(), turn: AtomicUsize::new(0) }
+    }
+
+    /// A connection that nobody uses; where all are in use, one after the other is waited for.
+    fn one(&self) -> Option<MutexGuard<'_, Connection>> {
+        let free = self.connections.iter().find_map(|connection| match connection.try_lock() {
+            Ok(free) => Some(free),
+            Err(TryLockError::Poisoned(free)) => Some(free.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.or_else(|| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let in_turn = turn.checked_rem(self.connections.len())?;
+            self.connections.get(in_turn).map(lock)
+        })
     }
 }
 

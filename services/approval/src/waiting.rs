@@ -11,8 +11,9 @@ use views::{InForce, Story, Who, refusal, wire};
 /// Pending requests that one call looks at, at most: a page ends early rather than late.
 pub(crate) const SCAN_MAX: usize = 500;
 
-/// Requests that are read at a time.
-const CHUNK: usize = 100;
+/// Requests that are read at a time: as many as are still wanted, within these bounds.
+const CHUNK_MIN: usize = 25;
+const CHUNK_MAX: usize = 100;
 
 /// Where a list goes on: deadline in milliseconds, and id.
 pub(crate) type Place = (i64, RequestId);
@@ -37,8 +38,9 @@ pub(crate) async fn page(
     }
     let now = core.now();
     while looked_at < SCAN_MAX {
-        let found = core.views.requests.pending(after, CHUNK).map_err(|error| refusal::status(&error))?;
-        let last = found.len() < CHUNK;
+        let chunk = limit.saturating_sub(items.len()).clamp(CHUNK_MIN, CHUNK_MAX);
+        let found = core.views.requests.pending(after, chunk).map_err(|error| refusal::status(&error))?;
+        let last = found.len() < chunk;
         for (place, story) in found {
             after = Some(place);
             looked_at += 1;
