@@ -115,6 +115,11 @@ pub(super) fn files(settings: &Settings) -> Vec<Finding> {
         }
         LogConfig::Kurrentdb { password_file, .. } => files.extend(password_file.as_deref()),
     }
+    if let Some(bus) = &settings.bus {
+        files.extend(bus.nkey_seed_file.iter().chain(&bus.credentials_file).map(PathBuf::as_path));
+    }
+    files.extend(settings.server.tls.iter().map(|tls| tls.key_file.as_path()));
+    files.extend(settings.client_certificate.iter().map(|own| own.key_file.as_path()));
     files.sort_unstable();
     files.dedup();
     let open = files.into_iter().filter(|file| is_open_to_others(file));

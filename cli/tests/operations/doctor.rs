@@ -203,6 +203,43 @@ async fn the_certificate_that_a_nats_server_shows_is_told_and_not_the_one_in_its
     assert_eq!((code, states(&findings, "certificate")), (Some(1), vec!["fail"]), "{findings:#?}");
 }
 
+#[tokio::test]
+async fn each_file_with_a_secret_that_others_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().unwrap();
+    let oidc = OidcProvider::start(OidcOptions::default()).await.unwrap();
+    let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let authority = Authority::new(folder.path(), "ca").unwrap();
+    let own = authority.issue("own", &["127.0.0.1"], &[], DAYS).unwrap();
+    let (certificate, key) = (quoted(own.certificate.display()), quoted(own.key.display()));
+    let seed = folder.path().join("bus.nk");
+    std::fs::write(&seed, nkeys::KeyPair::new_user().seed().unwrap()).unwrap();
+    let config = [
+        format!("[server]\nlisten = \"127.0.0.1:0\"\ntls = {{ certificate_file = {certificate}, key_file = {key} }}\n"),
+        format!("[client_certificate]\ncertificate_file = {certificate}\nkey_file = {key}\n"),
+        format!("[log]\nengine = \"sqlite\"\npath = {}\n", quoted(folder.path().join("log.db").display())),
+        format!("[bus]\nservers = [{:?}]\nnkey_seed_file = {}\n", nats.url(), quoted(seed.display())),
+        data(folder.path()),
+        oidc.issuer_toml(),
+    ]
+    .join("\n");
+    let told = async || {
+        let (_, findings) = doctor(folder.path(), &config).await;
+        let secrets = findings.into_iter().filter(|(check, ..)| check == "secret");
+        secrets.map(|(_, state, what)| format!("{state}: {what}")).collect::<Vec<_>>()
+    };
+    let mode = |file: &Path, mode| {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&own.key, 0o644);
+    mode(&seed, 0o604);
+    let expected = [&seed, &own.key].map(|file| format!("warn: others may read {}", file.display()));
+    assert_eq!(told().await, expected);
+    mode(&own.key, 0o640);
+    mode(&seed, 0o600);
+    assert!(told().await.is_empty());
+}
+
 /// Needs root: the cluster's network is made of namespaces.
 #[tokio::test]
 async fn a_cluster_that_has_lost_a_server_is_told() {

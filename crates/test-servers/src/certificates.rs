@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -61,6 +62,8 @@ impl Authority {
         };
         std::fs::write(&files.certificate, pem("CERTIFICATE", certificate.der()))?;
         std::fs::write(&files.key, pem("PRIVATE KEY", &key.serialize_der()))?;
+        // As `daypass doctor` demands of keys.
+        std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600))?;
         Ok(files)
     }
 }
