@@ -80,6 +80,8 @@ pub enum Plant {
     SilentFailure,
     /// What is active counts as there: nobody looks again.
     NeverRestored,
+    /// What was removed is still listed, for ever.
+    StaleLists,
 }
 
 impl Plant {
@@ -127,6 +129,7 @@ impl Plant {
             Self::YearlessEnds => "broker (source): `MM/DD/YY` strings",
             Self::SilentFailure => "Glide `access.go`",
             Self::NeverRestored => "others change AWS as well",
+            Self::StaleLists => "AWS's lists lag behind its changes",
         }
     }
 }
@@ -153,6 +156,7 @@ struct Remembered {
     active: BTreeMap<StreamName, aws::AssignmentKey>,
     organisation: Option<Contents>,
     removals_failed: BTreeMap<aws::AssignmentKey, u32>,
+    removed: BTreeSet<aws::AssignmentKey>,
 }
 
 /// The chance that is taken by what strikes once.
@@ -294,13 +298,22 @@ impl Planted {
         account: &AccountId,
         entitlement: &Entitlement,
     ) -> BTreeSet<PrincipalId> {
-        if self.is(Plant::NeverRestored) {
-            let remembered = self.lock();
-            let active = remembered.active.values();
-            let here = active.filter(|key| key.account() == account && key.entitlement() == entitlement);
-            holders.extend(here.map(|key| key.principal().clone()));
-        }
+        let remembered = self.lock();
+        let listed: Vec<_> = match self.plant {
+            Some(Plant::NeverRestored) => remembered.active.values().collect(),
+            Some(Plant::StaleLists) => remembered.removed.iter().collect(),
+            _other => Vec::new(),
+        };
+        let here = listed.iter().filter(|key| key.account() == account && key.entitlement() == entitlement);
+        holders.extend(here.map(|key| key.principal().clone()));
         holders
+    }
+
+    /// A removal was called for.
+    pub(crate) fn removes(&self, key: &aws::AssignmentKey) {
+        if self.is(Plant::StaleLists) {
+            self.lock().removed.insert(key.clone());
+        }
     }
 
     /// A removal has failed: whether it is given up.

@@ -182,3 +182,8 @@ fn a_deny_that_is_never_lifted() {
 fn what_is_missing_is_never_restored() {
     finds(Plant::NeverRestored, 0, &["S1"]);
 }
+
+#[test]
+fn what_was_removed_is_still_listed() {
+    finds(Plant::StaleLists, 0, &["S2"]);
+}

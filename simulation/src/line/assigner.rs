@@ -83,6 +83,7 @@ impl Assignments for Assigner {
         if planted.is(Plant::HourlySweep) && self.line.cloud.world.now().as_second().rem_euclid(3_600) >= 60 {
             return Err(AwsError::new(ErrorKind::Unavailable, "Later", "the hour is not full"));
         }
+        planted.removes(key);
         match self.deleted(key, self.line.started(attempt)?, turns).await {
             Err(_) if planted.gives_up(key) => Ok(Deletion::Started(OperationId::new(GIVEN_UP)?)),
             answer => answer,
