@@ -4,7 +4,7 @@ use crate::Failed;
 use event_log::EventLog;
 use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
-use nats_connection::Connection;
+use nats_connection::{Connection, Credentials};
 use std::path::Path;
 use std::sync::Arc;
 use test_servers::nats::{NatsOptions, NatsServer};
@@ -39,14 +39,18 @@ pub(crate) async fn open(server: Option<&NatsServer>, folder: &Path) -> Result<A
 
 /// The log on this server.
 pub(crate) async fn jetstream(server: &NatsServer) -> Result<JetStreamLog, Failed> {
-    let config = JetStreamConfig {
-        connection: Connection::to(server.url()),
-        replicas: 1,
-        dev: true,
+    Ok(JetStreamLog::open(config(vec![server.url()], Vec::new(), 1)).await?)
+}
+
+/// A log on so many of these servers.
+pub(crate) fn config(servers: Vec<String>, monitoring_urls: Vec<String>, replicas: usize) -> JetStreamConfig {
+    JetStreamConfig {
+        connection: Connection { servers, credentials: Credentials::None, tls: None },
+        replicas,
+        dev: replicas < 3,
         // Whether it syncs is for each measurement to choose: nothing that is written outlives it.
-        operator_asserts_sync_always: true,
-        monitoring_urls: Vec::new(),
+        operator_asserts_sync_always: monitoring_urls.is_empty(),
+        monitoring_urls,
         new_id: NEW_ID,
-    };
-    Ok(JetStreamLog::open(config).await?)
+    }
 }

@@ -7,7 +7,8 @@
 //! cargo run --release -p bench -- rebuild             the read model of requests from a log on SQLite; --nats from JetStream
 //! cargo run --release -p bench -- relay               events for others, from SQLite; --nats from JetStream
 //! cargo run --release -p bench -- relay --day         the relay after a day of downtime: time, and the order on the bus
-//! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open
+//! cargo run --release -p bench -- windows             lateness of ends and starts, 100,000 windows open; --nats for JetStream
+//! cargo run --release -p bench -- append              appends to JetStream beside publishing alone; --cluster on three servers
 //! cargo run --release -p bench -- changes             1,200 changes under AWS's limits, as shipped, beside what else calls
 //! cargo run --release -p bench -- memory              idle memory of a process; --nats: of each service as a process of its own
 //! cargo run --release -p bench -- subjects            memory and start-up of a nats-server by streams
@@ -19,6 +20,7 @@
 
 mod active;
 mod apart;
+mod append;
 mod changes;
 mod create;
 mod credentials;
@@ -29,6 +31,7 @@ mod house;
 mod limits;
 mod logs;
 mod memory;
+mod publish;
 mod ready;
 mod rebuild;
 mod relay;
@@ -128,6 +131,9 @@ enum What {
         /// Windows that are open.
         #[arg(long, default_value_t = 100_000)]
         open: u64,
+        /// Keep the log on a NATS server that is started for this, instead of SQLite.
+        #[arg(long)]
+        nats: bool,
     },
     /// Assignment changes under AWS's limits with the settings as shipped, in simulated time, beside the best schedule.
     Changes {
@@ -149,6 +155,18 @@ enum What {
         /// Of each service as a process of its own instead, on a NATS server that is started for this; idle, and after requests.
         #[arg(long)]
         nats: bool,
+    },
+    /// Appends to JetStream, beside acknowledged publishing alone.
+    Append {
+        /// Callers at a time, in the first part.
+        #[arg(long, default_value_t = 64)]
+        callers: usize,
+        /// Seconds per part.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// On a cluster of three servers on this machine, each message on all of them. Needs root: each has a network of its own.
+        #[arg(long)]
+        cluster: bool,
     },
     /// Memory and start-up of a nats-server that holds many streams of events, and what it is like to use.
     Subjects {
@@ -186,7 +204,10 @@ async fn main() -> ExitCode {
         What::Active { live, requests, callers, nats } => active::run(live, requests, callers, nats).await,
         What::Rebuild { events, nats } => rebuild::run(events, nats).await,
         What::Relay { events, nats, sync_always, day } => relay::run(events, nats, sync_always, day).await,
-        What::Windows { open } => windows::run(open).await,
+        What::Windows { open, nats } => windows::run(open, nats).await,
+        What::Append { callers, seconds, cluster } => {
+            append::run(callers, Duration::from_secs(seconds), cluster).await
+        }
         What::Changes { changes, others, accounts, busy } => {
             let spread = changes::Spread { accounts, busy };
             let simulated = tokio::task::spawn_blocking(move || changes::run(changes, others, spread));

@@ -12,6 +12,7 @@ use service_runtime::clock::SystemClock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::nats::NatsOptions;
 
 /// DESIGN §17.
 const BUDGET: Duration = Duration::from_millis(100);
@@ -25,9 +26,10 @@ const SPREAD: SignedDuration = SignedDuration::from_secs(30);
 /// For writing the history and taking it up.
 const PREPARATION: SignedDuration = SignedDuration::from_secs(60);
 
-pub(crate) async fn run(open: u64) -> Result<(), Failed> {
+pub(crate) async fn run(open: u64, nats: bool) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let log = logs::open(None, folder.path()).await?;
+    let server = logs::nats_server(nats, NatsOptions::default()).await?;
+    let log = logs::open(server.as_ref(), folder.path()).await?;
     let clock: SharedClock = Arc::new(SystemClock);
     let behaviour = Behaviour { operation_time: SignedDuration::from_millis(50), ..Behaviour::default() };
     let settings = Settings {
@@ -40,7 +42,7 @@ pub(crate) async fn run(open: u64) -> Result<(), Failed> {
     let house = House::new(log, clock.clone(), behaviour, settings, (ACCOUNTS, users)).await?;
     let began = clock.now();
     let far = Window::new(began, began.checked_add(SignedDuration::from_hours(20))?)?;
-    say(&format!("writing {open} open windows"));
+    say(&format!("{}: writing {open} open windows", logs::engine(nats)));
     write(&house, began, (3 * SAMPLES..open + 3 * SAMPLES).map(|n| Story::new(n, ACCOUNTS, far, true)))
         .await?;
     let first = clock.now().checked_add(PREPARATION)?;
