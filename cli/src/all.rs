@@ -75,5 +75,5 @@ pub(crate) async fn work(
     if let Some((bus, settings)) = bus.outgoing {
         background.push(Box::pin(audit.relay(bus, settings).run(shutdown.clone().cancelled_owned())));
     }
-    Ok(Work { routes, services: wiring::services_of("daypass"), background })
+    Ok(Work { routes, services: wiring::services_of("daypass"), background, ..Work::default() })
 }

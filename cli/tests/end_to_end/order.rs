@@ -43,6 +43,12 @@ pub(crate) async fn does_not_matter() {
     deployment.named("daypass-request").next().unwrap().kill();
     let approved = approve(&world, &deployment, &id).await;
     assert_eq!(approved.status(), RequestStatus::Approved);
+    // Whoever starts now has no directory, and ends access all the same.
+    let activation = deployment.named("daypass-activation").next().unwrap();
+    activation.kill();
+    activation.launch();
+    activation.until_ready().await;
+    assert!(activation.log_tail().contains("ready for what needs none"), "{}", activation.log_tail());
     let mut answered = Answered::default();
     let ended = answered.revoke(&(&world, &deployment), "ada", &id).await;
     assert!(deployment.yes(ended), "and ends it");

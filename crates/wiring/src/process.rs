@@ -62,6 +62,8 @@ pub struct Work {
     pub routes: Routes,
     /// Their full names, for health.
     pub services: Vec<&'static str>,
+    /// Whether it has something to do that needs no directory, and is ready without one if that does not come for a while.
+    pub ready_without_directory: bool,
     /// What runs beside the server; each is made with the token that tells it to end.
     pub background: Vec<BoxFuture<'static, ()>>,
 }
@@ -173,7 +175,8 @@ impl Process {
         Ok(Self { views, gate, log, follower, aws, authenticator })
     }
 
-    /// Serves `work` at `bound` until `shutdown`; `listening` is told the address. Ready once history is read and the directory known.
+    /// Serves `work` at `bound` until `shutdown`; `listening` is told the address. Ready once history is read and, for most work, the
+    /// directory known.
     pub async fn run(
         self,
         bound: Bound,
@@ -189,7 +192,8 @@ impl Process {
         let (clock, log) = (Arc::clone(&self.views.clock), Arc::clone(&self.views.log));
         beside.spawn(until(shutdown.clone(), time_watch::watch(clock, log, self.aws)));
         beside.spawn(until(shutdown.clone(), self.log.watch()));
-        beside.spawn(until(shutdown.clone(), readiness::keep(self.views.clone(), readiness.clone())));
+        let ready = readiness::keep(self.views.clone(), readiness.clone(), work.ready_without_directory);
+        beside.spawn(until(shutdown.clone(), ready));
         for task in work.background {
             beside.spawn(task);
         }

@@ -94,9 +94,6 @@ fn directory(
     settings: &Settings,
     cloud: Option<&Cloud>,
 ) -> Result<(Arc<dyn DirectorySource>, RefreshPace), StartError> {
-    if let (None, Some(neighbour)) = (&settings.aws, &settings.neighbours.request) {
-        return from_neighbour(settings, neighbour);
-    }
     // `activation` changes AWS and still takes the directory from the service that reads it.
     if let Some(neighbour) = &settings.neighbours.request {
         return from_neighbour(settings, neighbour);

@@ -1,4 +1,5 @@
-//! Whether a process is ready: once it has read history and knows the directory, and as long as its log answers.
+//! Whether a process is ready: once it has read history and knows the directory, and as long as its log answers. What ends access, or tells
+//! what was, needs no directory: a process that does such things is ready without one if its neighbour is gone for longer than a start takes.
 //!
 //! Without the log no command is answered, and what read models show grows old; another replica may reach it. INVARIANT: nothing ends
 //! for it. A process that is not ready goes on, and is ready again by itself.
@@ -20,12 +21,20 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// For how long the log may be silent: twice as long as a cluster of NATS servers takes to elect a leader, nine seconds at most.
 const SILENT_MAX: Duration = Duration::from_secs(20);
 
+/// How long a directory is waited for by whoever can do without: much longer than it takes where it can be had.
+const DIRECTORY_WITHIN: Duration = Duration::from_secs(15);
+
 /// Keeps `readiness` up to date, for ever.
-pub(crate) async fn keep(views: Views, readiness: Readiness) {
+pub(crate) async fn keep(views: Views, readiness: Readiness, without_directory: bool) {
     said_while("history is being read", views.requests.projection().caught_up()).await;
     let mut snapshots = views.directory.watch();
-    if said_while("the directory is not known", snapshots.wait_for(Option::is_some)).await.is_err() {
-        return;
+    let known = said_while("the directory is not known", snapshots.wait_for(Option::is_some));
+    if !without_directory {
+        if known.await.is_err() {
+            return;
+        }
+    } else if timeout(DIRECTORY_WITHIN, known).await.is_err() {
+        tracing::warn!("the directory is not known: ready for what needs none");
     }
     readiness.set(true).await;
     tracing::info!("ready");

@@ -37,6 +37,7 @@ async fn main() -> ExitCode {
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.activation.v1");
+        work.ready_without_directory = true;
         let shutdown = built.shutdown.clone();
         work.background.push(Box::pin(async move { service.run(shutdown).await }));
         Ok(work)
