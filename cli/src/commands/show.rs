@@ -88,7 +88,11 @@ fn progress_words(progress: &Activation) -> String {
     }
     if !progress.obstacles.is_empty() {
         let obstacles: Vec<String> = progress.obstacles.iter().map(|code| visible(code)).collect();
-        lines.push(format!("In its way: {}", obstacles.join(", ")));
+        let detail = match progress.obstacle_detail.as_str() {
+            "" => String::new(),
+            detail => format!(" ({})", visible(detail)),
+        };
+        lines.push(format!("In its way: {}{detail}", obstacles.join(", ")));
     }
     if !progress.standing_groups.is_empty() {
         let groups: Vec<String> = progress.standing_groups.iter().map(|group| visible(group)).collect();
@@ -168,6 +172,10 @@ mod tests {
         let obstacles = vec!["Throttling\u{1b}".to_owned()];
         let told = progress_words(&Activation { estimate, obstacles, ..Activation::default() });
         assert_eq!(told, "Active in about 1s\nIn its way: Throttling\\u{1b}");
+        let obstacles = vec!["Unprovable".to_owned()];
+        let obstacle_detail = "the directory is old\u{1b}".to_owned();
+        let told = progress_words(&Activation { obstacles, obstacle_detail, ..Activation::default() });
+        assert_eq!(told, "In its way: Unprovable (the directory is old\\u{1b})");
     }
 
     #[test]

@@ -97,6 +97,20 @@ impl From<PolicyUnknown> for No {
 impl Core {
     /// Whether an approved request may become active now.
     pub(crate) async fn eligibility(&self, request: &Request) -> Result<Eligibility, Fault> {
+        self.eligibility_within(request, GIVEN_WITHIN).await
+    }
+
+    /// The same, however long after its start: what tokens told is as old as it was then.
+    pub(crate) async fn eligibility_at_start(&self, request: &Request) -> Result<Eligibility, Fault> {
+        self.eligibility_within(request, SignedDuration::MAX).await
+    }
+
+    /// The same, where what tokens told is as old as at the start for so long after it.
+    async fn eligibility_within(
+        &self,
+        request: &Request,
+        given_within: SignedDuration,
+    ) -> Result<Eligibility, Fault> {
         let Ok((grant, _)) = request.approved() else {
             return Ok(Eligibility::Lost("the request is not approved".to_owned()));
         };
@@ -122,7 +136,7 @@ impl Core {
         let from_before = self.has_directory_from_before(grant.at);
         let holds = |told_at| self.still_holds(request, grant, &in_force, &requester, &approvers, told_at);
         let late = self.now().duration_since(grant.approved.window.start());
-        let given_late = !late.is_negative() && late <= GIVEN_WITHIN;
+        let given_late = !late.is_negative() && late <= given_within;
         Ok(match holds(if given_late { later(grant.at, late) } else { grant.at }) {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             // Whoever raised or approved it may have known more than we do.

@@ -27,6 +27,9 @@ const NOT_ASSIGNABLE: &str = "NotAssignable";
 /// Why a request did not become active in whose way nothing stood that is known of: nobody was running, or not for long enough.
 const NOT_IN_TIME: &str = "NotInTime";
 
+/// Why no access is given while it cannot be told whether it may be. What cannot be told follows, after a colon.
+pub(crate) const UNPROVABLE: &str = "Unprovable";
+
 impl Core {
     /// Does what is due for one request.
     pub(crate) async fn attend(&self, id: RequestId) -> Result<Next, Fault> {
@@ -75,7 +78,10 @@ impl Core {
         if was_active {
             self.react(request.raised.id, END, access::elapse).await?;
         } else {
-            let reason = self.obstacle(request).await?.unwrap_or_else(|| NOT_IN_TIME.to_owned());
+            let reason = match self.obstacle(request).await? {
+                Some(known) => known,
+                None => self.why_not_begun(request).await,
+            };
             self.fail(request, reason).await?;
         }
         Ok(Next::Idle)
@@ -86,9 +92,28 @@ impl Core {
         if let Some(seen) = self.agenda.obstacle(&request.raised.id) {
             return Ok(Some(seen));
         }
-        let Some(key) = key_of(request) else { return Ok(None) };
+        let (Some(key), Some(window)) = (key_of(request), request.window()) else { return Ok(None) };
         let loaded = self.commander.load::<AssignmentAggregate>(&Stream::assignment(&key)).await?;
-        Ok(loaded.state.as_ref().and_then(|ledger| ledger.last_failure.clone()))
+        // What failed before it began was another request's.
+        let begins_at = later(window.start(), -self.settings.start_lead());
+        let since = loaded.state.as_ref().filter(|ledger| begins_at <= ledger.last_at);
+        Ok(since.and_then(|ledger| ledger.last_failure.clone()))
+    }
+
+    /// Why a request did not begin of which nothing is remembered here. Whoever had the duty may have known, and be dead; so it is asked
+    /// once more: what cannot be told now is taken for what could not be told then. The end does not depend on the answer.
+    async fn why_not_begun(&self, request: &Request) -> String {
+        match self.eligibility_at_start(request).await {
+            // Who has just started knows nothing of the window.
+            Ok(Eligibility::Unknown(why)) if self.views.directory.snapshot().is_none() => {
+                format!("{NOT_IN_TIME}: {why}")
+            }
+            Ok(Eligibility::Unknown(why) | Eligibility::Contradicted(why) | Eligibility::Outdated(why)) => {
+                format!("{UNPROVABLE}: {why}")
+            }
+            Ok(Eligibility::Eligible(_) | Eligibility::Lost(_)) => NOT_IN_TIME.to_owned(),
+            Err(fault) => format!("{UNPROVABLE}: {}", fault.code()),
+        }
     }
 
     /// Ends a request as failed.
@@ -108,7 +133,7 @@ impl Core {
     /// Notes that it cannot be told whether access may be given: it is not.
     pub(crate) fn not_provable(&self, request: &Request, why: &str) {
         tracing::warn!(request = %request.raised.id, why, "no access is given: eligibility cannot be told now");
-        self.agenda.note_obstacle(request.raised.id, format!("Unprovable: {why}"));
+        self.agenda.note_obstacle(request.raised.id, format!("{UNPROVABLE}: {why}"));
     }
 
     /// The same, where it will not be told any more.

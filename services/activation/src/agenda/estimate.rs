@@ -2,7 +2,7 @@
 
 use super::due::key_of;
 use super::queue::{Class, Lane};
-use super::{Agenda, State};
+use super::{Agenda, Errand, State};
 use domain::{RequestId, SignedDuration, Timestamp};
 use lifecycle::Request;
 use std::collections::VecDeque;
@@ -55,7 +55,8 @@ impl Completions {
 
 impl Agenda {
     /// How many changes in AWS go before a request's, and when it may be active; `None`: it does not wait for AWS.
-    /// `usual` is how long an operation takes, where that is known.
+    /// `usual` is how long an operation takes, where that is known. What failed is not there before it is tried again; when that is knows
+    /// only the process that tries.
     pub(crate) fn estimate(
         &self,
         id: &RequestId,
@@ -69,13 +70,18 @@ impl Agenda {
         if active.is_some() {
             return None;
         }
-        if key_of(request).is_none() {
+        let Some(key) = key_of(request) else {
             return Some(Estimate { ahead: 0, active_in: until_start });
-        }
+        };
         let line = state.line_before(request, now, usual, self.outstanding_max);
         // A place is free when all but as many as there are places are done.
         let queued = line.drained_in(line.ahead.saturating_add(1).saturating_sub(line.places));
-        Some(Estimate { ahead: line.ahead, active_in: until_start.saturating_add(queued) })
+        let in_turn = until_start.saturating_add(queued);
+        let active_in = match state.queue.tried_again_at(&Errand::Tend(key)) {
+            Some(at) => in_turn.max(at.duration_since(now).saturating_add(line.drained_in(0))),
+            None => in_turn,
+        };
+        Some(Estimate { ahead: line.ahead, active_in })
     }
 
     /// How long before its start a request is to be begun, to have its access by then; `None`: it does not wait for AWS. Those of

@@ -187,6 +187,12 @@ impl Queue {
             || waits.is_some_and(|(_, at)| *at <= by || self.failures.contains_key(errand))
     }
 
+    /// When an errand that failed is tried again.
+    pub(super) fn tried_again_at(&self, errand: &Errand) -> Option<Timestamp> {
+        let failed = self.failures.contains_key(errand);
+        self.scheduled.get(errand).filter(|_| failed).map(|(_, at)| *at)
+    }
+
     /// An errand is no longer under way. Says when it fell due.
     pub(super) fn finish(&mut self, errand: &Errand) -> Option<Timestamp> {
         let ran = self.running.remove(errand);

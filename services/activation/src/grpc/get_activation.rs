@@ -4,7 +4,7 @@ use crate::agenda::{key_of, never_begun};
 use crate::core::Core;
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
-use crate::lifetime::past_end_if;
+use crate::lifetime::{UNPROVABLE, past_end_if};
 use crate::traffic::Urgency;
 use api::activation::v1 as wire;
 use aws::GroupId;
@@ -18,11 +18,16 @@ use std::time::Duration;
 use tonic::Status;
 use views::wire as values;
 
-/// Why it cannot be told whether access may be given.
-const UNPROVABLE: &str = "Unprovable";
-
 /// How long a question may take because AWS is asked which groups hold something: they are told for information.
 const GROUPS_WITHIN: Duration = Duration::from_secs(2);
+
+/// What stands in the way of access.
+struct Obstacle {
+    /// As a program reads it.
+    code: String,
+    /// What it means here, for people; empty where the code says all.
+    detail: String,
+}
 
 impl Core {
     pub(super) async fn get_activation(
@@ -38,7 +43,12 @@ impl Core {
         let shown = self.views.show(&story).await;
         let now = self.now();
         let estimate = self.agenda.estimate(&id, now, self.usual_operation());
-        let obstacles = self.obstacles(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;
+        let obstacle =
+            self.obstacle_now(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;
+        let (obstacles, obstacle_detail) = match obstacle {
+            Some(Obstacle { code, detail }) => (vec![code], detail),
+            None => (Vec::new(), String::new()),
+        };
         let past_end = self.past_end(&story.request, now).await;
         let fenced_until = self.fenced_until(&story.request).await;
         let active = story.request.approved().is_ok_and(|(_, active)| active.is_some());
@@ -57,6 +67,7 @@ impl Core {
                 }),
                 bound: shown.bound,
                 obstacles,
+                obstacle_detail,
                 closing_since: closing_since(&story.request).map(values::time),
                 past_end: past_end.map(values::duration),
                 fenced_until: fenced_until.map(values::time),
@@ -100,21 +111,21 @@ impl Core {
         groups.iter().map(name).collect()
     }
 
-    /// What stands in the way of access that should be there, as codes.
-    async fn obstacles(&self, request: &Request) -> Result<Vec<String>, Fault> {
+    /// What stands in the way of access that should be there. It is told as it will be recorded of the request if the window ends so, to
+    /// the same people.
+    async fn obstacle_now(&self, request: &Request) -> Result<Option<Obstacle>, Fault> {
         if !self.waits(request).await? {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        if let Some(obstacle) = self.obstacle(request).await? {
-            // After the code comes what it means here, which is for the operators' log.
-            let code = obstacle.split_once(':').map_or(obstacle.as_str(), |(code, _)| code);
-            return Ok(vec![code.to_owned()]);
+        if let Some(known) = self.obstacle(request).await? {
+            let (code, detail) = known.split_once(':').unwrap_or((known.as_str(), ""));
+            return Ok(Some(Obstacle { code: code.to_owned(), detail: detail.trim().to_owned() }));
         }
         Ok(match self.eligibility(request).await? {
-            Eligibility::Unknown(_) | Eligibility::Contradicted(_) | Eligibility::Outdated(_) => {
-                vec![UNPROVABLE.to_owned()]
+            Eligibility::Unknown(why) | Eligibility::Contradicted(why) | Eligibility::Outdated(why) => {
+                Some(Obstacle { code: UNPROVABLE.to_owned(), detail: why })
             }
-            Eligibility::Eligible(_) | Eligibility::Lost(_) => Vec::new(),
+            Eligibility::Eligible(_) | Eligibility::Lost(_) => None,
         })
     }
 

@@ -69,13 +69,37 @@ async fn what_is_scheduled_says_when_and_what_is_in_the_way_by_its_code() {
     house.aws.throttle_next(AwsOperation::Create, 1_000);
     house.at(660).await;
     for name in ["ada", "bob", "carol", "eve"] {
-        assert_eq!(
-            ask(&process, name, scheduled).await.unwrap().obstacles,
-            ["ThrottlingException"],
-            "{name}"
-        );
+        let shown = ask(&process, name, scheduled).await.unwrap();
+        assert_eq!(shown.obstacles, ["ThrottlingException"], "{name}");
+        assert_eq!(shown.obstacle_detail, "", "the code says all");
     }
     assert_eq!(ask(&process, "mallory", scheduled).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_refused_is_not_expected_before_it_is_tried_again() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.aws.throttle_next(AwsOperation::Create, 1_000);
+    let mut at = 60;
+    house.at(at).await;
+    let tried = house.calls(AwsOperation::Create);
+    while house.calls(AwsOperation::Create) == tried {
+        at += 1;
+        house.at(at).await;
+    }
+    at += 1;
+    house.at(at).await;
+    let (asked_at, tried) = (at, house.calls(AwsOperation::Create));
+    let told = ask(&process, "ada", id).await.unwrap().estimate.unwrap().active_in.unwrap().seconds;
+    while house.calls(AwsOperation::Create) == tried {
+        at += 1;
+        house.at(at).await;
+    }
+    let waited = at - asked_at;
+    assert!(waited > 8, "by now it is tried rarely: {waited}");
+    assert!((waited - 1..waited + 15).contains(&told), "{told} told, tried again after {waited}");
 }
 
 #[tokio::test(start_paused = true)]

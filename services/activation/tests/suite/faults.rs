@@ -495,6 +495,53 @@ async fn groups_or_a_directory_that_are_too_old_are_the_reason_of_a_window_that_
     }
 }
 
+/// The one who knew what stood in the way is dead when the window ends.
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_is_too_old_is_the_reason_also_where_another_takes_over_after_the_end() {
+    for target in [permission_set(), role()] {
+        let house = House::new().await;
+        house.apply(&POLICY.replace("[settings]", "[settings]\ndirectory_age_max = \"1m\"")).await;
+        let one = house.start_as("one").await;
+        house.grant(&Target::parse(sample::PAYMENTS_DEV, sample::READ_ONLY).unwrap(), 0, HOUR).await;
+        house.at(30).await;
+        let two = house.start_as("two").await;
+        let id = house.grant(&target, 600, 900).await;
+        house.at(60).await;
+        one.stop_reading_the_directory();
+        two.stop_reading_the_directory();
+        house.at(899).await;
+        assert!(house.over(id).await.is_none());
+        one.kill().await;
+        house.at(930).await;
+        assert_eq!(house.claims(), ["one", "two"]);
+        let Some((EndReason::Ended(EndedBecause::Failed { reason: why }), _)) = house.over(id).await else {
+            panic!("{target}: {:?}", house.over(id).await)
+        };
+        assert!(why.starts_with("Unprovable: ") && why.contains("too old"), "{target}: {why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_for_an_earlier_request_is_not_why_a_later_one_did_not_begin() {
+    let house = House::new().await;
+    let process = house.start().await;
+    house.aws.throttle_next(AwsOperation::Create, 1_000);
+    let first = house.grant(&permission_set(), 0, 120).await;
+    house.at(150).await;
+    process.kill().await;
+    house.aws.heal();
+    let second = house.grant(&permission_set(), 600, 900).await;
+    house.at(901).await;
+    let _again = house.start().await;
+    house.at(930).await;
+    for (id, expected) in [(first, "ThrottlingException"), (second, "NotInTime")] {
+        let Some((EndReason::Ended(EndedBecause::Failed { reason: why }), _)) = house.over(id).await else {
+            panic!("{expected}: {:?}", house.over(id).await)
+        };
+        assert_eq!(why, expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_signs_in_without_known_groups_is_given_no_credentials() {
     let house = House::new().await;

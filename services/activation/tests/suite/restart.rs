@@ -109,6 +109,22 @@ async fn a_window_that_passed_while_nobody_was_there_says_so() {
     assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
 }
 
+/// What it cannot tell yet is not what stood in the way then.
+#[tokio::test(start_paused = true)]
+async fn who_has_not_read_the_directory_yet_blames_no_window_that_passed_on_that() {
+    let house = House::new().await;
+    let id = house.grant(&role(), 0, 600).await;
+    house.at(601).await;
+    for _ in 0..100 {
+        house.aws.fail_next(AwsOperation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
+    }
+    let _process = house.start().await;
+    house.at(610).await;
+    let reason = "NotInTime: the directory has not been read yet".to_owned();
+    let because = EndReason::Ended(EndedBecause::Failed { reason });
+    assert_eq!(house.over(id).await.map(|(why, _)| why), Some(because));
+}
+
 /// More windows than are read at once.
 #[tokio::test(start_paused = true)]
 async fn among_many_windows_what_is_over_goes_and_what_another_request_needs_stays() {

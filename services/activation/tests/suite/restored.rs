@@ -385,7 +385,9 @@ async fn while_aws_cannot_be_looked_through_nothing_is_granted_and_removals_go_o
     assert!(!house.has(&key_of(&permission_set())) && house.over(over).await.is_some());
     let asked = GetActivationRequest { request_id: waiting.to_string(), ..GetActivationRequest::default() };
     let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
-    assert_eq!(told.activation.unwrap().obstacles, ["Unprovable"]);
+    let told = told.activation.unwrap();
+    assert_eq!(told.obstacles, ["Unprovable"]);
+    assert_eq!(told.obstacle_detail, "the log was restored, and AWS is being looked through");
     house.aws.heal();
     house.at(2 * HOUR + 180).await;
     assert_eq!(swept(&house).len(), 1);

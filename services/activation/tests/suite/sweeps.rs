@@ -391,7 +391,9 @@ async fn what_others_removed_is_not_made_again_while_nobody_can_tell_and_says_wh
     assert_eq!(house.calls(AwsOperation::Create), 1);
     let asked = GetActivationRequest { request_id: id.to_string(), ..GetActivationRequest::default() };
     let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
-    assert_eq!(told.activation.unwrap().obstacles, ["Unprovable"]);
+    let told = told.activation.unwrap();
+    assert_eq!(told.obstacles, ["Unprovable"]);
+    assert!(told.obstacle_detail.contains("too old to decide by"), "{}", told.obstacle_detail);
     house.aws.heal();
     house.at(70 * 60).await;
     assert!(house.has(&key), "made again as soon as that can be told");

@@ -5,7 +5,7 @@ use activation::Settings;
 use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::simulated::{Operation as AwsOperation, sample};
-use domain::{SignedDuration, Target};
+use domain::{RequestId, SignedDuration, Target};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 
@@ -27,6 +27,57 @@ async fn groups_of_a_token_that_are_too_old_at_the_start_give_no_access_and_are_
         assert!(why.starts_with("Unprovable: ") && why.contains("token"), "{why}");
         assert_eq!(house.calls(AwsOperation::Create), 0);
         assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated));
+    }
+}
+
+/// What stood in its way was known to the dead alone: the request said that nobody was there.
+#[tokio::test(start_paused = true)]
+async fn tokens_that_were_too_old_at_the_start_are_the_reason_also_where_another_takes_over_after_the_end() {
+    for target in [permission_set(), role()] {
+        let house = House::by_token().await;
+        let one = house.start_as("one").await;
+        house.grant(&Target::parse(sample::PAYMENTS_DEV, sample::READ_ONLY).unwrap(), 0, 4 * HOUR).await;
+        house.at(20).await;
+        let _two = house.start_as("two").await;
+        let id = house.grant(&target, AGE_MAX + 60, AGE_MAX + 660).await;
+        house.at(AGE_MAX + 659).await;
+        one.kill().await;
+        house.at(AGE_MAX + 690).await;
+        assert_eq!(house.claims(), ["one", "two"]);
+        let why = why_failed(&house, id).await;
+        assert!(why.starts_with("Unprovable: ") && why.contains("token"), "{target}: {why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_across_the_end_of_a_window_does_not_forget_that_tokens_were_too_old() {
+    let house = House::by_token().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), AGE_MAX + 60, AGE_MAX + 660).await;
+    house.at(AGE_MAX + 659).await;
+    process.kill().await;
+    house.at(AGE_MAX + 661).await;
+    let _again = house.start().await;
+    house.at(AGE_MAX + 690).await;
+    let why = why_failed(&house, id).await;
+    assert!(why.starts_with("Unprovable: ") && why.contains("token"), "{why}");
+}
+
+/// They are too old when somebody looks; at the start they were not.
+#[tokio::test(start_paused = true)]
+async fn tokens_that_grew_old_while_nobody_was_there_are_not_the_reason() {
+    let house = House::by_token().await;
+    let id = house.grant(&role(), 0, HOUR).await;
+    house.at(HOUR + 1).await;
+    let _process = house.start().await;
+    house.at(HOUR + 10).await;
+    assert_eq!(why_failed(&house, id).await, "NotInTime");
+}
+
+async fn why_failed(house: &House, id: RequestId) -> String {
+    match house.over(id).await {
+        Some((EndReason::Ended(EndedBecause::Failed { reason }), _)) => reason,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -75,7 +126,9 @@ async fn what_others_removed_is_not_made_again_by_groups_of_an_old_token() {
     assert_eq!(house.calls(AwsOperation::Create), 1);
     let asked = GetActivationRequest { request_id: id.to_string(), ..GetActivationRequest::default() };
     let told = Rpcs::get_activation(&process.service, call("ada", asked)).await.unwrap().into_inner();
-    assert_eq!(told.activation.unwrap().obstacles, ["Unprovable"]);
+    let told = told.activation.unwrap();
+    assert_eq!(told.obstacles, ["Unprovable"]);
+    assert!(told.obstacle_detail.contains("token"), "{}", told.obstacle_detail);
 }
 
 #[tokio::test(start_paused = true)]
