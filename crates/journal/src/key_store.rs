@@ -23,6 +23,9 @@ pub enum KeyStoreError {
     /// The store could not be used, for anybody's key. Later it may.
     #[error("the key store cannot be used: {0}")]
     Unavailable(String),
+    /// The store, or what it is opened with, is not as it must be. It says what. Trying again will not help.
+    #[error("the key store is refused: {0}")]
+    Unsafe(String),
     /// What is stored for this person is no key, or none that can be read here. Asking again gives the same, and others' keys are
     /// none the worse.
     #[error("the key of {person} cannot be used: {why}")]

@@ -60,7 +60,7 @@ impl Bucket {
         if unsafe_settings.is_empty() {
             return Ok(self);
         }
-        Err(KeyStoreError::new(format!("the stream {STREAM}: {}", unsafe_settings.join(", "))))
+        Err(KeyStoreError::Unsafe(format!("the stream {STREAM}: {}", unsafe_settings.join(", "))))
     }
 
     async fn info(&self) -> Result<Option<Info>, KeyStoreError> {

@@ -223,7 +223,7 @@ impl From<ForeignPage> for Status {
 /// There is no key to be had. Why stays in the log of the service.
 pub fn key_store(error: &KeyStoreError) -> Status {
     match error {
-        KeyStoreError::Unavailable(_) => {
+        KeyStoreError::Unavailable(_) | KeyStoreError::Unsafe(_) => {
             tracing::error!(%error, "the key store cannot be used");
             unavailable("KEY_STORE_UNAVAILABLE", "the key store is not available; nothing was done")
         }

@@ -39,8 +39,9 @@ async fn opened(
             dev,
             wrapping_keys_file,
         } => {
-            let wrapping = WrappingKeys::read(wrapping_keys_file)
-                .map_err(|error| KeyStoreError::new(format!("{}: {error}", wrapping_keys_file.display())))?;
+            let wrapping = WrappingKeys::read(wrapping_keys_file).map_err(|error| {
+                KeyStoreError::Unsafe(format!("{}: {error}", wrapping_keys_file.display()))
+            })?;
             let connection =
                 connection(servers, credentials_file.as_ref(), nkey_seed_file.as_ref(), ca_file.as_ref());
             let bucket = if make {
@@ -50,5 +51,38 @@ async fn opened(
             };
             Ok(Arc::new(JetStreamKeyStore::new(bucket, wrapping, entropy)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::StartError;
+    use service_runtime::clock::SystemEntropy;
+
+    #[tokio::test]
+    async fn who_has_no_wrapping_keys_does_not_wait_for_them() {
+        let no_keys = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (file, why) in [("/nowhere/wrapping.keys", "cannot be read"), (no_keys, "64 hexadecimal digits")]
+        {
+            let keys = KeysSection::Jetstream {
+                servers: vec!["nats://127.0.0.1:1".to_owned()],
+                credentials_file: None,
+                nkey_seed_file: None,
+                ca_file: None,
+                replicas: 3,
+                dev: false,
+                wrapping_keys_file: file.into(),
+            };
+            let error = StartError::from(open(&keys, Arc::new(SystemEntropy)).await.err().unwrap());
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(!error.may_pass(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_store_that_is_away_is_waited_for_and_one_that_is_refused_is_not() {
+        assert!(StartError::Keys(KeyStoreError::new("not connected")).may_pass());
+        assert!(!StartError::Keys(KeyStoreError::Unsafe("max_age must be unlimited".to_owned())).may_pass());
     }
 }

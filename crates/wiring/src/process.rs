@@ -109,9 +109,10 @@ impl StartError {
             Self::Log(LogError::Unavailable(_))
             | Self::Bus(BusError::Unavailable(_))
             | Self::Unavailable(_) => true,
-            // It may be on a server, and does not tell what is gone from what is wrong.
-            Self::Keys(_) => true,
-            Self::Log(LogError::Corrupt(_) | LogError::Unsafe(_))
+            // Of a file it is not told what is gone from what is wrong.
+            Self::Keys(KeyStoreError::Unavailable(_)) => true,
+            Self::Keys(KeyStoreError::Unsafe(_) | KeyStoreError::Unusable { .. })
+            | Self::Log(LogError::Corrupt(_) | LogError::Unsafe(_))
             | Self::Bus(BusError::Unsafe(_))
             | Self::ReadModel(_)
             | Self::Serve(_)

@@ -56,7 +56,7 @@ impl From<KeyStoreError> for Refused {
     /// What is wrong with the key store, or with a key, is for the log of the service.
     fn from(error: KeyStoreError) -> Self {
         match error {
-            KeyStoreError::Unavailable(_) => {
+            KeyStoreError::Unavailable(_) | KeyStoreError::Unsafe(_) => {
                 tracing::error!(%error, "the key store cannot be used");
                 Self::KeyStore
             }

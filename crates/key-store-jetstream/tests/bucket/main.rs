@@ -155,8 +155,11 @@ async fn a_bucket_that_keeps_what_is_erased_is_refused_and_left_as_it_is() {
     let context = async_nats::jetstream::new(client);
     let loose = async_nats::jetstream::stream::Config { max_messages_per_subject: 64, ..bucket_config(1) };
     context.create_stream(loose).await.unwrap();
-    let refused = Bucket::open(&Connection::to(server.url()), 1, true).await.err().unwrap().to_string();
-    assert!(refused.contains("max_msgs_per_subject"), "{refused}");
+    let refused = Bucket::open(&Connection::to(server.url()), 1, true).await.err().unwrap();
+    assert!(
+        matches!(&refused, KeyStoreError::Unsafe(why) if why.contains("max_msgs_per_subject")),
+        "{refused}"
+    );
     let info = context.get_stream(STREAM).await.unwrap().cached_info().clone();
     assert_eq!(info.config.max_messages_per_subject, 64);
     // Three copies are not to be had from one server.
