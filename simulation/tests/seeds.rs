@@ -35,7 +35,7 @@ const HAPPENS: [&str; 29] = [
 ];
 
 /// What must have struck, or happened beside the log.
-const STRIKES: [&str; 46] = [
+const STRIKES: [&str; 47] = [
     "crash",
     "crash right after an append",
     "pause",
@@ -58,6 +58,7 @@ const STRIKES: [&str; 46] = [
     "aws: directory out of reach",
     "aws: no connection",
     "aws: nothing found to delete",
+    "aws: one machine is cut off, or not any more",
     "aws: removal from a lost account",
     "aws: request lost",
     "aws: slow operation",

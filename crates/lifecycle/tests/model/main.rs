@@ -6,8 +6,8 @@
 //! - `races`: several people who decide on one request at once, through replicas that decided on what they had loaded.
 //!
 //! Every decision and every fold is the real one. What the services do between two decisions is mirrored in
-//! `reconciler/shell.rs` and `reconciler/process.rs`, step by step, each naming the code that it stands for: whoever changes the
-//! order of steps in `services/activation/src/assignment` changes it there too.
+//! `reconciler/shell.rs` and `reconciler/process.rs`, in the order in which they do it, each step naming the code that it stands for:
+//! whoever changes the order of steps in `services/activation/src/assignment` changes it there too. What is left out is said there.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,9 @@
 //! One errand on the assignment, from await to await, mirroring `services/activation/src/assignment`.
+//!
+//! Not mirrored, for the model's clock is one and always right, everybody stays eligible, and people neither adopt nor give up: that an
+//! attempt is made for nobody by the log's time (`Needed::is_made_by`, `WindowOver`); that it cannot be told who needs it (`unsure`,
+//! `asked_again`); what becomes of what others removed (`Missing`); that something is adopted, or given up; giving way to what is more
+//! urgent, and looks ahead of a start.
 
 use super::Reconciler;
 use super::bounds::{CREATION_PATIENCE, FENCE, LIST_LAG, REMOVAL_PATIENCE, START_WITHIN};
@@ -396,7 +401,7 @@ impl Reconciler {
             return ClosedHow::NothingCreated;
         };
         let Phase::Ended { active, .. } = &request.phase else { return ClosedHow::NothingCreated };
-        if presence == Presence::Standing || active.is_some_and(|active| active.activated.standing) {
+        if presence == Presence::Standing {
             return ClosedHow::Standing;
         }
         let carrier = needs
@@ -406,7 +411,11 @@ impl Reconciler {
         if let Some(carrier) = carrier {
             return ClosedHow::CarriedBy(self.story(state.stories[carrier]).raised.id);
         }
+        let stood = active.is_some_and(|active| active.activated.standing);
         let removed = state.removed_since[which];
+        if stood && !removed {
+            return ClosedHow::Standing;
+        }
         if active.is_some() || removed { ClosedHow::Deleted } else { ClosedHow::NothingCreated }
     }
 }
