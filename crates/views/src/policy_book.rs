@@ -1,4 +1,5 @@
-//! The policy in force, read from its stream before every decision: a change that was acknowledged anywhere counts here.
+//! The policy in force, read from its stream before every decision: a change that was acknowledged anywhere counts here, as soon as the
+//! engine's reads show it.
 
 use aws::Directory;
 use command::Aggregate as _;
@@ -86,7 +87,9 @@ impl PolicyBook {
         Ok(Self { log, stream, calls: AtomicU64::default(), seen: Mutex::default() })
     }
 
-    /// The policy in force, having seen every change that was acknowledged before the call.
+    /// The policy in force, having seen every change that was acknowledged before the call, as far as the engine's reads see what was
+    /// acknowledged: on a JetStream cluster a leader that was just replaced may be two seconds behind (ADR 14). An append to a request
+    /// does not notice that, for it names no revision of the policy.
     pub async fn current(&self) -> Result<Arc<InForce>, PolicyUnknown> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let mut seen = self.seen.lock().await;
