@@ -5,7 +5,7 @@
 
 use crate::error::{Effect, incomplete, sorted};
 use crate::pages;
-use aws::session_denials::{Merged, POLICIES_MAX, merged, policy_name, says_exactly, statements};
+use aws::session_denials::{IN_USE, Merged, POLICIES_MAX, merged, policy_name, says_exactly, statements};
 use aws::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use aws_sdk_organizations::config::Builder as ConfigBuilder;
 use aws_sdk_organizations::types::{PolicySummary, PolicyType};
@@ -37,6 +37,7 @@ impl std::fmt::Debug for SdkSessionDenials {
 }
 
 /// The policy of an account, as far as it exists.
+#[derive(Default)]
 struct Found {
     id: Option<String>,
     document: Option<String>,
@@ -149,8 +150,44 @@ impl SdkSessionDenials {
             let call = self.changing.detach_policy().policy_id(id).target_id(account.as_str());
             changed!(self, attempt, call);
         }
+        match self.delete(id, attempt).await {
+            Err(error) if error.code == IN_USE => Err(self.in_use(id, account, error).await),
+            deleted => deleted,
+        }
+    }
+
+    async fn delete(&self, id: &str, attempt: Attempt) -> Result<(), AwsError> {
         changed!(self, attempt, self.changing.delete_policy().policy_id(id));
         Ok(())
+    }
+
+    /// What AWS says of a policy that it does not delete, and to what it is attached, if AWS tells that.
+    async fn in_use(&self, id: &str, account: &AccountId, error: AwsError) -> AwsError {
+        let targets = pages::all(async |token| {
+            let answer = self
+                .reading
+                .list_targets_for_policy()
+                .policy_id(id)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| sorted(Effect::Reads, &error))?;
+            Ok((answer.targets.unwrap_or_default(), answer.next_token))
+        })
+        .await;
+        let places = match targets {
+            Ok(targets) => {
+                let ids = targets.into_iter().filter_map(|target| target.target_id);
+                let others: Vec<String> = ids.filter(|target| target != account.as_str()).collect();
+                if others.is_empty() {
+                    let why = format!("the policy {id} counts as attached still");
+                    return AwsError::new(ErrorKind::Conflict, "NotDetachedYet", &why);
+                }
+                others.join(", ")
+            }
+            Err(untold) => format!("something that AWS does not tell ({})", untold.code),
+        };
+        AwsError::new(error.kind, error.code, &format!("the policy {id} is attached to {places} as well"))
     }
 
     async fn write(
@@ -187,7 +224,11 @@ impl SessionDenials for SdkSessionDenials {
         sessions: &BTreeSet<DeniedSessions>,
         attempt: Attempt,
     ) -> Result<(), AwsError> {
-        let mut found = self.attached(account).await?;
+        let mut found = match self.attached(account).await {
+            // An account that has left took no policy along: what is left of it is found by its name.
+            Err(error) if error.kind == ErrorKind::NotFound && sessions.is_empty() => Found::default(),
+            found => found?,
+        };
         if sessions.is_empty() && !found.attached {
             found = self.detached(account, found.of_account).await?;
         }

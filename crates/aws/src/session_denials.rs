@@ -22,6 +22,9 @@ pub const DOCUMENT_MAX: usize = 10_240;
 /// The most service control policies of one account (Quotas for AWS Organizations).
 pub const POLICIES_MAX: usize = 10;
 
+/// AWS's word for a policy that it does not delete, because it is attached to something.
+pub const IN_USE: &str = "PolicyInUseException";
+
 /// What `Sid`s of ours begin with; letters and digits only.
 const SID: &str = "Daypass";
 
@@ -47,7 +50,9 @@ pub enum DeniedSessions {
 #[async_trait::async_trait]
 pub trait SessionDenials: Send + Sync + 'static {
     /// Makes `sessions` all that Daypass denies in `account`; what others wrote into the same policy stays. Repeating is harmless.
-    /// Beyond AWS's limits nothing is changed: `Invalid`, `PolicyTooLarge` or `TooManyPolicies`.
+    /// Beyond AWS's limits nothing is changed: `Invalid`, `PolicyTooLarge` or `TooManyPolicies`. An account that is not in the organisation
+    /// is `NotFound`, unless nothing is to be denied there: then what is left of its policy goes. A policy that others have attached to
+    /// something else as well is detached from the account and stays: `Invalid`, [`IN_USE`].
     async fn deny(
         &self,
         account: &AccountId,
@@ -55,7 +60,7 @@ pub trait SessionDenials: Send + Sync + 'static {
         attempt: Attempt,
     ) -> Result<(), AwsError>;
 
-    /// Whether exactly `sessions` are denied by Daypass in `account`, as AWS says now.
+    /// Whether exactly `sessions` are denied by Daypass in `account`, as AWS says now; `NotFound`: it is not in the organisation.
     async fn denies_exactly(
         &self,
         account: &AccountId,

@@ -32,7 +32,7 @@ pub enum DenialEvent {
         /// The event that intended it.
         attempt: EventId,
     },
-    /// The policy was read back, and is so.
+    /// The policy was read back, and is so; or nothing was to be denied, and the account has left the organisation, where no policy is in force.
     Confirmed {
         /// The event that intended it.
         attempt: EventId,

@@ -12,7 +12,7 @@ use crate::{Ports, Settings};
 use aws::{Attempt, GroupId, Limits};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
-use domain::{Entitlement, EventId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
+use domain::{AccountId, Entitlement, EventId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
 use event_log::Position;
 use journal::{Fact, Service, Stream};
 use lifecycle::assignment::AssignmentKey;
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) held_by_groups: Mutex<BTreeMap<AssignmentKey, (Timestamp, BTreeSet<GroupId>)>>,
     /// What permission sets are called, or were before they were deleted.
     pub(crate) set_names: Mutex<BTreeMap<PermissionSetArn, String>>,
+    /// Accounts of which this process has told that what denies sessions there cannot be lifted.
+    pub(crate) unlifted: Mutex<BTreeSet<AccountId>>,
 }
 
 impl Core {
@@ -79,6 +81,7 @@ impl Core {
             role_limits: RoleLimits::default(),
             held_by_groups: Mutex::default(),
             set_names: Mutex::default(),
+            unlifted: Mutex::default(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Service control policies that deny live sessions, on moto: made, changed, and gone again.
 
 use crate::support::{WallClock, config};
-use aws::session_denials::policy_name;
-use aws::{Attempt, DeniedSessions, SessionDenials};
+use aws::session_denials::{IN_USE, policy_name};
+use aws::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use aws_sdk::{AwsConfig, SdkSessionDenials, connect};
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::PolicyType::ServiceControlPolicy;
@@ -60,10 +60,14 @@ impl World {
         }
     }
 
-    async fn deny(&self, sessions: &BTreeSet<DeniedSessions>) {
+    async fn try_to_deny(&self, sessions: &BTreeSet<DeniedSessions>) -> Result<(), AwsError> {
         let now = WallClock.now();
         let start_before = now.checked_add(SignedDuration::from_secs(10)).unwrap();
-        self.denials.deny(&self.account, sessions, Attempt { signed_at: now, start_before }).await.unwrap();
+        self.denials.deny(&self.account, sessions, Attempt { signed_at: now, start_before }).await
+    }
+
+    async fn deny(&self, sessions: &BTreeSet<DeniedSessions>) {
+        self.try_to_deny(sessions).await.unwrap();
         assert!(self.denials.denies_exactly(&self.account, sessions).await.unwrap());
     }
 
@@ -151,4 +155,39 @@ async fn a_policy_of_others_that_they_have_detached_stays_detached() {
     made.r#type(ServiceControlPolicy).send().await.unwrap();
     world.deny(&BTreeSet::new()).await;
     assert_eq!(world.seen().await, None);
+}
+
+#[tokio::test]
+async fn the_policy_of_an_account_that_left_goes_and_nothing_more_is_denied_there() {
+    let world = World::new().await;
+    let one = BTreeSet::from([tagged(1)]);
+    world.deny(&one).await;
+    let (id, _) = world.seen().await.unwrap();
+    let remove = world.organizations.remove_account_from_organization();
+    remove.account_id(world.account.as_str()).send().await.unwrap();
+    assert_eq!(world.try_to_deny(&one).await.unwrap_err().kind, ErrorKind::NotFound);
+    let looked = world.denials.denies_exactly(&world.account, &BTreeSet::new()).await;
+    assert_eq!(looked.unwrap_err().kind, ErrorKind::NotFound);
+    for _ in 0..2 {
+        world.try_to_deny(&BTreeSet::new()).await.unwrap();
+        let left = world.organizations.describe_policy().policy_id(&id).send().await;
+        assert!(left.is_err(), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_others_attached_elsewhere_is_detached_and_its_places_are_named() {
+    let world = World::new().await;
+    world.deny(&BTreeSet::from([tagged(1)])).await;
+    let (id, _) = world.seen().await.unwrap();
+    let roots = world.organizations.list_roots().send().await.unwrap().roots.unwrap();
+    let root = roots.first().unwrap().id().unwrap();
+    world.organizations.attach_policy().policy_id(&id).target_id(root).send().await.unwrap();
+    for _ in 0..2 {
+        let error = world.try_to_deny(&BTreeSet::new()).await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Invalid, IN_USE));
+        assert!(error.message.contains(root) && error.message.contains(&id), "{error}");
+        assert!(world.denials.denies_exactly(&world.account, &BTreeSet::new()).await.unwrap());
+    }
+    world.organizations.describe_policy().policy_id(&id).send().await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! The service control policies of a simulated AWS.
 
 use super::assignments::check_signature;
-use crate::session_denials::{Merged, POLICIES_MAX, merged, policy_name, says_exactly, statements};
+use crate::session_denials::{IN_USE, Merged, POLICIES_MAX, merged, policy_name, says_exactly, statements};
 use crate::{Attempt, AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use domain::ports::SharedClock;
 use domain::{AccountId, SignedDuration, Timestamp};
@@ -21,6 +21,12 @@ pub enum DenialFault {
 struct State {
     /// By account: policies by name.
     attached: BTreeMap<AccountId, BTreeMap<String, String>>,
+    /// Policies by name that are attached to no account of this organisation, or only where others have attached them.
+    detached: BTreeMap<String, String>,
+    /// Names of policies that others have attached to something else as well.
+    elsewhere: BTreeSet<String>,
+    /// Accounts that are not in the organisation any more.
+    left: BTreeSet<AccountId>,
     faults: VecDeque<DenialFault>,
     /// How every call is refused.
     refused: Option<ErrorKind>,
@@ -63,10 +69,41 @@ impl SimulatedScps {
         state.faults.clear();
     }
 
-    /// Others write a policy of an account, of whatever name.
+    /// Others write a policy of an account, of whatever name; not of one that has left.
     pub fn write(&self, account: &AccountId, name: &str, document: &str) {
         let mut state = self.lock();
+        if state.left.contains(account) {
+            return;
+        }
         state.attached.entry(account.clone()).or_default().insert(name.to_owned(), document.to_owned());
+    }
+
+    /// An account leaves the organisation: its policies stay there, and are not attached to it any more.
+    pub fn leave(&self, account: &AccountId) {
+        let mut state = self.lock();
+        let policies = state.attached.remove(account).unwrap_or_default();
+        state.detached.extend(policies);
+        state.left.insert(account.clone());
+    }
+
+    /// An account that has left comes back, without the policies that it had.
+    pub fn join(&self, account: &AccountId) {
+        self.lock().left.remove(account);
+    }
+
+    /// Whether an account has left the organisation.
+    pub fn has_left(&self, account: &AccountId) -> bool {
+        self.lock().left.contains(account)
+    }
+
+    /// Others attach Daypass's policy of an account to something else as well.
+    pub fn attach_elsewhere(&self, account: &AccountId) {
+        self.lock().elsewhere.insert(policy_name(account));
+    }
+
+    /// What Daypass's policy of an account says that is there, and not attached to the account.
+    pub fn detached(&self, account: &AccountId) -> Option<String> {
+        self.lock().detached.get(&policy_name(account)).cloned()
     }
 
     /// What Daypass's policy of an account says now.
@@ -82,6 +119,10 @@ impl SimulatedScps {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn not_in_organisation() -> AwsError {
+    AwsError::new(ErrorKind::NotFound, "TargetNotFoundException", "the account is not in the organisation")
 }
 
 fn check_refused(state: &State) -> Result<(), AwsError> {
@@ -100,22 +141,41 @@ impl SessionDenials for SimulatedScps {
         tokio::task::yield_now().await;
         let now = self.clock.now();
         let answer = {
-            let mut state = self.lock();
-            check_refused(&state)?;
+            let mut locked = self.lock();
+            let state = &mut *locked;
+            check_refused(state)?;
             let fault = state.faults.pop_front();
             if let Some(DenialFault::Refused(kind)) = fault {
                 return Err(AwsError::new(kind, "Planted", "planted"));
             }
             check_signature(attempt.signed_at, now, self.signature_skew_max)?;
             let name = policy_name(account);
+            if state.left.contains(account) && !sessions.is_empty() {
+                return Err(not_in_organisation());
+            }
             let policies = state.attached.entry(account.clone()).or_default();
-            let existing = policies.get(&name).cloned();
+            let attached = policies.contains_key(&name);
+            let existing = policies.get(&name).or_else(|| state.detached.get(&name)).cloned();
             let written = match merged(existing.as_deref(), &statements(account, sessions))? {
+                Merged::Nothing if state.elsewhere.contains(&name) => {
+                    if let Some(document) = policies.remove(&name) {
+                        state.detached.insert(name, document);
+                        state.writes.push((now, account.clone(), None));
+                    }
+                    return Err(AwsError::new(
+                        ErrorKind::Invalid,
+                        IN_USE,
+                        "the policy is attached to r-0001 as well",
+                    ));
+                }
                 Merged::Nothing => {
                     policies.remove(&name);
+                    state.detached.remove(&name);
                     None
                 }
-                Merged::Document(_) if existing.is_none() && policies.len() >= POLICIES_MAX => {
+                // It is of others alone, and they do not want it to be in force.
+                Merged::Document(_) if sessions.is_empty() && !attached => return Ok(()),
+                Merged::Document(_) if !attached && policies.len() >= POLICIES_MAX => {
                     return Err(AwsError::new(
                         ErrorKind::Invalid,
                         "TooManyPolicies",
@@ -123,6 +183,7 @@ impl SessionDenials for SimulatedScps {
                     ));
                 }
                 Merged::Document(document) => {
+                    state.detached.remove(&name);
                     policies.insert(name, document.clone());
                     Some(document)
                 }
@@ -146,6 +207,9 @@ impl SessionDenials for SimulatedScps {
     ) -> Result<bool, AwsError> {
         tokio::task::yield_now().await;
         check_refused(&self.lock())?;
+        if self.has_left(account) {
+            return Err(not_in_organisation());
+        }
         says_exactly(self.document(account).as_deref(), &statements(account, sessions))
     }
 }

@@ -3,6 +3,7 @@
 use super::{Ask, denied};
 use crate::core::{Core, later};
 use crate::fault::Fault;
+use aws::session_denials::IN_USE;
 use aws::{AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use command::aggregate::DenialAggregate;
 use command::{Command, CommandError, Loaded};
@@ -13,7 +14,7 @@ use lifecycle::denial::{self, DenialEvent, Denials, Denied};
 use lifecycle::state::Phase;
 use lifecycle::{Rejection, Request};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// More rounds than any account needs: resolve, intend, call, record, look.
 const ROUNDS_MAX: usize = 6;
@@ -123,6 +124,7 @@ impl Core {
             }
             let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
             if as_it_should {
+                self.unlifted().remove(account);
                 if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
                     return Ok(true);
                 }
@@ -154,8 +156,8 @@ impl Core {
     ) -> Result<(), Fault> {
         let call = self.signed(at);
         // Its answer tells the time: what is lifted by a clock that is ahead is lifted too soon.
-        if let Err(error) = self.in_time(port.denies_exactly(account, sessions)).await {
-            return self.denial_failed(account, id, error).await;
+        if let Err(error) = self.is_exactly(port, account, sessions).await {
+            return self.denial_failed(account, id, sessions, error).await;
         }
         let still = self.still_to_deny(account, position, wanted).await;
         if !matches!(still, Ok(true)) {
@@ -164,21 +166,29 @@ impl Core {
         }
         let said = self.in_time(port.deny(account, sessions, call)).await;
         // Whatever was said: what is there counts.
-        let there = self.in_time(port.denies_exactly(account, sessions)).await;
+        let there = self.is_exactly(port, account, sessions).await;
         match (said, there) {
             // A policy that is lifted halfway denies nothing, and is left: that is done by what AWS says alone.
-            (Err(error), Ok(true)) if sessions.is_empty() => self.denial_failed(account, id, error).await,
-            (_, Ok(true)) => {
+            (Err(error), Ok(true)) if sessions.is_empty() && error.code != IN_USE => {
+                self.denial_failed(account, id, sessions, error).await
+            }
+            (said, Ok(true)) => {
+                if sessions.is_empty()
+                    && let Err(error) = said
+                {
+                    // Here it denies nobody any more. Where it does is for whoever attached it there.
+                    tracing::warn!(%account, %error, "others have attached elsewhere what denied sessions here: it is left to them");
+                }
                 tracing::info!(%account, requests = wanted.len(), "live sessions are denied as they should be");
                 self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id))
                     .await?;
                 Ok(())
             }
-            (Err(error), _) | (Ok(()), Err(error)) => self.denial_failed(account, id, error).await,
+            (Err(error), _) | (Ok(()), Err(error)) => self.denial_failed(account, id, sessions, error).await,
             (Ok(()), Ok(false)) => {
                 let overwritten =
                     AwsError::new(ErrorKind::Conflict, "Overwritten", "another has changed the policy");
-                self.denial_failed(account, id, overwritten).await
+                self.denial_failed(account, id, sessions, overwritten).await
             }
         }
     }
@@ -198,16 +208,63 @@ impl Core {
         Ok(denied(&left) == *wanted && self.on_duty().await?)
     }
 
-    async fn denial_failed(&self, account: &AccountId, id: EventId, error: AwsError) -> Result<(), Fault> {
+    async fn denial_failed(
+        &self,
+        account: &AccountId,
+        id: EventId,
+        sessions: &BTreeSet<DeniedSessions>,
+        error: AwsError,
+    ) -> Result<(), Fault> {
         let code = error.code.clone();
         self.write_denial(account, Some(id), |denials, _| denial::fail(known(denials)?, id, code.clone()))
             .await?;
-        if error.retriable() {
-            tracing::warn!(%account, %error, "live sessions could not be denied; tried again");
-        } else {
-            tracing::error!(%account, %error, "live sessions cannot be denied: they live as long as was told");
+        match (sessions.is_empty(), error.retriable()) {
+            (false, true) => {
+                tracing::warn!(%account, %error, "live sessions could not be denied; tried again");
+            }
+            (false, false) => {
+                tracing::error!(%account, %error, "live sessions cannot be denied: they live as long as was told");
+            }
+            (true, true) => {
+                tracing::warn!(%account, %error, "what denies sessions could not be lifted; tried again");
+            }
+            // Nobody's access goes on by it, and it is tried every few minutes for ever.
+            (true, false) if self.unlifted().insert(account.clone()) => {
+                tracing::error!(%account, %error, "what denies sessions cannot be lifted");
+            }
+            (true, false) => {
+                tracing::debug!(%account, %error, "what denies sessions can still not be lifted");
+            }
         }
         Err(error.into())
+    }
+
+    fn unlifted(&self) -> MutexGuard<'_, BTreeSet<AccountId>> {
+        self.unlifted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether exactly `sessions` are denied, as AWS says now. In an account that is not in the organisation no policy is in force.
+    async fn is_exactly(
+        &self,
+        port: &dyn SessionDenials,
+        account: &AccountId,
+        sessions: &BTreeSet<DeniedSessions>,
+    ) -> Result<bool, AwsError> {
+        match self.in_time(port.denies_exactly(account, sessions)).await {
+            Err(error) if sessions.is_empty() && self.has_left(account, &error) => Ok(true),
+            looked => looked,
+        }
+    }
+
+    /// Whether an account of which AWS said `error` is not in the organisation any more. AWS's word is not enough: of another
+    /// organisation's accounts it knows nothing either.
+    fn has_left(&self, account: &AccountId, error: &AwsError) -> bool {
+        error.kind == ErrorKind::NotFound
+            && self
+                .views
+                .directory
+                .snapshot()
+                .is_some_and(|directory| directory.account(account).is_none_or(|account| !account.active))
     }
 
     /// An attempt that was found open: whoever made it is gone, or still at it.
@@ -221,7 +278,10 @@ impl Core {
     ) -> Result<(), Fault> {
         let there = match self.sessions(closing, &attempt.requests) {
             Ok(sessions) if !sessions.is_empty() => {
-                self.in_time(port.denies_exactly(account, &sessions)).await?
+                match self.in_time(port.denies_exactly(account, &sessions)).await {
+                    Err(error) if self.has_left(account, &error) => false,
+                    looked => looked?,
+                }
             }
             // Lifted halfway, it denies nothing either.
             Ok(_) | Err(_) => false,
@@ -268,7 +328,7 @@ impl Core {
         wanted: &Denied,
     ) -> Result<bool, Fault> {
         let sessions = self.sessions(closing, wanted)?;
-        if self.in_time(port.denies_exactly(account, &sessions)).await? {
+        if self.is_exactly(port, account, &sessions).await? {
             return Ok(false);
         }
         tracing::warn!(%account, "another has changed what Daypass denies");

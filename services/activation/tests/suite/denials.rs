@@ -1018,3 +1018,137 @@ async fn what_a_group_holds_is_denied_by_nobody_who_watches_or_takes_over() {
     assert!(house.closed(next).await.is_some() && facts(&house).is_empty());
     two.stop().await;
 }
+
+const CANNOT_BE_DENIED: &str = "live sessions cannot be denied: they live as long as was told";
+const CANNOT_BE_LIFTED: &str = "what denies sessions cannot be lifted";
+
+/// The directory has the account no more.
+async fn forget_account(house: &House, process: &crate::house::Process) {
+    house.aws.change_directory(|contents| {
+        contents.accounts.remove(&account());
+    });
+    process.views.directory.refresh().await.unwrap();
+}
+
+/// It was tried every five minutes, and paged each time, for ever.
+#[tokio::test(start_paused = true)]
+async fn what_was_denied_in_an_account_that_left_the_organisation_is_settled() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert_eq!(denied(&house).len(), 1);
+    scps(&house).leave(&account());
+    forget_account(&house, &process).await;
+    assert!(scps(&house).detached(&account()).is_some());
+    house.at(700 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert!(matches!(facts(&house).last(), Some(DenialEvent::Confirmed { .. })));
+    assert_eq!(scps(&house).detached(&account()), None, "the policy that it left is ours, and goes");
+    let (facts_then, writes) = (facts(&house).len(), scps(&house).writes().len());
+    house.at(3 * HOUR).await;
+    assert_eq!((facts(&house).len(), scps(&house).writes().len()), (facts_then, writes), "all is done");
+    assert_eq!((errors.told(CANNOT_BE_DENIED), errors.told(CANNOT_BE_LIFTED)), (0, 0));
+    process.stop().await;
+}
+
+/// Of the accounts of another organisation AWS knows nothing either.
+#[tokio::test(start_paused = true)]
+async fn what_was_never_denied_in_an_account_that_left_is_settled_once_the_directory_says_so_too() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    scps(&house).leave(&account());
+    process.revoke("ada", id).await.unwrap();
+    house.at(HOUR + 600).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired), "once its sessions are dead");
+    let not_found = |fact: &DenialEvent| matches!(fact, DenialEvent::Failed { reason, .. } if reason == "TargetNotFoundException");
+    assert!(facts(&house).last().is_some_and(not_found));
+    assert!(errors.told(CANNOT_BE_DENIED) > 0);
+    assert_eq!(errors.told(CANNOT_BE_LIFTED), 1);
+    forget_account(&house, &process).await;
+    house.at(HOUR + 1_200).await;
+    assert!(matches!(facts(&house).last(), Some(DenialEvent::Confirmed { .. })));
+    let settled = facts(&house).len();
+    house.at(3 * HOUR).await;
+    assert_eq!((facts(&house).len(), errors.told(CANNOT_BE_LIFTED)), (settled, 1));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_open_when_its_account_left_keeps_no_request_open() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    house.log.set_faults(Box::new(AtDenial(Some(Box::new(process.brake())))));
+    process.revoke("ada", id).await.unwrap();
+    house.at(15).await;
+    assert_eq!(facts(&house).len(), 1, "paused between what it intends and the call");
+    process.kill().await;
+    scps(&house).leave(&account());
+    let process = house.start().await;
+    forget_account(&house, &process).await;
+    house.at(HOUR + 600).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
+    assert!(matches!(facts(&house).last(), Some(DenialEvent::Confirmed { .. })));
+    process.stop().await;
+}
+
+/// Deleting it failed every five minutes, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_others_attached_elsewhere_is_detached_settled_and_left_to_them() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    scps(&house).attach_elsewhere(&account());
+    house.at(700 + HOUR).await;
+    assert_eq!(scps(&house).document(&account()), None, "nobody is denied here any more");
+    assert!(scps(&house).detached(&account()).is_some(), "they would be surprised");
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert!(matches!(facts(&house).last(), Some(DenialEvent::Confirmed { .. })));
+    let settled = facts(&house).len();
+    house.at(3 * HOUR).await;
+    assert_eq!((facts(&house).len(), errors.told(CANNOT_BE_LIFTED)), (settled, 0));
+    // It is the one of this account again when it is needed.
+    let again = house.grant(&permission_set(), 3 * HOUR + 60, 5 * HOUR).await;
+    house.at(3 * HOUR + 120).await;
+    assert!(house.is_active(again).await);
+    process.revoke("ada", again).await.unwrap();
+    house.at(3 * HOUR + 180).await;
+    assert_eq!((denied(&house).len(), scps(&house).detached(&account())), (1, None));
+    process.stop().await;
+}
+
+/// It was told every five minutes, with words about sessions that live.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_lifted_is_told_once_by_each_process() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = denying().await;
+    let process = house.start().await;
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    scps(&house).refuse(ErrorKind::Denied);
+    house.at(2_400 + HOUR).await;
+    assert!(attempts(&house) > 3);
+    assert_eq!((errors.told(CANNOT_BE_LIFTED), errors.told(CANNOT_BE_DENIED)), (1, 0));
+    process.kill().await;
+    let process = house.start().await;
+    house.at(4_200 + HOUR).await;
+    assert_eq!((errors.told(CANNOT_BE_LIFTED), errors.told(CANNOT_BE_DENIED)), (2, 0));
+    scps(&house).heal();
+    house.at(5_100 + HOUR).await;
+    assert!(denied(&house).is_empty());
+    process.stop().await;
+}
