@@ -32,7 +32,7 @@ pub(crate) struct Cloud {
     pub(crate) planted: Planted,
     /// An assignment that was there before.
     pub(crate) standing: AssignmentKey,
-    /// Accounts from which nothing can be removed.
+    /// Accounts from which nothing can be removed, and which have left the organisation for whoever asks about control policies.
     pub(crate) lost: Arc<Mutex<BTreeSet<AccountId>>>,
     /// Calls of a bug.
     pub(crate) zombies: Arc<Mutex<Vec<Zombie>>>,

@@ -126,8 +126,10 @@ impl Denying {
                 if is_denied_alive(known, now, truth, aws, denied)? {
                     wrong.insert(known.request.raised.id, now);
                 }
+                // No policy is in force in an account that has left.
                 if settled
                     && !self.full.contains(account)
+                    && !scps.has_left(account)
                     && let Some(ended_at) = goes_on(known, now, truth, (effects, chaining), aws, denied)?
                     && now > later(ended_at, SETTLED_WITHIN)
                 {
@@ -192,13 +194,18 @@ pub(crate) fn closed(closed: &Closed, known: &Known, now: Timestamp, truth: &Tru
     Err(Violation::new("S2", format!("r{} is closed while its sessions live until {dead_at}", known.number)))
 }
 
-/// L1: nothing of ours is left in any policy.
+/// L1: nothing of ours is left in any policy, and an account that has left keeps nobody at it.
 pub(crate) fn left(truth: &Truth, scps: &SimulatedScps) -> Result<(), Violation> {
     let accounts: BTreeSet<&AccountId> =
         truth.requests.values().map(|known| known.request.raised.target.account()).collect();
     for account in accounts {
         if !ours(scps.document(account).as_deref())?.is_empty() {
             let what = format!("{} of account {account} denies sessions for ever", policy_name(account));
+            return Err(Violation::new("L1", what));
+        }
+        let settled = truth.denials.get(account).is_none_or(Denials::is_settled);
+        if scps.has_left(account) && !settled {
+            let what = format!("account {account} has left, and what was denied there is never settled");
             return Err(Violation::new("L1", what));
         }
     }

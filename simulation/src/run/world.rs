@@ -90,6 +90,7 @@ impl Run {
         });
         self.trace.note("company", &format!("account {account} is {}", if gone { "gone" } else { "closed" }));
         self.tally.count("company: account closed while assigned");
+        cloud.scps.iter().for_each(|scps| scps.leave(&account));
         cloud.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
     }
 
@@ -330,7 +331,12 @@ impl Run {
         let mut organisation = people::organisation();
         // Some accounts stay closed.
         if self.weather.does(0.5) {
-            cloud.lost.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let back = std::mem::take(&mut *cloud.lost.lock().unwrap_or_else(PoisonError::into_inner));
+            for account in back {
+                // It has none of the policies that it had.
+                cloud.scps.iter().for_each(|scps| scps.join(&account));
+                self.denying.others_write(account, self.clock.now());
+            }
         } else {
             for account in cloud.lost.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 organisation.accounts.remove(account);
