@@ -75,10 +75,11 @@ async fn tokens_that_grew_old_while_nobody_was_there_are_not_the_reason() {
 }
 
 async fn why_failed(house: &House, id: RequestId) -> String {
-    match house.over(id).await {
-        Some((EndReason::Ended(EndedBecause::Failed { reason }), _)) => reason,
-        other => panic!("{other:?}"),
-    }
+    let over = house.over(id).await;
+    let Some((EndReason::Ended(EndedBecause::Failed { reason }), _)) = over else {
+        return format!("ended otherwise: {over:?}");
+    };
+    reason
 }
 
 #[tokio::test(start_paused = true)]
