@@ -11,6 +11,9 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
+            /// The last one in the order of ids.
+            pub const MAX: Self = Self(Uuid::max());
+
             /// Wraps an existing id.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)

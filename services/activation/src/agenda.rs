@@ -13,6 +13,7 @@ mod given;
 mod notes;
 mod orphans;
 mod queue;
+mod waits;
 
 use crate::core::later;
 use crate::traffic::{Turn, Urgency};
@@ -27,14 +28,14 @@ use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase};
 use notes::{KeyNotes, RequestNotes};
 use orphans::Left;
-pub(crate) use queue::Class;
-use queue::{Lane, Queue};
+use queue::{Class, Lane, Queue};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+pub(crate) use waits::{Part, Wait, Waiting};
 
 /// The longest sleep: clocks jump.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -79,9 +80,9 @@ struct State {
     closing: BTreeSet<RequestId>,
     queue: Queue,
     /// What waits for someone, or will, by kind and since when.
-    waits: BTreeMap<Class, BTreeSet<(Timestamp, RequestId)>>,
+    waits: BTreeMap<Wait, BTreeSet<Waiting>>,
     /// The same by request.
-    waits_of: BTreeMap<RequestId, Vec<(Class, Timestamp)>>,
+    waits_of: BTreeMap<RequestId, Vec<(Wait, Timestamp)>>,
     /// When whoever has the duty was last seen to be alive.
     sign_of_life: Option<Timestamp>,
     completions: BTreeMap<Lane, Completions>,
@@ -238,13 +239,6 @@ impl Agenda {
         self.lock().queue.is_pressed(now)
     }
 
-    /// What waits for someone at `now`, those that wait longest first, at most `limit`.
-    pub(crate) fn waiting(&self, class: Class, now: Timestamp, limit: usize) -> Vec<(Timestamp, RequestId)> {
-        let state = self.lock();
-        let waits = state.waits.get(&class).into_iter().flatten();
-        waits.take_while(|(since, _)| *since <= now).take(limit).copied().collect()
-    }
-
     /// When whoever has the duty was last seen to be alive, by what became of requests.
     pub(crate) fn sign_of_life(&self) -> Option<Timestamp> {
         self.lock().sign_of_life
@@ -254,7 +248,7 @@ impl Agenda {
     pub(crate) fn turn(&self, key: &AssignmentKey) -> Turn {
         let state = self.lock();
         let waits = state.keys.get(key).into_iter().flatten().filter_map(|id| state.waits_of.get(id));
-        let changes = waits.flatten().filter(|(class, _)| *class != Class::Story);
+        let changes = waits.flatten().filter(|(wait, _)| Wait::CHANGES.contains(wait));
         let since = changes.map(|(_, since)| since.as_second()).min().unwrap_or(i64::MAX);
         (since, Reverse(state.queue.backlog_in(key.target.account())))
     }
@@ -376,14 +370,6 @@ impl State {
         }
     }
 
-    fn no_longer_waits(&mut self, id: &RequestId) {
-        for (class, since) in self.waits_of.remove(id).unwrap_or_default() {
-            if let Some(waits) = self.waits.get_mut(&class) {
-                waits.remove(&(since, *id));
-            }
-        }
-    }
-
     fn take_up(&mut self, request: Request, now: Timestamp, ahead: SignedDuration) {
         let id = request.raised.id;
         let closing = request.is_closing();
@@ -420,18 +406,6 @@ impl State {
         if let Some(at) = attend_at {
             self.schedule(Errand::Attend(id), at);
         }
-    }
-
-    fn note_waits(&mut self, id: RequestId, mut waits: Vec<(Class, Timestamp)>) {
-        if let Some(until) = self.waits_until(&id) {
-            for (_, since) in &mut waits {
-                *since = (*since).max(until);
-            }
-        }
-        for (class, since) in &waits {
-            self.waits.entry(*class).or_default().insert((*since, id));
-        }
-        self.waits_of.insert(id, waits);
     }
 
     fn forget(&mut self, id: RequestId) {

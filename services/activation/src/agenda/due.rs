@@ -1,6 +1,6 @@
 //! When one request asks for what.
 
-use super::queue::Class;
+use super::waits::Wait;
 use domain::{Entitlement, Provider, SignedDuration, Timestamp};
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
@@ -72,24 +72,24 @@ pub(super) fn tend_at(request: &Request, now: Timestamp, ahead: SignedDuration) 
 
 /// Since when, or from when on, which kinds of work wait for someone, as long as the request stays as it is. What is over at
 /// `known_at` is over since then at the latest, even if a clock that is ahead has dated its end.
-pub(super) fn waits(request: &Request, known_at: Timestamp) -> Vec<(Class, Timestamp)> {
+pub(super) fn waits(request: &Request, known_at: Timestamp) -> Vec<(Wait, Timestamp)> {
     let keyed = key_of(request).is_some();
     match &request.phase {
         Phase::Approved { grant, active } => {
             let window = grant.approved.window;
             let start = window.start().max(grant.at);
             match (active, keyed) {
-                (Some(_), _) => vec![(Class::Story, window.end())],
-                (None, false) => vec![(Class::Story, start)],
-                (None, true) => vec![(Class::Grant, start), (Class::Story, window.end())],
+                (Some(_), _) => vec![(Wait::End, window.end())],
+                (None, false) => vec![(Wait::Start, start), (Wait::End, window.end())],
+                (None, true) => vec![(Wait::Grant, start), (Wait::End, window.end())],
             }
         }
         Phase::Ended { closure: Closure::Closing, at, .. } => {
             let over = (*at).min(known_at);
             if keyed && !never_begun(request) {
-                vec![(Class::Removal, over)]
+                vec![(Wait::Removal, over)]
             } else {
-                vec![(Class::Story, request.issues_expire_at().map_or(over, |expires| expires.max(over)))]
+                vec![(Wait::End, request.issues_expire_at().map_or(over, |expires| expires.max(over)))]
             }
         }
         Phase::Ended { closure: Closure::Closed { .. }, .. }

@@ -1,7 +1,8 @@
 //! When access may be there: who goes before, and how fast AWS is getting on. An estimate, never decided by.
 
 use super::due::key_of;
-use super::queue::{Class, Lane};
+use super::queue::Lane;
+use super::waits::{Wait, Waiting};
 use super::{Agenda, Errand, State};
 use domain::{RequestId, SignedDuration, Timestamp};
 use lifecycle::Request;
@@ -148,16 +149,16 @@ impl State {
     /// How many changes go before a grant that waits since `since`: removals that wait now, and grants that are taken up earlier,
     /// as the queue has it. All of them, and those in the same account.
     fn ahead(&self, request: &Request, since: Timestamp, now: Timestamp) -> (usize, usize) {
-        let of = |class| self.waits.get(&class).into_iter().flatten();
+        let of = |wait| self.waits.get(&wait).into_iter().flatten();
         let place = |since: Timestamp, request: &Request| (since.as_second(), key_of(request));
         let own = place(since, request);
         let lane = key_of(request).as_ref().map(Lane::of);
-        let in_lane = |(_, id): &&(Timestamp, RequestId)| {
+        let in_lane = |(_, id): &&Waiting| {
             let other = self.request(id).and_then(key_of);
             other.as_ref().map(Lane::of) == lane
         };
-        let removals = of(Class::Removal).take_while(|(at, _)| *at <= now).filter(in_lane);
-        let grants = of(Class::Grant)
+        let removals = of(Wait::Removal).take_while(|(at, _)| *at <= now).filter(in_lane);
+        let grants = of(Wait::Grant)
             .take_while(|(at, _)| at.as_second() <= since.as_second())
             .filter(in_lane)
             .filter(|(at, id)| self.request(id).is_some_and(|other| place(*at, other) < own));
@@ -171,10 +172,9 @@ impl State {
 
     /// How many changes wait for one of AWS's services now, up to `most`.
     pub(super) fn changes_waiting(&self, lane: Lane, now: Timestamp, most: usize) -> usize {
-        let of = |class| self.waits.get(&class).into_iter().flatten().take_while(|(at, _)| *at <= now);
-        let in_lane = |(_, id): &&(Timestamp, RequestId)| {
-            self.request(id).and_then(key_of).is_some_and(|key| Lane::of(&key) == lane)
-        };
-        of(Class::Removal).chain(of(Class::Grant)).filter(in_lane).take(most).count()
+        let of = |wait| self.waits.get(&wait).into_iter().flatten().take_while(|(at, _)| *at <= now);
+        let in_lane =
+            |(_, id): &&Waiting| self.request(id).and_then(key_of).is_some_and(|key| Lane::of(&key) == lane);
+        of(Wait::Removal).chain(of(Wait::Grant)).filter(in_lane).take(most).count()
     }
 }

@@ -2,16 +2,17 @@
 //! long due work waits; one of them takes over when it waits too long, and nobody needs to say that they are alive.
 //!
 //! - `waiting`: what waits as requests and ledgers tell it: a window that is over and not recorded as over, a start or an end for
-//!   which the ledger knows no attempt;
+//!   which the ledger knows no attempt (`looks`: what is remembered of it from one look to the next);
 //! - `undone`: what the others find when they look through ledgers and organisation themselves, and nobody has seen to.
 //!
 //! INVARIANT: knowing to have the duty is never older than [`KNOWN_FOR`] when an errand begins, so a process that was paused looks
 //! again first. Being wrong about it for that long is harmless: attempts are appended by compare-and-set, and calls have a fence.
 
+mod looks;
 mod undone;
 mod waiting;
 
-use crate::agenda::{Class, Extent};
+use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use command::aggregate::DutyAggregate;
@@ -21,7 +22,6 @@ use journal::{Fact, Stream};
 use lifecycle::Rejection;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::duty::{Claim, Duty, claim};
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use views::Views;
 use views::position::SHOWN_WITHIN;
@@ -58,8 +58,8 @@ struct Known {
     ahead: Option<(Duty, Timestamp)>,
     /// Since when everything that is due is known here, so that what becomes of it would be seen.
     watching_since: Option<Timestamp>,
-    /// Until when what waits is no reason to take over.
-    excused: BTreeMap<RequestId, Timestamp>,
+    /// What is known of due work from earlier looks.
+    looks: looks::Looks,
 }
 
 impl Shift {
@@ -175,8 +175,7 @@ impl Core {
     /// Whether it is worth while to ask the log who has the duty: there is something to do, or something that nobody does.
     pub(crate) fn should_look_at_duty(&self, now: Timestamp) -> bool {
         if self.shift.was_anothers() {
-            let classes = [Class::Story, Class::Removal, Class::Grant];
-            return classes.into_iter().any(|class| !self.agenda.waiting(class, now, 1).is_empty());
+            return self.agenda.is_waiting(now);
         }
         self.agenda.has_due(later(now, LOOK_AHEAD))
     }

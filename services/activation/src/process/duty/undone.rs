@@ -139,7 +139,7 @@ impl Core {
     async fn can_be_mended(&self, key: &AssignmentKey, now: Timestamp) -> Result<bool, Fault> {
         for request in self.agenda.requests_of(key) {
             if request.is_live(now)
-                && self.can_be_recorded(&request.raised.id, now).await?
+                && self.can_be_recorded(&request.raised.id).await?
                 && matches!(
                     self.eligibility(&request).await?,
                     Eligibility::Eligible(_) | Eligibility::Lost(_)
@@ -162,7 +162,7 @@ impl Core {
                 continue;
             }
             let over = request.window().is_none_or(|window| window.end() <= now);
-            if !over || self.can_be_recorded(&request.raised.id, now).await? {
+            if !over || self.can_be_recorded(&request.raised.id).await? {
                 return Ok(true);
             }
         }

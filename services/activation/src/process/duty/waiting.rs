@@ -2,23 +2,39 @@
 //!
 //! What AWS is at work on, what is tried again later, and what cannot be told here either is no reason to take over; but what goes
 //! on failing is, now and then: it may be only who tries that AWS refuses.
+//!
+//! What cannot be done hides nothing that can, and a look has a bound, however much is due. Of each kind (ends, starts, removals, grants)
+//! a part is looked at: half of it the latest, which no change of hands has failed yet, and half from where the part before it
+//! ended, going round. The log is read for what is in a part, and for nothing else. What is found to wait for something is excused
+//! until that may have come, and until then it takes no place in a part: it costs a comparison in memory. Ends are a kind of their
+//! own because they need no proof, so none of them waits behind a start that cannot be told.
 
+use super::looks::Sought;
 use super::{Unattended, What};
-use crate::agenda::Class;
+use crate::agenda::{Part, Wait, Waiting, key_of};
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
 use command::LoadError;
 use command::aggregate::RequestAggregate;
-use domain::{RequestId, SignedDuration, Timestamp};
+use domain::{AccountId, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
 use lifecycle::Request;
 use lifecycle::assignment::{AssignmentKey, Ledger, Operation, Presence};
 use lifecycle::duty::Duty;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-/// Of what waits for an event alone, so much is looked at.
+/// Of what waits for an event alone, so much is looked at each time, of each kind.
 const STORIES_MAX: usize = 64;
+
+/// Of changes in AWS, of each kind. More than AWS takes at a time, so that it is seen whether that is all that waits.
+const CHANGES_MAX: usize = 32;
+
+/// Of changes that are late, of each kind, so many are looked at for one that fails.
+const FAILING_MAX: usize = 16;
+
+/// Of changes in one account, of each kind, so many are looked at for one that is under way.
+const IN_ACCOUNT_MAX: usize = 32;
 
 /// When to look again at what is in hands: something may have happened to it.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -26,67 +42,84 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// When to look again at what cannot be done by anybody: history that cannot be read.
 const HOPELESS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
+/// A change in AWS that waits.
+struct Change {
+    wait: Wait,
+    request: Request,
+    key: AssignmentKey,
+    /// Since when it waits for what is to be done next.
+    since: Timestamp,
+}
+
+/// Where a change stands, as far as its ledger tells.
+enum Standing {
+    /// It waits for something, and is excused until then.
+    Idle,
+    /// Somebody is at work on it, or has just been told.
+    InHands,
+    /// It could be begun.
+    Ready(Box<Change>),
+}
+
 impl Core {
     /// Due work that whoever has the duty ought to have done by now.
     pub(super) async fn unattended(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
-        let is_over = |since: Timestamp| now >= held.attended_until(since, self.settings.duty_patience);
+        self.shift.lock().looks.begin(now);
         let alive = self.agenda.sign_of_life().map_or(held.claimed_at, |sign| sign.max(held.claimed_at));
         if let Some(failing) = self.failing_for_long(held, now).await? {
             return Ok(Some(failing));
         }
-        let silent_for = now.duration_since(alive);
-        if silent_for < self.settings.duty_patience {
+        if now.duration_since(alive) < self.settings.duty_patience {
             return Ok(None);
         }
         // Little but the log is needed for these.
-        for (since, id) in self.agenda.waiting(Class::Story, now, STORIES_MAX) {
-            if is_over(since) && !self.is_excused(&id, now) && self.can_be_done(&id, now).await? {
-                return Ok(Some(self.of_request(id, since)));
+        for wait in [Wait::End, Wait::Start] {
+            if let Some(story) = self.unattended_story(held, wait, now).await? {
+                return Ok(Some(story));
             }
         }
-        let most = self.settings.outstanding_max.saturating_add(1);
-        let mut changes = self.agenda.waiting(Class::Removal, now, most);
-        changes.extend(self.agenda.waiting(Class::Grant, now, most.saturating_sub(changes.len())));
-        if changes.len() >= most {
-            // AWS takes no more at a time, so much of this waits for AWS; but something must come of it now and then, while we watch.
-            let watched_for = self.shift.lock().watching_since.map(|since| now.duration_since(since));
-            if silent_for.min(watched_for.unwrap_or_default()) < self.settings.operation_patience() {
-                return Ok(None);
-            }
-            changes.sort();
-            for (since, id) in changes {
-                if is_over(since) && !self.is_excused(&id, now) && self.can_be_done(&id, now).await? {
-                    return Ok(Some(self.of_request(id, since)));
-                }
-            }
-            return Ok(None);
-        }
-        self.unattended_change(held, &changes, now).await
+        self.unattended_change(held, alive, now).await
+    }
+
+    /// A part of what waits and is `wanted`, by since when: of what nobody has begun, without what is excused.
+    fn part(
+        &self,
+        sought: Sought,
+        wait: Wait,
+        now: Timestamp,
+        limit: usize,
+        wanted: impl Fn(Timestamp) -> bool,
+    ) -> Part {
+        let known = self.shift.lock();
+        let looks = &known.looks;
+        let counts = |id: &RequestId| sought == Sought::Failing || !looks.is_excused(wait, id, now);
+        let after = looks.round(sought, wait);
+        self.agenda.waiting(wait, now, after, limit, |(since, id)| wanted(*since) && counts(id))
     }
 
     /// A change in AWS that fails whenever it is tried, for so long that another has a turn; each turn is twice as long as the one
     /// before it.
     async fn failing_for_long(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
         let patience = self.settings.removal_late_after;
-        for class in [Class::Removal, Class::Grant] {
-            for (since, id) in self.agenda.waiting(class, now, self.settings.outstanding_max) {
-                if now < held.attended_until(since, patience) {
+        let is_over = |since: Timestamp| now >= held.attended_until(since, patience);
+        for wait in Wait::CHANGES {
+            let undone = match wait {
+                Wait::Removal => Presence::Ours,
+                Wait::Grant | Wait::Start | Wait::End => Presence::Absent,
+            };
+            let part = self.part(Sought::Failing, wait, now, FAILING_MAX, is_over);
+            for (since, id) in part.found {
+                let Some(key) = self.agenda.request(&id).as_ref().and_then(key_of) else {
                     continue;
-                }
-                let Some(key) = self.agenda.request(&id).as_ref().and_then(crate::agenda::key_of) else {
-                    continue;
-                };
-                let undone = match class {
-                    Class::Removal => Presence::Ours,
-                    Class::Grant | Class::Story | Class::Check => Presence::Absent,
                 };
                 let loaded = self.ledger_unless_corrupt(&key).await?;
                 let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
                 let failing = ledger.is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone);
-                if failing && self.can_be_done(&id, now).await? {
+                if failing && self.can_be_done(wait, &id, now).await? {
                     return Ok(Some(Unattended { what: What::Request(id), since, patience }));
                 }
             }
+            self.shift.lock().looks.went(Sought::Failing, wait, part.to);
         }
         Ok(None)
     }
@@ -95,119 +128,214 @@ impl Core {
         Unattended { what: What::Request(id), since, patience: self.settings.duty_patience }
     }
 
-    /// The first of a few changes in AWS that nobody has begun, although nothing keeps them from it.
+    /// The first of what waits for an event alone, and could be recorded here.
+    async fn unattended_story(
+        &self,
+        held: &Duty,
+        wait: Wait,
+        now: Timestamp,
+    ) -> Result<Option<Unattended>, Fault> {
+        let is_over = |since: Timestamp| now >= held.attended_until(since, self.settings.duty_patience);
+        let part = self.part(Sought::Unattended, wait, now, STORIES_MAX, is_over);
+        for (since, id) in part.found {
+            if self.can_be_done(wait, &id, now).await? {
+                return Ok(Some(self.of_request(id, since)));
+            }
+        }
+        self.shift.lock().looks.went(Sought::Unattended, wait, part.to);
+        Ok(None)
+    }
+
+    /// The first change in AWS that nobody has begun, although nothing keeps them from it.
     async fn unattended_change(
         &self,
         held: &Duty,
-        changes: &[(Timestamp, RequestId)],
+        alive: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Unattended>, Fault> {
-        let mut found = Vec::new();
-        let mut busy = BTreeSet::new();
-        for (since, id) in changes {
-            let Some(request) = self.agenda.request(id) else { continue };
-            let Some(key) = crate::agenda::key_of(&request) else { continue };
-            let since = self.waits_since(held, &request, &key, *since, now).await?;
-            let attended_until = self.change_attended_until(held, &request, &key, since, now).await?;
-            if now < attended_until {
-                if !self.is_excused(id, now) {
-                    self.excuse(*id, attended_until.min(later(now, LOOK_AGAIN)));
+        let (mut ready, mut rounds) = (Vec::new(), Vec::new());
+        let (mut in_hands, mut whole) = (0_usize, true);
+        for wait in Wait::CHANGES {
+            let part = self.part(Sought::Unattended, wait, now, CHANGES_MAX, |_| true);
+            whole &= part.whole;
+            rounds.push((wait, part.to));
+            for waiting in part.found {
+                match self.standing(held, wait, waiting, now).await? {
+                    Standing::Idle => {}
+                    Standing::InHands => in_hands += 1,
+                    Standing::Ready(change) => ready.push(*change),
                 }
-                let fresh = now < held.attended_until(since, self.settings.duty_patience);
-                if fresh || self.is_at_work_on(held, &request, &key, since, now).await? {
-                    busy.insert(key.target.account().clone());
-                }
-            } else {
-                found.push((since, *id, key));
             }
         }
-        let first = found.into_iter().find(|(_, _, key)| !busy.contains(key.target.account()));
-        Ok(first.map(|(since, id, _)| self.of_request(id, since)))
+        // AWS takes no more at a time, so much of a queue waits for AWS; but something must come of it now and then.
+        let is_queue = !whole || ready.len().saturating_add(in_hands) > self.settings.outstanding_max;
+        let found = if is_queue && !self.is_silent(alive, now) {
+            None
+        } else {
+            self.first_that_can_begin(held, ready, is_queue, now).await?
+        };
+        if found.is_none() {
+            let mut known = self.shift.lock();
+            for (wait, to) in rounds {
+                known.looks.went(Sought::Unattended, wait, to);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether nothing has come of a queue for as long as an operation may take, while we watch: no request went on, and of the ledgers
+    /// that were looked at none.
+    fn is_silent(&self, alive: Timestamp, now: Timestamp) -> bool {
+        let known = self.shift.lock();
+        let alive = known.looks.wrote_at().map_or(alive, |at| at.max(alive));
+        let watched_for = known.watching_since.map(|since| now.duration_since(since));
+        now.duration_since(alive).min(watched_for.unwrap_or_default()) >= self.settings.operation_patience()
+    }
+
+    /// In a queue everything waits for something else in some account; where there is none, only an account that is busy excuses.
+    async fn first_that_can_begin(
+        &self,
+        held: &Duty,
+        ready: Vec<Change>,
+        is_queue: bool,
+        now: Timestamp,
+    ) -> Result<Option<Unattended>, Fault> {
+        let mut busy = BTreeMap::new();
+        for change in ready {
+            let account = change.key.target.account();
+            let is_busy = if let Some(known) = busy.get(account) {
+                *known
+            } else {
+                let is_busy = !is_queue && self.is_busy(held, account, now).await?;
+                busy.insert(account.clone(), is_busy);
+                is_busy
+            };
+            if !is_busy && self.can_begin(&change, now).await? {
+                return Ok(Some(self.of_request(change.request.raised.id, change.since)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a change stands, by its ledger: whether it could begin is not proven yet.
+    async fn standing(
+        &self,
+        held: &Duty,
+        wait: Wait,
+        (since, id): Waiting,
+        now: Timestamp,
+    ) -> Result<Standing, Fault> {
+        let Some(request) = self.agenda.request(&id) else { return Ok(Standing::Idle) };
+        let Some(key) = key_of(&request) else { return Ok(Standing::Idle) };
+        if self.is_fresh(held, since, now) {
+            return Ok(Standing::InHands);
+        }
+        let Some(loaded) = self.ledger_unless_corrupt(&key).await? else {
+            self.excuse(wait, id, now, HOPELESS_FOR);
+            return Ok(Standing::Idle);
+        };
+        let ledger = loaded.state.as_ref();
+        if let Some(ledger) = ledger {
+            let written_at = self.agenda.happened_at(&key, ledger.last_at);
+            self.shift.lock().looks.note_written(written_at);
+        }
+        if self.is_at_work_on(held, ledger, &request, since, now) {
+            return Ok(Standing::InHands);
+        }
+        let since = self.waits_since(ledger, &request, since);
+        let mut attended_until = held.attended_until(since, self.settings.duty_patience);
+        if now >= attended_until
+            && let Some(ledger) = ledger
+        {
+            attended_until = self.ledger_attended_until(held, ledger, &request, since);
+        }
+        if now < attended_until {
+            self.excuse(wait, id, now, attended_until.duration_since(now).min(LOOK_AGAIN));
+            return Ok(Standing::Idle);
+        }
+        Ok(Standing::Ready(Box::new(Change { wait, request, key, since })))
+    }
+
+    /// Whether somebody who is not dead may have been told only now, however often hands changed in vain before.
+    fn is_fresh(&self, held: &Duty, since: Timestamp, now: Timestamp) -> bool {
+        now < later(since.max(held.claimed_at), self.settings.duty_patience)
     }
 
     /// Since when a change waits for what is to be done about it next. Where nothing is left in AWS any more that is to record so, and
     /// whoever tried in vain to remove it says nothing of that.
-    async fn waits_since(
-        &self,
-        held: &Duty,
-        request: &Request,
-        key: &AssignmentKey,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Result<Timestamp, Fault> {
-        let fresh = now < later(since.max(held.claimed_at), self.settings.duty_patience);
-        if fresh || !request.is_closing() || self.is_excused(&request.raised.id, now) {
-            return Ok(since);
-        }
-        let loaded = self.ledger_unless_corrupt(key).await?;
-        let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
-        let gone = ledger.filter(|ledger| ledger.is_settled_absent());
-        Ok(gone.map_or(since, |ledger| since.max(self.agenda.happened_at(key, ledger.last_at))))
+    fn waits_since(&self, ledger: Option<&Ledger>, request: &Request, since: Timestamp) -> Timestamp {
+        let gone = ledger.filter(|ledger| request.is_closing() && ledger.is_settled_absent());
+        gone.map_or(since, |ledger| since.max(self.agenda.happened_at(&ledger.key, ledger.last_at)))
     }
 
     /// Whether a call is under way, or was a moment ago, so that others in the account wait for it. Whoever intended it may be dead.
-    async fn is_at_work_on(
+    fn is_at_work_on(
         &self,
         held: &Duty,
+        ledger: Option<&Ledger>,
         request: &Request,
-        key: &AssignmentKey,
         since: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
-        let loaded = self.ledger_unless_corrupt(key).await?;
-        Ok(loaded.as_ref().and_then(|loaded| loaded.state.as_ref()).is_some_and(|ledger| {
+    ) -> bool {
+        ledger.is_some_and(|ledger| {
             if ledger.attempt().is_some() {
                 return now < self.ledger_attended_until(held, ledger, request, since);
             }
-            now < later(self.agenda.happened_at(key, ledger.last_at), self.settings.duty_patience)
-        }))
+            let written_at = self.agenda.happened_at(&ledger.key, ledger.last_at);
+            now < later(written_at, self.settings.duty_patience)
+        })
     }
 
-    /// Until when a change in AWS that is due since `since` is in hands, as far as the log tells.
-    async fn change_attended_until(
-        &self,
-        held: &Duty,
-        request: &Request,
-        key: &AssignmentKey,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Result<Timestamp, Fault> {
-        let until = held.attended_until(since, self.settings.duty_patience);
+    /// Whether somebody is at work in an account, or may be: one change there waits for the other, also for one that is excused here or
+    /// failed before.
+    async fn is_busy(&self, held: &Duty, account: &AccountId, now: Timestamp) -> Result<bool, Fault> {
+        for (since, id) in self.agenda.changes_in(account, now, IN_ACCOUNT_MAX) {
+            if self.is_fresh(held, since, now) {
+                return Ok(true);
+            }
+            let Some(request) = self.agenda.request(&id) else { continue };
+            let Some(key) = key_of(&request) else { continue };
+            let loaded = self.ledger_unless_corrupt(&key).await?;
+            let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+            if self.is_at_work_on(held, ledger, &request, since, now) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a change that is ready could be begun here.
+    async fn can_begin(&self, change: &Change, now: Timestamp) -> Result<bool, Fault> {
+        let Change { wait, request, .. } = change;
         let id = request.raised.id;
-        if now < until {
-            return Ok(until);
+        if !self.can_be_recorded(&id).await? {
+            self.excuse(*wait, id, now, HOPELESS_FOR);
+            return Ok(false);
         }
-        if let Some(until) = self.shift.lock().excused.get(&id).filter(|until| now < **until) {
-            return Ok(*until);
+        if !request.is_closing() {
+            return self.can_be_decided(*wait, request, now).await;
         }
-        if !self.can_be_recorded(&id, now).await? {
-            return Ok(later(now, HOPELESS_FOR));
+        // Noted where sessions are denied; who has just started has not come to that.
+        let held_until = self.waits_for_sessions_until(request).await.filter(|until| now < *until);
+        if let Some(until) = held_until {
+            self.excuse(*wait, id, now, until.duration_since(now).min(LOOK_AGAIN));
         }
-        let Some(loaded) = self.ledger_unless_corrupt(key).await? else {
-            return Ok(later(now, HOPELESS_FOR));
-        };
-        let by_ledger =
-            loaded.state.as_ref().map(|ledger| self.ledger_attended_until(held, ledger, request, since));
-        if let Some(until) = by_ledger.filter(|until| now < *until) {
-            return Ok(until);
-        }
-        if request.is_closing() {
-            // Noted where sessions are denied; who has just started has not come to that.
-            return Ok(self.waits_for_sessions_until(request).await.unwrap_or(until));
-        }
-        let can_begin = self.can_be_decided(request, now).await?;
-        Ok(if can_begin { until } else { later(now, self.settings.eligibility_retry) })
+        Ok(held_until.is_none())
     }
 
     /// Whether what is due for a request could be done here, as far as its story and its eligibility are concerned.
-    async fn can_be_done(&self, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+    async fn can_be_done(&self, wait: Wait, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
         let Some(request) = self.agenda.request(id) else { return Ok(false) };
-        Ok(self.can_be_recorded(id, now).await? && self.can_be_decided(&request, now).await?)
+        if !self.can_be_recorded(id).await? {
+            self.excuse(wait, *id, now, HOPELESS_FOR);
+            return Ok(false);
+        }
+        self.can_be_decided(wait, &request, now).await
     }
 
     /// Whether a start could be decided on here. What cannot be told here either is no reason to take over, and what nobody will be
     /// told any more waits for nobody. For what is over nothing is to be told.
-    async fn can_be_decided(&self, request: &Request, now: Timestamp) -> Result<bool, Fault> {
+    async fn can_be_decided(&self, wait: Wait, request: &Request, now: Timestamp) -> Result<bool, Fault> {
         let id = request.raised.id;
         let begins = request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_none());
         if !begins {
@@ -216,7 +344,7 @@ impl Core {
         Ok(match self.eligibility(request).await? {
             Eligibility::Eligible(_) | Eligibility::Lost(_) => true,
             Eligibility::Unknown(_) | Eligibility::Contradicted(_) => {
-                self.excuse(id, later(now, self.settings.eligibility_retry));
+                self.excuse(wait, id, now, self.settings.eligibility_retry);
                 false
             }
             Eligibility::Outdated(_) => {
@@ -263,25 +391,15 @@ impl Core {
     }
 
     /// Whether the story of a request can be read to its end, so that something can follow.
-    pub(super) async fn can_be_recorded(&self, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+    pub(super) async fn can_be_recorded(&self, id: &RequestId) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(*id)).await {
             Ok(_) => Ok(true),
-            Err(LoadError::Corrupt(_)) => {
-                self.excuse(*id, later(now, HOPELESS_FOR));
-                Ok(false)
-            }
+            Err(LoadError::Corrupt(_)) => Ok(false),
             Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
         }
     }
 
-    fn is_excused(&self, id: &RequestId, now: Timestamp) -> bool {
-        self.shift.lock().excused.get(id).is_some_and(|until| now < *until)
-    }
-
-    fn excuse(&self, id: RequestId, until: Timestamp) {
-        let mut known = self.shift.lock();
-        let now = self.now();
-        known.excused.retain(|_, until| now < *until);
-        known.excused.insert(id, until);
+    fn excuse(&self, wait: Wait, id: RequestId, now: Timestamp, by: SignedDuration) {
+        self.shift.lock().looks.excuse(wait, id, now, later(now, by));
     }
 }
