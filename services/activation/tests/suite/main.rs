@@ -22,6 +22,7 @@ mod restored;
 mod rpcs;
 mod sessions;
 mod signals;
+mod standby;
 mod sweeps;
 mod tokens;
 mod undone;
