@@ -54,8 +54,8 @@ impl std::fmt::Debug for Message {
 pub struct Incoming {
     /// Its place among all that came.
     pub sequence: u64,
-    /// By what it is done.
-    pub receipt: String,
+    /// By what it is done; `None`: by its place.
+    pub receipt: Option<String>,
     /// What came.
     pub message: Message,
 }
@@ -92,8 +92,8 @@ pub trait Parking: Send + Sync + 'static {
 /// The bus that signals come in by.
 #[async_trait::async_trait]
 pub trait IncomingBus: Parking {
-    /// The first message that is not done, waiting for one for a while. While another has it, it is not given; it comes again
-    /// where that one does not see to it.
+    /// The first message that is not done, waiting for one for a while. While another has it, it is not given for some seconds; it comes
+    /// again where that one does not see to it.
     async fn next(&self) -> Result<Option<Incoming>, BusError>;
 
     /// It is recorded, or parked: it need not come again. An `Err` leaves that open. Said again, or after another replica has said it,

@@ -25,6 +25,8 @@ use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RawMessage, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, ServerAddr};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use nats_connection::{Connection, ConnectionError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -245,7 +247,7 @@ fn headers_of(message: &OutgoingMessage) -> HeaderMap {
 /// A message as its stream has it.
 struct Kept {
     message: StreamMessage,
-    /// Whether it can be delivered: no connection outlives one whose headers or subject the client does not understand.
+    /// Whether a consumer can bring it: no connection outlives one whose headers or subject the client does not understand.
     deliverable: bool,
 }
 
@@ -261,9 +263,9 @@ async fn kept(context: &Context, stream: &str, which: &Value) -> Result<Option<K
         Response::Ok(Found { message }) => {
             // What is no UTF-8 in a subject, the answer replaces.
             let plain = |c: char| !c.is_whitespace() && c != char::REPLACEMENT_CHARACTER;
-            let plain_subject = message.subject.chars().all(plain);
+            let deliverable = message.subject.chars().all(plain) && !has_status(&message);
             if let Ok(message) = StreamMessage::try_from(message.clone()) {
-                return Ok(Some(Kept { message, deliverable: plain_subject }));
+                return Ok(Some(Kept { message, deliverable }));
             }
             let bare = StreamMessage::try_from(RawMessage { headers: None, ..message });
             let message = bare.map_err(|error| BusError::Unavailable(error.to_string()))?;
@@ -272,6 +274,14 @@ async fn kept(context: &Context, stream: &str, which: &Value) -> Result<Option<K
         Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
         Response::Err { error } => Err(unavailable(&error)),
     }
+}
+
+/// Whether the first line of the headers says more than their version: that is for servers, and the client takes what has it for their word.
+fn has_status(message: &RawMessage) -> bool {
+    let headers =
+        message.headers.as_ref().and_then(|headers| BASE64.decode(headers).ok()).unwrap_or_default();
+    let first = headers.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    !first.is_empty() && first.trim_ascii() != b"NATS/1.0"
 }
 
 /// Whether the server stored a batch, of which the last message has this sequence.

@@ -76,7 +76,7 @@ impl IncomingBus for MemorySignals {
             // From here on nothing is missed.
             changed.as_mut().enable();
             if let Some((sequence, message)) = self.reach()?.waiting.first_key_value() {
-                let receipt = sequence.to_string();
+                let receipt = Some(sequence.to_string());
                 return Ok(Some(Incoming { sequence: *sequence, receipt, message: message.clone() }));
             }
             if timeout(NEXT_WITHIN, changed).await.is_err() {

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use nats_connection::Connection;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -57,9 +57,6 @@ const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 /// The same for what is parked, which nobody but us writes: longer than an answer may take, so that a lost one parks nothing twice.
 const PARKED_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
-/// The receipt of a message that no consumer brought. No subject looks like this.
-const BY_HAND: &str = "by hand";
-
 /// How signals are received.
 #[derive(Clone, Copy, Debug)]
 pub struct SignalsOptions {
@@ -82,8 +79,8 @@ pub struct NatsSignals {
     context: Context,
     /// How often the connection was lost.
     losses: watch::Receiver<u64>,
-    /// Whether it was lost while a message was waited for: perhaps by that message.
-    by_hand: AtomicBool,
+    /// The message that was the first one when the consumer was asked last and brought nothing; 0: there is none.
+    passed_over: AtomicU64,
     options: SignalsOptions,
 }
 
@@ -185,7 +182,7 @@ impl NatsSignals {
     ) -> Result<Self, BusError> {
         let (way_there, losses) = nats_connection::watched(way_there);
         let (client, context) = connected(way_there, servers).await?;
-        Ok(Self { client, context, losses, by_hand: AtomicBool::new(false), options })
+        Ok(Self { client, context, losses, passed_over: AtomicU64::new(0), options })
     }
 
     async fn find_or_create(&self, config: Config) -> Result<Stream, BusError> {
@@ -227,15 +224,12 @@ impl NatsSignals {
         Ok(consumer)
     }
 
-    /// The first message, if no consumer can bring it, or the one that was waited for last may be such. It goes by its number.
-    async fn first_by_hand(&self, stream: &Stream) -> Result<Option<Incoming>, BusError> {
-        let state = &stream.cached_info().state;
-        if state.messages == 0 {
-            return Ok(None);
-        }
-        let first = kept(&self.context, SIGNALS_STREAM, &json!({ "seq": state.first_sequence })).await?;
-        let wanted = |kept: &Kept| !kept.deliverable || self.by_hand.load(Ordering::Relaxed);
-        let Some(Kept { message, .. }) = first.filter(wanted) else { return Ok(None) };
+    /// The message of this number, if no consumer can bring it, or none did although it was there: whatever the reason, those behind it
+    /// would wait for ever. Another replica may have it; then it is seen to twice, which is as good as once.
+    async fn by_hand(&self, number: u64) -> Result<Option<Incoming>, BusError> {
+        let found = kept(&self.context, SIGNALS_STREAM, &json!({ "seq": number })).await?;
+        let wanted = |kept: &Kept| !kept.deliverable || self.passed_over.load(Ordering::Relaxed) == number;
+        let Some(Kept { message, .. }) = found.filter(wanted) else { return Ok(None) };
         let StreamMessage { subject, sequence, headers, payload, time } = message;
         let message = Message {
             subject: subject.to_string(),
@@ -243,7 +237,7 @@ impl NatsSignals {
             signature: signature(&headers),
             body: payload,
         };
-        Ok(Some(Incoming { sequence, receipt: BY_HAND.to_owned(), message }))
+        Ok(Some(Incoming { sequence, receipt: None, message }))
     }
 
     /// Publishes, and waits until the stream has it.
@@ -265,11 +259,15 @@ impl IncomingBus for NatsSignals {
         reach(&self.client)?;
         let stream = self.find_or_create(signals_config(self.options.replicas)).await?;
         look_at(&stream.cached_info().config)?;
-        if let Some(first) = self.first_by_hand(&stream).await? {
-            self.by_hand.store(false, Ordering::Relaxed);
-            return Ok(Some(first));
+        let state = &stream.cached_info().state;
+        let first = if state.messages == 0 { 0 } else { state.first_sequence };
+        if first > 0
+            && let Some(incoming) = self.by_hand(first).await?
+        {
+            return Ok(Some(incoming));
         }
         let consumer = self.consumer(&stream).await?;
+        self.passed_over.store(first, Ordering::Relaxed);
         let mut losses = self.losses.clone();
         losses.mark_unchanged();
         let mut messages = consumer
@@ -282,16 +280,14 @@ impl IncomingBus for NatsSignals {
         let found = tokio::select! {
             biased;
             found = messages.next() => found,
-            _ = losses.changed() => {
-                self.by_hand.store(true, Ordering::Relaxed);
-                return Err(BusError::Unavailable("the connection was lost".to_owned()));
-            }
+            _ = losses.changed() => return Err(BusError::Unavailable("the connection was lost".to_owned())),
         };
         let Some(found) = found else { return Ok(None) };
         let found = found.map_err(|error| BusError::Unavailable(error.to_string()))?;
         let info = found.info().map_err(|error| BusError::Unavailable(error.to_string()))?;
         let (sequence, sent_at) = (info.stream_sequence, instant(info.published.unix_timestamp_nanos())?);
-        let receipt = found.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+        let receipt = found.reply.as_ref().map(ToString::to_string);
+        self.passed_over.store(0, Ordering::Relaxed);
         let message = Message {
             subject: found.subject.to_string(),
             sent_at,
@@ -303,11 +299,11 @@ impl IncomingBus for NatsSignals {
 
     async fn done(&self, incoming: &Incoming) -> Result<(), BusError> {
         reach(&self.client)?;
-        if incoming.receipt == BY_HAND {
+        let Some(receipt) = &incoming.receipt else {
             return forget(&self.context, SIGNALS_STREAM, incoming.sequence).await;
-        }
+        };
         let request = Request::new().payload(Bytes::from_static(b"+ACK")).timeout(Some(ANSWER_WITHIN));
-        let answer = self.client.send_request(incoming.receipt.clone(), request).await;
+        let answer = self.client.send_request(receipt.clone(), request).await;
         answer.map(drop).map_err(|error| unavailable(&error))
     }
 
