@@ -40,8 +40,9 @@ const STATEMENTS_MAX: usize = 64;
 /// would only wait for a processor.
 const READERS_MAX: usize = 4;
 /// Pages that a connection keeps in memory, at most.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
-const READER_CACHE_KIB: i64 = 8 * 1024;
+const CACHE_KIB: i64 = 16 * 1024;
+/// A WAL that is longer waits for a moment without readers: while their snapshots overlap, SQLite goes on writing at its end.
+const WAL_BYTES_MAX: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
 /// How far a read model is, and in which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl Place {
                 Connection::open(path)?
             }
         };
-        configure(&connection, WRITER_CACHE_KIB)?;
+        configure(&connection)?;
         // Derived data: a power failure may take the last transactions, never leave half of one.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -127,11 +128,17 @@ impl Place {
         let count = available_parallelism().map_or(1, usize::from).min(READERS_MAX);
         let open = |_| {
             let connection = Connection::open(path)?;
-            configure(&connection, READER_CACHE_KIB)?;
+            configure(&connection)?;
             connection.pragma_update(None, "query_only", true)?;
             Ok(connection)
         };
         (0..count).map(open).collect()
+    }
+
+    /// Whether the WAL is so long that it should begin anew.
+    pub(crate) fn is_wal_too_long(&self) -> bool {
+        let bytes = |path: &PathBuf| std::fs::metadata(suffixed(path, "-wal")).map(|metadata| metadata.len());
+        self.path.as_ref().is_some_and(|path| bytes(path).is_ok_and(|bytes| bytes > WAL_BYTES_MAX))
     }
 
     /// Removes the file. Nobody may have it open.
@@ -175,13 +182,13 @@ impl Place {
 /// Hexadecimal digits of the schema's digest that are in a file's name.
 const FINGERPRINT_LEN: usize = 16;
 
-fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Else SQLite plans a statement anew for every other value of its LIMIT, which costs more than most of ours do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -cache_kib)
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {

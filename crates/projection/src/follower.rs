@@ -118,6 +118,7 @@ impl<M: ReadModel> Follower<M> {
                 let before = checkpoint;
                 checkpoint =
                     shared.with_writer(|connection| fold(connection, model, log_id, before, &batch))?;
+                shared.shorten_wal()?;
                 if let Some(checkpoint) = checkpoint {
                     self.publish(checkpoint.position);
                     self.note_caught_up(checkpoint.position, target)?;

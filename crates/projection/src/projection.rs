@@ -179,6 +179,15 @@ impl Shared {
         work(&lock(&self.writer))
     }
 
+    /// Begins the WAL anew where it has grown too long, while nobody reads.
+    pub(crate) fn shorten_wal(&self) -> rusqlite::Result<()> {
+        if !self.place.is_wal_too_long() {
+            return Ok(());
+        }
+        let _nobody_reads = self.readers.write().unwrap_or_else(PoisonError::into_inner);
+        lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
     /// Starts over with empty tables.
     pub(crate) fn make_anew(&self) -> rusqlite::Result<()> {
         let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
@@ -249,5 +258,83 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl std::fmt::Debug for Projection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Projection({} at {:?})", self.shared.name, self.applied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Item;
+    use event_log::memory::MemoryLog;
+    use rusqlite::Transaction;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    struct Blobs;
+
+    impl ReadModel for Blobs {
+        fn name(&self) -> &'static str {
+            "blobs"
+        }
+
+        fn schema(&self) -> &'static str {
+            "CREATE TABLE blob (bytes BLOB NOT NULL) STRICT"
+        }
+
+        fn code_revision(&self) -> u32 {
+            1
+        }
+
+        fn apply(&mut self, _: &Transaction<'_>, _: &Item) -> rusqlite::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn projection(folder: &Path) -> Projection {
+        let log = Arc::new(MemoryLog::with_id(uuid::Uuid::from_u128(1)));
+        Projection::open(Some(folder), Blobs, log).unwrap().0
+    }
+
+    #[test]
+    fn a_wal_that_grew_too_long_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let projection = projection(folder.path());
+        for _ in 0..300 {
+            let written = projection
+                .shared
+                .with_writer(|connection| connection.execute("INSERT INTO blob VALUES (zeroblob(8192))", []));
+            assert_eq!(written, Ok(1));
+        }
+        let wal_bytes = || {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+            let wal = files.filter(|file| file.file_name().to_string_lossy().ends_with("-wal"));
+            wal.map(|file| file.metadata().unwrap().len()).sum::<u64>()
+        };
+        assert!(wal_bytes() > 1 << 20);
+        projection.shared.shorten_wal().unwrap();
+        assert_eq!(wal_bytes(), 0);
+        let count =
+            |db: &Connection| db.query_row("SELECT count(*) FROM blob", [], |row| row.get::<_, i64>(0));
+        assert_eq!(projection.read(count).unwrap(), 300);
+    }
+
+    /// Where there are two processors.
+    #[test]
+    fn one_read_does_not_wait_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let projection = projection(folder.path());
+        if projection.shared.readers.read().unwrap().connections.len() < 2 {
+            return;
+        }
+        let (tell, told) = mpsc::channel();
+        let other = projection.clone();
+        let heard = projection.read(|_| {
+            let reading = std::thread::spawn(move || other.read(|_| Ok(tell.send(()))));
+            let heard = told.recv_timeout(Duration::from_secs(20));
+            Ok((heard, reading))
+        });
+        let (heard, reading) = heard.unwrap();
+        assert_eq!(heard, Ok(()));
+        reading.join().unwrap().unwrap().unwrap();
     }
 }

@@ -156,18 +156,12 @@ impl Requests {
         self.stories(&text, values, |row| row.get(1).map(Cursor))
     }
 
-    /// Pending requests, those with the nearest deadline first, after a `(deadline in ms, id)`.
-    pub fn pending(&self, after: Option<Due>, limit: usize) -> Result<Vec<(Due, Story)>, StoryError> {
-        let (deadline, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
-        let values = vec![
-            Value::Integer(deadline),
-            Value::Blob(id),
-            Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)),
-        ];
-        let text = "SELECT position, decide_until FROM request
-            WHERE status = 1 AND quarantined = 0 AND (decide_until, id) > (?, ?) ORDER BY decide_until, id LIMIT ?";
-        let found = self.stories(text, values, |row| row.get::<_, i64>(1))?;
-        Ok(found.into_iter().map(|(at, story)| ((at, story.request.raised.id), story)).collect())
+    /// Pending requests, those with the nearest deadline first, after a `(deadline in ms, id)`, at most `limit` (not 0). Says after which
+    /// to go on; `None`: that was all.
+    pub fn pending(&self, after: Option<Due>, limit: usize) -> Result<Part, StoryError> {
+        let text = "SELECT position, decide_until, id FROM request
+            WHERE status = 1 AND quarantined = 0 AND (decide_until, id) > (?1, ?2) ORDER BY decide_until, id LIMIT ?3";
+        self.part(text, after, limit)
     }
 
     /// Pending requests whose deadline is at or before `at`, and the next deadline after those.
@@ -216,19 +210,18 @@ impl Requests {
     /// as far as it can: nothing may be granted on them, but what was given must go at the last known end. What is over comes first,
     /// then what starts or ends soonest; after a `(due in ms, id)`, at most `limit` (not 0). Says after which to go on; `None`: that
     /// was all.
-    pub fn unfinished(
-        &self,
-        after: Option<Due>,
-        limit: usize,
-    ) -> Result<(Vec<Story>, Option<Due>), StoryError> {
-        let (due_at, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
+    pub fn unfinished(&self, after: Option<Due>, limit: usize) -> Result<Part, StoryError> {
+        let text = "SELECT position, due_at, id FROM request
+            WHERE due_at IS NOT NULL AND (due_at, id) > (?1, ?2) ORDER BY due_at, id LIMIT ?3";
+        self.part(text, after, limit)
+    }
+
+    fn part(&self, text: &str, after: Option<Due>, limit: usize) -> Result<Part, StoryError> {
+        let (at, id) = after.map_or((i64::MIN, Vec::new()), |(at, id)| (at, id.as_bytes().to_vec()));
         self.ask(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT position, due_at, id FROM request
-                 WHERE due_at IS NOT NULL AND (due_at, id) > (?1, ?2) ORDER BY due_at, id LIMIT ?3",
-            )?;
+            let mut statement = connection.prepare_cached(text)?;
             let found: Vec<(i64, i64, [u8; 16])> = statement
-                .query_map(params![due_at, id, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+                .query_map(params![at, id, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?
                 .collect::<Result<_, _>>()?;
@@ -240,10 +233,11 @@ impl Requests {
                 Some(_) | None => None,
             };
             let mut stories = Vec::with_capacity(found.len());
-            for (position, _, _) in found {
-                stories.extend(fold_readable(connection, position)?);
+            for (position, at, _) in found {
+                stories.extend(fold_readable(connection, position)?.map(|story| (at, story)));
             }
-            Ok((stories, next))
+            let due = |(at, story): (i64, Story)| ((at, story.request.raised.id), story);
+            Ok((stories.into_iter().map(due).collect(), next))
         })
     }
 
@@ -317,6 +311,9 @@ impl Requests {
 
 /// A deadline or due time in milliseconds, and the request that has it.
 pub type Due = (i64, RequestId);
+
+/// Some requests in order, each with its place, and after which place to go on; `None`: that was all.
+pub type Part = (Vec<(Due, Story)>, Option<Due>);
 
 /// The place of a request in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// For how long the log may be silent: twice as long as a cluster of NATS servers takes to elect a leader, nine seconds at most.
 const SILENT_MAX: Duration = Duration::from_secs(20);
 
-/// How long a directory is waited for by whoever can do without: much longer than it takes where it can be had.
-const DIRECTORY_WITHIN: Duration = Duration::from_secs(15);
+/// How long a directory is waited for by whoever can do without: longer than it takes where it can be had, also where one replica of the
+/// neighbour hangs (20 seconds) before another is asked.
+const DIRECTORY_WITHIN: Duration = Duration::from_secs(45);
 
 /// Keeps `readiness` up to date, for ever.
 pub(crate) async fn keep(views: Views, readiness: Readiness, without_directory: bool) {

@@ -39,8 +39,8 @@ pub(crate) async fn page(
     let now = core.now();
     while looked_at < SCAN_MAX {
         let chunk = limit.saturating_sub(items.len()).clamp(CHUNK_MIN, CHUNK_MAX);
-        let found = core.views.requests.pending(after, chunk).map_err(|error| refusal::status(&error))?;
-        let last = found.len() < chunk;
+        let part = core.views.requests.pending(after, chunk);
+        let (found, next) = part.map_err(|error| refusal::status(&error))?;
         for (place, story) in found {
             after = Some(place);
             looked_at += 1;
@@ -51,9 +51,10 @@ pub(crate) async fn page(
                 }
             }
         }
-        if last {
+        if next.is_none() {
             return Ok(Page { items, next: None });
         }
+        after = next;
         tokio::task::yield_now().await;
     }
     Ok(Page { items, next: after })

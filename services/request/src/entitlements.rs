@@ -71,6 +71,9 @@ impl Listing<'_> {
         let mut searched = self.in_force.compiled.entitlements_for(person, groups, searched)?;
         let mut decidable = BTreeMap::new();
         let mut found = Vec::new();
+        if everything.is_empty() {
+            return Ok(found);
+        }
         for (id, account) in self.accounts_from(after) {
             let facts = AccountFacts { ou_path: &account.ou_path, tags: &account.tags };
             let whole = self.is_found(id, account);

@@ -23,7 +23,7 @@ pub struct Wanted<'a> {
     pub partition: Partition,
 }
 
-/// What someone may ask for, account by account: a page costs what it shows.
+/// What someone may ask for, account by account, so that a page costs no more than it shows.
 #[derive(Debug)]
 pub struct Entitlements<'a> {
     compiled: &'a Compiled,
@@ -81,6 +81,11 @@ impl Compiled {
 }
 
 impl<'a> Entitlements<'a> {
+    /// Whether no rule is for this person, wherever it is.
+    pub fn is_empty(&self) -> bool {
+        self.requester.is_empty()
+    }
+
     /// What there is to ask for in `account`; [empty](AccountEntitlements::is_empty) where there is nothing.
     pub fn in_account(&mut self, account: &'a AccountId, facts: AccountFacts<'a>) -> AccountEntitlements<'a> {
         let index = &self.compiled.index;

@@ -149,7 +149,7 @@ impl Agenda {
             Extent::About(key) => return self.fill_about(state, requests, now, key),
         };
         let (stories, next) = requests.unfinished(filling.to, page)?;
-        self.take_up_once(state, stories, now);
+        self.take_up_once(state, stories.into_iter().map(|(_, story)| story).collect(), now);
         if next.is_some() {
             if let Some(filling) = &mut state.filling {
                 filling.to = next;

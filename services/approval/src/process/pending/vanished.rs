@@ -99,15 +99,14 @@ struct Looked {
 async fn look_at_all(core: &Core, in_force: &InForce) -> Result<Looked, StoryError> {
     let (mut after, mut all) = (None, Looked::default());
     loop {
-        let found = core.views.requests.pending(after, CHUNK)?;
-        let more = found.len() == CHUNK;
-        after = found.last().map(|(place, _)| *place).or(after);
+        let (found, next) = core.views.requests.pending(after, CHUNK)?;
         let looked = look_at(core, in_force, found.into_iter().map(|(_, story)| story)).await;
         all.unproved |= looked.unproved;
         all.failed |= looked.failed;
-        if !more {
+        if next.is_none() {
             return Ok(all);
         }
+        after = next;
         tokio::task::yield_now().await;
     }
 }
