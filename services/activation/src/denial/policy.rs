@@ -19,6 +19,17 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 /// More rounds than any account needs: resolve, intend, call, record, look.
 const ROUNDS_MAX: usize = 6;
 
+/// What is in force in an account of what Daypass would deny there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InForce {
+    /// Exactly that.
+    Wanted,
+    /// Something else.
+    Otherwise,
+    /// Nothing, which is wanted: the account is not in the organisation, and no policy binds it.
+    Nowhere,
+}
+
 impl Core {
     pub(super) async fn denials(&self, account: &AccountId) -> Result<Arc<Loaded<Denials>>, Fault> {
         Ok(self.commander.load::<DenialAggregate>(&Stream::Denial(account.clone())).await?)
@@ -156,7 +167,7 @@ impl Core {
     ) -> Result<(), Fault> {
         let call = self.signed(at);
         // Its answer tells the time: what is lifted by a clock that is ahead is lifted too soon.
-        if let Err(error) = self.is_exactly(port, account, sessions).await {
+        if let Err(error) = self.in_force(port, account, sessions).await {
             return self.denial_failed(account, id, sessions, error).await;
         }
         let still = self.still_to_deny(account, position, wanted).await;
@@ -166,31 +177,46 @@ impl Core {
         }
         let said = self.in_time(port.deny(account, sessions, call)).await;
         // Whatever was said: what is there counts.
-        let there = self.is_exactly(port, account, sessions).await;
+        let there = self.in_force(port, account, sessions).await;
         match (said, there) {
+            // The policy that such an account leaves denies nobody. Where there are very many policies, it is not even found in time.
+            (said, Ok(InForce::Nowhere)) => {
+                if let Err(error) = said {
+                    tracing::warn!(%account, %error, "the policy of an account that left could not be deleted: it denies nobody");
+                }
+                self.denied_as_it_should(account, id, wanted).await
+            }
             // A policy that is lifted halfway denies nothing, and is left: that is done by what AWS says alone.
-            (Err(error), Ok(true)) if sessions.is_empty() && error.code != IN_USE => {
+            (Err(error), Ok(InForce::Wanted)) if sessions.is_empty() && error.code != IN_USE => {
                 self.denial_failed(account, id, sessions, error).await
             }
-            (said, Ok(true)) => {
+            (said, Ok(InForce::Wanted)) => {
                 if sessions.is_empty()
                     && let Err(error) = said
                 {
                     // Here it denies nobody any more. Where it does is for whoever attached it there.
                     tracing::warn!(%account, %error, "others have attached elsewhere what denied sessions here: it is left to them");
                 }
-                tracing::info!(%account, requests = wanted.len(), "live sessions are denied as they should be");
-                self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id))
-                    .await?;
-                Ok(())
+                self.denied_as_it_should(account, id, wanted).await
             }
             (Err(error), _) | (Ok(()), Err(error)) => self.denial_failed(account, id, sessions, error).await,
-            (Ok(()), Ok(false)) => {
+            (Ok(()), Ok(InForce::Otherwise)) => {
                 let overwritten =
                     AwsError::new(ErrorKind::Conflict, "Overwritten", "another has changed the policy");
                 self.denial_failed(account, id, sessions, overwritten).await
             }
         }
+    }
+
+    async fn denied_as_it_should(
+        &self,
+        account: &AccountId,
+        id: EventId,
+        wanted: &Denied,
+    ) -> Result<(), Fault> {
+        tracing::info!(%account, requests = wanted.len(), "live sessions are denied as they should be");
+        self.write_denial(account, Some(id), |denials, _| denial::confirm(known(denials)?, id)).await?;
+        Ok(())
     }
 
     /// Catches up to the attempt, and computes again what is to be denied, and whether that is ours to do.
@@ -218,6 +244,8 @@ impl Core {
         let code = error.code.clone();
         self.write_denial(account, Some(id), |denials, _| denial::fail(known(denials)?, id, code.clone()))
             .await?;
+        let for_good = sessions.is_empty() && !error.retriable();
+        let first = for_good && self.unlifted().insert(account.clone());
         match (sessions.is_empty(), error.retriable()) {
             (false, true) => {
                 tracing::warn!(%account, %error, "live sessions could not be denied; tried again");
@@ -229,7 +257,7 @@ impl Core {
                 tracing::warn!(%account, %error, "what denies sessions could not be lifted; tried again");
             }
             // Nobody's access goes on by it, and it is tried every few minutes for ever.
-            (true, false) if self.unlifted().insert(account.clone()) => {
+            (true, false) if first => {
                 tracing::error!(%account, %error, "what denies sessions cannot be lifted");
             }
             (true, false) => {
@@ -243,16 +271,18 @@ impl Core {
         self.unlifted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether exactly `sessions` are denied, as AWS says now. In an account that is not in the organisation no policy is in force.
-    async fn is_exactly(
+    /// Whether exactly `sessions` are denied, as AWS says now.
+    async fn in_force(
         &self,
         port: &dyn SessionDenials,
         account: &AccountId,
         sessions: &BTreeSet<DeniedSessions>,
-    ) -> Result<bool, AwsError> {
+    ) -> Result<InForce, AwsError> {
         match self.in_time(port.denies_exactly(account, sessions)).await {
-            Err(error) if sessions.is_empty() && self.has_left(account, &error) => Ok(true),
-            looked => looked,
+            Ok(true) => Ok(InForce::Wanted),
+            Ok(false) => Ok(InForce::Otherwise),
+            Err(error) if sessions.is_empty() && self.has_left(account, &error) => Ok(InForce::Nowhere),
+            Err(error) => Err(error),
         }
     }
 
@@ -278,10 +308,12 @@ impl Core {
     ) -> Result<(), Fault> {
         let there = match self.sessions(closing, &attempt.requests) {
             Ok(sessions) if !sessions.is_empty() => {
-                match self.in_time(port.denies_exactly(account, &sessions)).await {
-                    Err(error) if self.has_left(account, &error) => false,
-                    looked => looked?,
-                }
+                // What cannot be read is not waited for beyond the patience: it may be so for good (no rights).
+                let looked = self.in_time(port.denies_exactly(account, &sessions)).await;
+                looked.unwrap_or_else(|error| {
+                    tracing::debug!(%account, %error, "what came of an attempt to deny cannot be read");
+                    false
+                })
             }
             // Lifted halfway, it denies nothing either.
             Ok(_) | Err(_) => false,
@@ -328,7 +360,7 @@ impl Core {
         wanted: &Denied,
     ) -> Result<bool, Fault> {
         let sessions = self.sessions(closing, wanted)?;
-        if self.is_exactly(port, account, &sessions).await? {
+        if self.in_force(port, account, &sessions).await? != InForce::Otherwise {
             return Ok(false);
         }
         tracing::warn!(%account, "another has changed what Daypass denies");

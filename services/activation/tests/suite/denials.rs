@@ -1102,6 +1102,53 @@ async fn an_attempt_that_was_open_when_its_account_left_keeps_no_request_open() 
     process.stop().await;
 }
 
+/// What came of it was never written: its request was held open for ever.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_open_when_nothing_could_be_read_any_more_keeps_no_request_open() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(10).await;
+    process.issue("ada", id, "one", None).await.unwrap();
+    house.log.set_faults(Box::new(AtDenial(Some(Box::new(process.brake())))));
+    process.revoke("ada", id).await.unwrap();
+    house.at(15).await;
+    assert_eq!(facts(&house).len(), 1, "paused between what it intends and the call");
+    process.kill().await;
+    scps(&house).refuse(ErrorKind::Denied);
+    let process = house.start().await;
+    house.at(HOUR + 600).await;
+    assert!(
+        matches!(facts(&house).get(1), Some(DenialEvent::Failed { reason, .. }) if reason == "NoOutcome")
+    );
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired), "once its sessions are dead");
+    process.stop().await;
+}
+
+/// Among very many policies it is not found in time: that was tried every five minutes, for ever.
+#[tokio::test(start_paused = true)]
+async fn what_was_denied_in_an_account_that_left_is_settled_although_its_policy_cannot_be_deleted() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert_eq!(denied(&house).len(), 1);
+    scps(&house).leave(&account());
+    forget_account(&house, &process).await;
+    for _ in 0..100 {
+        scps(&house).fail_next(DenialFault::Refused(ErrorKind::Unknown));
+    }
+    house.at(700 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert!(matches!(facts(&house).last(), Some(DenialEvent::Confirmed { .. })));
+    assert!(scps(&house).detached(&account()).is_some(), "it denies nobody, and stays");
+    let settled = facts(&house).len();
+    house.at(3 * HOUR).await;
+    assert_eq!(facts(&house).len(), settled, "all is done");
+    assert!(!facts(&house).iter().any(|fact| matches!(fact, DenialEvent::Failed { .. })));
+    process.stop().await;
+}
+
 /// Deleting it failed every five minutes, for ever.
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_others_attached_elsewhere_is_detached_settled_and_left_to_them() {
