@@ -185,6 +185,8 @@ impl SdkSessionDenials {
                 }
                 others.join(", ")
             }
+            // Where it is attached is told another time: until then nothing is left to others.
+            Err(untold) if untold.retriable() => return untold,
             Err(untold) => format!("something that AWS does not tell ({})", untold.code),
         };
         AwsError::new(error.kind, error.code, &format!("the policy {id} is attached to {places} as well"))

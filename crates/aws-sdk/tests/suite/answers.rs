@@ -1,17 +1,19 @@
 //! The adapters against answers that moto never gives: refusals, faults, silence, empty pages. And what they send.
 
 use crate::support::{Counted, WallClock, config};
+use aws::session_denials::{IN_USE, policy_name};
 use aws::{
     AssignmentKey, Assignments, AssumeRole, Attempt, AwsError, Deletion, DirectorySource, ErrorKind,
-    OperationId, OperationStatus, SessionName, Sts, Uncounted,
+    OperationId, OperationStatus, SessionDenials, SessionName, Sts, Uncounted,
 };
 use aws_sdk::{Adapters, AwsConfig, ConnectError, connect};
 use domain::ports::Clock;
 use domain::{AccountId, PermissionSetArn, PrincipalId, RoleArn, SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use wiremock::matchers::{any, body_partial_json, header, method};
+use wiremock::matchers::{any, body_partial_json, body_string_contains, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
@@ -45,7 +47,13 @@ async fn adapters(server: &MockServer) -> Adapters {
 fn target(operation: &str) -> String {
     let service = match operation {
         "ListUsers" | "ListGroups" => "AWSIdentityStore",
-        "DescribeOrganization" | "ListRoots" => "AWSOrganizationsV20161128",
+        "DescribeOrganization"
+        | "ListRoots"
+        | "ListPoliciesForTarget"
+        | "ListTargetsForPolicy"
+        | "DescribePolicy"
+        | "DetachPolicy"
+        | "DeletePolicy" => "AWSOrganizationsV20161128",
         _sso => "SWBExternalService",
     };
     format!("{service}.{operation}")
@@ -303,6 +311,38 @@ async fn a_list_without_end_is_an_error_and_not_an_absence() {
         .await;
     let error = adapters(&server).await.assignments.find(&key(), &Uncounted).await.unwrap_err();
     assert_eq!(error.code, "EndlessList");
+}
+
+/// A policy that cannot be deleted is left to whoever attached it elsewhere: not before AWS has said that they have, or never will.
+#[tokio::test]
+async fn where_a_policy_is_attached_is_asked_again_if_it_was_not_told() {
+    for (code, kind, told) in [
+        ("TooManyRequestsException", ErrorKind::Throttled, "TooManyRequestsException"),
+        ("AccessDeniedException", ErrorKind::Invalid, IN_USE),
+    ] {
+        let server = MockServer::start().await;
+        let xml = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+            <AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>canary-a</SecretAccessKey><SessionToken>canary-b</SessionToken>
+            <Expiration>2999-03-01T12:15:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"#;
+        Mock::given(method("POST"))
+            .and(body_string_contains("Action=AssumeRole"))
+            .respond_with(ResponseTemplate::new(200).set_body_raw(xml, "text/xml"))
+            .mount(&server)
+            .await;
+        let account = AccountId::new("111111111111").unwrap();
+        let policies = json!({"Policies": [{"Id": "p-11111111", "Name": policy_name(&account)}]});
+        answers(&server, "ListPoliciesForTarget", 200, policies).await;
+        let document = json!({"Version": "2012-10-17", "Statement": [{"Sid": "DaypassRequests"}]});
+        answers(&server, "DescribePolicy", 200, json!({"Policy": {"Content": document.to_string()}})).await;
+        answers(&server, "DetachPolicy", 200, json!({})).await;
+        refuses(&server, "DeletePolicy", 400, IN_USE).await;
+        refuses(&server, "ListTargetsForPolicy", 400, code).await;
+        let role = RoleArn::new("arn:aws:iam::123456789012:role/denials").unwrap();
+        let config = AwsConfig { session_denials_role: Some(role), ..with_instance(&server.uri()) };
+        let denials = connect(config, Arc::new(WallClock)).await.unwrap().session_denials.unwrap();
+        let error = denials.deny(&account, &BTreeSet::new(), attempt()).await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_str()), (kind, told), "{error}");
+    }
 }
 
 #[tokio::test]
