@@ -168,6 +168,8 @@ pub struct Ledger {
     pub failures: u32,
     /// What AWS said last.
     pub last_failure: Option<String>,
+    /// When it said that.
+    pub failed_at: Option<Timestamp>,
     /// Who asked to give it up as it is: it counts until the assignment is made anew or found absent, and for
     /// [`ABANDON_ASK_AGE_MAX`].
     pub abandon_asked: Option<AbandonAsk>,
@@ -195,6 +197,7 @@ impl Ledger {
                 late_removal: None,
                 failures: 0,
                 last_failure: None,
+                failed_at: None,
                 abandon_asked: None,
                 abandoned: false,
                 last_at: at,
@@ -228,6 +231,7 @@ impl Ledger {
                 };
                 self.failures = 0;
                 self.last_failure = None;
+                self.failed_at = None;
                 match confirmed.operation {
                     Operation::Create => {
                         self.presence = Presence::Ours;
@@ -252,6 +256,7 @@ impl Ledger {
                 };
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure = Some(reason.clone());
+                self.failed_at = Some(at);
                 if !definite {
                     let may_take_effect = match failed.operation {
                         Operation::Create => &mut self.fence,

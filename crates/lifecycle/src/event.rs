@@ -251,7 +251,7 @@ pub enum EndedBecause {
     Elapsed,
     /// The access could not be brought about within the retry horizon.
     Failed {
-        /// What AWS said; a code, never free text of a person.
+        /// What AWS said: its code, and of a failed operation its reason; never free text of a person.
         reason: String,
     },
     /// Requester, approvers or rule no longer qualify.

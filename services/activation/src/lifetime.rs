@@ -10,6 +10,7 @@ use aws::sts::CHAINED_DURATION_MAX;
 use command::aggregate::AssignmentAggregate;
 use domain::{Provider, RequestId, SignedDuration, Timestamp};
 use journal::Stream;
+use lifecycle::assignment::Ledger;
 use lifecycle::event::{Bound, Closed, ClosedHow, RequestEvent};
 use lifecycle::state::{Active, Closure, Grant, Phase};
 use lifecycle::{Request, access};
@@ -94,10 +95,11 @@ impl Core {
         }
         let (Some(key), Some(window)) = (key_of(request), request.window()) else { return Ok(None) };
         let loaded = self.commander.load::<AssignmentAggregate>(&Stream::assignment(&key)).await?;
-        // What failed before it began was another request's.
+        // What failed before it began was another request's, whatever has happened since.
         let begins_at = later(window.start(), -self.settings.start_lead());
-        let since = loaded.state.as_ref().filter(|ledger| begins_at <= ledger.last_at);
-        Ok(since.and_then(|ledger| ledger.last_failure.clone()))
+        let since = |ledger: &&Ledger| ledger.failed_at.is_some_and(|failed_at| begins_at <= failed_at);
+        let ledger = loaded.state.as_ref().filter(since);
+        Ok(ledger.and_then(|ledger| ledger.last_failure.clone()))
     }
 
     /// Why a request did not begin of which nothing is remembered here. Whoever had the duty may have known, and be dead; so it is asked

@@ -158,10 +158,12 @@ fn failures_are_counted_until_one_succeeds() {
         story = story.failed(attempt, true, when + 1);
     }
     assert_eq!((story.ledger().failures, story.ledger().last_failure.as_deref()), (3, Some("Throttled")));
+    assert_eq!(story.ledger().failed_at, Some(at(21)));
     assert!(story.ledger().is_settled_absent(), "AWS said definitely no");
     let attempt = story.step(true, false, 30);
     let story = story.confirmed(attempt, 31);
     assert_eq!((story.ledger().failures, story.ledger().last_failure.clone()), (0, None));
+    assert_eq!(story.ledger().failed_at, None);
 }
 
 /// TEAM #255, #513: five failed tries, and the access stayed.

@@ -184,8 +184,8 @@ fn nothing_found() -> AwsError {
     AwsError::new(ErrorKind::NotFound, "NotFound", "AWS found nothing to delete")
 }
 
-/// What an event keeps of an error: AWS's code, and for a failed operation AWS's reason.
-fn reason_of(error: &AwsError) -> String {
+/// What is kept of an error, in events and until the next try: AWS's code, and for a failed operation AWS's reason.
+pub(super) fn reason_of(error: &AwsError) -> String {
     if error.code == "FAILED" {
         let reason: String = error.message.chars().filter(|c| !c.is_control()).take(REASON_MAX).collect();
         format!("FAILED: {reason}")

@@ -1,6 +1,6 @@
 //! One errand on one assignment: the next thing, and the next, until nothing is left to do now.
 
-use super::attempt::Intended;
+use super::attempt::{Intended, reason_of};
 use super::ledger::{self, NotWritten};
 use super::look::{LOOK_AGE_MAX, LOOK_AHEAD};
 use super::need::Needs;
@@ -403,19 +403,20 @@ impl Core {
                 request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_none())
             })
             .collect();
-        let Fault::Aws(_) = fault else { return };
+        let Fault::Aws(error) = fault else { return };
         if waiting.is_empty() {
             return;
         }
         let events = self.ledger_events(key).await.ok();
         let recorded = events.and_then(|events| ledger::failing_since(&events, Operation::Create));
         let since = self.agenda.note_failing(key, recorded.unwrap_or(now));
+        let reason = reason_of(error);
         for request in waiting {
-            self.agenda.note_obstacle(request.raised.id, fault.code());
+            self.agenda.note_obstacle(request.raised.id, reason.clone());
             // What failed before it began is another request's failure.
             let since = request.window().map_or(since, |window| since.max(window.start()));
             if now.duration_since(since) >= self.settings.retry_horizon
-                && let Err(fault) = self.fail(request, fault.code()).await
+                && let Err(fault) = self.fail(request, reason.clone()).await
             {
                 tracing::warn!(request = %request.raised.id, %fault, "a failure could not be recorded");
             }

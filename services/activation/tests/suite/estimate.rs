@@ -8,6 +8,8 @@ use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::types::v1 as types;
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target};
+use lifecycle::event::EndedBecause;
+use lifecycle::state::EndReason;
 use tonic::{Code, Status};
 
 async fn ask(process: &Process, name: &str, id: RequestId) -> Result<wire::Activation, Status> {
@@ -74,6 +76,24 @@ async fn what_is_scheduled_says_when_and_what_is_in_the_way_by_its_code() {
         assert_eq!(shown.obstacle_detail, "", "the code says all");
     }
     assert_eq!(ask(&process, "mallory", scheduled).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_an_operation_failed_is_told_in_awss_words_while_it_is_tried_and_once_it_is_given_up() {
+    let house = House::new().await;
+    let process = house.start().await;
+    for _ in 0..1_000 {
+        let reason = "no such user: it is gone".to_owned();
+        house.aws.fail_next(AwsOperation::Create, Fault::FailsLater { reason });
+    }
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(60).await;
+    let told = ask(&process, "ada", id).await.unwrap();
+    assert_eq!(told.obstacles, ["FAILED"]);
+    assert_eq!(told.obstacle_detail, "no such user: it is gone");
+    house.at(HOUR - 60).await;
+    let because = EndedBecause::Failed { reason: "FAILED: no such user: it is gone".to_owned() };
+    assert_eq!(house.over(id).await.map(|(why, _)| why), Some(EndReason::Ended(because)));
 }
 
 #[tokio::test(start_paused = true)]

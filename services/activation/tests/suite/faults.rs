@@ -531,6 +531,9 @@ async fn what_failed_for_an_earlier_request_is_not_why_a_later_one_did_not_begin
     process.kill().await;
     house.aws.heal();
     let second = house.grant(&permission_set(), 600, 900).await;
+    house.at(700).await;
+    // That something else is noted of the assignment makes the failure no newer.
+    house.write_ledger(&key_of(&permission_set()), AssignmentEvent::DriftFound { present: false }).await;
     house.at(901).await;
     let _again = house.start().await;
     house.at(930).await;

@@ -53,6 +53,7 @@ pub(super) fn of_ledger(mut ledger: Ledger, now: u8) -> Ledger {
     // Only the pauses between tries depend on these.
     ledger.failures = 0;
     ledger.last_failure = None;
+    ledger.failed_at = None;
     // How often to look depends on this, and whether others removed it: nobody else does here.
     ledger.late_removal = None;
     if instant(now).duration_since(ledger.last_at) >= ticks(LIST_LAG) {
