@@ -214,6 +214,12 @@ impl SessionDenials for Denier {
         if self.line.cloud.planted.is(Plant::DenyForEver) && sessions.is_empty() {
             return Ok(true);
         }
+        if self.line.cloud.planted.is(Plant::DenyTheGone)
+            && sessions.is_empty()
+            && self.scps.has_left(account)
+        {
+            return Err(AwsError::new(ErrorKind::Denied, "AccessDeniedException", "the account has left"));
+        }
         self.line.dated(self.scps.denies_exactly(account, &self.widened(sessions))).await
     }
 }

@@ -68,6 +68,8 @@ pub enum Plant {
     DenyEverything,
     /// A denial of sessions is never lifted.
     DenyForEver,
+    /// A denial of sessions is never settled where the account has left the organisation.
+    DenyTheGone,
     /// Clocks are seconds ahead, and nobody knows.
     FastClocks,
     /// Credentials live for an hour, whatever their user was told.
@@ -123,6 +125,7 @@ impl Plant {
             Self::SkipUnreadable => "Cedar skips a policy whose evaluation errs",
             Self::DenyEverything => "the documented deny hits all sessions of a person",
             Self::DenyForEver => "a control policy has room for little",
+            Self::DenyTheGone => "accounts leave the organisation",
             Self::LongCredentials => "broker, TEAM: credentials outlive what was told",
             Self::UntoldChaining => "any of this kind: a role chained from credentials outlives them",
             Self::FastClocks => "any of this kind: a clock is ahead",

@@ -108,6 +108,10 @@ fn provide_for(plant: Option<Plant>, climate: &mut Behaviour, season: &mut Seaso
         }
         Some(Plant::FiveTries) => season.account_losses = 200,
         Some(Plant::DenyEverything | Plant::DenyForEver) => season.denials = true,
+        Some(Plant::DenyTheGone) => {
+            season.denials = true;
+            season.account_losses = 50;
+        }
         _other => {}
     }
 }

@@ -179,6 +179,11 @@ fn a_deny_that_is_never_lifted() {
 }
 
 #[test]
+fn what_was_denied_in_an_account_that_left_is_never_settled() {
+    finds(Plant::DenyTheGone, 0, &["L1"]);
+}
+
+#[test]
 fn what_is_missing_is_never_restored() {
     finds(Plant::NeverRestored, 0, &["S1"]);
 }

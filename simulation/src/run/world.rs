@@ -90,6 +90,9 @@ impl Run {
         });
         self.trace.note("company", &format!("account {account} is {}", if gone { "gone" } else { "closed" }));
         self.tally.count("company: account closed while assigned");
+        if self.truth.denials.get(&account).is_some_and(|denials| !denials.is_settled()) {
+            self.tally.count("company: account closed while sessions are denied");
+        }
         cloud.scps.iter().for_each(|scps| scps.leave(&account));
         cloud.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
     }
