@@ -85,6 +85,8 @@ struct State {
     waits_of: BTreeMap<RequestId, Vec<(Wait, Timestamp)>>,
     /// When whoever has the duty was last seen to be alive.
     sign_of_life: Option<Timestamp>,
+    /// When something came of AWS last, as requests tell it.
+    came_of_aws_at: Option<Timestamp>,
     completions: BTreeMap<Lane, Completions>,
     /// What is remembered of assignments, and of requests.
     notes: BTreeMap<AssignmentKey, KeyNotes>,
@@ -244,6 +246,11 @@ impl Agenda {
         self.lock().sign_of_life
     }
 
+    /// When whoever had the duty was last seen to get something done in AWS, by what became of requests.
+    pub(crate) fn came_of_aws_at(&self) -> Option<Timestamp> {
+        self.lock().came_of_aws_at
+    }
+
     /// Whose turn it is among equally urgent changes: see [`Turn`].
     pub(crate) fn turn(&self, key: &AssignmentKey) -> Turn {
         let state = self.lock();
@@ -357,6 +364,7 @@ impl State {
     fn note_change(&mut self, request: &Request, now: Timestamp, outstanding_max: usize) {
         // By a clock that is ahead, it may be dated later.
         self.sign_of_life = self.sign_of_life.max(due::sign_of_life(request).map(|at| at.min(now)));
+        self.came_of_aws_at = self.came_of_aws_at.max(due::came_of_aws(request).map(|at| at.min(now)));
         let changed_at = due::changed_in_aws(request);
         if let Some((at, lane)) = changed_at.zip(key_of(request).as_ref().map(Lane::of)) {
             let waiting = self.changes_waiting(lane, now, outstanding_max);

@@ -4,7 +4,7 @@ use super::waits::Wait;
 use domain::{Entitlement, Provider, SignedDuration, Timestamp};
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
-use lifecycle::event::EndedBecause;
+use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::{Closure, EndReason, Phase};
 
 /// The assignment that a request is about; `None`: it is about something else.
@@ -99,41 +99,41 @@ pub(super) fn waits(request: &Request, known_at: Timestamp) -> Vec<(Wait, Timest
     }
 }
 
-/// When whoever has the duty showed, in this request, that they are alive.
+/// When whoever has the duty showed, in this request, that they are alive. What any replica writes, credentials that are fetched say,
+/// tells nothing of them.
 pub(super) fn sign_of_life(request: &Request) -> Option<Timestamp> {
-    let by_the_holder = match &request.phase {
-        Phase::Approved { active, .. } => active.is_some(),
-        Phase::Ended { because, closure, .. } => {
-            matches!(closure, Closure::Closed { .. })
-                || matches!(
-                    because,
-                    EndReason::Ended(
-                        EndedBecause::Elapsed
-                            | EndedBecause::Failed { .. }
-                            | EndedBecause::NoLongerEligible { .. }
-                            | EndedBecause::RemovedOutside
-                    )
+    match &request.phase {
+        Phase::Approved { active, .. } => active.map(|active| active.at),
+        Phase::Ended { closure: Closure::Closed { at, .. }, .. } => Some(*at),
+        Phase::Ended { because, at, closure: Closure::Closing, .. } => {
+            let by_the_holder = matches!(
+                because,
+                EndReason::Ended(
+                    EndedBecause::Elapsed
+                        | EndedBecause::Failed { .. }
+                        | EndedBecause::NoLongerEligible { .. }
+                        | EndedBecause::RemovedOutside
                 )
+            );
+            by_the_holder.then_some(*at)
         }
-        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => false,
-    };
-    by_the_holder.then_some(request.last_at)
+        Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+    }
+}
+
+/// When something came of AWS for this request last, as far as it tells: its access is there, or gone.
+pub(super) fn came_of_aws(request: &Request) -> Option<Timestamp> {
+    key_of(request)?;
+    match &request.phase {
+        Phase::Approved { active, .. } => active.map(|active| active.at),
+        Phase::Ended { closure: Closure::Closed { at, how: ClosedHow::Deleted, .. }, .. } => Some(*at),
+        Phase::Ended { .. } | Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+    }
 }
 
 /// Whether AWS was changed for this request, and the change is confirmed; when.
 pub(super) fn changed_in_aws(request: &Request) -> Option<Timestamp> {
-    key_of(request)?;
-    match &request.phase {
-        Phase::Approved { active: Some(active), .. } => {
-            (!active.activated.standing).then_some(request.last_at)
-        }
-        Phase::Ended {
-            closure: Closure::Closed { how: lifecycle::event::ClosedHow::Deleted, .. }, ..
-        } => Some(request.last_at),
-        Phase::Approved { active: None, .. }
-        | Phase::Ended { .. }
-        | Phase::Pending
-        | Phase::Expired { .. }
-        | Phase::Rejected { .. } => None,
-    }
+    let stood =
+        request.approved().is_ok_and(|(_, active)| active.is_some_and(|active| active.activated.standing));
+    came_of_aws(request).filter(|_| !stood)
 }

@@ -29,8 +29,8 @@ impl Excuse {
 /// What is remembered. It is as large as what was looked at and is excused: what is excused no more is dropped with each look.
 #[derive(Default)]
 pub(super) struct Looks {
-    /// By what is waited for: what excuses a start says nothing of the same request's end.
-    excuses: BTreeMap<(Wait, RequestId), Excuse>,
+    /// By what is looked for, and what is waited for: what excuses a start says nothing of the same request's end.
+    excuses: BTreeMap<(Sought, Wait, RequestId), Excuse>,
     /// How far each round has come.
     rounds: BTreeMap<(Sought, Wait), Waiting>,
     /// When a ledger was written last, of those that were looked at.
@@ -44,12 +44,19 @@ impl Looks {
         self.wrote_at = self.wrote_at.filter(|at| *at <= now);
     }
 
-    pub(super) fn excuse(&mut self, wait: Wait, id: RequestId, now: Timestamp, until: Timestamp) {
-        self.excuses.insert((wait, id), Excuse { noted_at: now, until });
+    pub(super) fn excuse(
+        &mut self,
+        sought: Sought,
+        wait: Wait,
+        id: RequestId,
+        now: Timestamp,
+        until: Timestamp,
+    ) {
+        self.excuses.insert((sought, wait, id), Excuse { noted_at: now, until });
     }
 
-    pub(super) fn is_excused(&self, wait: Wait, id: &RequestId, now: Timestamp) -> bool {
-        self.excuses.get(&(wait, *id)).is_some_and(|excuse| excuse.holds(now))
+    pub(super) fn is_excused(&self, sought: Sought, wait: Wait, id: &RequestId, now: Timestamp) -> bool {
+        self.excuses.get(&(sought, wait, *id)).is_some_and(|excuse| excuse.holds(now))
     }
 
     /// Where a round goes on.
@@ -82,12 +89,16 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let id = RequestId::from_parts([b"test".as_slice()]);
         let mut looks = Looks::default();
-        looks.excuse(Wait::Start, id, at(7_200), at(7_210));
+        looks.excuse(Sought::Unattended, Wait::Start, id, at(7_200), at(7_210));
         looks.note_written(at(7_200));
-        assert!(looks.is_excused(Wait::Start, &id, at(7_209)));
-        assert!(!looks.is_excused(Wait::End, &id, at(7_209)), "another thing that it waits for");
+        assert!(looks.is_excused(Sought::Unattended, Wait::Start, &id, at(7_209)));
+        assert!(
+            !looks.is_excused(Sought::Unattended, Wait::End, &id, at(7_209)),
+            "another thing that it waits for"
+        );
+        assert!(!looks.is_excused(Sought::Failing, Wait::Start, &id, at(7_209)), "another question");
         for now in [0, 7_199, 7_210] {
-            assert!(!looks.is_excused(Wait::Start, &id, at(now)), "at {now}");
+            assert!(!looks.is_excused(Sought::Unattended, Wait::Start, &id, at(now)), "at {now}");
         }
         looks.begin(at(10));
         assert!(looks.excuses.is_empty() && looks.wrote_at().is_none());

@@ -96,15 +96,15 @@ impl Core {
         Ok(found)
     }
 
-    /// Since when something is known to be left undone, and nobody who has the duty wrote of it or was seen to be alive. Whoever is, and
-    /// tries in vain, may be the only one whom AWS refuses.
+    /// Since when something is known to be left undone, and nobody who has the duty wrote of it or got anything done in AWS. Whoever tries
+    /// in vain may be the only one whom AWS refuses.
     fn undone_since(&self, ledger: &Ledger) -> Timestamp {
         let first = lock(&self.shift.undone.orphans).get(&ledger.key).copied().unwrap_or_else(|| self.now());
         if ledger.failures > 0 {
             return first;
         }
         let written_at = self.agenda.happened_at(&ledger.key, ledger.last_at);
-        first.max(written_at).max(self.agenda.sign_of_life().unwrap_or(Timestamp::MIN))
+        first.max(written_at).max(self.agenda.came_of_aws_at().unwrap_or(Timestamp::MIN))
     }
 
     /// Adds what active requests lack in AWS. Nobody waits for that by a story of theirs, so it is looked at here.

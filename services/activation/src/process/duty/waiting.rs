@@ -4,10 +4,15 @@
 //! on failing is, now and then: it may be only who tries that AWS refuses.
 //!
 //! What cannot be done hides nothing that can, and a look has a bound, however much is due. Of each kind (ends, starts, removals, grants)
-//! a part is looked at: half of it the latest, which no change of hands has failed yet, and half from where the part before it
-//! ended, going round. The log is read for what is in a part, and for nothing else. What is found to wait for something is excused
-//! until that may have come, and until then it takes no place in a part: it costs a comparison in memory. Ends are a kind of their
-//! own because they need no proof, so none of them waits behind a start that cannot be told.
+//! a part is looked at: half of it the latest, which usually no change of hands has failed yet, and half from where the part before it
+//! ended, going round. So of N that wait and are not excused, each is looked at within N/32 looks where it is a story, N/16 where it is a
+//! change, and N/8 where it fails; there is a look a second. The log is read for what is in a part, and for nothing else. What is found to
+//! wait for something is excused until that may have come, for a minute at most (an hour where history cannot be read), and until then
+//! it takes no place in a part: it costs a comparison in memory. Ends are a kind of their own because they need no proof, so none of
+//! them waits behind a start that cannot be told.
+//!
+//! Two signs tell that the holder works. For stories any event of theirs will do. For changes only what came of AWS counts: whoever
+//! records stories may be one whom AWS does not answer, and then neither a failure nor an attempt tells of it.
 
 use super::looks::Sought;
 use super::{Unattended, What};
@@ -22,7 +27,7 @@ use journal::Stream;
 use lifecycle::Request;
 use lifecycle::assignment::{AssignmentKey, Ledger, Operation, Presence};
 use lifecycle::duty::Duty;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of what waits for an event alone, so much is looked at each time, of each kind.
 const STORIES_MAX: usize = 64;
@@ -42,6 +47,16 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// When to look again at what cannot be done by anybody: history that cannot be read.
 const HOPELESS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
+/// From a look at AWS to what comes of it, as a rule: for so long it is left to whoever got something done in AWS, or took over. More than
+/// a look takes that is slow, for whoever loses the duty over it has looked in vain.
+const HELPS_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// Changes of hands of this time count as made in vain, unless something came of AWS since. Older ones may have been for something else.
+const IN_VAIN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// So long changes in AWS are left to whoever took over last, at most, however often hands changed in vain: what is new may be possible.
+const IN_VAIN_FOR: SignedDuration = SignedDuration::from_secs(90);
+
 /// A change in AWS that waits.
 struct Change {
     wait: Wait,
@@ -53,10 +68,10 @@ struct Change {
 
 /// Where a change stands, as far as its ledger tells.
 enum Standing {
-    /// It waits for something, and is excused until then.
+    /// It waits for something, and is excused until then, or until it is to be looked at again.
     Idle,
-    /// Somebody is at work on it, or has just been told.
-    InHands,
+    /// Somebody is at work on it, in this account, or has just been told.
+    InHands(AccountId),
     /// It could be begun.
     Ready(Box<Change>),
 }
@@ -65,20 +80,41 @@ impl Core {
     /// Due work that whoever has the duty ought to have done by now.
     pub(super) async fn unattended(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
         self.shift.lock().looks.begin(now);
-        let alive = self.agenda.sign_of_life().map_or(held.claimed_at, |sign| sign.max(held.claimed_at));
         if let Some(failing) = self.failing_for_long(held, now).await? {
             return Ok(Some(failing));
         }
-        if now.duration_since(alive) < self.settings.duty_patience {
-            return Ok(None);
-        }
-        // Little but the log is needed for these.
-        for wait in [Wait::End, Wait::Start] {
-            if let Some(story) = self.unattended_story(held, wait, now).await? {
-                return Ok(Some(story));
+        let alive_at = self.agenda.sign_of_life().map_or(held.claimed_at, |sign| sign.max(held.claimed_at));
+        if now.duration_since(alive_at) >= self.settings.duty_patience {
+            // Little but the log is needed for these.
+            for wait in [Wait::End, Wait::Start] {
+                if let Some(story) = self.unattended_story(held, wait, now).await? {
+                    return Ok(Some(story));
+                }
             }
         }
-        self.unattended_change(held, alive, now).await
+        let came_at = self.agenda.came_of_aws_at().map_or(held.claimed_at, |came| came.max(held.claimed_at));
+        if now.duration_since(came_at) < self.help_patience() {
+            return Ok(None);
+        }
+        self.unattended_change(held, came_at, now).await
+    }
+
+    /// How long nothing may come of AWS under whoever is at work.
+    fn help_patience(&self) -> SignedDuration {
+        self.settings.duty_patience.max(HELPS_WITHIN)
+    }
+
+    /// Until when changes in AWS are left to whoever took over last. Each change of hands after which nothing came of AWS doubles that, for
+    /// what is new as well: where AWS answers nobody, it could go on with every start. Who has just begun to watch cannot tell what
+    /// the changes before that were good for.
+    fn left_until(&self, held: &Duty, now: Timestamp) -> Timestamp {
+        let came_at = self.agenda.came_of_aws_at();
+        let watching_since = self.shift.lock().watching_since;
+        let counted_from = later(now, -IN_VAIN_WITHIN);
+        let helped_at = [came_at, watching_since].into_iter().flatten().fold(counted_from, Timestamp::max);
+        let patience = self.help_patience();
+        let left_until = held.attended_until(helped_at.min(held.claimed_at), patience);
+        left_until.min(later(held.claimed_at, IN_VAIN_FOR.max(patience)))
     }
 
     /// A part of what waits and is `wanted`, by since when: of what nobody has begun, without what is excused.
@@ -92,7 +128,7 @@ impl Core {
     ) -> Part {
         let known = self.shift.lock();
         let looks = &known.looks;
-        let counts = |id: &RequestId| sought == Sought::Failing || !looks.is_excused(wait, id, now);
+        let counts = |id: &RequestId| !looks.is_excused(sought, wait, id, now);
         let after = looks.round(sought, wait);
         self.agenda.waiting(wait, now, after, limit, |(since, id)| wanted(*since) && counts(id))
     }
@@ -112,11 +148,17 @@ impl Core {
                 let Some(key) = self.agenda.request(&id).as_ref().and_then(key_of) else {
                     continue;
                 };
-                let loaded = self.ledger_unless_corrupt(&key).await?;
-                let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
-                let failing = ledger.is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone);
-                if failing && self.can_be_done(wait, &id, now).await? {
-                    return Ok(Some(Unattended { what: What::Request(id), since, patience }));
+                let Some(loaded) = self.ledger_unless_corrupt(&key).await? else {
+                    self.excuse(Sought::Failing, wait, id, now, HOPELESS_FOR);
+                    continue;
+                };
+                let ledger = loaded.state.as_ref();
+                if ledger.is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone) {
+                    if self.can_be_done(Sought::Failing, wait, &id, now).await? {
+                        return Ok(Some(Unattended { what: What::Request(id), since, patience }));
+                    }
+                } else {
+                    self.excuse(Sought::Failing, wait, id, now, LOOK_AGAIN);
                 }
             }
             self.shift.lock().looks.went(Sought::Failing, wait, part.to);
@@ -138,7 +180,7 @@ impl Core {
         let is_over = |since: Timestamp| now >= held.attended_until(since, self.settings.duty_patience);
         let part = self.part(Sought::Unattended, wait, now, STORIES_MAX, is_over);
         for (since, id) in part.found {
-            if self.can_be_done(wait, &id, now).await? {
+            if self.can_be_done(Sought::Unattended, wait, &id, now).await? {
                 return Ok(Some(self.of_request(id, since)));
             }
         }
@@ -150,11 +192,11 @@ impl Core {
     async fn unattended_change(
         &self,
         held: &Duty,
-        alive: Timestamp,
+        came_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Unattended>, Fault> {
-        let (mut ready, mut rounds) = (Vec::new(), Vec::new());
-        let (mut in_hands, mut whole) = (0_usize, true);
+        let (mut ready, mut in_hands, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
+        let mut whole = true;
         for wait in Wait::CHANGES {
             let part = self.part(Sought::Unattended, wait, now, CHANGES_MAX, |_| true);
             whole &= part.whole;
@@ -162,17 +204,21 @@ impl Core {
             for waiting in part.found {
                 match self.standing(held, wait, waiting, now).await? {
                     Standing::Idle => {}
-                    Standing::InHands => in_hands += 1,
+                    Standing::InHands(account) => in_hands.push(account),
                     Standing::Ready(change) => ready.push(*change),
                 }
             }
         }
         // AWS takes no more at a time, so much of a queue waits for AWS; but something must come of it now and then.
-        let is_queue = !whole || ready.len().saturating_add(in_hands) > self.settings.outstanding_max;
-        let found = if is_queue && !self.is_silent(alive, now) {
+        let is_queue = !whole || ready.len().saturating_add(in_hands.len()) > self.settings.outstanding_max;
+        let is_left = now < self.left_until(held, now);
+        let found = if is_left || (is_queue && !self.is_silent(came_at, now)) {
             None
+        } else if is_queue {
+            // Everything waits for something else in some account.
+            self.first_that_can_begin(held, ready, None, now).await?
         } else {
-            self.first_that_can_begin(held, ready, is_queue, now).await?
+            self.first_that_can_begin(held, ready, Some(in_hands.into_iter().collect()), now).await?
         };
         if found.is_none() {
             let mut known = self.shift.lock();
@@ -183,31 +229,34 @@ impl Core {
         Ok(found)
     }
 
-    /// Whether nothing has come of a queue for as long as an operation may take, while we watch: no request went on, and of the ledgers
-    /// that were looked at none.
-    fn is_silent(&self, alive: Timestamp, now: Timestamp) -> bool {
+    /// Whether nothing has come of a queue for as long as an operation may take, while we watch: no access came or went, and of the
+    /// ledgers that were looked at none was written.
+    fn is_silent(&self, came_at: Timestamp, now: Timestamp) -> bool {
         let known = self.shift.lock();
-        let alive = known.looks.wrote_at().map_or(alive, |at| at.max(alive));
+        let came_at = known.looks.wrote_at().map_or(came_at, |at| at.max(came_at));
         let watched_for = known.watching_since.map(|since| now.duration_since(since));
-        now.duration_since(alive).min(watched_for.unwrap_or_default()) >= self.settings.operation_patience()
+        now.duration_since(came_at).min(watched_for.unwrap_or_default()) >= self.settings.operation_patience()
     }
 
-    /// In a queue everything waits for something else in some account; where there is none, only an account that is busy excuses.
+    /// An account that is busy excuses, unless nothing does (`None`). Of the accounts some are known to be `busy`: of an account not all is
+    /// looked at.
     async fn first_that_can_begin(
         &self,
         held: &Duty,
         ready: Vec<Change>,
-        is_queue: bool,
+        busy: Option<BTreeSet<AccountId>>,
         now: Timestamp,
     ) -> Result<Option<Unattended>, Fault> {
-        let mut busy = BTreeMap::new();
+        let excuses = busy.is_some();
+        let mut known: BTreeMap<AccountId, bool> =
+            busy.into_iter().flatten().map(|account| (account, true)).collect();
         for change in ready {
             let account = change.key.target.account();
-            let is_busy = if let Some(known) = busy.get(account) {
-                *known
+            let is_busy = if let Some(is_busy) = known.get(account) {
+                *is_busy
             } else {
-                let is_busy = !is_queue && self.is_busy(held, account, now).await?;
-                busy.insert(account.clone(), is_busy);
+                let is_busy = excuses && self.is_busy(held, account, now).await?;
+                known.insert(account.clone(), is_busy);
                 is_busy
             };
             if !is_busy && self.can_begin(&change, now).await? {
@@ -228,10 +277,10 @@ impl Core {
         let Some(request) = self.agenda.request(&id) else { return Ok(Standing::Idle) };
         let Some(key) = key_of(&request) else { return Ok(Standing::Idle) };
         if self.is_fresh(held, since, now) {
-            return Ok(Standing::InHands);
+            return Ok(Standing::InHands(key.target.account().clone()));
         }
         let Some(loaded) = self.ledger_unless_corrupt(&key).await? else {
-            self.excuse(wait, id, now, HOPELESS_FOR);
+            self.excuse(Sought::Unattended, wait, id, now, HOPELESS_FOR);
             return Ok(Standing::Idle);
         };
         let ledger = loaded.state.as_ref();
@@ -240,7 +289,7 @@ impl Core {
             self.shift.lock().looks.note_written(written_at);
         }
         if self.is_at_work_on(held, ledger, &request, since, now) {
-            return Ok(Standing::InHands);
+            return Ok(Standing::InHands(key.target.account().clone()));
         }
         let since = self.waits_since(ledger, &request, since);
         let mut attended_until = held.attended_until(since, self.settings.duty_patience);
@@ -250,7 +299,8 @@ impl Core {
             attended_until = self.ledger_attended_until(held, ledger, &request, since);
         }
         if now < attended_until {
-            self.excuse(wait, id, now, attended_until.duration_since(now).min(LOOK_AGAIN));
+            let excused_for = attended_until.duration_since(now).min(LOOK_AGAIN);
+            self.excuse(Sought::Unattended, wait, id, now, excused_for);
             return Ok(Standing::Idle);
         }
         Ok(Standing::Ready(Box::new(Change { wait, request, key, since })))
@@ -309,33 +359,52 @@ impl Core {
         let Change { wait, request, .. } = change;
         let id = request.raised.id;
         if !self.can_be_recorded(&id).await? {
-            self.excuse(*wait, id, now, HOPELESS_FOR);
+            self.excuse(Sought::Unattended, *wait, id, now, HOPELESS_FOR);
             return Ok(false);
         }
         if !request.is_closing() {
-            return self.can_be_decided(*wait, request, now).await;
+            return self.can_be_decided(Sought::Unattended, *wait, request, now).await;
         }
         // Noted where sessions are denied; who has just started has not come to that.
         let held_until = self.waits_for_sessions_until(request).await.filter(|until| now < *until);
         if let Some(until) = held_until {
-            self.excuse(*wait, id, now, until.duration_since(now).min(LOOK_AGAIN));
+            let excused_for = until.duration_since(now).min(LOOK_AGAIN);
+            self.excuse(Sought::Unattended, *wait, id, now, excused_for);
         }
         Ok(held_until.is_none())
     }
 
-    /// Whether what is due for a request could be done here, as far as its story and its eligibility are concerned.
-    async fn can_be_done(&self, wait: Wait, id: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+    /// Whether what is due for a request could be done here, as far as its story, its eligibility and our clock are concerned.
+    async fn can_be_done(
+        &self,
+        sought: Sought,
+        wait: Wait,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let Some(request) = self.agenda.request(id) else { return Ok(false) };
         if !self.can_be_recorded(id).await? {
-            self.excuse(wait, *id, now, HOPELESS_FOR);
+            self.excuse(sought, wait, *id, now, HOPELESS_FOR);
             return Ok(false);
         }
-        self.can_be_decided(wait, &request, now).await
+        // By a clock that may be ahead, what was handed out may work still: we could not close it either.
+        let expires = wait == Wait::End && request.is_closing() && request.issues_expire_at().is_some();
+        if expires && self.views.certain_of_time().is_err() {
+            self.excuse(sought, wait, *id, now, self.settings.eligibility_retry);
+            return Ok(false);
+        }
+        self.can_be_decided(sought, wait, &request, now).await
     }
 
     /// Whether a start could be decided on here. What cannot be told here either is no reason to take over, and what nobody will be
     /// told any more waits for nobody. For what is over nothing is to be told.
-    async fn can_be_decided(&self, wait: Wait, request: &Request, now: Timestamp) -> Result<bool, Fault> {
+    async fn can_be_decided(
+        &self,
+        sought: Sought,
+        wait: Wait,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let id = request.raised.id;
         let begins = request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_none());
         if !begins {
@@ -344,7 +413,7 @@ impl Core {
         Ok(match self.eligibility(request).await? {
             Eligibility::Eligible(_) | Eligibility::Lost(_) => true,
             Eligibility::Unknown(_) | Eligibility::Contradicted(_) => {
-                self.excuse(wait, id, now, self.settings.eligibility_retry);
+                self.excuse(sought, wait, id, now, self.settings.eligibility_retry);
                 false
             }
             Eligibility::Outdated(_) => {
@@ -399,7 +468,7 @@ impl Core {
         }
     }
 
-    fn excuse(&self, wait: Wait, id: RequestId, now: Timestamp, by: SignedDuration) {
-        self.shift.lock().looks.excuse(wait, id, now, later(now, by));
+    fn excuse(&self, sought: Sought, wait: Wait, id: RequestId, now: Timestamp, by: SignedDuration) {
+        self.shift.lock().looks.excuse(sought, wait, id, now, later(now, by));
     }
 }
