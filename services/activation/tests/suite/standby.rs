@@ -9,6 +9,9 @@ use lifecycle::event::ClosedHow;
 /// More than AWS takes at a time.
 const MANY: usize = 12;
 
+/// More than is looked at at a time.
+const MORE: usize = 40;
+
 /// Within so many seconds what waits is taken over and done.
 const SOON: i64 = 20;
 
@@ -28,7 +31,7 @@ async fn two_replicas(house: &House) -> Vec<Process> {
 #[tokio::test(start_paused = true)]
 async fn what_is_revoked_or_begins_waits_for_none_of_the_many_that_cannot_be_removed() {
     let house = House::new().await;
-    let accounts = house.many_accounts(MANY);
+    let accounts = house.many_accounts(MORE);
     let mut replicas = two_replicas(&house).await;
     for account in &accounts {
         house.grant(&reading_in(account), 0, HOUR).await;
@@ -56,7 +59,8 @@ async fn what_is_revoked_or_begins_waits_for_none_of_the_many_that_cannot_be_rem
     house.aws.heal();
     let begins = house.grant(&reading_in(sample::PAYMENTS_DEV), second, 9 * HOUR).await;
     replicas[0].revoke("ada", revoked).await.unwrap();
-    house.at(second + SOON).await;
+    // What was stuck goes before them: it has waited for longer.
+    house.at(second + 2 * SOON).await;
     assert!(!house.has(&key_of(&permission_set())));
     assert_eq!(house.closed(revoked).await, Some(ClosedHow::Deleted));
     assert!(house.is_active(begins).await);
@@ -75,8 +79,10 @@ async fn an_end_waits_for_none_of_the_many_starts_that_cannot_be_told() {
     // Its directory is older than the policy allows when the starts are due.
     two.stop_reading_the_directory();
     let mut starts = Vec::new();
-    for _ in 0..100 {
-        starts.push(house.grant(&role(), 1_000, HOUR).await);
+    for nth in 0..200 {
+        // As many are due after the end as before it.
+        let start = if nth % 2 == 0 { 1_000 } else { 1_021 };
+        starts.push(house.grant(&role(), start, HOUR).await);
     }
     house.at(990).await;
     assert!(house.is_active(ends).await && house.is_active(credentials).await);
@@ -172,4 +178,143 @@ async fn what_could_not_be_told_by_a_clock_that_was_ahead_waits_no_longer_once_i
         assert_eq!(house.claims(), ["one", "two"], "{target}");
         assert!(house.is_active(id).await, "{target}");
     }
+}
+
+/// Whoever fetched credentials through another replica made a dead one seem alive.
+#[tokio::test(start_paused = true)]
+async fn what_is_revoked_waits_for_nobody_who_fetches_credentials() {
+    for (count, every) in [(1, 1), (MANY, 10)] {
+        let house = House::new().await;
+        let accounts = house.many_accounts(count);
+        let one = house.start_as("one").await;
+        let mut revoked = Vec::new();
+        for account in &accounts {
+            revoked.push(house.grant(&reading_in(account), 0, HOUR).await);
+        }
+        let credentials = house.grant(&role(), 0, HOUR).await;
+        house.at(30).await;
+        let two = house.start_as("two").await;
+        house.at(60).await;
+        for id in &revoked {
+            assert!(house.is_active(*id).await);
+        }
+        one.kill().await;
+        for second in 60..120 + SOON {
+            house.at(second).await;
+            if second % every == 0 {
+                two.issue("ada", credentials, &format!("fetch-{second}"), None).await.unwrap();
+            }
+            if second == 120 {
+                for id in &revoked {
+                    two.revoke("ada", *id).await.unwrap();
+                }
+            }
+        }
+        house.at(120 + SOON).await;
+        for (account, id) in accounts.iter().zip(revoked) {
+            assert!(!house.has(&key_of(&reading_in(account))), "{account} of {count}");
+            assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "{account} of {count}");
+        }
+        assert_eq!(house.claims(), ["one", "two"], "{count}");
+    }
+}
+
+/// A holder that AWS does not answer records all the same that roles begin, and was taken for one that works.
+#[tokio::test(start_paused = true)]
+async fn what_begins_waits_for_no_holder_that_aws_does_not_answer_whatever_it_records() {
+    for count in [1, MANY] {
+        let house = House::new().await;
+        let accounts = house.many_accounts(count);
+        let one = house.start_as("one").await;
+        house.grant(&permission_set(), 0, 9 * HOUR).await;
+        house.at(30).await;
+        let _two = house.start_as("two").await;
+        house.at(60).await;
+        one.cut_from_aws(true);
+        let mut begin = Vec::new();
+        for second in 60..120 + SOON {
+            house.at(second).await;
+            house.grant(&role(), second, 9 * HOUR).await;
+            if second == 120 {
+                assert_eq!(house.claims(), ["one"], "it records what there is");
+                for account in &accounts {
+                    begin.push(house.grant(&reading_in(account), second, 9 * HOUR).await);
+                }
+            }
+        }
+        house.at(120 + SOON).await;
+        for id in begin {
+            assert!(house.is_active(id).await, "{count}");
+        }
+        assert_eq!(house.claims(), ["one", "two"], "{count}");
+    }
+}
+
+/// Hands changed with each start.
+#[tokio::test(start_paused = true)]
+async fn hands_change_seldom_while_aws_answers_nobody_however_much_begins() {
+    let house = House::new().await;
+    let accounts = house.many_accounts(200);
+    let _replicas = two_replicas(&house).await;
+    house.grant(&permission_set(), 0, 9 * HOUR).await;
+    house.at(60).await;
+    assert_eq!(house.claims().len(), 1);
+    for _ in 0..100_000 {
+        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::Unavailable));
+    }
+    for (nth, account) in (0..).zip(&accounts) {
+        let second = 60 + 3 * nth;
+        house.at(second).await;
+        house.grant(&reading_in(account), second, 9 * HOUR).await;
+    }
+    house.at(60 + 600).await;
+    let claims = house.claims().len();
+    assert!((3..=12).contains(&claims), "{claims} claims in ten minutes");
+}
+
+/// Who had looked for longer than the patience lost the duty over it, again and again.
+#[tokio::test(start_paused = true)]
+async fn lists_that_take_longer_than_the_patience_change_hands_once() {
+    let house = House::new().await;
+    let accounts = house.many_accounts(20);
+    let replicas = two_replicas(&house).await;
+    house.grant(&permission_set(), 0, 9 * HOUR).await;
+    house.at(30).await;
+    for replica in &replicas {
+        replica.lists_come_late(SignedDuration::from_millis(2_900));
+    }
+    let mut ids = Vec::new();
+    for (nth, account) in (0..).zip(&accounts) {
+        let second = 60 + 3 * nth;
+        house.at(second).await;
+        ids.push(house.grant(&reading_in(account), second, 9 * HOUR).await);
+    }
+    house.at(120 + SOON).await;
+    for id in ids {
+        assert!(house.is_active(id).await);
+    }
+    assert!(house.claims().len() <= 2, "{:?}", house.claims());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_clock_can_close_is_no_reason_to_take_over() {
+    let house = House::new().await;
+    let one = house.start_as("one").await;
+    let id = house.grant(&role(), 0, HOUR).await;
+    house.at(30).await;
+    let two = house.start_as("two").await;
+    house.at(60).await;
+    two.issue("ada", id, "one", Some(900)).await.unwrap();
+    two.revoke("ada", id).await.unwrap();
+    for replica in [&one, &two] {
+        replica.aws_is_ahead(SignedDuration::from_secs(10));
+    }
+    house.at(1_200).await;
+    assert_eq!(house.closed(id).await, None, "what was fetched may work still");
+    assert_eq!(house.claims(), ["one"]);
+    for replica in [&one, &two] {
+        replica.aws_is_ahead(SignedDuration::ZERO);
+    }
+    house.at(1_200 + SOON).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::CredentialsExpired));
 }
