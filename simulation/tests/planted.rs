@@ -180,7 +180,7 @@ fn a_deny_that_is_never_lifted() {
 
 #[test]
 fn what_was_denied_in_an_account_that_left_is_never_settled() {
-    finds(Plant::DenyTheGone, 61, &["L1"]);
+    finds(Plant::DenyTheGone, 135, &["L1"]);
 }
 
 #[test]
