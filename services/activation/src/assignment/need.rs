@@ -32,10 +32,8 @@ pub(super) struct Needs {
     /// Live and active, or live and eligible; the active ones first. Where others removed what an active one has, it must be
     /// eligible as well.
     pub(super) by: Vec<Needed>,
-    /// Whether there is a live request of which it cannot be told yet.
+    /// Whether there is a live request of which it cannot be told yet: nothing is begun for it, and nothing that is there is taken away.
     pub(super) unsure: bool,
-    /// Whether a live request may need it, though what is known speaks against that: what an ended one had is not kept for it.
-    pub(super) asked_again: bool,
     /// Those that were closing when this was looked at. Only they are closed by a ledger that is read after it: what ends
     /// later may have left something there since.
     pub(super) closing: BTreeSet<RequestId>,
@@ -118,19 +116,14 @@ impl Core {
                     (None, None) => needs.unsure = true,
                 },
                 Eligibility::Lost(reason) => self.no_longer_eligible(&request, &reason).await?,
-                Eligibility::Unknown(why) => {
+                // A no by a directory from before it was approved is no answer yet; a newer one is on its way.
+                Eligibility::Unknown(why) | Eligibility::Contradicted(why) => {
                     self.not_provable(&request, &why);
                     needs.unsure = true;
-                }
-                Eligibility::Contradicted(why) => {
-                    self.not_provable(&request, &why);
-                    needs.asked_again = true;
                 }
                 Eligibility::Outdated(why) => self.no_longer_provable(&request, &why),
             }
         }
-        // What is there may have been made for it by who knew more; but what another had goes.
-        needs.unsure |= needs.asked_again && needs.closing.is_empty();
         Ok(needs)
     }
 

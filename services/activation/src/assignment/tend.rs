@@ -366,7 +366,7 @@ impl Core {
     /// When to look again: at `other`, when a request about it begins or ends, and soon if something could not be told.
     pub(super) fn wake(&self, key: &AssignmentKey, needs: &Needs, other: Option<Timestamp>) -> Next {
         let now = self.now();
-        let unsure = (needs.unsure || needs.asked_again).then(|| later(now, self.settings.eligibility_retry));
+        let unsure = needs.unsure.then(|| later(now, self.settings.eligibility_retry));
         let turns = self
             .agenda
             .requests_of(key)
