@@ -34,8 +34,6 @@ pub(crate) enum Eligibility {
     Lost(String),
     /// It cannot be told now; why.
     Unknown(String),
-    /// It cannot be told now, and what is known speaks against it: what another had in AWS is not kept for it meanwhile.
-    Contradicted(String),
     /// It cannot be told now, and it will not be told any more: nothing is kept in AWS for it.
     Outdated(String),
 }
@@ -141,7 +139,7 @@ impl Core {
             Ok(eligible) => Eligibility::Eligible(Box::new(eligible)),
             // Whoever raised or approved it may have known more than we do.
             Err(No::LostByDirectory(why)) if from_before => {
-                Eligibility::Contradicted(format!("{why}, by a directory from before it was approved"))
+                Eligibility::Unknown(format!("{why}, by a directory from before it was approved"))
             }
             // What would hold if tokens still said the same is not lost for certain.
             Err(No::Lost(reason) | No::LostByDirectory(reason)) => match holds(self.now()) {

@@ -110,7 +110,7 @@ impl Core {
             Ok(Eligibility::Unknown(why)) if self.views.directory.snapshot().is_none() => {
                 format!("{NOT_IN_TIME}: {why}")
             }
-            Ok(Eligibility::Unknown(why) | Eligibility::Contradicted(why) | Eligibility::Outdated(why)) => {
+            Ok(Eligibility::Unknown(why) | Eligibility::Outdated(why)) => {
                 format!("{UNPROVABLE}: {why}")
             }
             Ok(Eligibility::Eligible(_) | Eligibility::Lost(_)) => NOT_IN_TIME.to_owned(),
@@ -170,7 +170,7 @@ impl Core {
                 self.no_longer_eligible(request, &reason).await?;
                 Ok(Next::Idle)
             }
-            Eligibility::Unknown(why) | Eligibility::Contradicted(why) => {
+            Eligibility::Unknown(why) => {
                 self.not_provable(request, &why);
                 Ok(Next::At(later(self.now(), self.settings.eligibility_retry).min(window.end())))
             }

@@ -117,7 +117,7 @@ impl Core {
                 },
                 Eligibility::Lost(reason) => self.no_longer_eligible(&request, &reason).await?,
                 // A no by a directory from before it was approved is no answer yet; a newer one is on its way.
-                Eligibility::Unknown(why) | Eligibility::Contradicted(why) => {
+                Eligibility::Unknown(why) => {
                     self.not_provable(&request, &why);
                     needs.unsure = true;
                 }

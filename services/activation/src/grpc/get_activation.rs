@@ -122,7 +122,7 @@ impl Core {
             return Ok(Some(Obstacle { code: code.to_owned(), detail: detail.trim().to_owned() }));
         }
         Ok(match self.eligibility(request).await? {
-            Eligibility::Unknown(why) | Eligibility::Contradicted(why) | Eligibility::Outdated(why) => {
+            Eligibility::Unknown(why) | Eligibility::Outdated(why) => {
                 Some(Obstacle { code: UNPROVABLE.to_owned(), detail: why })
             }
             Eligibility::Eligible(_) | Eligibility::Lost(_) => None,

@@ -12,7 +12,7 @@
 //! them waits behind a start that cannot be told.
 //!
 //! Two signs tell that the holder works. For stories any event of theirs will do. For changes only what came of AWS counts: whoever
-//! records stories may be one whom AWS does not answer, and then neither a failure nor an attempt tells of it.
+//! records stories may be one whom AWS does not answer, and then of grants neither a failure nor an attempt tells.
 
 use super::looks::Sought;
 use super::{Unattended, What};
@@ -412,7 +412,7 @@ impl Core {
         }
         Ok(match self.eligibility(request).await? {
             Eligibility::Eligible(_) | Eligibility::Lost(_) => true,
-            Eligibility::Unknown(_) | Eligibility::Contradicted(_) => {
+            Eligibility::Unknown(_) => {
                 self.excuse(sought, wait, id, now, self.settings.eligibility_retry);
                 false
             }
