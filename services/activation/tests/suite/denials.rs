@@ -1081,8 +1081,8 @@ async fn what_was_never_denied_in_an_account_that_left_is_settled_once_the_direc
     process.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_attempt_that_was_open_when_its_account_left_keeps_no_request_open() {
+/// A request that was revoked while its credentials work: who intended to deny them died before the call.
+async fn with_an_open_attempt() -> (House, RequestId) {
     let house = denying().await;
     let process = house.start().await;
     let id = house.grant(&role(), 0, 2 * HOUR).await;
@@ -1093,6 +1093,12 @@ async fn an_attempt_that_was_open_when_its_account_left_keeps_no_request_open() 
     house.at(15).await;
     assert_eq!(facts(&house).len(), 1, "paused between what it intends and the call");
     process.kill().await;
+    (house, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_open_when_its_account_left_keeps_no_request_open() {
+    let (house, id) = with_an_open_attempt().await;
     scps(&house).leave(&account());
     let process = house.start().await;
     forget_account(&house, &process).await;
@@ -1105,16 +1111,7 @@ async fn an_attempt_that_was_open_when_its_account_left_keeps_no_request_open() 
 /// What came of it was never written: its request was held open for ever.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_was_open_when_nothing_could_be_read_any_more_keeps_no_request_open() {
-    let house = denying().await;
-    let process = house.start().await;
-    let id = house.grant(&role(), 0, 2 * HOUR).await;
-    house.at(10).await;
-    process.issue("ada", id, "one", None).await.unwrap();
-    house.log.set_faults(Box::new(AtDenial(Some(Box::new(process.brake())))));
-    process.revoke("ada", id).await.unwrap();
-    house.at(15).await;
-    assert_eq!(facts(&house).len(), 1, "paused between what it intends and the call");
-    process.kill().await;
+    let (house, id) = with_an_open_attempt().await;
     scps(&house).refuse(ErrorKind::Denied);
     let process = house.start().await;
     house.at(HOUR + 600).await;
