@@ -97,6 +97,11 @@ impl Agenda {
         let applied = requests.projection().applied();
         let set_back = later(now, CLOCK_STEADY) < state.newest_now;
         state.newest_now = if set_back { now } else { state.newest_now.max(now) };
+        if set_back {
+            // Of what was noted by a clock that was ahead, nothing is known but that it was by now.
+            state.sign_of_life = state.sign_of_life.map(|at| at.min(now));
+            state.came_of_aws_at = state.came_of_aws_at.map(|at| at.min(now));
+        }
         let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied && !set_back) else {
             // Never filled, or the read model was made anew; or our clock was set back, and what is to be done again waits for a
             // time that was counted from a wrong one.
@@ -269,6 +274,26 @@ mod tests {
         assert_eq!(about(&agenda), BTreeSet::from([over]));
         assert!(!agenda.refresh(&requests, at(0), Extent::About(&key(1))).unwrap());
         assert_eq!(about(&agenda), BTreeSet::from([over, needing]));
+    }
+
+    /// Whoever has the duty seemed to be at work for as long as the clock had been ahead, also if they were dead.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_noted_by_a_clock_that_was_ahead_counts_as_of_now_once_it_is_set_right() {
+        let log = MemoryLog::with_id(uuid::Uuid::from_u128(1));
+        open(&log, 1, 1, 20_000).await;
+        let requests = read(&log).await;
+        let agenda = Agenda::new(10, AHEAD);
+        agenda.refresh(&requests, at(7_200), Extent::All).unwrap();
+        {
+            let mut state = agenda.lock();
+            state.sign_of_life = Some(at(7_199));
+            state.came_of_aws_at = Some(at(5));
+        }
+        for (now, signs) in [(7_205, (7_199, 5)), (10, (10, 5)), (3, (3, 3))] {
+            agenda.refresh(&requests, at(now), Extent::All).unwrap();
+            let noted = (agenda.sign_of_life(), agenda.came_of_aws_at());
+            assert_eq!(noted, (Some(at(signs.0)), Some(at(signs.1))), "at {now}");
+        }
     }
 
     struct Fixed;

@@ -127,6 +127,31 @@ impl Core {
         Ok(needs)
     }
 
+    /// Whether what is there of an assignment is kept for a live request of which it cannot be told, and for no other.
+    pub(crate) async fn is_kept_for_the_unknown(&self, key: &AssignmentKey) -> Result<bool, Fault> {
+        let loaded = self.ledger_unless_corrupt(key).await?;
+        let ledger = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+        if ledger.is_none_or(|ledger| ledger.presence == Presence::Absent) {
+            return Ok(false);
+        }
+        let mut kept = false;
+        for request in self.agenda.requests_of(key) {
+            let Some(active) = request.approved().ok().map(|(_, active)| active) else { continue };
+            if self.wanted_since(&request, ledger).is_none() {
+                continue;
+            }
+            if active.is_some() {
+                return Ok(false);
+            }
+            match self.eligibility(&request).await? {
+                Eligibility::Eligible(_) => return Ok(false),
+                Eligibility::Unknown(_) => kept = true,
+                Eligibility::Lost(_) | Eligibility::Outdated(_) => {}
+            }
+        }
+        Ok(kept)
+    }
+
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
     /// make it late, where that is set.
     fn wanted_since(&self, request: &Request, ledger: Option<&Ledger>) -> Option<Timestamp> {

@@ -2,7 +2,8 @@
 
 use crate::house::{HOUR, House, POLICY, Process, key_of, permission_set, reason};
 use aws::ErrorKind;
-use aws::simulated::{Fault, Operation as AwsOperation};
+use aws::simulated::{Fault, Operation as AwsOperation, sample};
+use domain::Target;
 use lifecycle::assignment::{AssignmentEvent, Presence};
 use lifecycle::event::ClosedHow;
 use tonic::Code;
@@ -84,6 +85,8 @@ async fn what_is_given_up_at_another_replica_is_heard_by_whoever_has_the_duty() 
     let two = house.start_as("two").await;
     house.at(HOUR - 60).await;
     close_account(&house);
+    // Whoever gets other changes done keeps what fails for minutes.
+    house.grant(&Target::parse(sample::WEB_DEV, sample::READ_ONLY).unwrap(), HOUR + 5, 2 * HOUR).await;
     house.at(HOUR + 150).await;
     for replica in [&one, &two] {
         replica.views.directory.refresh().await.unwrap();

@@ -1,6 +1,7 @@
 //! Several replicas on one log: one of them does the work, and another takes over when it does not.
 
 use crate::house::{HOUR, House, POLICY, Process, aws_key, instant, key_of, permission_set, role};
+use aws::ErrorKind;
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
@@ -80,7 +81,8 @@ async fn what_comes_due_after_the_holder_died_is_taken_over_within_the_patience(
         let _two = house.start_as("two").await;
         let id = house.grant(&target, 100, HOUR).await;
         one.kill().await;
-        house.at(100 + TAKE_OVER + 2).await;
+        // A change is left for 5 seconds to whoever may be looking at AWS.
+        house.at(100 + 5 + TAKE_OVER).await;
         assert!(house.is_active(id).await, "{target}");
     }
 }
@@ -179,8 +181,9 @@ async fn what_waits_for_aws_is_no_reason_to_take_over() {
     house.at(30).await;
     assert!(house.is_active(id).await);
     house.at(599).await;
-    for _ in 0..7 {
-        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Conflict));
+    // For less than half a minute: longer, and another has a try.
+    for _ in 0..4 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Conflict));
     }
     house.at(HOUR).await;
     assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
@@ -217,7 +220,7 @@ async fn what_waits_for_its_fence_keeps_nobody_from_taking_over_in_its_account()
     let one = house.start_as("one").await;
     house.aws.fail_next(AwsOperation::Create, Fault::ArrivesLater(SignedDuration::from_secs(240)));
     for _ in 0..40 {
-        house.aws.fail_next(AwsOperation::Create, Fault::Refused(aws::ErrorKind::Throttled));
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::Throttled));
     }
     let fenced = house.grant(&permission_set(), 0, 120).await;
     house.at(150).await;
@@ -238,7 +241,7 @@ async fn nobody_is_late_with_what_waits_for_its_fence_alone() {
     let one = house.start_as("one").await;
     let two = house.start_as("two").await;
     for _ in 0..40 {
-        house.aws.fail_next(AwsOperation::Create, Fault::Refused(aws::ErrorKind::Unknown));
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::Unknown));
     }
     let id = house.grant(&permission_set(), 0, 120).await;
     for second in (180..30 * 60).step_by(5) {
@@ -276,7 +279,7 @@ async fn hands_change_less_and_less_often_when_it_does_not_help() {
     let _two = house.start_as("two").await;
     // Nobody can look at what exists, so nobody can begin.
     for _ in 0..100_000 {
-        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(aws::ErrorKind::Unavailable));
+        house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::Unavailable));
     }
     house.grant(&permission_set(), 0, 8 * HOUR).await;
     house.at(10 * 60).await;
@@ -367,14 +370,36 @@ async fn what_fails_for_one_replica_alone_is_done_by_another() {
     house.at(30).await;
     let two = house.start_as("two").await;
     one.cut_from_aws(true);
-    house.at(600 + 5 * 60 - 5).await;
+    house.at(600 + 25).await;
     assert_eq!(house.claims(), ["one"], "at first it is AWS that may be at fault");
     assert!(house.has(&key));
-    house.at(600 + 5 * 60 + 20).await;
+    house.at(600 + 30 + 20).await;
     assert_eq!(house.claims(), ["one", "two"]);
     assert!(!house.has(&key));
     assert_eq!(house.closed(removed).await, Some(ClosedHow::Deleted));
     assert!(two.aws_calls() > 0);
+}
+
+/// AWS may refuse one change alone, so it is left to who gets others done; not for ever.
+#[tokio::test(start_paused = true)]
+async fn what_fails_while_all_else_is_done_is_left_to_who_does_that_for_minutes() {
+    let house = House::new().await;
+    let _one = house.start_as("one").await;
+    house.grant(&permission_set(), 0, 600).await;
+    house.at(30).await;
+    let _two = house.start_as("two").await;
+    let account = &house.many_accounts(1)[0];
+    let target = Target::parse(account, sample::READ_ONLY).unwrap();
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    house.at(605).await;
+    let granted = house.grant(&target, 605, HOUR).await;
+    house.at(600 + 5 * 60 - 5).await;
+    assert!(house.is_active(granted).await);
+    assert_eq!(house.claims(), ["one"]);
+    house.at(600 + 5 * 60 + 20).await;
+    assert_eq!(house.claims(), ["one", "two"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -388,7 +413,7 @@ async fn what_fails_for_everybody_changes_hands_less_often_and_still_every_ten_m
     two.cut_from_aws(true);
     house.at(5 * HOUR).await;
     let claims = house.claims().len();
-    assert!((25..=31).contains(&claims), "{claims} claims in five hours");
+    assert!((27..=34).contains(&claims), "{claims} claims in five hours");
     one.cut_from_aws(false);
     two.cut_from_aws(false);
     house.at(5 * HOUR + 600).await;

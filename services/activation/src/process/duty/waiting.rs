@@ -51,6 +51,9 @@ const HOPELESS_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// a look takes that is slow, for whoever loses the duty over it has looked in vain.
 const HELPS_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 
+/// A change that fails is left for so long to whoever tries it while nothing comes of AWS under them: it may be them alone that AWS refuses.
+const FAILS_ALONE_FOR: SignedDuration = SignedDuration::from_secs(30);
+
 /// Changes of hands of this time count as made in vain, unless something came of AWS since. Older ones may have been for something else.
 const IN_VAIN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -133,11 +136,16 @@ impl Core {
         self.agenda.waiting(wait, now, after, limit, |(since, id)| wanted(*since) && counts(id))
     }
 
-    /// A change in AWS that fails whenever it is tried, for so long that another has a turn; each turn is twice as long as the one
-    /// before it.
+    /// A change in AWS that fails whenever it is tried, for so long that another has a turn, sooner where nothing came of AWS since it
+    /// waits; each turn is twice as long as the one before it.
     async fn failing_for_long(&self, held: &Duty, now: Timestamp) -> Result<Option<Unattended>, Fault> {
-        let patience = self.settings.removal_late_after;
-        let is_over = |since: Timestamp| now >= held.attended_until(since, patience);
+        let late_after = self.settings.removal_late_after;
+        let came_at = self.agenda.came_of_aws_at();
+        let patience = |since: Timestamp| match came_at {
+            Some(came_at) if since <= came_at => late_after,
+            Some(_) | None => late_after.min(FAILS_ALONE_FOR),
+        };
+        let is_over = |since: Timestamp| now >= held.attended_until(since, patience(since));
         for wait in Wait::CHANGES {
             let undone = match wait {
                 Wait::Removal => Presence::Ours,
@@ -155,6 +163,7 @@ impl Core {
                 let ledger = loaded.state.as_ref();
                 if ledger.is_some_and(|ledger| ledger.failures > 0 && ledger.presence == undone) {
                     if self.can_be_done(Sought::Failing, wait, &id, now).await? {
+                        let patience = patience(since);
                         return Ok(Some(Unattended { what: What::Request(id), since, patience }));
                     }
                 } else {
@@ -308,7 +317,7 @@ impl Core {
 
     /// Whether somebody who is not dead may have been told only now, however often hands changed in vain before.
     fn is_fresh(&self, held: &Duty, since: Timestamp, now: Timestamp) -> bool {
-        now < later(since.max(held.claimed_at), self.settings.duty_patience)
+        now < later(since.max(held.claimed_at), self.help_patience())
     }
 
     /// Since when a change waits for what is to be done about it next. Where nothing is left in AWS any more that is to record so, and
@@ -356,7 +365,7 @@ impl Core {
 
     /// Whether a change that is ready could be begun here.
     async fn can_begin(&self, change: &Change, now: Timestamp) -> Result<bool, Fault> {
-        let Change { wait, request, .. } = change;
+        let Change { wait, request, key, .. } = change;
         let id = request.raised.id;
         if !self.can_be_recorded(&id).await? {
             self.excuse(Sought::Unattended, *wait, id, now, HOPELESS_FOR);
@@ -364,6 +373,9 @@ impl Core {
         }
         if !request.is_closing() {
             return self.can_be_decided(Sought::Unattended, *wait, request, now).await;
+        }
+        if self.is_kept(Sought::Unattended, *wait, id, key, now).await? {
+            return Ok(false);
         }
         // Noted where sessions are denied; who has just started has not come to that.
         let held_until = self.waits_for_sessions_until(request).await.filter(|until| now < *until);
@@ -393,7 +405,28 @@ impl Core {
             self.excuse(sought, wait, *id, now, self.settings.eligibility_retry);
             return Ok(false);
         }
+        if let Some(key) = key_of(&request).filter(|_| wait == Wait::Removal)
+            && self.is_kept(sought, wait, *id, &key, now).await?
+        {
+            return Ok(false);
+        }
         self.can_be_decided(sought, wait, &request, now).await
+    }
+
+    /// Whether an assignment would not be removed here either: a live request about it cannot be told.
+    async fn is_kept(
+        &self,
+        sought: Sought,
+        wait: Wait,
+        id: RequestId,
+        key: &AssignmentKey,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let kept = self.is_kept_for_the_unknown(key).await?;
+        if kept {
+            self.excuse(sought, wait, id, now, self.settings.eligibility_retry);
+        }
+        Ok(kept)
     }
 
     /// Whether a start could be decided on here. What cannot be told here either is no reason to take over, and what nobody will be
