@@ -75,5 +75,7 @@ pub(crate) async fn work(
     if let Some((bus, settings)) = bus.outgoing {
         background.push(Box::pin(audit.relay(bus, settings).run(shutdown.clone().cancelled_owned())));
     }
-    Ok(Work { routes, services: wiring::services_of("daypass"), background, ..Work::default() })
+    let read_models = vec![audit.events().projection().clone()];
+    let services = wiring::services_of("daypass");
+    Ok(Work { routes, services, read_models, background, ..Work::default() })
 }

@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt};
 use journal::Event;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -17,6 +18,9 @@ use tokio::time::sleep;
 const BATCH_EVENTS_MAX: usize = 4_096;
 /// Bytes of events in one transaction, at most; bounds memory when events are large.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Where events come in numbers, a commit waits so long for more of them, so that a busy log is not followed one commit an event. An event
+/// that comes alone waits for none.
+const LINGER: Duration = Duration::from_millis(1);
 /// The first pause after a fault; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -70,7 +74,7 @@ impl<M: ReadModel> Follower<M> {
             };
             tracing::warn!(model = self.shared.name, %fault, "a read model is held up");
             self.shared.health.send_replace(Health::Failing { why: fault.to_string() });
-            if fault.is_damage() {
+            if fault.is_damage() || self.shared.lost.load(Ordering::Relaxed) {
                 self.make_anew();
             }
             if *self.shared.applied.borrow() != before {
@@ -103,13 +107,17 @@ impl<M: ReadModel> Follower<M> {
         let target = shared.log.head().await?;
         self.note_caught_up(position, target)?;
         let mut events = shared.log.subscribe(position);
-        shared.health.send_replace(Health::Following);
+        if position >= target {
+            shared.health.send_replace(Health::Following);
+        }
+        let mut linger = Duration::ZERO;
         loop {
             let (batch, fault) = tokio::select! {
                 biased;
                 () = shared.damaged.notified() => return Err(Fault::Damaged),
-                batch = next_batch(&mut events) => batch,
+                batch = next_batch(&mut events, linger) => batch,
             };
+            linger = if batch.len() > 1 { LINGER } else { Duration::ZERO };
             if *shared.caught_up.borrow() {
                 self.tell(&batch);
             }
@@ -118,6 +126,7 @@ impl<M: ReadModel> Follower<M> {
                 let before = checkpoint;
                 checkpoint =
                     shared.with_writer(|connection| fold(connection, model, log_id, before, &batch))?;
+                shared.health.send_replace(Health::Following);
                 shared.shorten_wal()?;
                 if let Some(checkpoint) = checkpoint {
                     self.publish(checkpoint.position);
@@ -207,11 +216,12 @@ impl Fault {
     }
 }
 
-/// What is ready, once something is; and the fault that ends the subscription, if it is next.
-async fn next_batch(events: &mut EventStream) -> (Vec<Item>, Option<Fault>) {
+/// What is ready, once something is, and what comes within `linger` of that; and the fault that ends the subscription, if it is next.
+async fn next_batch(events: &mut EventStream, linger: Duration) -> (Vec<Item>, Option<Fault>) {
     let mut batch = Vec::new();
     let mut bytes = 0;
     let mut next = events.next().await;
+    let mut lingers = pin!(sleep(linger));
     loop {
         match next {
             None => return (batch, Some(Fault::Ended)),
@@ -227,7 +237,12 @@ async fn next_batch(events: &mut EventStream) -> (Vec<Item>, Option<Fault>) {
         // Beyond tokio's budget of a task, which would make small batches of a backlog; bounded by the batch.
         next = match tokio::task::unconstrained(events.next()).now_or_never() {
             Some(next) => next,
-            None => return (batch, None),
+            None if linger.is_zero() => return (batch, None),
+            None => tokio::select! {
+                biased;
+                next = events.next() => next,
+                () = &mut lingers => return (batch, None),
+            },
         };
     }
 }

@@ -7,7 +7,7 @@ use journal::Event;
 use rusqlite::Connection;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) heard: broadcast::Sender<Arc<Event>>,
     /// A reader met damage: the file is to be made anew.
     pub(crate) damaged: Notify,
+    /// The file is deleted, and could not be made anew yet.
+    pub(crate) lost: AtomicBool,
 }
 
 /// How a read model does.
@@ -41,9 +43,9 @@ pub(crate) struct Shared {
 pub enum Health {
     /// It has not begun, or stopped.
     Idle,
-    /// It follows the log.
+    /// It follows the log: it is at its head, or has just come nearer to it.
     Following,
-    /// It is behind, and tries again.
+    /// It is behind, and tries again; until an event is applied, or there is none to apply.
     Failing {
         /// What went wrong last.
         why: String,
@@ -83,6 +85,7 @@ impl Projection {
             caught_up: watch::Sender::new(false),
             heard: broadcast::Sender::new(HEARD_MAX),
             damaged: Notify::new(),
+            lost: AtomicBool::new(false),
         });
         Ok((Self { shared: shared.clone() }, Follower::new(shared, model)))
     }
@@ -98,6 +101,11 @@ impl Projection {
             self.shared.damaged.notify_one();
         }
         Ok(answer?)
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.shared.name
     }
 
     /// How far it is.
@@ -188,8 +196,9 @@ impl Shared {
         lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// Starts over with empty tables.
+    /// Starts over with empty tables. Where that fails there are none, until it succeeds.
     pub(crate) fn make_anew(&self) -> rusqlite::Result<()> {
+        self.lost.store(true, Ordering::Relaxed);
         let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         let mut writer = lock(&self.writer);
         *readers = Readers::of(Vec::new());
@@ -198,6 +207,7 @@ impl Shared {
         self.place.delete();
         *writer = self.place.open()?;
         *readers = Readers::of(self.place.open_readers()?);
+        self.lost.store(false, Ordering::Relaxed);
         Ok(())
     }
 }

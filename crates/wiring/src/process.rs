@@ -62,6 +62,8 @@ pub struct Work {
     pub routes: Routes,
     /// Their full names, for health.
     pub services: Vec<&'static str>,
+    /// Read models beside that of requests: while one does not follow the log, the process is not ready.
+    pub read_models: Vec<Projection>,
     /// Whether it has something to do that needs no directory, and is ready without one if that does not come for a while.
     pub ready_without_directory: bool,
     /// What runs beside the server; each is made with the token that tells it to end.
@@ -193,7 +195,12 @@ impl Process {
         let (clock, log) = (Arc::clone(&self.views.clock), Arc::clone(&self.views.log));
         beside.spawn(until(shutdown.clone(), time_watch::watch(clock, log, self.aws)));
         beside.spawn(until(shutdown.clone(), self.log.watch()));
-        let ready = readiness::keep(self.views.clone(), readiness.clone(), work.ready_without_directory);
+        let ready = readiness::keep(
+            self.views.clone(),
+            work.read_models,
+            readiness.clone(),
+            work.ready_without_directory,
+        );
         beside.spawn(until(shutdown.clone(), ready));
         for task in work.background {
             beside.spawn(task);

@@ -19,7 +19,7 @@ use lifecycle::assignment::AssignmentKey;
 use lifecycle::{Rejection, Request, RequestEvent};
 use service_runtime::trace;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
@@ -32,6 +32,8 @@ const REMEMBERED_STREAMS_MAX: usize = 20_000;
 pub(crate) struct Core {
     pub(crate) views: Views,
     pub(crate) commander: Commander,
+    /// Up to where the read model was waited for in vain.
+    unseen: AtomicU64,
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     pub(crate) agenda: Agenda,
@@ -71,6 +73,7 @@ impl Core {
             meters: Meters::new(&ports.meter),
             views,
             commander,
+            unseen: AtomicU64::new(0),
             ports,
             settings,
             ledgers: Ledgers::default(),
@@ -130,6 +133,21 @@ impl Core {
             self.agenda.until_whole(true).await;
         }
         Ok(())
+    }
+
+    /// Returns once the read model shows what was written at `position`.
+    pub(crate) async fn see(&self, position: Position) -> Result<(), Fault> {
+        if self.views.caught_up_to(position).await {
+            return Ok(());
+        }
+        self.unseen.fetch_max(position.0, Ordering::Relaxed);
+        Err(Fault::Behind)
+    }
+
+    /// Whoever does not see what they wrote intends nothing more: they could only give it up, and would seem to be at work.
+    pub(crate) fn sees_what_was_written(&self) -> Result<(), Fault> {
+        let seen = self.views.requests.projection().applied().0;
+        if seen < self.unseen.load(Ordering::Relaxed) { Err(Fault::Behind) } else { Ok(()) }
     }
 
     /// Writes what the service itself decides about a request, once: every replica gives the event of one `operation` on one

@@ -1,5 +1,6 @@
 //! What every part of the service shares: what it sees, how it writes, how it waits.
 
+use crate::said::Said;
 use crate::status::Refused;
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander, Outcome};
@@ -22,13 +23,14 @@ const REMEMBERED_STREAMS_MAX: usize = 5_000;
 pub(crate) struct Core {
     pub(crate) views: Views,
     pub(crate) commander: Commander,
+    pub(crate) said: Said,
 }
 
 impl Core {
     pub(crate) fn new(views: Views) -> Self {
         let commander = Commander::new(Arc::clone(&views.log), Service::Approval, Arc::clone(&views.clock))
             .with_source(Arc::new(CachedSource::new(REMEMBERED_STREAMS_MAX)));
-        Self { views, commander }
+        Self { views, commander, said: Said::default() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

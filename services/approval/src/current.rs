@@ -3,9 +3,10 @@
 //! INVARIANT: "its rule is gone" is said only where that is certain. What cannot be told (groups, directory, a policy that
 //! cannot be evaluated) is another answer, which refuses decisions and ends nothing.
 
+use crate::core::Core;
 use domain::{Groups, Plan, Timestamp};
 use lifecycle::Request;
-use policy::{Ask, Denied};
+use policy::{Ask, Denied, Match};
 use tonic::Code;
 use views::place::PlaceUnknown;
 use views::refusal::Refusal;
@@ -78,6 +79,32 @@ pub(crate) fn plan(
     request: &Request,
     now: Timestamp,
 ) -> Result<Plan, NoPlan> {
+    plan_by(views, in_force, request, now, |ask, _| {
+        in_force.compiled.current(&request.raised.grounds.rule, ask)
+    })
+}
+
+/// The same, for what is only shown: by what the policy `said` before, if nothing has changed since.
+pub(crate) fn plan_to_show(
+    core: &Core,
+    in_force: &InForce,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Plan, NoPlan> {
+    plan_by(&core.views, in_force, request, now, |ask, place| {
+        core.said.of(request.raised.id, in_force, place, ask, || {
+            in_force.compiled.current(&request.raised.grounds.rule, ask)
+        })
+    })
+}
+
+fn plan_by(
+    views: &Views,
+    in_force: &InForce,
+    request: &Request,
+    now: Timestamp,
+    say: impl FnOnce(&Ask<'_>, &Place) -> Result<Match, Denied>,
+) -> Result<Plan, NoPlan> {
     let settings = in_force.compiled.settings();
     let raised = &request.raised;
     let place = Place::of(&views.directory, &raised.target, now, settings.directory_age_max)?;
@@ -95,7 +122,7 @@ pub(crate) fn plan(
         account: place.facts(),
         duration: raised.asked.duration,
     };
-    let found = match in_force.compiled.current(&raised.grounds.rule, &ask) {
+    let found = match say(&ask, &place) {
         // Whoever raised it may have known more than we do.
         Err(why @ (Denied::NoRule | Denied::RuleDoesNotPermit(_)))
             if place.directory().fetched_at() < request.raised_at =>

@@ -7,7 +7,7 @@ use identity::Caller;
 use lifecycle::review::Endorser;
 use lifecycle::state::{Acting, Identities};
 use lifecycle::{Rejection, Request};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use views::requests::StoryError;
 use views::who::Recorded;
 use views::{Views, who};
@@ -68,6 +68,16 @@ pub(crate) fn identities(
 ) -> Result<Identities, StoryError> {
     let mut people = views.requests.linked(person)?;
     people.insert(person.clone());
+    among(views, people, principal, request)
+}
+
+/// The same, of somebody whose linked identities are `people`.
+pub(crate) fn among(
+    views: &Views,
+    mut people: BTreeSet<Person>,
+    principal: Option<PrincipalId>,
+    request: &Request,
+) -> Result<Identities, StoryError> {
     let directory = views.directory.snapshot();
     let parties = parties(request, directory.as_deref());
     let principal =

@@ -2,7 +2,7 @@
 //!
 //! - `current`: what the policy says now of a request that was raised earlier; the check before every decision.
 //! - `evidence`: who the people of a decision are, and their groups, as they are known at that moment.
-//! - `decision`: one person's yes or no, carried out; `waiting`: what waits for whom, for lists and watches.
+//! - `decision`: one person's yes or no, carried out; `waiting`: what waits for whom, for lists and watches, with what the policy `said`.
 //! - `process/pending`: what nobody has to decide: expiry, approval by rule, the end of requests whose rule is gone.
 //! - `policies`: the policy's own story, for reading and for seeding.
 //! - `grpc`: one verb each; `status`: the service's own refusals.
@@ -18,6 +18,7 @@ mod evidence;
 mod grpc;
 mod policies;
 mod process;
+mod said;
 mod status;
 mod waiting;
 

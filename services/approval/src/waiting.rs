@@ -87,14 +87,16 @@ pub(crate) async fn for_caller(
     if !accepts(recorded) && !glance().is_some_and(|plan| accepts(&plan)) {
         return Ok(None);
     }
-    let plan = match current::plan(&core.views, in_force, request, now) {
+    let plan = match current::plan_to_show(core, in_force, request, now) {
         Ok(plan) => plan,
         // Whoever decides will hear that it cannot be told; that something waits is true.
         Err(current::NoPlan::Unprovable(_)) if accepts(recorded) => recorded.clone(),
         Err(_) => return Ok(None),
     };
-    let identities = evidence::identities(&core.views, who.person(), who.principal().cloned(), request)
-        .map_err(|error| refusal::status(&error))?;
+    // Who else they are was just looked up.
+    let (people, principal) = (who.acting.identities.people.clone(), who.principal().cloned());
+    let identities =
+        evidence::among(&core.views, people, principal, request).map_err(|error| refusal::status(&error))?;
     if request.involves(&identities) {
         return Ok(None);
     }

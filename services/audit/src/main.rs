@@ -12,6 +12,7 @@ async fn main() -> ExitCode {
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.audit.v1");
+        work.read_models.push(service.events().projection().clone());
         work.ready_without_directory = true;
         work.background.push(Box::pin(follower.run(built.shutdown.clone().cancelled_owned())));
         if let Some(section) = &built.settings.bus {

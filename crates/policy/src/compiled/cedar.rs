@@ -168,24 +168,17 @@ impl Rules {
         ask: &super::Ask<'_>,
         groups: impl Iterator<Item = &'a GroupRef>,
     ) -> Result<BTreeSet<String>, String> {
-        let user = self.types.user(ask.requester);
-        let account = self.types.account(ask.target.account());
-        let groups: HashSet<EntityUid> = groups.map(|group| self.types.group(group)).collect();
-        let mut entities: Vec<Entity> = groups.iter().cloned().map(Entity::with_uid).collect();
-        entities.push(Entity::new_no_attrs(user.clone(), groups));
-        entities.extend(self.units(ask.account));
-        entities.push(self.account(account.clone(), ask.account)?);
-        entities.push(self.entitlement(ask.target)?);
+        // Not held against the schema here, which takes as long as the rest: the tests do that for all that can be asked.
         let entities =
-            Entities::from_entities(entities, Some(&self.schema)).map_err(|error| error.to_string())?;
-
+            Entities::from_entities(self.entities(ask, groups)?, None).map_err(|error| error.to_string())?;
+        let account = self.types.account(ask.target.account());
         let context = Context::from_pairs([
             ("account".to_owned(), RestrictedExpression::new_entity_uid(account)),
             ("duration_seconds".to_owned(), RestrictedExpression::new_long(whole_seconds(ask.duration))),
         ])
         .map_err(|error| error.to_string())?;
         let request = Request::new(
-            user,
+            self.types.user(ask.requester),
             uid(&self.types.action, action.as_str()),
             self.types.entitlement(ask.target.entitlement()),
             context,
@@ -201,6 +194,21 @@ impl Rules {
             Decision::Allow => response.diagnostics().reason().map(ToString::to_string).collect(),
             Decision::Deny => BTreeSet::new(),
         })
+    }
+
+    /// Everything that rules may ask about.
+    fn entities<'a>(
+        &self,
+        ask: &super::Ask<'_>,
+        groups: impl Iterator<Item = &'a GroupRef>,
+    ) -> Result<Vec<Entity>, String> {
+        let groups: HashSet<EntityUid> = groups.map(|group| self.types.group(group)).collect();
+        let mut entities: Vec<Entity> = groups.iter().cloned().map(Entity::with_uid).collect();
+        entities.push(Entity::new_no_attrs(self.types.user(ask.requester), groups));
+        entities.extend(self.units(ask.account));
+        entities.push(self.account(self.types.account(ask.target.account()), ask.account)?);
+        entities.push(self.entitlement(ask.target)?);
+        Ok(entities)
     }
 
     fn units(&self, facts: AccountFacts<'_>) -> Vec<Entity> {
@@ -372,6 +380,46 @@ mod tests {
             duration,
         };
         rules.permitting(0..2, Action::Request, &ask, [].iter())
+    }
+
+    /// Whoever evaluates takes it for granted.
+    #[test]
+    fn all_that_can_be_asked_about_conforms_to_the_schema() {
+        let requester = Person::new("https://idp.example", "ada").unwrap();
+        let rules = Rules::new(&[rule(&requester)]).unwrap();
+        let entitlements = [
+            "arn:aws:iam::111111111111:role/team/Reader",
+            "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111",
+        ];
+        let paths = [vec![], vec!["r-ab12"], vec!["r-ab12", "ou-ab12-11111111", "ou-ab12-22222222"]];
+        let tags = [BTreeMap::new(), [("env".to_owned(), "dev".to_owned())].into()];
+        let groups =
+            [GroupRef::new("oidc", "on-call").unwrap(), GroupRef::new("identity-store", "1").unwrap()];
+        for entitlement in entitlements {
+            let target = Target::parse("111111111111", entitlement).unwrap();
+            for path in &paths {
+                let ou_path = OuPath(path.iter().map(|unit| OuId::new(*unit).unwrap()).collect());
+                for tags in &tags {
+                    for groups in [&[], &groups[..1], &groups[..]] {
+                        let ask = Ask {
+                            requester: &requester,
+                            groups: &Groups::Known(groups.iter().cloned().collect()),
+                            target: &target,
+                            account: AccountFacts { ou_path: &ou_path, tags },
+                            duration: HOUR,
+                        };
+                        let entities = rules.entities(&ask, groups.iter()).unwrap();
+                        Entities::from_entities(entities.clone(), Some(&rules.schema)).unwrap();
+                        let odd = Entity::new_no_attrs(
+                            rules.types.user(&requester),
+                            [rules.types.account(target.account())].into(),
+                        );
+                        let with_odd = entities.into_iter().skip(groups.len() + 1).chain([odd]);
+                        assert!(Entities::from_entities(with_odd, Some(&rules.schema)).is_err());
+                    }
+                }
+            }
+        }
     }
 
     const HOUR: SignedDuration = SignedDuration::from_hours(1);

@@ -1,6 +1,6 @@
 //! Poisoned events, a log that is down, a full disk; and with all of it, the fold of the log.
 
-use crate::duties::{Duties, append_body, claim, claim_many, fold, follow, fresh_id, log, rows, stop};
+use crate::duties::{Duties, append_body, claim, claim_many, fold, follow, fresh_id, log, open, rows, stop};
 use event_log::memory::{AppendFault, Faults, MemoryLog, ReadFault};
 use event_log::{Envelope, Position, StreamName};
 use journal::Stream;
@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use rusqlite::OptionalExtension as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
 async fn an_undecodable_event_reaches_the_model_and_holds_up_nobody() {
@@ -96,9 +97,46 @@ async fn a_full_disk_is_waited_out() {
     projection.health().wait_for(failing).await.unwrap();
     assert!(projection.applied() < position);
     assert_eq!(projection.set_aside_count().unwrap(), 0, "the event is not at fault");
+    let mut health = projection.health();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(failing(&health.borrow_and_update()), "whenever one looks, as long as nothing is applied");
+    }
     model.disk_full.store(false, Ordering::Relaxed);
     projection.wait_for(position).await;
+    assert_eq!(*projection.health().borrow(), Health::Following);
     assert_eq!(projection.read(rows).unwrap(), fold(&log));
+    stop(task).await;
+}
+
+/// Nothing but a restart helped.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_file_that_cannot_be_made_anew_yet_is_made_anew_later() {
+    let log = log();
+    let folder = tempfile::tempdir().unwrap();
+    let (projection, task) = follow(Some(folder.path()), Duties::default(), &log);
+    let position = claim(&log, "sweep", "a").await;
+    projection.wait_for(position).await;
+    stop(task).await;
+    drop(projection);
+    // The checkpoint is of another log, so the file is made anew; and where it should be is a folder that is not empty.
+    let other = MemoryLog::with_id(uuid::Uuid::from_u128(77));
+    let (projection, follower) = open(Some(folder.path()), Duties::default(), &other);
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+    let file = files.into_iter().find(|file| file.extension().is_some_and(|kind| kind == "db")).unwrap();
+    let aside = folder.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    std::fs::write(file.join("in the way"), "").unwrap();
+    let task = tokio::spawn(follower.run(std::future::pending()));
+    let failing = |health: &Health| matches!(health, Health::Failing { .. });
+    projection.health().wait_for(failing).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!projection.is_caught_up());
+    std::fs::remove_dir_all(&file).unwrap();
+    let position = claim(&other, "sweep", "b").await;
+    projection.wait_for(position).await;
+    assert_eq!(projection.read(rows).unwrap(), fold(&other));
     stop(task).await;
 }
 

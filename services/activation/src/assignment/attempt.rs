@@ -88,9 +88,7 @@ impl Core {
         intended: &Intended,
         call: &aws::Attempt,
     ) -> Result<bool, Fault> {
-        if !self.views.caught_up_to(intended.position).await {
-            return Err(Fault::Behind);
-        }
+        self.see(intended.position).await?;
         let needs = self.needs(key).await?;
         let wanted = match intended.operation {
             Operation::Create => needs.by.iter().any(|needed| needed.is_made_by(intended.at, needs.at)),

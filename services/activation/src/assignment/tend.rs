@@ -201,6 +201,7 @@ impl Core {
         seen: bool,
         place: Option<Place<'_>>,
     ) -> Result<Round, Fault> {
+        self.sees_what_was_written()?;
         let desired = needs.any();
         let written = self
             .write(key, loaded.revision, |ledger, at| {

@@ -146,6 +146,7 @@ impl Core {
                 continue;
             }
             let sessions = self.sessions(&closing, &wanted)?;
+            self.sees_what_was_written()?;
             let written = self
                 .write_denial(account, None, |denials, at| {
                     denial::attempt(denials, account, &wanted, later(at, self.settings.signature_lifetime))
@@ -226,9 +227,7 @@ impl Core {
         position: Position,
         wanted: &Denied,
     ) -> Result<bool, Fault> {
-        if !self.views.caught_up_to(position).await {
-            return Err(Fault::Behind);
-        }
+        self.see(position).await?;
         self.refresh().await?;
         let left = self.all_sessions_left(&self.agenda.closing_in(account), Ask::Aws).await?;
         Ok(denied(&left) == *wanted && self.on_duty().await?)

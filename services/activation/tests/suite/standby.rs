@@ -272,6 +272,27 @@ async fn hands_change_seldom_while_aws_answers_nobody_however_much_begins() {
     assert!((3..=12).contains(&claims), "{claims} claims in ten minutes");
 }
 
+/// The same where lists answer and all changes are refused.
+#[tokio::test(start_paused = true)]
+async fn hands_change_seldom_while_aws_refuses_everybody_however_much_begins() {
+    let house = House::new().await;
+    let accounts = house.many_accounts(200);
+    let _replicas = two_replicas(&house).await;
+    house.grant(&permission_set(), 0, 9 * HOUR).await;
+    house.at(60).await;
+    for _ in 0..100_000 {
+        house.aws.fail_next(AwsOperation::Create, Fault::Refused(ErrorKind::Denied));
+    }
+    for (nth, account) in (0..).zip(&accounts) {
+        let second = 60 + 3 * nth;
+        house.at(second).await;
+        house.grant(&reading_in(account), second, 9 * HOUR).await;
+    }
+    house.at(60 + 600).await;
+    let claims = house.claims().len();
+    assert!((2..=12).contains(&claims), "{claims} claims in ten minutes");
+}
+
 /// Who had looked for longer than the patience lost the duty over it, again and again.
 #[tokio::test(start_paused = true)]
 async fn lists_that_take_longer_than_the_patience_change_hands_once() {
@@ -361,4 +382,28 @@ async fn what_is_kept_for_a_request_that_cannot_be_told_is_no_reason_to_take_ove
     house.at(2 * HOUR).await;
     assert!(house.has(&key_of(&permission_set())) && !house.is_active(asked).await);
     assert_eq!(house.claims(), ["one"]);
+}
+
+/// Whoever could not see what they wrote began and gave up the same for ever, and so seemed to be at work: a full disk of read models.
+#[tokio::test(start_paused = true)]
+async fn what_begins_waits_for_no_holder_whose_read_model_stands_still() {
+    for (count, within) in [(1, 10), (MANY, 60)] {
+        let house = House::new().await;
+        let accounts = house.many_accounts(count);
+        let one = house.start_as("one").await;
+        house.grant(&permission_set(), 0, 9 * HOUR).await;
+        house.at(30).await;
+        let _two = house.start_as("two").await;
+        let mut begin = Vec::new();
+        for account in &accounts {
+            begin.push(house.grant(&reading_in(account), 100, 9 * HOUR).await);
+        }
+        house.at(60).await;
+        one.stop_following();
+        house.at(100 + within).await;
+        for id in begin {
+            assert!(house.is_active(id).await, "{count}");
+        }
+        assert_eq!(house.claims(), ["one", "two"], "{count}");
+    }
 }

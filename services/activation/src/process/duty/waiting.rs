@@ -145,7 +145,9 @@ impl Core {
             Some(came_at) if since <= came_at => late_after,
             Some(_) | None => late_after.min(FAILS_ALONE_FOR),
         };
-        let is_over = |since: Timestamp| now >= held.attended_until(since, patience(since));
+        // Where AWS refuses everybody, what is new would be passed on with each start.
+        let left_until = self.left_until(held, now);
+        let is_over = |since: Timestamp| now >= left_until.max(held.attended_until(since, patience(since)));
         for wait in Wait::CHANGES {
             let undone = match wait {
                 Wait::Removal => Presence::Ours,
