@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("conformance", &["event-log-sqlite", "event-log-jetstream", "event-log-kurrentdb"]),
     ("key-store-jetstream", &["journal", "nats-connection"]),
     ("command", &["event-log", "journal"]),
+    ("backup", &["command"]),
     ("projection", &["event-log", "journal"]),
     ("messaging", &["nats-connection"]),
     ("identity", &["domain"]),

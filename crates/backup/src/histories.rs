@@ -4,24 +4,27 @@
 //! takes it, and readers set its stream aside. Nor does a log take an id twice, which a message in the place of an event can have: whoever
 //! copies finds that out. Such a stream ends before it here; all others are whole.
 
-use super::places::Places;
+use crate::places::Places;
+use domain::ports::Entropy;
 use event_log::{BODY_BYTES_MAX, EventLog, EventStream, Expected, LogError, Position, Recorded, StreamName};
 use futures::TryStreamExt as _;
-use service_runtime::clock::SystemEntropy;
 use std::collections::BTreeMap;
 
 /// Where a stream ends early, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
+pub struct Cut {
     /// Of what stands in its way.
-    pub(super) position: Position,
-    pub(super) why: Why,
+    pub position: Position,
+    /// What it is.
+    pub why: Why,
 }
 
 /// What it is that stands in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub enum Why {
+    /// It has no place in its stream.
     NoEvent,
+    /// The log has its id from an event before it.
     IdTwice,
 }
 
@@ -36,7 +39,7 @@ impl std::fmt::Display for Cut {
 }
 
 /// The events of a log that another log can hold, in order.
-pub(super) struct Histories {
+pub(crate) struct Histories {
     events: EventStream,
     places: Places,
     cut_short: BTreeMap<StreamName, Cut>,
@@ -44,13 +47,13 @@ pub(super) struct Histories {
 
 impl Histories {
     /// Those of `log`, from the beginning.
-    pub(super) fn of(log: &dyn EventLog) -> Self {
+    pub(crate) fn of(log: &dyn EventLog, entropy: &dyn Entropy) -> Self {
         let events = log.read_all(Position::START);
-        Self { events, places: Places::new(&SystemEntropy), cut_short: BTreeMap::new() }
+        Self { events, places: Places::new(entropy), cut_short: BTreeMap::new() }
     }
 
     /// The next event; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Recorded>, LogError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Recorded>, LogError> {
         while let Some(event) = self.events.try_next().await? {
             if self.cut_short.contains_key(&event.stream) {
                 continue;
@@ -67,13 +70,13 @@ impl Histories {
     }
 
     /// Ends the stream of `event`, which came last, before it: its id is that of an event before it.
-    pub(super) fn end_before(&mut self, event: &Recorded) {
+    pub(crate) fn end_before(&mut self, event: &Recorded) {
         let cut = Cut { position: event.position, why: Why::IdTwice };
         self.cut_short.insert(event.stream.clone(), cut);
     }
 
     /// The streams that end early; all of them after the last event.
-    pub(super) fn into_cut_short(self) -> BTreeMap<StreamName, Cut> {
+    pub(crate) fn into_cut_short(self) -> BTreeMap<StreamName, Cut> {
         self.cut_short
     }
 }

@@ -11,23 +11,23 @@ type Hash = [u8; 16];
 
 /// The last revision of each stream. A node of the map has room for 11 entries of 24 bytes and is two thirds full: some 40 bytes a
 /// stream, also while it grows, which a hash map does by copying itself.
-pub(super) struct Places {
+pub(crate) struct Places {
     key: hmac::Key,
     last: BTreeMap<Hash, Revision>,
 }
 
 impl Places {
-    pub(super) fn new(entropy: &dyn Entropy) -> Self {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
         let mut secret = [0; 32];
         entropy.fill(&mut secret);
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret), last: BTreeMap::new() }
     }
 
-    pub(super) fn last(&self, stream: &StreamName) -> Option<Revision> {
+    pub(crate) fn last(&self, stream: &StreamName) -> Option<Revision> {
         self.last.get(&self.hash(stream)).copied()
     }
 
-    pub(super) fn set_last(&mut self, stream: &StreamName, revision: Revision) {
+    pub(crate) fn set_last(&mut self, stream: &StreamName, revision: Revision) {
         self.last.insert(self.hash(stream), revision);
     }
 
@@ -42,7 +42,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use service_runtime::clock::SystemEntropy;
+    use crate::given::Counting;
 
     fn stream(number: u64) -> StreamName {
         StreamName::new("duty", &number.to_string()).unwrap()
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn every_stream_has_a_place_of_its_own() {
-        let mut places = Places::new(&SystemEntropy);
+        let mut places = Places::new(&Counting::default());
         for revision in [0, 1] {
             for number in 0..1_000 {
                 places.set_last(&stream(number), Revision(number + revision));
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn what_stands_for_a_name_is_another_in_each_process() {
-        let (one, other) = (Places::new(&SystemEntropy), Places::new(&SystemEntropy));
+        let entropy = Counting::default();
+        let (one, other) = (Places::new(&entropy), Places::new(&entropy));
         assert_eq!(one.hash(&stream(1)), one.hash(&stream(1)));
         assert_ne!(one.hash(&stream(1)), other.hash(&stream(1)));
     }
