@@ -36,14 +36,32 @@ impl KurrentDbLog {
     /// Connects, creates the log if there is none, and refuses with [`LogError::Unsafe`] to work with servers that could lose
     /// events.
     pub async fn open(config: KurrentDbConfig) -> Result<Self, LogError> {
-        let namespace = Namespace::new(&config.namespace)?;
-        safety::look_at_nodes(&config).await?;
-        let link = Link::new(&config)?;
+        let (link, namespace) = link(&config).await?;
         let id = find_or_create(&link, &namespace, config.new_id).await?;
+        Ok(Self::on(&config, link, namespace, id))
+    }
+
+    /// The same, of a log that is there: nothing is made.
+    pub async fn open_existing(config: KurrentDbConfig) -> Result<Self, LogError> {
+        let (link, namespace) = link(&config).await?;
+        let id = identity(&link, &namespace).await?.ok_or_else(|| {
+            LogError::Unavailable(format!("no log is there in the namespace {}", config.namespace))
+        })?;
+        Ok(Self::on(&config, link, namespace, id))
+    }
+
+    fn on(config: &KurrentDbConfig, link: Link, namespace: Namespace, id: Uuid) -> Self {
         tracing::info!(log.id = %id, namespace = config.namespace, "log opened on KurrentDB");
         let (appends, seen) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { link, namespace, id, process: config.process, appends, seen }) })
+        Self { inner: Arc::new(Inner { link, namespace, id, process: config.process, appends, seen }) }
     }
+}
+
+/// The way to servers that may hold a log.
+async fn link(config: &KurrentDbConfig) -> Result<(Link, Namespace), LogError> {
+    let namespace = Namespace::new(&config.namespace)?;
+    safety::look_at_nodes(config).await?;
+    Ok((Link::new(config)?, namespace))
 }
 
 /// The identity of the log: the first event of a stream of its own.

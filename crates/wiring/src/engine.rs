@@ -93,6 +93,8 @@ mod kurrentdb {
     ) -> impl Future<Output = Result<Arc<dyn EventLog>, LogError>> + use<> {
         std::future::ready(Err(LogError::Unsafe(NOT_BUILT.into())))
     }
+
+    pub(super) use self::open as open_existing;
 }
 
 /// Opens a log that exists for reading only; a SQLite log may be open for writing elsewhere at the same time.
@@ -105,7 +107,7 @@ pub async fn open_read_only(
         LogConfig::Jetstream { .. } => {
             Ok(Arc::new(JetStreamLog::open_existing(jetstream(config, entropy)?).await?))
         }
-        LogConfig::Kurrentdb { .. } => kurrentdb::open(config, entropy).await,
+        LogConfig::Kurrentdb { .. } => kurrentdb::open_existing(config, entropy).await,
     }
 }
 

@@ -8,6 +8,18 @@ use service_runtime::config::LogConfig;
 use std::sync::Arc;
 
 pub(super) async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(Arc::new(KurrentDbLog::open(kurrentdb(config, entropy)?).await?))
+}
+
+/// A log that is there: nothing is made.
+pub(super) async fn open_existing(
+    config: &LogConfig,
+    entropy: &dyn Entropy,
+) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(Arc::new(KurrentDbLog::open_existing(kurrentdb(config, entropy)?).await?))
+}
+
+fn kurrentdb(config: &LogConfig, entropy: &dyn Entropy) -> Result<KurrentDbConfig, LogError> {
     let LogConfig::Kurrentdb {
         connection,
         user,
@@ -27,7 +39,7 @@ pub(super) async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<Ar
         }
         (None, _) | (_, None) => None,
     };
-    let log = KurrentDbLog::open(KurrentDbConfig {
+    Ok(KurrentDbConfig {
         connection: connection.clone(),
         user,
         namespace: namespace.clone(),
@@ -35,6 +47,5 @@ pub(super) async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<Ar
         operator_asserts_flush_to_disk: *operator_asserts_flush_to_disk,
         new_id: new_id(entropy),
         process: new_id(entropy),
-    });
-    Ok(Arc::new(log.await?))
+    })
 }
