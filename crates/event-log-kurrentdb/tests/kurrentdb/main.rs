@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests spawn what they talk to")]
 
 mod appending;
+mod backups;
 mod conformance;
 mod following;
 mod given;
