@@ -133,7 +133,8 @@ fn log_config(arguments: &Arguments) -> LogConfig {
         None => LogConfig::Sqlite { path: arguments.dev_folder.join("log.db") },
         Some(server) => {
             let monitoring = arguments.nats_monitoring.clone().into_iter().collect();
-            NatsServers { monitoring, dev: true, ..NatsServers::default() }.log(server)
+            let servers = server.split(',').map(ToOwned::to_owned).collect();
+            NatsServers { monitoring, dev: true, ..NatsServers::default() }.log(servers)
         }
     }
 }

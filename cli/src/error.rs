@@ -238,9 +238,19 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<wiring::StartError> for Error {
+    fn from(error: wiring::StartError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 /// Says what went wrong with a command that runs Daypass itself.
 pub(crate) fn complain(error: &impl std::fmt::Display) -> ExitCode {
-    let error = Error::Failed(error.to_string());
+    complain_of(&Error::Failed(error.to_string()))
+}
+
+/// The same of what may be wrong with the command line as well.
+pub(crate) fn complain_of(error: &Error) -> ExitCode {
     crate::output::warn(&error.words());
     error.exit_code()
 }

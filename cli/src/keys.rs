@@ -8,7 +8,7 @@ mod check;
 mod copy;
 mod discard;
 
-use crate::error::complain;
+use crate::error::{Error, complain_of};
 use crate::output;
 use crate::place::NatsServers;
 use domain::PersonId;
@@ -77,26 +77,16 @@ struct Stores {
 }
 
 impl Stores {
-    fn section(&self, name: &str) -> Result<KeysSection, StartError> {
+    fn section(&self, name: &str) -> Result<KeysSection, Error> {
         let section = self.servers.keys(name, self.wrapping_keys.as_deref());
-        section.map_err(|wrong| StartError::Other(wrong.to_owned()))
-    }
-
-    /// A key store that is there.
-    async fn existing(&self, name: &str) -> Result<Arc<dyn KeyStore>, StartError> {
-        Ok(key_store::open_existing(&self.section(name)?, Arc::new(SystemEntropy)).await?)
-    }
-
-    /// A key store; made where there is none.
-    async fn made(&self, name: &str) -> Result<Arc<dyn KeyStore>, StartError> {
-        Ok(key_store::open(&self.section(name)?, Arc::new(SystemEntropy)).await?)
+        section.map_err(|wrong| Error::Usage(wrong.to_owned()))
     }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let (told, code) = match done(arguments.command).await {
         Ok(outcome) => outcome,
-        Err(error) => return complain(&error),
+        Err(error) => return complain_of(&error),
     };
     match output::print(&told) {
         Ok(()) => code,
@@ -105,10 +95,12 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 /// What there is to tell, and the exit code.
-async fn done(command: KeysCommand) -> Result<(String, ExitCode), StartError> {
+async fn done(command: KeysCommand) -> Result<(String, ExitCode), Error> {
     match command {
         KeysCommand::Copy { from, to, person, stores } => {
-            let (source, target) = (stores.existing(&from).await?, stores.made(&to).await?);
+            let (from, to) = (stores.section(&from)?, stores.section(&to)?);
+            let source = existing(&from).await?;
+            let target = key_store::open(&to, Arc::new(SystemEntropy)).await.map_err(StartError::from)?;
             let copied = match person {
                 Some(person) => copy::one(source.as_ref(), target.as_ref(), &person).await?,
                 None => copy::all(source.as_ref(), target.as_ref()).await?,
@@ -116,17 +108,22 @@ async fn done(command: KeysCommand) -> Result<(String, ExitCode), StartError> {
             Ok((copied.to_string(), ExitCode::SUCCESS))
         }
         KeysCommand::Check { store, person, stores } => {
-            let store = stores.existing(&store).await?;
+            let store = existing(&stores.section(&store)?).await?;
             let checked = check::check(store.as_ref(), person.as_ref()).await?;
             let code = if checked.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
             Ok((checked.to_string(), code))
         }
         KeysCommand::Discard { store, person, wrapping_key_is_lost, stores } => {
-            let store = stores.existing(&store).await?;
+            let store = existing(&stores.section(&store)?).await?;
             let told = discard::discard(store.as_ref(), &person, wrapping_key_is_lost).await?;
             Ok((told, ExitCode::SUCCESS))
         }
     }
+}
+
+/// A key store that is there.
+async fn existing(store: &KeysSection) -> Result<Arc<dyn KeyStore>, StartError> {
+    Ok(key_store::open_existing(store, Arc::new(SystemEntropy)).await?)
 }
 
 fn has_no_key(person: &PersonId) -> StartError {

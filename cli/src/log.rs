@@ -1,9 +1,9 @@
 //! `daypass log`: the same events, byte for byte, in another engine ([`copy`](LogCommand::Copy)), or in a new log that goes on after
 //! the old one was lost ([`restore`](LogCommand::Restore)).
 
-use crate::error::complain;
+use crate::error::{Error, complain_of};
 use crate::output::warn;
-use crate::place::NatsServers;
+use crate::place::LogServers;
 use backup::{BackupError, Copied, Restored, Restorer};
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::LogConfig;
@@ -21,15 +21,15 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum LogCommand {
     /// Copies every event of one log to another, in order. What the other holds already is skipped, so that a copy that was cut
-    /// short can be run again. A log is a file of SQLite, or `nats://host:port`. What is no event, or has the id of one before it, and
-    /// what follows it in its stream, is left out: standard error names the stream.
+    /// short can be run again. A log is a file of SQLite, `nats://host:port`, or `kurrentdb://host:port`. What is no event, or has the id
+    /// of one before it, and what follows it in its stream, is left out: standard error names the stream.
     Copy {
         /// The log to read.
         from: String,
         /// The log to write; made where there is none.
         to: String,
         #[command(flatten)]
-        servers: NatsServers,
+        servers: LogServers,
     },
     /// Makes a new log out of a backup: the same events in a log with an id of its own, which says that it was restored. Services
     /// on it look through AWS before they grant anything. None may run on it before this is done.
@@ -42,23 +42,30 @@ enum LogCommand {
         #[arg(long)]
         resume: bool,
         #[command(flatten)]
-        servers: NatsServers,
+        servers: LogServers,
     },
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let done = match arguments.command {
-        LogCommand::Copy { from, to, servers } => copy(&servers.log(&from), &servers.log(&to)).await,
-        LogCommand::Restore { backup, target, resume, servers } => {
-            restore(&servers.log(&backup), &servers.log(&target), resume).await
-        }
-    };
-    match done {
+    match done(arguments.command).await {
         Ok(told) => {
             say(&told);
             ExitCode::SUCCESS
         }
-        Err(error) => complain(&error),
+        Err(error) => complain_of(&error),
+    }
+}
+
+async fn done(command: LogCommand) -> Result<String, Error> {
+    match command {
+        LogCommand::Copy { from, to, servers } => {
+            let named = |name: &str| servers.log(name).map_err(Error::Usage);
+            Ok(copy(&named(&from)?, &named(&to)?).await?)
+        }
+        LogCommand::Restore { backup, target, resume, servers } => {
+            let named = |name: &str| servers.log(name).map_err(Error::Usage);
+            Ok(restore(&named(&backup)?, &named(&target)?, resume).await?)
+        }
     }
 }
 

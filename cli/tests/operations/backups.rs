@@ -196,7 +196,7 @@ async fn an_id_that_is_twice_in_a_stream_ends_it_there_and_all_else_is_copied_an
 
 #[tokio::test]
 async fn a_target_that_somebody_else_has_written_to_is_refused_with_what_to_do() {
-    const WHAT_TO_DO: &str = "make a new one (another file, or NATS servers on empty volumes)";
+    const WHAT_TO_DO: &str = "make a new one (another file, NATS servers on empty volumes,";
     let folder = TempDir::new().unwrap();
     let backup = folder.path().join("backup.db").display().to_string();
     let source =
@@ -219,6 +219,28 @@ async fn a_target_that_somebody_else_has_written_to_is_refused_with_what_to_do()
         let (code, told, complaint) = daypass(&words).await;
         assert_eq!((code, told.as_str()), (Some(1), ""), "{verb:?}");
         assert!(complaint.contains(found) && complaint.contains(WHAT_TO_DO), "{verb:?}: {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_kurrentdb_is_no_file() {
+    let folder = TempDir::new().unwrap();
+    let other = folder.path().join("other.db").display().to_string();
+    // Refused by a program with KurrentDB as well: a password is in a file.
+    let name = "kurrentdb+discover://ops:canary@127.0.0.1:1";
+    for words in [
+        ["log", "copy", name, &other],
+        ["log", "copy", &other, name],
+        ["log", "restore", name, &other],
+        ["log", "restore", &other, name],
+        ["keys", "copy", name, &other],
+        ["keys", "copy", &other, name],
+    ] {
+        let (code, told, complaint) = daypass(&words).await;
+        assert_eq!((code, told.as_str()), (Some(2), ""), "{words:?}: {complaint}");
+        assert!(complaint.contains("KurrentDB") || complaint.contains("password"), "{words:?}: {complaint}");
+        assert!(!complaint.contains("canary"), "{words:?}: {complaint}");
+        assert!(!Path::new(&other).exists(), "{words:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use event_log::LogError;
 
 /// What to do about a target that holds what the copy must not: a log forgets nothing.
-pub(crate) const ANOTHER_TARGET: &str = "Nothing is taken away from a log: make a new one (another file, or NATS servers on empty volumes), let nobody else write to it, and begin again";
+pub(crate) const ANOTHER_TARGET: &str = "Nothing is taken away from a log: make a new one (another file, NATS servers on empty volumes, or a namespace of KurrentDB that nobody has used), let nobody else write to it, and begin again";
 
 /// Why a log was not copied, or not restored. What was written by then stays, and the same call goes on after it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

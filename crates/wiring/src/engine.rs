@@ -78,7 +78,7 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
 const NOT_BUILT: &str = "this program is built without KurrentDB, that is without the feature `kurrentdb`";
 
 /// What is wrong with naming this engine to this program.
-pub(crate) fn problem(config: &LogConfig) -> Option<Problem> {
+pub fn problem(config: &LogConfig) -> Option<Problem> {
     let missing = matches!(config, LogConfig::Kurrentdb { .. }) && !cfg!(feature = "kurrentdb");
     missing.then(|| Problem::new("log.engine", NOT_BUILT))
 }
