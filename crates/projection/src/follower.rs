@@ -18,9 +18,6 @@ use tokio::time::sleep;
 const BATCH_EVENTS_MAX: usize = 4_096;
 /// Bytes of events in one transaction, at most; bounds memory when events are large.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Where events come in numbers, a commit waits so long for more of them, so that a busy log is not followed one commit an event. An event
-/// that comes alone waits for none.
-const LINGER: Duration = Duration::from_millis(1);
 /// The first pause after a fault; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -110,14 +107,12 @@ impl<M: ReadModel> Follower<M> {
         if position >= target {
             shared.health.send_replace(Health::Following);
         }
-        let mut linger = Duration::ZERO;
         loop {
             let (batch, fault) = tokio::select! {
                 biased;
                 () = shared.damaged.notified() => return Err(Fault::Damaged),
-                batch = next_batch(&mut events, linger) => batch,
+                batch = next_batch(&mut events) => batch,
             };
-            linger = if batch.len() > 1 { LINGER } else { Duration::ZERO };
             if *shared.caught_up.borrow() {
                 self.tell(&batch);
             }
@@ -216,12 +211,11 @@ impl Fault {
     }
 }
 
-/// What is ready, once something is, and what comes within `linger` of that; and the fault that ends the subscription, if it is next.
-async fn next_batch(events: &mut EventStream, linger: Duration) -> (Vec<Item>, Option<Fault>) {
+/// What is ready, once something is; and the fault that ends the subscription, if it is next.
+async fn next_batch(events: &mut EventStream) -> (Vec<Item>, Option<Fault>) {
     let mut batch = Vec::new();
     let mut bytes = 0;
     let mut next = events.next().await;
-    let mut lingers = pin!(sleep(linger));
     loop {
         match next {
             None => return (batch, Some(Fault::Ended)),
@@ -237,12 +231,7 @@ async fn next_batch(events: &mut EventStream, linger: Duration) -> (Vec<Item>, O
         // Beyond tokio's budget of a task, which would make small batches of a backlog; bounded by the batch.
         next = match tokio::task::unconstrained(events.next()).now_or_never() {
             Some(next) => next,
-            None if linger.is_zero() => return (batch, None),
-            None => tokio::select! {
-                biased;
-                next = events.next() => next,
-                () = &mut lingers => return (batch, None),
-            },
+            None => return (batch, None),
         };
     }
 }
