@@ -1,6 +1,6 @@
 //! What the outside gives to everything: the time, and chance. Sleeping is tokio's, whose clock a simulation can own.
 
-use crate::{Doubt, Sighting, Timestamp};
+use crate::{Doubt, Sighting, SignedDuration, Timestamp};
 use std::sync::Arc;
 
 /// Tells the time, and how far it is to be relied on.
@@ -14,6 +14,13 @@ pub trait Clock: Send + Sync + 'static {
     /// Why [`now`](Self::now) is not to be relied on, if so: then nothing may be granted; what removes access goes on.
     fn doubt(&self) -> Option<Doubt> {
         None
+    }
+
+    /// What time it is at the latest, as far as anybody knows: ours, or that of a clock that ours is provably behind. For what must not
+    /// be taken for the future because our clock is wrong; never for what is granted.
+    fn latest(&self) -> Timestamp {
+        let behind = self.doubt().map_or(SignedDuration::ZERO, |doubt| doubt.by.max(SignedDuration::ZERO));
+        self.now().checked_add(behind).unwrap_or(Timestamp::MAX)
     }
 }
 

@@ -13,7 +13,7 @@ use domain::{
 };
 use std::collections::BTreeSet;
 
-/// How far ahead of our clock a source's may be. Beyond it, what is told has not happened.
+/// How far ahead of the time a source's clock may be. Beyond it, what is told has not happened.
 pub const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// What an inbound signal said.
@@ -135,22 +135,25 @@ pub struct Receive<'a> {
     pub told: SignalReceived,
     /// What its source is believed in.
     pub belief: &'a Belief,
-    /// When it was told.
+    /// When it was told: by this it is late, whenever it is looked at.
     pub told_at: Timestamp,
+    /// What time it is, at the latest: what lies beyond has not happened. Not when it was told, for the clock that said so may have
+    /// been behind, and what it took for the future would never happen.
+    pub now: Timestamp,
 }
 
 /// Believes a signal, or not.
 pub fn receive(command: Receive<'_>) -> Result<SignalEvent, Rejection> {
-    let Receive { told, belief, told_at } = command;
+    let Receive { told, belief, told_at, now } = command;
     if !belief.kinds.contains(&told.kind) {
         return Err(Rejection::SignalNotAllowed);
     }
-    let age = told_at.duration_since(told.occurred_at);
     // Who has left is gone, however late that is told.
-    if age > belief.age_max && told.kind != SignalKind::PersonLeft {
+    let late = told_at.duration_since(told.occurred_at) > belief.age_max;
+    if late && told.kind != SignalKind::PersonLeft {
         return Err(Rejection::SignalStale { age_max: belief.age_max });
     }
-    if age < -AHEAD_MAX {
+    if told.occurred_at.duration_since(now) > AHEAD_MAX {
         return Err(Rejection::SignalAhead);
     }
     if let Some(missing) = missing(&told) {

@@ -247,6 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_that_it_may_be_is_what_a_clock_says_that_ours_is_provably_behind() {
+        let bench = bench();
+        assert_eq!(bench.clock.latest(), ms(1_000_000), "nobody has said anything");
+        bench.date(TimeSource::Aws, 0, 4_000);
+        assert_eq!(bench.clock.latest(), ms(1_000_000), "nothing is proved");
+        bench.date(TimeSource::Aws, 0, 600_000);
+        assert_eq!(bench.clock.latest(), ms(1_600_000));
+        bench.date(TimeSource::Aws, 0, -600_000);
+        assert_eq!(bench.clock.latest(), ms(1_000_000), "ours is the later one");
+    }
+
+    #[test]
     fn doubt_tells_since_when() {
         let bench = bench();
         bench.date(TimeSource::Log, 0, 10_000);

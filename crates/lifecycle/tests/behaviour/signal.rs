@@ -35,7 +35,16 @@ fn believed_in(kinds: &[SignalKind], may_revoke: bool) -> Belief {
 }
 
 fn received(told: SignalReceived, belief: &Belief, when: i64) -> Result<SignalReceived, Rejection> {
-    match receive(Receive { told, belief, told_at: at(when) })? {
+    received_at(told, belief, when, when)
+}
+
+fn received_at(
+    told: SignalReceived,
+    belief: &Belief,
+    told_at: i64,
+    now: i64,
+) -> Result<SignalReceived, Rejection> {
+    match receive(Receive { told, belief, told_at: at(told_at), now: at(now) })? {
         SignalEvent::Received(received) => Ok(*received),
         SignalEvent::Refused(_) => panic!("nothing was to be refused"),
     }
@@ -95,6 +104,17 @@ fn a_signal_is_neither_stale_nor_of_the_future() {
         assert_eq!(at_second(kind, DAY + 1), late, "{kind:?}");
         assert_eq!(at_second(kind, -300), Ok(()), "clocks differ");
         assert_eq!(at_second(kind, -301), Err(Rejection::SignalAhead));
+    }
+}
+
+#[test]
+fn a_signal_is_late_by_when_it_was_told_and_ahead_by_what_time_it_is() {
+    let belief = believed_in(&[SignalKind::PersonLeft, SignalKind::PersonReturned], false);
+    for kind in [SignalKind::PersonLeft, SignalKind::PersonReturned] {
+        let looked_at = |told_at, now| received_at(told(kind), &belief, told_at, now).map(|_| ());
+        assert_eq!(looked_at(0, 10 * DAY), Ok(()), "in time, and looked at days later");
+        assert_eq!(looked_at(-HOUR, 0), Ok(()), "first read by a clock that was behind");
+        assert_eq!(looked_at(0, -301), Err(Rejection::SignalAhead), "{kind:?}");
     }
 }
 

@@ -41,7 +41,8 @@ impl House {
         let stream = Stream::Signal(told.source_id.clone());
         Commander::new(Arc::new(self.log.clone()), Service::Request, self.clock.clone())
             .execute::<SignalAggregate, lifecycle::Rejection>(stream, command, |_, at| {
-                receive(Receive { told: told.clone(), belief: &belief, told_at: at }).map(Fact::Signal)
+                let receiving = Receive { told: told.clone(), belief: &belief, told_at: at, now: at };
+                receive(receiving).map(Fact::Signal)
             })
             .await
             .unwrap();

@@ -23,6 +23,7 @@ pub(crate) async fn call(
         actor: call.caller.actor.clone(),
         trace: call.trace(),
         at: service.views.clock.now(),
+        now: service.views.clock.latest(),
     };
     let ingested = service.ingest(&told, telling).await.map_err(refusal::command)?;
     let raised = ingested.raised.transpose().map_err(refusal::command)?;

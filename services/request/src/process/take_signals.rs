@@ -7,7 +7,7 @@
 
 use crate::RequestService;
 use crate::meters::SignalMeters;
-use crate::signal::from_bus;
+use crate::signal::from_bus::{self, FromBus, Times};
 use crate::signal::ingest::{Ingested, Telling};
 use domain::{SignedDuration, Timestamp};
 use messaging::{BusError, Incoming, IncomingBus, Message, REPLAY_PREFIX};
@@ -125,7 +125,9 @@ async fn take_or_park(
     meters: &SignalMeters,
     (incoming, message, read_at): (&Incoming, &Message, Timestamp),
 ) -> Result<(), HeldUp> {
-    let status = match take(service, message, read_at).await {
+    // Now, at each attempt: a clock that was behind may be right by now.
+    let times = Times { read_at, brought_at: incoming.message.sent_at, now: service.views.clock.latest() };
+    let status = match take(service, message, times).await {
         Ok(ingested) => {
             tracing::info!(signal = ingested.id, "a signal from the bus is recorded");
             return Ok(());
@@ -142,12 +144,11 @@ async fn take_or_park(
     Ok(())
 }
 
-async fn take(service: &RequestService, message: &Message, read_at: Timestamp) -> Result<Ingested, Status> {
-    let from_bus = from_bus::read(&service.sources, message, read_at)?;
-    let telling =
-        Telling { source: from_bus.source, actor: from_bus.actor, trace: None, at: from_bus.told_at };
+async fn take(service: &RequestService, message: &Message, times: Times) -> Result<Ingested, Status> {
+    let FromBus { source, told, told_at, now, actor } = from_bus::read(&service.sources, message, times)?;
+    let telling = Telling { source, actor, trace: None, at: told_at, now };
     // What is to be raised and could not be is tried again from the log.
-    service.ingest(&from_bus.told, telling).await.map_err(refusal::command)
+    service.ingest(&told, telling).await.map_err(refusal::command)
 }
 
 /// The reason and its words, in one line that fits a header.

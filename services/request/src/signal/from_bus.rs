@@ -74,15 +74,24 @@ pub(crate) struct FromBus<'a> {
     pub(crate) told: Told,
     /// When whoever vouches for the source had it: the server, or we who have seen the signature.
     pub(crate) told_at: Timestamp,
+    /// What time it is at the latest, by the clock of whoever vouches.
+    pub(crate) now: Timestamp,
     pub(crate) actor: Actor,
 }
 
-/// Reads a message that was first read at `read_at`.
-pub(crate) fn read<'a>(
-    sources: &'a Sources,
-    message: &Message,
-    read_at: Timestamp,
-) -> Result<FromBus<'a>, Status> {
+/// When a message came, and when it is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    /// When it was first read, by our clock.
+    pub(crate) read_at: Timestamp,
+    /// When the bus took what has it looked at now: itself, or that it be replayed.
+    pub(crate) brought_at: Timestamp,
+    /// What time it is now at the latest, as far as we know.
+    pub(crate) now: Timestamp,
+}
+
+/// Reads a message.
+pub(crate) fn read<'a>(sources: &'a Sources, message: &Message, times: Times) -> Result<FromBus<'a>, Status> {
     let (name, kind) = message
         .subject
         .strip_prefix(SIGNALS_PREFIX)
@@ -93,13 +102,14 @@ pub(crate) fn read<'a>(
     if message.body.len() > BODY_BYTES_MAX {
         return Err(NoSignal::TooLarge.into());
     }
-    let told_at = match &source.on_bus {
+    let (told_at, now) = match &source.on_bus {
         OnBus::Unknown => return Err(NoSignal::SourceUnknown.into()),
-        OnBus::Account => message.sent_at.min(read_at),
+        // Our own clock has no say: wrong, it would overrule the one that is right.
+        OnBus::Account => (message.sent_at, message.sent_at.max(times.brought_at)),
         OnBus::Signature(keys) => {
             let signature = message.signature.as_deref().ok_or(NoSignal::NotSigned)?;
             keys.verify(signature, &message.body).map_err(NoSignal::SignedWrongly)?;
-            read_at
+            (times.read_at, times.now)
         }
     };
     let event = CloudEvent::from_json(&message.body).map_err(NoSignal::NoEvent)?;
@@ -109,7 +119,7 @@ pub(crate) fn read<'a>(
     let told = Told::read(&signal_of(event, kind)?)
         .map_err(|status| if has_reason(&status) { status } else { wrong_field(&status) })?;
     let actor = actor_of(source).map_err(|invalid| NoSignal::Field(invalid.to_string()))?;
-    Ok(FromBus { source, told, told_at, actor })
+    Ok(FromBus { source, told, told_at, now, actor })
 }
 
 /// The message that says the same over gRPC.

@@ -32,6 +32,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) trace: Option<String>,
     /// When whoever vouches for the source was told.
     pub(crate) at: Timestamp,
+    /// What time it is at the latest, by the clock of whoever vouches.
+    pub(crate) now: Timestamp,
 }
 
 /// The id of a signal: the same for ever, through any replica, however it comes.
@@ -74,7 +76,7 @@ impl RequestService {
         told: &Told,
         telling: Telling<'_>,
     ) -> Result<Outcome<Signal>, CommandError<Refused>> {
-        let Telling { source, actor, trace, at } = telling;
+        let Telling { source, actor, trace, at, now } = telling;
         let received = self.received(id, told).await.map_err(CommandError::Refused)?;
         // Under the key of whom it is about: with that erased nothing can be learnt from the digest.
         let owner = match &told.about {
@@ -102,7 +104,7 @@ impl RequestService {
         };
         self.commander
             .execute_first::<SignalAggregate, Refused, _>(Stream::Signal(id.to_owned()), command, |_, _| {
-                let receive = Receive { told: received.clone(), belief: &source.belief, told_at: at };
+                let receive = Receive { told: received.clone(), belief: &source.belief, told_at: at, now };
                 std::future::ready(signal::receive(receive).map(Fact::Signal).map_err(Refused::from))
             })
             .await

@@ -630,6 +630,88 @@ async fn a_signature_is_fresh_when_it_is_first_seen_and_an_account_when_the_serv
     assert_eq!(here.ids(), ["2"]);
 }
 
+/// Says that it happened at another time than `NOW`.
+fn dated(time: &str, source: &str, kind: &str, id: &str) -> Message {
+    let mut event = event(source, kind, id, &json!({ "about": someone("ada") }));
+    event["time"] = json!(time);
+    message(source, kind, &event)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_of_ours_that_is_behind_parks_nothing_that_an_account_tells() {
+    let here = Deployment::new().await;
+    here.world.clock.jump(SignedDuration::from_mins(-10));
+    here.tell(leaves("1", "ada"));
+    here.take().await;
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+    assert_eq!(here.ids(), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_of_ours_that_is_ahead_brings_nothing_forward_that_an_account_tells() {
+    let here = Deployment::new().await;
+    here.world.clock.jump(SignedDuration::from_hours(48));
+    here.tell(dated("2027-01-16T08:00:00Z", "hr", "person_left", "1"));
+    here.take().await;
+    assert_eq!(here.reasons().await, ["SIGNAL_AHEAD"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_our_clock_judges_is_judged_by_the_one_that_it_is_provably_behind() {
+    let here = Deployment::new().await;
+    here.world.clock.jump(SignedDuration::from_mins(-10));
+    here.world.aws_is_ahead(SignedDuration::from_mins(10));
+    here.tell(here.itsm.tells("finding_raised", "1", json!({ "about": someone("ada") })));
+    // Ten minutes ahead of the right time: no clock of ours explains that.
+    here.tell(here.itsm.signed(dated("2027-01-15T08:10:00Z", "tickets", "finding_raised", "2")));
+    here.take().await;
+    assert_eq!(here.ids(), ["1"]);
+    assert_eq!(here.reasons().await, ["SIGNAL_AHEAD"]);
+    // Over gRPC as well.
+    here.world.tell("robot", left("3", "bob")).await.unwrap();
+    let mut ahead = left("4", "bob");
+    ahead.occurred_at = Some(prost_types::Timestamp { seconds: NOW + 600, nanos: 0 });
+    assert_eq!(no(here.world.tell("robot", ahead).await).1, "SIGNAL_AHEAD");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_that_was_behind_has_parked_is_taken_once_it_is_right() {
+    let here = Deployment::new().await;
+    // Nobody has told us yet that it is.
+    here.world.clock.jump(SignedDuration::from_mins(-10));
+    here.tell(here.itsm.tells("finding_raised", "1", json!({ "about": someone("ada") })));
+    here.take().await;
+    assert_eq!(here.reasons().await, ["SIGNAL_AHEAD"]);
+    // An earlier build has parked this one, too.
+    let by_account = leaves("2", "ada");
+    let incoming = Incoming { sequence: 4711, receipt: None, message: by_account.clone() };
+    here.bus.park(&incoming, &by_account, "SIGNAL_AHEAD: it is", here.world.clock.now()).await.unwrap();
+    here.world.clock.jump(SignedDuration::from_mins(10));
+    for parked in here.parked().await {
+        here.bus.replay(parked.number).await.unwrap();
+    }
+    here.take().await;
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+    assert_eq!(here.ids(), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_ahead_of_the_servers_clock_is_taken_when_it_is_replayed_after_that_time() {
+    let here = Deployment::new().await;
+    here.tell(dated("2027-01-15T09:00:00Z", "hr", "person_left", "1"));
+    here.take().await;
+    let number = here.parked().await[0].number;
+    here.tell(Message {
+        subject: format!("daypass.replay.v1.{number}"),
+        sent_at: domain::Timestamp::from_second(NOW + 3_600).unwrap(),
+        signature: None,
+        body: "".into(),
+    });
+    here.take().await;
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+    assert_eq!(here.ids(), ["1"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_examples_in_the_docs_are_taken() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md");
