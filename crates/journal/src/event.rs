@@ -27,7 +27,8 @@ pub struct Event {
     pub previous: Option<EventId>,
     /// The W3C traceparent of the call that caused it.
     pub trace: Option<String>,
-    /// HMAC of the command under a key of the person who gave it; see [`crate::seal::PersonKey::digest`].
+    /// HMAC of the command under a key of the person who gave it; see [`crate::seal::PersonKey::digest`]. Of a signal without an ask,
+    /// which the event says in the clear anyway, a plain digest: that needs no key.
     pub command_digest: Option<[u8; 32]>,
     /// What happened.
     pub fact: Fact,

@@ -15,6 +15,7 @@ use crate::seal::PersonKey;
 use domain::PersonId;
 use domain::ports::SharedEntropy;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why there is no key to be had. Never repeats anything secret.
@@ -81,12 +82,18 @@ pub struct MemoryKeyStore {
     /// `None`: what is stored there is no key.
     keys: Mutex<BTreeMap<PersonId, Option<PersonKey>>>,
     entropy: SharedEntropy,
+    down: AtomicBool,
 }
 
 impl MemoryKeyStore {
     /// An empty store.
     pub fn new(entropy: SharedEntropy) -> Self {
-        Self { keys: Mutex::default(), entropy }
+        Self { keys: Mutex::default(), entropy, down: AtomicBool::new(false) }
+    }
+
+    /// Whether it cannot be used, from now on.
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
     }
 
     /// From now on something is stored for the person that is no key.
@@ -97,6 +104,14 @@ impl MemoryKeyStore {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PersonId, Option<PersonKey>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn reach(&self) -> Result<MutexGuard<'_, BTreeMap<PersonId, Option<PersonKey>>>, KeyStoreError> {
+        if self.down.load(Ordering::Relaxed) {
+            Err(KeyStoreError::new("it is down"))
+        } else {
+            Ok(self.lock())
+        }
+    }
 }
 
 fn damaged(person: &PersonId) -> KeyStoreError {
@@ -106,7 +121,7 @@ fn damaged(person: &PersonId) -> KeyStoreError {
 #[async_trait::async_trait]
 impl KeyStore for MemoryKeyStore {
     async fn obtain(&self, person: &PersonId) -> Result<PersonKey, KeyStoreError> {
-        let mut keys = self.lock();
+        let mut keys = self.reach()?;
         let key = keys
             .entry(person.clone())
             .or_insert_with(|| Some(PersonKey::generate(person.clone(), self.entropy.as_ref())));
@@ -114,22 +129,22 @@ impl KeyStore for MemoryKeyStore {
     }
 
     async fn keep(&self, key: &PersonKey) -> Result<PersonKey, KeyStoreError> {
-        let mut keys = self.lock();
+        let mut keys = self.reach()?;
         let kept = keys.entry(key.person().clone()).or_insert_with(|| Some(key.clone()));
         kept.clone().ok_or_else(|| damaged(key.person()))
     }
 
     async fn people(&self) -> Result<BTreeSet<PersonId>, KeyStoreError> {
-        Ok(self.lock().keys().cloned().collect())
+        Ok(self.reach()?.keys().cloned().collect())
     }
 
     async fn find(&self, person: &PersonId) -> Result<Option<PersonKey>, KeyStoreError> {
-        let keys = self.lock();
+        let keys = self.reach()?;
         keys.get(person).map(|key| key.clone().ok_or_else(|| damaged(person))).transpose()
     }
 
     async fn erase(&self, person: &PersonId) -> Result<bool, KeyStoreError> {
-        Ok(self.lock().remove(person).is_some())
+        Ok(self.reach()?.remove(person).is_some())
     }
 }
 

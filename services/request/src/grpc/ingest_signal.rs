@@ -25,7 +25,7 @@ pub(crate) async fn call(
         at: service.views.clock.now(),
         now: service.views.clock.latest(),
     };
-    let ingested = service.ingest(&told, telling).await.map_err(refusal::command)?;
+    let ingested = service.ingest(&told, &telling).await.map_err(refusal::command)?;
     let raised = ingested.raised.transpose().map_err(refusal::command)?;
     Ok(IngestSignalResponse {
         signal_id: ingested.id,

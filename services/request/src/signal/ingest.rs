@@ -9,7 +9,6 @@ use command::aggregate::SignalAggregate;
 use command::{Command, CommandError, Outcome};
 use domain::{Actor, EventId, Person, PrincipalId, RequestId, Timestamp, canonical_digest, hex};
 use event_log::Position;
-use journal::key_store::KeyStoreError;
 use journal::{Fact, Stream};
 use lifecycle::signal::{self, Receive, Signal, SignalAsk, SignalKind, SignalReceived};
 use views::requests::raised_by;
@@ -47,7 +46,7 @@ impl RequestService {
     pub(crate) async fn ingest(
         &self,
         told: &Told,
-        telling: Telling<'_>,
+        telling: &Telling<'_>,
     ) -> Result<Ingested, CommandError<Refused>> {
         let id = id_of(&told.source, &told.source_id);
         let outcome = self.receive(&id, told, telling).await?;
@@ -74,37 +73,60 @@ impl RequestService {
         &self,
         id: &str,
         told: &Told,
-        telling: Telling<'_>,
+        telling: &Telling<'_>,
     ) -> Result<Outcome<Signal>, CommandError<Refused>> {
-        let Telling { source, actor, trace, at, now } = telling;
         let received = self.received(id, told).await.map_err(CommandError::Refused)?;
-        // Under the key of whom it is about: with that erased nothing can be learnt from the digest.
         let owner = match &told.about {
             Some(about) => about.clone(),
-            None => person_of(&source.name).map_err(|_| CommandError::Refused(Refused::SourceUnknown))?,
-        };
-        let digest = match self.views.keys.obtain(&owner.id()).await {
-            Ok(key) => key.digest(&told.content),
-            // Nobody keeps access for want of a key. Without an ask the event says all of the content anyway.
-            Err(error @ KeyStoreError::Unusable { .. }) if told.ask.is_none() => {
-                tracing::error!(%error, "a person's key cannot be used");
-                canonical_digest([told.content.as_slice()])
+            None => {
+                person_of(&telling.source.name).map_err(|_| CommandError::Refused(Refused::SourceUnknown))?
             }
-            Err(error) => return Err(CommandError::Refused(error.into())),
         };
+        if told.ask.is_some() {
+            // Under the key of whom it is about: with that erased nothing can be learnt from the digest.
+            let key = self.views.keys.obtain(&owner.id()).await;
+            let key = key.map_err(|error| CommandError::Refused(error.into()))?;
+            return self.record(id, &received, telling, key.digest(&told.content)).await;
+        }
+        // Without an ask the event says all of the content anyway. So it needs no key, and nobody keeps access for want of one.
+        let plain = canonical_digest([told.content.as_slice()]);
+        let recorded = self.record(id, &received, telling, plain).await;
+        if !matches!(recorded, Err(CommandError::KeyReused)) {
+            return recorded;
+        }
+        // Earlier builds took a key for it all the same. Where that is not to be had, nothing is lost: something is recorded.
+        match self.views.keys.find(&owner.id()).await {
+            Ok(Some(key)) => self.record(id, &received, telling, key.digest(&told.content)).await,
+            Ok(None) | Err(_) => recorded,
+        }
+    }
+
+    /// Records it once; the same id with another digest is refused.
+    async fn record(
+        &self,
+        id: &str,
+        received: &SignalReceived,
+        telling: &Telling<'_>,
+        digest: [u8; 32],
+    ) -> Result<Outcome<Signal>, CommandError<Refused>> {
         let command = Command {
             event_id: EventId::from_parts([
                 b"signal".as_slice(),
-                told.source.as_bytes(),
-                told.source_id.as_bytes(),
+                received.source.as_bytes(),
+                received.source_id.as_bytes(),
             ]),
-            actor: Some(actor),
+            actor: Some(telling.actor.clone()),
             digest: Some(digest),
-            trace,
+            trace: telling.trace.clone(),
         };
         self.commander
             .execute_first::<SignalAggregate, Refused, _>(Stream::Signal(id.to_owned()), command, |_, _| {
-                let receive = Receive { told: received.clone(), belief: &source.belief, told_at: at, now };
+                let receive = Receive {
+                    told: received.clone(),
+                    belief: &telling.source.belief,
+                    told_at: telling.at,
+                    now: telling.now,
+                };
                 std::future::ready(signal::receive(receive).map(Fact::Signal).map_err(Refused::from))
             })
             .await

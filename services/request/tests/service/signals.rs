@@ -8,9 +8,11 @@ use command::aggregate::SignalAggregate;
 use domain::SignedDuration;
 use event_log::memory::{AppendFault, Faults};
 use event_log::{Envelope, StreamName};
+use journal::key_store::KeyStore as _;
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::signal::{Signal, SignalEvent};
+use prost::Message as _;
 use request::{RequestService, Sources};
 use service_runtime::config::Loader;
 use std::time::Duration;
@@ -121,6 +123,31 @@ async fn a_signal_is_recorded_once_with_whom_it_is_about() {
     assert_eq!(told_by.person, person("robot"));
     let other = world.tell("robot", left("1", "bob")).await;
     assert_eq!(no(other), (Code::AlreadyExists, "KEY_REUSED".to_owned()), "the same id, another content");
+    assert_eq!(world.facts().len(), events);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_build_recorded_under_a_key_is_still_a_repeat() {
+    let (other, world) = (world().await, world().await);
+    other.tell("robot", left("1", "ada")).await.unwrap();
+    let event = other.facts().pop().unwrap();
+    let plain = event.command_digest.unwrap();
+    // What was told, as its digest takes it.
+    let content = IngestSignalRequest { idempotency_key: String::new(), ..left("1", "ada") }.encode_to_vec();
+    assert_eq!(plain, domain::canonical_digest([content.as_slice()]));
+    let key = world.keys.obtain(&person("ada").id()).await.unwrap();
+    let event = Event { command_digest: Some(key.digest(&content)), ..event };
+    let envelope = Envelope {
+        event_id: *event.id.as_uuid(),
+        writer: event_log::Writer::new("request").unwrap(),
+        body: journal::encode(&event).into(),
+    };
+    let stream = event.stream.to_string().parse().unwrap();
+    world.views.log.append(&stream, event_log::Expected::NoStream, envelope).await.unwrap();
+    world.see().await;
+    let events = world.facts().len();
+    world.tell("robot", left("1", "ada")).await.unwrap();
+    assert_eq!(no(world.tell("robot", left("1", "bob")).await).1, "KEY_REUSED", "another content");
     assert_eq!(world.facts().len(), events);
 }
 

@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::ports::Clock as _;
 use domain::{Person, SignedDuration};
-use event_log::memory::{AppendFault, Faults};
+use event_log::memory::{AppendFault, Faults, ReadFault};
 use event_log::{Envelope, StreamName};
 use journal::Fact;
 use lifecycle::RequestEvent;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use test_servers::measured::Measured;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use views::{Requests, RequestsModel, Views};
 
@@ -357,6 +358,103 @@ async fn what_ends_access_needs_no_key() {
     // Over gRPC as well.
     here.world.keys.damage(&person("eve").id());
     here.world.tell("robot", left("5", "eve")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_access_waits_for_no_key_store() {
+    let here = Deployment::new().await;
+    here.world.created("ada", "before", ask(WEB_DEV)).await;
+    here.world.keys.set_down(true);
+    here.tell(leaves("1", "ada"));
+    here.tell(leaves("1", "ada"));
+    here.tell(here.itsm.tells("finding_raised", "2", json!({ "about": someone("bob") })));
+    here.tell(here.itsm.tells("incident_closed", "3", json!({ "ticket": "INC-1" })));
+    // Over gRPC as well.
+    here.world.tell("robot", left("4", "bob")).await.unwrap();
+    let told_at = Instant::now();
+    here.take().await;
+    assert!(told_at.elapsed() < Duration::from_secs(5), "{:?}", told_at.elapsed());
+    assert_eq!(here.ids(), ["4", "1", "2", "3"]);
+    assert!(here.received().iter().all(|received| received.may_revoke));
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+    // With a key store it is the same signal.
+    here.world.keys.set_down(false);
+    here.tell(leaves("1", "ada"));
+    here.world.tell("robot", left("4", "bob")).await.unwrap();
+    here.take().await;
+    assert_eq!(here.ids(), ["4", "1", "2", "3"]);
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+    assert_eq!(no(here.world.create("ada", "k", ask(WEB_DEV)).await).1, "HAS_LEFT");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_key_holds_up_nobody_for_long_and_is_replayed_once_there_are_keys() {
+    let here = Deployment::new().await;
+    here.world.keys.set_down(true);
+    for id in ["1", "2", "3"] {
+        here.tell(here.itsm.tells("raise_for_person", id, ask_for("ada")));
+    }
+    here.tell(leaves("4", "bob"));
+    let told_at = Instant::now();
+    here.take().await;
+    assert!(told_at.elapsed() < Duration::from_secs(40), "all of them together: {:?}", told_at.elapsed());
+    assert_eq!(here.ids(), ["4"]);
+    assert_eq!(here.reasons().await, ["KEY_STORE_UNAVAILABLE"; 3]);
+    here.world.keys.set_down(false);
+    for parked in here.parked().await {
+        here.bus.replay(parked.number).await.unwrap();
+    }
+    here.take().await;
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+    assert_eq!(here.ids(), ["4", "1", "2", "3"]);
+    let raised = |event: &journal::Event| matches!(event.fact, Fact::Request(RequestEvent::Requested(_)));
+    assert!(here.world.facts().iter().any(raised));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_store_that_is_soon_back_parks_nothing() {
+    let here = Deployment::new().await;
+    here.world.keys.set_down(true);
+    here.tell(here.itsm.tells("raise_for_person", "1", ask_for("ada")));
+    here.tell(leaves("2", "bob"));
+    let comes_back = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        here.world.keys.set_down(false);
+    };
+    tokio::join!(here.take(), comes_back);
+    assert_eq!(here.ids(), ["1", "2"]);
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
+}
+
+/// The log says nothing while it is down.
+struct Silent(Arc<AtomicBool>);
+
+impl Faults for Silent {
+    fn append(&mut self, _: &StreamName, _: &Envelope) -> AppendFault {
+        if self.0.load(Ordering::Relaxed) { AppendFault::Unavailable } else { AppendFault::Proceed }
+    }
+    fn read(&mut self) -> ReadFault {
+        if self.0.load(Ordering::Relaxed) { ReadFault::Unavailable } else { ReadFault::Proceed }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_key_waits_with_the_others_while_the_log_is_down_as_well() {
+    let here = Deployment::new().await;
+    let down = Arc::new(AtomicBool::new(true));
+    here.world.log.set_faults(Box::new(Silent(Arc::clone(&down))));
+    here.world.keys.set_down(true);
+    here.tell(here.itsm.tells("raise_for_person", "1", ask_for("ada")));
+    here.tell(leaves("2", "bob"));
+    let come_back = async {
+        tokio::time::sleep(Duration::from_secs(80)).await;
+        assert_eq!(here.bus.waiting(), 2);
+        down.store(false, Ordering::Relaxed);
+        here.world.keys.set_down(false);
+    };
+    tokio::join!(here.take(), come_back);
+    assert_eq!(here.ids(), ["1", "2"]);
+    assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
 }
 
 #[tokio::test(start_paused = true)]
