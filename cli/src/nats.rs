@@ -47,7 +47,8 @@ struct Config {
     /// The services that connect; `serve` is all of them in one process.
     #[arg(long, value_delimiter = ',', default_value = "request,approval,activation,audit")]
     services: Vec<Service>,
-    /// A source of signals: it may publish `daypass.signals.v1.NAME.>` and nothing else. Once for each.
+    /// A source of signals, as the configuration of services names it: it may publish `daypass.signals.v1.NAME.>` and nothing else.
+    /// Once for each.
     #[arg(long = "signal-source", value_name = "NAME")]
     signal_sources: Vec<Name>,
     /// Another system that reads the events of Daypass, and nothing else. Once for each.

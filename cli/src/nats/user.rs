@@ -9,6 +9,7 @@
 //! to a subject of its own, so that nobody reads those of others.
 
 use journal::types::Service as Writer;
+use service_runtime::config::{SOURCE_NAME, is_source_name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -34,20 +35,15 @@ pub(crate) enum Service {
     Serve,
 }
 
-/// A name that can be part of a subject, of a file's name and of an account's.
+/// What a source of signals is called, by the rule of the configuration that names it, or a subscriber. It can be part of a subject, of
+/// a file's name and of an account's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(String);
 
 impl std::str::FromStr for Name {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = (1..=32).contains(&text.len()) && !text.starts_with('-');
-        if fits && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("must be 1 to 32 of a-z, 0-9 and -, not beginning with -")
-        }
+        if is_source_name(text) { Ok(Self(text.to_owned())) } else { Err(SOURCE_NAME) }
     }
 }
 

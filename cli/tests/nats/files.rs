@@ -1,6 +1,7 @@
 //! The files: accepted by nats-server, secret where they must be, and the same when written again.
 
 use crate::given::{OTHERS, Written, checked};
+use service_runtime::config::{Loader, SignalsConfig};
 use std::os::unix::fs::PermissionsExt as _;
 
 const THREE: [&str; 6] = ["--server", "nats-1", "--server", "nats-2", "--server", "nats-3"];
@@ -64,6 +65,32 @@ fn a_seed_is_kept_until_it_is_rotated() {
     assert_ne!(written.text("accounts.conf"), accounts);
 }
 
+/// By one rule: a source that a service takes from its configuration can get its account.
+#[test]
+fn a_source_has_an_account_whatever_the_configuration_may_call_it() {
+    let store = tempfile::tempdir().unwrap();
+    let long = format!("service_now-{}", "x".repeat(52));
+    for name in ["hr", "service_now", "0", "-", "_", long.as_str()] {
+        let toml = format!(
+            "[[signals.sources]]\nname = \"{name}\"\nkinds = [\"person_left\"]\n\
+             nats_account = \"daypass-signal-{name}\"\n"
+        );
+        let mut loader = Loader::new(&toml, []);
+        let config: SignalsConfig = loader.or_default("signals");
+        loader.finish().unwrap();
+        assert_eq!(config.sources[0].name, name);
+        let (source, subscriber) = (format!("--signal-source={name}"), format!("--subscriber={name}"));
+        let store = store.path().to_str().unwrap();
+        let written = Written::new(&["--store", store, source.as_str(), subscriber.as_str()]);
+        let accounts = written.text("accounts.conf");
+        assert!(accounts.contains(&format!("\"daypass-signal-{name}\": {{")), "{accounts}");
+        assert!(accounts.contains(&format!("\"daypass.signals.v1.{name}.>\"")), "{accounts}");
+        assert!(written.users().contains(&format!("signal-{name}")), "{name}");
+        let output = checked(&written.path("nats.conf"));
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn what_cannot_be_meant_is_refused_and_nothing_is_written() {
     let written = Written::new(&[]);
@@ -72,6 +99,8 @@ fn what_cannot_be_meant_is_refused_and_nothing_is_written() {
         ["--rotate", "log-nobody"],
         ["--signal-source", "a.b"],
         ["--signal-source", "*"],
+        ["--signal-source", "HR"],
+        ["--signal-source", ""],
         ["--subscriber", ">"],
         ["--subscriber", "../siem"],
         ["--server", "nats:4222"],

@@ -59,6 +59,18 @@ async fn a_signal_comes_under_the_name_of_its_source_and_is_gone_when_it_is_done
     assert_eq!(info["state"]["messages"], 0);
 }
 
+#[tokio::test]
+async fn a_source_with_an_underscore_and_a_long_name_tells_under_it() {
+    let name = format!("service_now-{}", "x".repeat(52));
+    let written = Written::new(&["--signal-source", name.as_str()]);
+    let server = set_up(&written).await;
+    let mut source = Wire::sign_in(server.address(), &written.seed(&format!("signal-{name}"))).await.unwrap();
+    let subject = format!("daypass.signals.v1.{name}.person_left");
+    assert_eq!(source.ask(&subject, "{}").await.unwrap()["stream"], "DAYPASS_SIGNALS");
+    let bus = receiver(&written, &server).await;
+    assert_eq!(next(&bus).await.message.subject, subject);
+}
+
 /// No client understands such headers: whoever is brought the message loses the connection.
 #[tokio::test]
 async fn a_signal_with_headers_that_nobody_can_read_is_taken_with_the_rights_that_request_has() {

@@ -17,7 +17,9 @@ pub use sections::{
     WebConfig,
 };
 
-pub use signals::{SignalSource, SignalsConfig, SourceSignature, Tells, WhatFollows};
+pub use signals::{
+    SOURCE_NAME, SignalSource, SignalsConfig, SourceSignature, Tells, WhatFollows, is_source_name,
+};
 
 use figment::Figment;
 use figment::providers::{Format as _, Toml};

@@ -10,6 +10,16 @@ use std::path::PathBuf;
 /// The longest that something may have happened before it is told.
 const AGE_LIMIT: SignedDuration = SignedDuration::from_hours(24 * 30);
 
+/// What [`is_source_name`] takes.
+pub const SOURCE_NAME: &str = "must be 1 to 64 of a-z, 0-9, '_' and '-'";
+
+/// Whether a source may be called so, here and where it gets an account on NATS servers. The name is a part of subjects, where a dot
+/// would make it several, and of the names of an account and of a file, always behind something else.
+pub fn is_source_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
+
 /// `[signals]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -104,10 +114,8 @@ impl Section for SignalsConfig {
 impl SignalSource {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        // A part of a subject: dots would make it several.
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(plain) {
-            problems.push(Problem::new("name", "must be 1 to 64 of a-z, 0-9, '_' and '-'"));
+        if !is_source_name(&self.name) {
+            problems.push(Problem::new("name", SOURCE_NAME));
         }
         if self.kinds.is_empty() {
             problems.push(Problem::new("kinds", "must say what it may tell"));
@@ -128,5 +136,20 @@ impl SignalSource {
             problems.push(Problem::new("token", "must have either a subject or a client_id"));
         }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_called_what_can_be_one_part_of_a_subject() {
+        for name in ["hr", "service_now", "a-1", "-", &"x".repeat(64)] {
+            assert!(is_source_name(name), "{name}");
+        }
+        for name in ["", "HR", "a.b", "*", ">", "a b", "a/b", "é", &"x".repeat(65)] {
+            assert!(!is_source_name(name), "{name}");
+        }
     }
 }
