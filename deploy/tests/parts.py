@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -52,6 +53,22 @@ def tool(path):
 def rendered(folder):
     """The objects of a folder of deploy/k8s, as `kubectl apply --kustomize` would send them."""
     return list(yaml.safe_load_all(run([tool("kubectl"), "kustomize", DEPLOY / "k8s" / folder])))
+
+
+COPY = tempfile.TemporaryDirectory()
+
+
+@cache
+def nats_outside():
+    """The folder of a copy of production in which NATS is open to outside of the cluster, as its kustomization.yaml says how."""
+    for folder in ("k8s", "observe"):
+        shutil.copytree(DEPLOY / folder, Path(COPY.name) / folder)
+    folder = Path(COPY.name) / "k8s/overlays/production"
+    file = folder / "kustomization.yaml"
+    off = file.read_text()
+    assert off.count("  # - nats-outside\n") == 1
+    file.write_text(off.replace("  # - nats-outside\n", "  - nats-outside\n"))
+    return str(folder)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""deploy/k8s holds together: objects are valid, find each other, spare no container, and reach only whom they need."""
+"""deploy/k8s holds together: objects are valid, find each other, and spare no container. Whom they reach: `test_reach`."""
 
 import os
 import re
@@ -17,7 +17,8 @@ from parts import DEPLOY, OVERLAYS, SERVICES, rendered
 # What is applied once, and deleted again.
 ONCE = ("setup", "restore")
 PRODUCTION = ["overlays/production", *(f"overlays/production/{name}" for name in ONCE)]
-FOLDERS = ["overlays/trial", *ONCE, *PRODUCTION]
+OUTSIDE = parts.nats_outside()
+FOLDERS = ["overlays/trial", *ONCE, *PRODUCTION, OUTSIDE]
 # Kinds of cert-manager, of which no registry has the schemas: the fields that we use.
 CERT_MANAGER = {
     "Issuer": {"selfSigned", "ca"},
@@ -32,15 +33,6 @@ BY_HAND = {
 }
 WORKLOADS = ("StatefulSet", "Deployment", "Job", "CronJob")
 NATS_HOSTS = [f"nats-{number}.nats" for number in range(3)]
-# Who reaches whom within the namespace.
-REACHED = (
-    {(f"daypass-{service}", "nats", port) for service in SERVICES for port in (4222, 8222)}
-    | {(f"daypass-{service}", "daypass-request", 8443) for service in ("approval", "activation", "audit")}
-    | {(f"backup-{what}", "nats", port) for what in ("log", "keys") for port in (4222, 8222)}
-    | {("nats", "nats", 6222)}
-)
-TO_MOTO = {(f"daypass-{service}", "moto", 5000) for service in ("request", "activation")}
-BY_ONCE = {(job, "nats", port) for job in ("nats-setup", "restore-log", "restore-keys") for port in (4222, 8222)}
 
 
 def of_kind(folder, *kinds):
@@ -474,74 +466,6 @@ class Pages(unittest.TestCase):
         for page in [DEPLOY / "README.md", *parts.ROOT.glob("docs/runbooks/*.md")]:
             for folder in re.findall(r"--kustomize deploy/k8s/([\w/-]+)", page.read_text()):
                 self.assertIn(folder, PRODUCTION, page.name)
-
-
-class Reach(unittest.TestCase):
-    """NetworkPolicies, as Kubernetes reads them."""
-
-    def allowed(self, objects):
-        policies = [it["spec"] for it in objects if it["kind"] == "NetworkPolicy"]
-        pods = {it["metadata"]["name"]: labels(it) for it in objects if it["kind"] in WORKLOADS}
-        ports = (4222, 5000, 6222, 8086, 8222, 8443)
-        return {
-            (one, other, port)
-            for one in pods
-            for other in pods
-            for port in ports
-            if self.passes(policies, "egress", "to", pods[one], pods[other], port)
-            and self.passes(policies, "ingress", "from", pods[other], pods[one], port)
-        }
-
-    def passes(self, policies, way, peers, own, other, port):
-        mine = [it for it in policies if selects(it["podSelector"], own) and way.capitalize() in it["policyTypes"]]
-        self.assertTrue(mine, "every pod is under a policy")
-        return any(
-            any(allowed["port"] == port for allowed in rule["ports"])
-            and (peers not in rule or any(self.is_peer(peer, other) for peer in rule[peers]))
-            for it in mine
-            for rule in it.get(way, [])
-        )
-
-    def is_peer(self, peer, found):
-        within = "namespaceSelector" not in peer and "ipBlock" not in peer
-        return within and selects(peer["podSelector"], found)
-
-    def test_each_reaches_whom_it_needs_and_nobody_else(self):
-        once = [it for folder in ONCE for it in rendered(folder)]
-        self.assertEqual(self.allowed([*rendered("overlays/production"), *once]), REACHED | BY_ONCE)
-        self.assertEqual(self.allowed([*rendered("overlays/trial"), *once]), REACHED | BY_ONCE | TO_MOTO)
-
-    def test_from_other_namespaces_one_calls_services_and_only_who_watches_sees_more(self):
-        for overlay in OVERLAYS:
-            folder = f"overlays/{overlay}"
-            open_to = set()
-            for workload in of_kind(folder, "StatefulSet", "Deployment"):
-                for it in of_kind(folder, "NetworkPolicy"):
-                    if selects(it["spec"]["podSelector"], labels(workload)):
-                        open_to |= {(workload["metadata"]["name"], *opened) for opened in self.opened(it["spec"])}
-            watched = {(f"daypass-{service}", "monitoring", parts.HEALTH_PORT) for service in SERVICES}
-            called = {(f"daypass-{service}", "anyone", 8443) for service in SERVICES}
-            self.assertEqual(open_to, watched | called | {("nats", "monitoring", port) for port in (4222, 8222)}, folder)
-
-    def opened(self, policy):
-        """To whom of outside, and at which ports."""
-        for rule in policy.get("ingress", []):
-            for port in rule["ports"]:
-                if "from" not in rule:
-                    yield "anyone", port["port"]
-                for peer in rule.get("from", []):
-                    if "ipBlock" in peer:
-                        yield "anyone", port["port"]
-                    elif "namespaceSelector" in peer:
-                        place = peer["namespaceSelector"].get("matchLabels", {})
-                        yield place.get("kubernetes.io/metadata.name", "anyone"), port["port"]
-
-    def test_the_metadata_of_machines_is_out_of_reach(self):
-        for it in of_kind("overlays/production", "NetworkPolicy"):
-            for rule in it["spec"].get("egress", []):
-                for peer in rule["to"]:
-                    if "ipBlock" in peer:
-                        self.assertIn("169.254.0.0/16", peer["ipBlock"]["except"])
 
 
 if __name__ == "__main__":
