@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 import parts
+import test_operator
 from parts import DEPLOY, OVERLAYS, SERVICES, rendered
 
 # What is applied once, and deleted again.
@@ -28,7 +29,7 @@ CERT_MANAGER = {
 }
 # Made by people before, as deploy/README.md says; the rest is cert-manager's.
 BY_HAND = {
-    "nats-config", "nats-setup", "daypass-wrapping-keys", "daypass-backup-nats", "daypass-restore-nats",
+    "nats-config", "nats-setup", "daypass-wrapping-keys", "daypass-backup-nats", "daypass-restore-nats", "daypass-operator",
     *(f"daypass-{service}-nats" for service in SERVICES),
 }
 WORKLOADS = ("StatefulSet", "Deployment", "Job", "CronJob")
@@ -76,6 +77,8 @@ def containers():
         for workload in of_kind(folder, *WORKLOADS):
             for container in containers_of(workload):
                 yield f"{folder} {workload['metadata']['name']}", workload, container
+    for container in containers_of(test_operator.workload()):
+        yield "operator", test_operator.workload(), container
 
 
 def selects(selector, found):

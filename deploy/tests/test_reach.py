@@ -5,15 +5,18 @@ import unittest
 from dataclasses import dataclass, field
 
 import parts
+import test_operator
 from parts import DEPLOY, OVERLAYS, SERVICES, rendered
 from test_kubernetes import ONCE, OUTSIDE, WORKLOADS, labels, named, of_kind, selects
 
+OPERATOR = test_operator.made()
 PORTS = (4222, 5000, 6222, 8086, 8222, 8443)
 # Within the namespace.
 REACHED = (
     {(f"daypass-{service}", "nats", port) for service in SERVICES for port in (4222, 8222)}
     | {(f"daypass-{service}", "daypass-request", 8443) for service in ("approval", "activation", "audit")}
     | {(f"backup-{what}", "nats", port) for what in ("log", "keys") for port in (4222, 8222)}
+    | {("operator", "nats", 4222)}
     | {("nats", "nats", 6222)}
 )
 TO_MOTO = {(f"daypass-{service}", "moto", 5000) for service in ("request", "activation")}
@@ -47,6 +50,7 @@ class Policies:
     def __init__(self, objects):
         self.specs = [it["spec"] for it in objects if it["kind"] == "NetworkPolicy"]
         self.pods = {it["metadata"]["name"]: labels(it) for it in objects if it["kind"] in WORKLOADS}
+        self.pods["operator"] = OPERATOR["metadata"]["labels"]
         self.namespace = of_namespace(objects)
 
     def within(self):
@@ -127,6 +131,7 @@ class Reach(unittest.TestCase):
             (Caller(hr, {"app": "hr"} | GUEST), set()),
             (Caller(hr, {"app": "hr"}), set()),
             # Labels of ours are ours in our namespace alone.
+            (Caller(hr, OPERATOR["metadata"]["labels"]), set()),
             (Caller(hr | GUEST, {"app.kubernetes.io/component": "service"}), set()),
             (Caller({"kubernetes.io/metadata.name": "monitoring"}, GUEST), WATCHED),
             (Caller(address="203.0.113.9"), set()),
