@@ -26,6 +26,14 @@ NOTHING_TO_ASK_WITH = {*SERVICES, "collector"}
 ON_THE_LOG = {*SERVICES, "nats-1", "nats-2", "nats-3", "nats-setup", "blackbox", "kurrentdb"}
 
 
+OUTSIDE = FOLDER / "nats-outside.yaml"
+
+
+def outside():
+    """What opens NATS to the machine, beside compose.yaml."""
+    return yaml.safe_load(OUTSIDE.read_text())
+
+
 def is_once(service):
     return service["restart"] == "on-failure"
 
@@ -84,6 +92,32 @@ class Containers(unittest.TestCase):
                 self.assertIn("front", service["networks"], name)
 
 
+class Outside(unittest.TestCase):
+    """NATS, open to the machine."""
+
+    def test_servers_get_a_port_on_loopback_and_nothing_else_is_opened(self):
+        self.assertEqual(set(outside()["services"]), {"nats-1", "nats-2", "nats-3"})
+        published = set()
+        for name, server in outside()["services"].items():
+            self.assertEqual(set(server), {"command", "networks", "ports"})
+            self.assertEqual([word for word in server["command"] if word != "--no_advertise"], compose()["services"][name]["command"])
+            (port,) = server["ports"]
+            ((here, there),) = re.findall(r"^127\.0\.0\.1:(\d+):(\d+)$", port)
+            self.assertEqual(there, "4222")
+            published.add(here)
+        taken = {port.split(":")[1] for service in compose()["services"].values() for port in service.get("ports", [])}
+        self.assertEqual((len(published), published & taken), (3, set()))
+        readme = (DEPLOY / "README.md").read_text()
+        self.assertEqual(set(re.findall(r"tls://localhost:(\d+)", readme)), published)
+        self.assertIn("deploy/compose/nats-outside.yaml up", readme)
+
+    def test_their_ports_are_on_a_network_of_their_own_and_they_stay_on_that_of_the_log(self):
+        for server in outside()["services"].values():
+            self.assertEqual(server["networks"], ["log", "outside"])
+        self.assertEqual(outside()["networks"], {"outside": {}})
+        self.assertNotIn("outside", compose()["networks"])
+
+
 class Files(unittest.TestCase):
     def test_what_is_named_is_there_and_used(self):
         for kind in ("configs", "secrets", "volumes", "networks"):
@@ -132,9 +166,9 @@ class Secrets(unittest.TestCase):
         cls.folder.cleanup()
 
     @classmethod
-    def make(cls):
+    def make(cls, *options):
         environment = os.environ | {"DAYPASS_COMPOSE_STATE": str(cls.state)}
-        parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass")], env=environment)
+        parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass"), *options], env=environment)
 
     def made(self, name):
         file = compose()["secrets"][name]["file"]
@@ -164,6 +198,26 @@ class Secrets(unittest.TestCase):
             ids.add(uri)
         request = environment_of("audit")["DAYPASS_NEIGHBOURS__REQUEST__SPIFFE_ID"]
         self.assertEqual(ids, parts.spiffe_ids(CONFIGURATION) | {request})
+
+    def test_nats_servers_have_the_name_by_which_the_machine_calls_them(self):
+        for name in outside()["services"]:
+            verify = ["openssl", "verify", "-CAfile", self.made("ca.crt"), "-purpose", "sslserver", "-verify_hostname"]
+            for called in (name, "localhost"):
+                parts.run([*verify, called, self.made(f"{name}.crt")])
+
+    def test_other_systems_are_let_in_as_long_as_they_are_named_and_keep_their_keys(self):
+        words = re.search(r"(?m)^script/compose-secrets (--.*)$", (DEPLOY / "README.md").read_text())[1].split()
+        users = ("# signal-hr\n", "# bus-subscriber-siem\n")
+        seeds = [self.state / "nats/seeds" / f"{name}.nk" for name in ("signal-hr", "bus-subscriber-siem")]
+        self.make(*words)
+        accounts, kept = self.made("accounts.conf").read_text(), [seed.read_text() for seed in seeds]
+        self.make()
+        for user in users:
+            self.assertIn(user, accounts)
+            self.assertNotIn(user, self.made("accounts.conf").read_text())
+        self.make(*words)
+        self.assertEqual((self.made("accounts.conf").read_text(), [seed.read_text() for seed in seeds]), (accounts, kept))
+        self.make()
 
     def test_nats_servers_sync_before_they_acknowledge_and_take_their_files(self):
         for name in ("nats-1", "nats-2", "nats-3"):

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import parts
+from test_compose import outside
 from test_kubernetes import named, pod
 
 # Longer than servers take to find each other, on a machine that is busy.
@@ -99,6 +100,11 @@ class Told(unittest.TestCase):
     def test_on_kubernetes_they_tell_of_no_other_server(self):
         (container,) = pod(named("overlays/production", "StatefulSet", "nats"))["containers"]
         self.assertEqual(self.told_by_servers_with(self.words(container["args"])), ([[], []], [[], []]))
+
+    def test_with_compose_they_tell_of_no_other_server_once_they_are_open_to_the_machine(self):
+        for name, server in outside()["services"].items():
+            with self.subTest(name):
+                self.assertEqual(self.told_by_servers_with(self.words(server["command"])), ([[], []], [[], []]))
 
     def test_a_server_that_is_not_told_so_tells_of_others(self):
         for told in self.told_by_servers_with([]):
