@@ -465,6 +465,12 @@ class Backups(unittest.TestCase):
 
 
 class Pages(unittest.TestCase):
+    def test_who_restores_is_told_that_a_copy_is_not_to_be_started_on(self):
+        for page in ("docs/operations.md", "docs/runbooks/restore.md"):
+            bold = re.findall(r"\*\*([^*]+)\*\*", (parts.ROOT / page).read_text())
+            told = [text for text in bold if "never to be started on without `daypass log restore`" in " ".join(text.split())]
+            self.assertEqual(len(told), 1, page)
+
     def test_what_they_apply_is_there_and_in_production_only_that_of_production(self):
         for page in [DEPLOY / "README.md", *parts.ROOT.glob("docs/runbooks/*.md")]:
             for folder in re.findall(r"--kustomize deploy/k8s/([\w/-]+)", page.read_text()):
