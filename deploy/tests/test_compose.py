@@ -154,6 +154,45 @@ class Files(unittest.TestCase):
             self.assertEqual(mounted, needed | {"/etc/daypass/daypass.toml"}, name)
 
 
+class Kurrentdb(unittest.TestCase):
+    """The log on KurrentDB, by a file beside compose.yaml."""
+
+    beside = yaml.safe_load((FOLDER / "kurrentdb.yaml").read_text())
+    file = FOLDER / "kurrentdb.toml"
+    NOT_BUILT = "log.engine: this program is built without KurrentDB, that is without the feature `kurrentdb`\n"
+
+    def test_every_service_waits_for_it_and_has_the_file_that_says_so(self):
+        self.assertEqual(set(self.beside["services"]), set(SERVICES))
+        for said in self.beside["services"].values():
+            self.assertEqual(said, {"depends_on": {"kurrentdb": {"condition": "service_healthy"}}})
+        self.assertEqual(self.beside["configs"], {"daypass.toml": {"file": str(self.file.relative_to(DEPLOY))}})
+        (profile,) = compose()["services"]["kurrentdb"]["profiles"]
+        command = f"--file deploy/compose.yaml --file deploy/compose/kurrentdb.yaml --profile {profile} up"
+        self.assertIn(command, (DEPLOY / "README.md").read_text())
+
+    def test_the_log_alone_is_another_and_is_that_server(self):
+        configuration = tomllib.loads(self.file.read_text())
+        self.assertEqual(configuration | {"log": CONFIGURATION["log"]}, CONFIGURATION)
+        self.assertEqual(configuration["log"]["engine"], "kurrentdb")
+        # Without TLS, as KURRENTDB_INSECURE has it.
+        self.assertEqual(environment_of("kurrentdb")["KURRENTDB_INSECURE"], "true")
+        self.assertEqual(configuration["log"]["connection"], "kurrentdb://kurrentdb:2113?tls=false")
+        self.assertEqual(configuration["log"]["node_urls"], ["http://kurrentdb:2113"])
+        for name in SERVICES:
+            self.assertTrue({"log"} <= set(compose()["services"][name]["networks"]) & set(compose()["services"]["kurrentdb"]["networks"]))
+
+    def test_every_service_takes_it_where_the_program_has_the_engine_as_images_have(self):
+        self.assertIn("--features kurrentdb", (ROOT / "script/images").read_text())
+        self.assertIn("--features kurrentdb", (DEPLOY / "images/Containerfile").read_text())
+        for service in SERVICES:
+            with self.subTest(service):
+                checked = parts.check_configuration(service, self.file, environment_of(service))
+                # A program without the engine says so once all else is right, and only then.
+                self.assertIn((checked.returncode, checked.stderr), [(0, ""), (2, self.NOT_BUILT)])
+                wrong = environment_of(service) | {"DAYPASS_LOG__NO_SUCH_FIELD": "1"}
+                self.assertIn("no_such_field", parts.check_configuration(service, self.file, wrong).stderr)
+
+
 class Secrets(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
