@@ -17,6 +17,8 @@ import parts
 from parts import DEPLOY
 from test_doctor import Api
 
+# Each has the least that it needs: docs/operations.md, NATS.
+SEEDS = {"signals": "bus-operator.nk", "check": "log-audit.nk", "discard": "log-setup.nk"}
 README = (DEPLOY / "README.md").read_text()
 RUNBOOK = (parts.ROOT / "docs/runbooks/signals-parked.md").read_text()
 SECTION = README.split("### Commands of operators\n")[1].split("\n## ")[0]
@@ -97,6 +99,7 @@ class Operator(unittest.TestCase):
             for _, *words in calls:
                 here = ["a" * 32 if word == "ID" else word for word in words]
                 parts.run([parts.program("daypass"), *here, "--help"])
+                self.assertIn(f"/run/daypass/{SEEDS.get(words[0]) or SEEDS[words[1]]}", words)
                 named |= {Path(word).name for word in words if word.startswith("/run/daypass/")}
                 checked += 1
             self.assertEqual(named, files)

@@ -1,9 +1,12 @@
-"""What deploy/compose.yaml describes works: its NATS cluster, its organisation and the four services, by its own files, up to a decision.
+"""What deploy/compose.yaml describes works: its NATS cluster, its organisation and the four services, by its own files, up to a decision; and
+another system tells over NATS.
 
 No container runs here: see `machine`.
 """
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +17,7 @@ from pathlib import Path
 import parts
 from machine import Machine
 from parts import DEPLOY, ROOT, SERVICES, TOOLS, compose
+from test_compose import outside
 
 BIN = TOOLS / "venv/bin"
 NATS = ("nats-1", "nats-2", "nats-3")
@@ -35,11 +39,14 @@ class Trial(unittest.TestCase):
     def setUp(self):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.state = self.folder / "state"
-        environment = os.environ | {"DAYPASS_COMPOSE_STATE": str(self.state)}
-        parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass")], env=environment)
+        self.make_secrets()
         (self.folder / "health.proto").write_text(HEALTH)
         names = [*NATS, "nats-setup", "moto", "moto-organisation", "dex", *SERVICES, "prometheus"]
         self.machine = self.enterContext(Machine(names, self.folder))
+
+    def make_secrets(self, *options):
+        environment = os.environ | {"DAYPASS_COMPOSE_STATE": str(self.state)}
+        parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass"), *options], env=environment)
 
     def test_services_are_ready_and_a_request_is_raised_and_approved(self):
         for name in NATS:
@@ -73,6 +80,36 @@ class Trial(unittest.TestCase):
         # A client's own token, which was not asked for Daypass.
         refused = subprocess.run(self.daypass("own", "list"), capture_output=True, text=True)
         self.assertIn("TOKEN_AUDIENCE_WRONG", refused.stderr)
+
+    def test_another_system_tells_what_it_may_by_what_the_guide_says_and_operators_see_what_is_parked(self):
+        options = re.search(r"(?m)^script/compose-secrets (--.*)$", (DEPLOY / "README.md").read_text())[1].split()
+        self.make_secrets(*options)
+        for name in NATS:
+            self.start(name, BIN / "nats-server", *outside()["services"][name]["command"])
+        for name in NATS:
+            self.until(name, "curl", "--silent", "--fail", f"http://{name}:8222/healthz")
+        self.once("nats-setup", parts.program("daypass"), *compose()["services"]["nats-setup"]["command"])
+
+        own = self.public_key("signal-hr")
+        said = self.told("nats-2", own, f"_INBOX.{own}", "hr.person_left")
+        self.assertEqual(said[0], "told of []")
+        self.assertEqual(json.loads(said[1])["stream"], "DAYPASS_SIGNALS")
+        for prefix, subject in (("_INBOX", "hr.person_left"), (f"_INBOX.{own}", "tickets.person_left")):
+            self.assertIn("Permissions Violation", self.told("nats-2", own, prefix, subject)[1])
+
+        seed = self.state / "nats/seeds/bus-operator.nk"
+        parked = ["signals", "parked", "list", "--server", "tls://nats-3:4222", "--ca-file", self.state / "ca.crt", "--seed", seed]
+        self.assertIn("nothing is parked", parts.run([*self.machine.within("prometheus"), parts.program("daypass"), *parked]))
+
+    def public_key(self, user):
+        """As `daypass nats config` prints it, and writes it for the servers."""
+        accounts = (self.state / "nats/accounts.conf").read_text()
+        return re.search(rf"# {user}\n +{{ nkey: (U[A-Z2-7]+),", accounts)[1]
+
+    def told(self, server, public_key, inbox_prefix, subject):
+        seed = self.state / "nats/seeds/signal-hr.nk"
+        words = [f"{server}:4222", self.state / "ca.crt", seed, public_key, inbox_prefix, f"daypass.signals.v1.{subject}", "{}"]
+        return parts.run([*self.machine.within("prometheus"), sys.executable, DEPLOY / "tests/other_system.py", *words]).splitlines()
 
     def start(self, name, *command, stand_in=False):
         return self.machine.start(name, command, self.state, stand_in)
