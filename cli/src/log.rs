@@ -88,9 +88,9 @@ async fn restore(backup: &LogConfig, target: &LogConfig, resume: bool) -> Result
     };
     let source = engine::open_read_only(backup, &entropy).await?;
     let open = engine::open(target, &entropy).await?;
-    let restored = backup::restore(source.as_ref(), &open.log, restorer, resume).await;
+    let made = backup::restore(source.as_ref(), &open.log, restorer, resume).await;
     open.close().await;
-    Ok(told(&restored.map_err(failed)?))
+    Ok(told(&made.map_err(failed)?))
 }
 
 fn failed(error: BackupError) -> StartError {

@@ -57,8 +57,8 @@ pub(crate) async fn keep(
         }
     };
     let requests = views.requests.projection().clone();
-    let mut followed: Vec<Followed> = read_models.into_iter().chain([requests]).map(Followed::new).collect();
-    tokio::join!(ask(&views.log, &mut followed, &fit), tell);
+    let mut watched: Vec<Followed> = read_models.into_iter().chain([requests]).map(Followed::new).collect();
+    tokio::join!(ask(&views.log, &mut watched, &fit), tell);
 }
 
 /// A read model, and whether it follows the log.
@@ -98,7 +98,7 @@ impl Followed {
 }
 
 /// Asks the log now and then, for ever; tells when it has been silent, or a read model behind it, for too long, and when all is well again.
-async fn ask(log: &Arc<dyn EventLog>, followed: &mut [Followed], fit: &watch::Sender<bool>) {
+async fn ask(log: &Arc<dyn EventLog>, watched: &mut [Followed], fit: &watch::Sender<bool>) {
     let mut heard_at = Instant::now();
     let mut silent = false;
     loop {
@@ -113,9 +113,10 @@ async fn ask(log: &Arc<dyn EventLog>, followed: &mut [Followed], fit: &watch::Se
                 if std::mem::take(&mut silent) {
                     tracing::info!("the log answers again");
                 }
-                let behind =
-                    followed.iter_mut().filter_map(|model| (!model.look(head)).then_some(())).count();
-                fit.send_if_modified(|ready| std::mem::replace(ready, behind == 0) != (behind == 0));
+                // Each is looked at, whatever the others do.
+                let behind = watched.iter_mut().map(|model| usize::from(!model.look(head))).sum::<usize>();
+                let follow = behind == 0;
+                fit.send_if_modified(|ready| std::mem::replace(ready, follow) != follow);
             }
             Err(why) => {
                 tracing::warn!(why, "the log does not answer");
@@ -201,7 +202,7 @@ mod tests {
         let log: Arc<dyn EventLog> = Arc::new(memory.clone());
         let (read_model, follower) =
             Projection::open(None, RequestsModel::default(), Arc::clone(&log)).unwrap();
-        let mut followed = [Followed::new(read_model)];
+        let mut watched = [Followed::new(read_model)];
         let (fit, changes) = watch::channel(true);
         let began = Instant::now();
         let is_ready = async |second: u64| {
@@ -225,7 +226,7 @@ mod tests {
             assert!(!is_ready(210).await, "that the log answers again is not enough");
         };
         tokio::select! {
-            () = ask(&log, &mut followed, &fit) => {}
+            () = ask(&log, &mut watched, &fit) => {}
             () = story => {}
         }
         let again = async {
@@ -233,7 +234,7 @@ mod tests {
             assert!(*changes.borrow());
         };
         tokio::select! {
-            () = ask(&log, &mut followed, &fit) => {}
+            () = ask(&log, &mut watched, &fit) => {}
             () = follower.run(std::future::pending()) => {}
             () = again => {}
         }

@@ -86,11 +86,11 @@ async fn a_log_is_copied_and_restored_to_an_empty_server_with_another_id_and_say
         assert_eq!(restored.id, LogId::from_uuid(NEW));
         assert_ne!(target.id().await, log.id().await);
         let mut events = events_of(target.as_ref()).await;
-        let (stream, _, last) = events.pop().unwrap();
+        let (name, _, added) = events.pop().unwrap();
         assert_eq!(events, events_of(&log).await);
-        assert_eq!(stream.to_string(), "log-main");
+        assert_eq!(name.to_string(), "log-main");
         let said = LogEvent::Restored { backup: LogId::from_uuid(BACKUP), events: 5 };
-        assert_eq!(journal::decode(&last.body).unwrap().fact, Fact::Log(said));
+        assert_eq!(journal::decode(&added.body).unwrap().fact, Fact::Log(said));
         // The target is what it is to whoever opens it now.
         let opened = KurrentDbLog::open_existing(config(&server)).await.unwrap();
         assert_eq!(opened.id().await, Ok(NEW));

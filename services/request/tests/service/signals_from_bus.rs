@@ -731,7 +731,7 @@ async fn a_signature_is_fresh_when_it_is_first_seen_and_an_account_when_the_serv
 /// Says that it happened at another time than `NOW`.
 fn dated(time: &str, source: &str, kind: &str, id: &str) -> Message {
     let mut event = event(source, kind, id, &json!({ "about": someone("ada") }));
-    event["time"] = json!(time);
+    event.as_object_mut().unwrap().insert("time".to_owned(), json!(time));
     message(source, kind, &event)
 }
 
