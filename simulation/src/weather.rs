@@ -125,6 +125,7 @@ pub(crate) fn climate(chance: &mut ChaCha8Rng) -> Behaviour {
         signature_skew_max: SIGNATURE_SKEW_MAX,
         delegated_administrator: true,
         caller_is_role_session: chance.random_bool(0.3),
+        removal_needs_user: false,
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Say that what stands there is Daypass's: it is removed when no request needs it
     #[command(after_help = ADOPT)]
     Adopt(Box<Adopt>),
-    /// Give up on removing it, because its account is gone; another administrator must say the same
+    /// Give up on removing it, because its account or its user is gone; another administrator must say the same
     #[command(after_help = ABANDON)]
     Abandon(Box<Abandon>),
 }

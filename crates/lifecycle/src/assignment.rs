@@ -173,7 +173,7 @@ pub struct Ledger {
     /// Who asked to give it up as it is: it counts until the assignment is made anew or found absent, and for
     /// [`ABANDON_ASK_AGE_MAX`].
     pub abandon_asked: Option<AbandonAsk>,
-    /// Two people gave it up. What of it appears again, because the account came back, say, is ours.
+    /// Two people gave it up. What of it appears again, because the account or the user came back, say, is ours.
     pub abandoned: bool,
     /// The time of the latest event.
     pub last_at: Timestamp,
@@ -426,7 +426,7 @@ pub fn adopt(
     Ok(AssignmentEvent::Adopted { key: key.clone() })
 }
 
-/// Someone asks to give up on removing an assignment whose account is gone.
+/// Someone asks to give up on removing an assignment whose account, or whose user, is gone.
 #[derive(Clone, Debug)]
 pub struct Abandon {
     /// Who.
@@ -435,8 +435,8 @@ pub struct Abandon {
     pub identities: Identities,
     /// Why, in their words.
     pub comment: Option<Sealed>,
-    /// Whether the directory says that the account is gone or closed.
-    pub account_gone: bool,
+    /// Whether the directory says that the account is gone or closed, or that the user is gone.
+    pub gone: bool,
     /// Whether a live request needs it.
     pub needed: bool,
 }
@@ -447,7 +447,7 @@ pub fn give_up(
     command: Abandon,
     at: Timestamp,
 ) -> Result<AssignmentEvent, Rejection> {
-    let Abandon { by, identities, comment, account_gone, needed } = command;
+    let Abandon { by, identities, comment, gone, needed } = command;
     if !by.is_human() {
         return Err(Rejection::NotAPerson);
     }
@@ -457,7 +457,7 @@ pub fn give_up(
     let Some(ledger) = ledger.filter(|ledger| !ledger.is_settled_absent()) else {
         return Err(Rejection::AsItShouldBe);
     };
-    if !account_gone {
+    if !gone {
         return Err(Rejection::AccountNotGone);
     }
     let principal = identities.principal.clone();

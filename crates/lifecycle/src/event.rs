@@ -283,7 +283,7 @@ pub enum ClosedHow {
     NothingCreated,
     /// The last credentials have expired.
     CredentialsExpired,
-    /// Two people gave it up: the account is gone.
+    /// Two people gave it up: its account or its user is gone.
     Abandoned,
 }
 

@@ -146,8 +146,9 @@ pub enum Rejection {
     /// It is not in AWS.
     #[error("there is no such assignment in AWS")]
     NotThere,
-    /// What can be removed is not given up.
-    #[error("only what is left in an account that is gone can be given up")]
+    /// What can be removed is not given up: the account is there, and so is the user. Named after the account alone by the reason
+    /// that callers have always been told.
+    #[error("only what is left in an account, or to a user, that is gone can be given up")]
     AccountNotGone,
     /// A second person is needed.
     #[error("another person must ask for the same")]

@@ -165,8 +165,10 @@ impl Core {
                 continue;
             }
             if ledger.is_settled_absent() {
-                // Given up, with its account. Should the account come back, so may what is in it.
-                if let Err(fault) = self.inspect(&ledger.key).await {
+                // Given up, with its account or its user. Should these come back, so may what was theirs.
+                if self.is_back(&ledger.key)
+                    && let Err(fault) = self.inspect(&ledger.key).await
+                {
                     tracing::debug!(target = %ledger.key.target, %fault, "what was given up cannot be looked at");
                 }
                 continue;
@@ -414,12 +416,30 @@ impl Core {
         !self.list_is_stale(ledger, surely_at) && self.views.certain_of_time().is_ok()
     }
 
+    /// Whether the account and the user of what was given up are there, as far as is known. While they are not, AWS may go on listing
+    /// it: nobody can use it, and to remove it would fail as before. An old directory does not say that they have come back, nor
+    /// does none.
+    fn is_back(&self, key: &AssignmentKey) -> bool {
+        self.views.directory.snapshot().is_some_and(|directory| !is_gone(&directory, key))
+    }
+
     /// Whether nothing may be noted by a list of `looked_at`: it is that stale, or may be, because our clock may be ahead. What was
-    /// given up waits for no clock: the latest change of ours is long ago, and what has come back is to be removed.
+    /// given up waits for no clock: the latest change of ours is long ago, and what has come back is to be removed; but what has not
+    /// come back is listed all the same.
     pub(crate) fn list_proves_nothing(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
+        if ledger.abandoned && !self.is_back(&ledger.key) {
+            return true;
+        }
         let in_doubt = !ledger.abandoned && self.views.certain_of_time().is_err();
         in_doubt || self.list_is_stale(ledger, looked_at)
     }
+}
+
+/// Whether a directory says that an assignment cannot be removed any more: its account has left the organisation or is closed, or
+/// its user is there no more. A user who is disabled is there.
+pub(crate) fn is_gone(directory: &aws::Directory, key: &AssignmentKey) -> bool {
+    let account_gone = directory.account(key.target.account()).is_none_or(|account| !account.active);
+    account_gone || directory.user(&key.principal).is_none()
 }
 
 /// What one call can look at.

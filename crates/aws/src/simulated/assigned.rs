@@ -222,6 +222,21 @@ fn place_of(key: &AssignmentKey) -> (Service, AccountId) {
     (Service::of(key.entitlement()), key.account().clone())
 }
 
+/// Why a removal fails, where it needs its user and the directory has them no more.
+pub(super) fn missing_user(
+    directory: &Contents,
+    behaviour: &Behaviour,
+    key: &AssignmentKey,
+) -> Option<String> {
+    let needs_user = behaviour.removal_needs_user
+        && Service::of(key.entitlement()) == Service::IdentityCenter
+        && !directory.users.contains_key(key.principal());
+    needs_user.then(|| {
+        let user = key.principal();
+        format!("Received a 404 status error: the USER assignee {user} was not found in directory")
+    })
+}
+
 /// What AWS finds wrong at once (error) or only when it does the work (failure).
 pub(super) fn check_target(
     directory: &Contents,

@@ -1,7 +1,7 @@
 //! The simulated Identity Center, and how both services begin an operation.
 
 use super::SimulatedAws;
-use super::assigned::{Service, Verb, check_target};
+use super::assigned::{Service, Verb, check_target, missing_user};
 use super::behaviour::{Fault, refusal};
 use super::state::{Admitted, Call, State};
 use crate::{
@@ -54,7 +54,7 @@ pub(super) fn begin(
         .map_err(|refused| if travel.is_zero() { refused } else { refusal(ErrorKind::Unknown) })?;
     let mut failure = match verb {
         Verb::Create => check_target(directory, sts, behaviour, key)?,
-        Verb::Delete => None,
+        Verb::Delete => missing_user(directory, behaviour, key),
     };
     let mut time = times.get(key).copied().unwrap_or(behaviour.operation_time);
     match admitted.fault {
@@ -143,7 +143,8 @@ impl Assignments for SimulatedAws {
         attempt.check(self.clock.now())?;
         self.call(IDENTITY_CENTER, Call::Delete(key.clone(), attempt), |state, now, admitted| {
             state.assigned.check_room(&state.behaviour, key)?;
-            if state.assigned.has(key) {
+            let fails = missing_user(&state.directory, &state.behaviour, key).is_some();
+            if state.assigned.has(key) || fails {
                 begin(state, now, Verb::Delete, key, attempt, admitted).map(Deletion::Started)
             } else {
                 Ok(Deletion::NotFound)

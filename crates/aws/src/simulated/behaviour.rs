@@ -5,6 +5,7 @@ use domain::SignedDuration;
 use std::time::Duration;
 
 /// Delays and limits.
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent facts, named where it is made")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
     /// Of a call, there and back.
@@ -28,6 +29,10 @@ pub struct Behaviour {
     pub delegated_administrator: bool,
     /// Whether Daypass itself runs on role credentials, so that every role it assumes is chained.
     pub caller_is_role_session: bool,
+    /// Whether a removal of Identity Center needs its user in the directory: of any other it begins, and ends `FAILED`, whether or
+    /// not the assignment is there, and what is there stays listed. So AWS was seen to do after SCIM had deleted a user
+    /// (hashicorp/terraform-provider-aws #19341, 61418/aws-sso-util #93); at other times it removed it.
+    pub removal_needs_user: bool,
 }
 
 impl Default for Behaviour {
@@ -44,6 +49,7 @@ impl Default for Behaviour {
             signature_skew_max: SignedDuration::from_mins(5),
             delegated_administrator: true,
             caller_is_role_session: false,
+            removal_needs_user: false,
         }
     }
 }

@@ -39,6 +39,13 @@ impl Bench {
         advance(Duration::from_secs(30)).await;
         self.aws.creation_status(&operation).await
     }
+
+    async fn delete(&self, key: &AssignmentKey) -> OperationStatus {
+        let deletion = self.aws.delete(key, self.attempt(), &Uncounted).await.unwrap();
+        let Deletion::Started(operation) = deletion else { panic!("nothing was found to delete") };
+        advance(Duration::from_secs(30)).await;
+        self.aws.deletion_status(&operation).await.unwrap()
+    }
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T, AwsError>) -> ErrorKind {
@@ -91,6 +98,26 @@ async fn a_planted_failure_is_told_by_the_status_alone() {
     bench.aws.fail_next(Operation::Create, Fault::FailsLater { reason: "no".to_owned() });
     assert_eq!(bench.create(&key).await.unwrap(), OperationStatus::Failed { reason: "no".to_owned() });
     assert!(!bench.aws.has(&key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_removal_needs_its_user_it_fails_for_one_who_is_gone_whether_or_not_anything_is_there() {
+    let bench = bench(Behaviour { removal_needs_user: true, ..Behaviour::default() });
+    let (left, other) = (key(sample::WEB_DEV, sample::ADA), key(sample::WEB_DEV, sample::BOB));
+    bench.create(&left).await.unwrap();
+    bench.create(&other).await.unwrap();
+    bench.aws.change_directory(|contents| drop(contents.users.remove(left.principal())));
+    assert_eq!(bench.delete(&other).await, OperationStatus::Succeeded);
+    for there in [true, false] {
+        let status = bench.delete(&left).await;
+        let OperationStatus::Failed { reason } = status else { panic!("{status:?}") };
+        assert!(reason.contains("was not found in directory"), "{reason}");
+        assert_eq!(bench.aws.find(&left, &Uncounted).await.unwrap(), there);
+        bench.aws.remove(left.clone());
+    }
+    bench.aws.set_behaviour(Behaviour::default());
+    bench.aws.standing(left.clone());
+    assert_eq!(bench.delete(&left).await, OperationStatus::Succeeded, "as AWS does it at other times");
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,7 +114,7 @@ fn nothing_is_given_up_that_is_needed_can_be_removed_or_is_not_there() {
     let stuck = stuck();
     let cases = [
         (Abandon { needed: true, ..giving_up("carol") }, Rejection::StillNeeded),
-        (Abandon { account_gone: false, ..giving_up("carol") }, Rejection::AccountNotGone),
+        (Abandon { gone: false, ..giving_up("carol") }, Rejection::AccountNotGone),
         (Abandon { by: workload("ci"), ..giving_up("carol") }, Rejection::NotAPerson),
     ];
     for (command, rejection) in cases {

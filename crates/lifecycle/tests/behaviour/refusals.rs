@@ -165,7 +165,7 @@ fn of_assignments_and_duties() -> Vec<Rejection> {
         claim(None, nothing_due).unwrap_err(),
         give_up(Some(&open), Abandon { needed: true, ..giving_up("carol") }, at(2)).unwrap_err(),
         adopt(None, &key, &human("carol"), false).unwrap_err(),
-        give_up(Some(&open), Abandon { account_gone: false, ..giving_up("carol") }, at(2)).unwrap_err(),
+        give_up(Some(&open), Abandon { gone: false, ..giving_up("carol") }, at(2)).unwrap_err(),
         give_up(Some(&asked), giving_up("carol"), at(2)).unwrap_err(),
     ]
 }

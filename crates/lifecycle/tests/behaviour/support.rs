@@ -353,13 +353,13 @@ pub(crate) fn nobody() -> Identities {
     Identities { people: BTreeSet::new(), principal: None }
 }
 
-/// Someone who asks to give up on removing what nobody needs, in an account that is gone.
+/// Someone who asks to give up on removing what nobody needs, in an account, or to a user, that is gone.
 pub(crate) fn giving_up(who: &str) -> Abandon {
     Abandon {
         by: human(who),
         identities: Identities::of(person(who)),
         comment: None,
-        account_gone: true,
+        gone: true,
         needed: false,
     }
 }

@@ -30,6 +30,9 @@ enum Said {
     Done,
     /// Not done, and will not be.
     Refused(AwsError),
+    /// AWS began a removal, and says that it failed. So it says of users whom it does not know any more, whether or not the
+    /// assignment is there.
+    RemovalFailed(AwsError),
     /// Nothing that can be relied on.
     Unknown(AwsError),
 }
@@ -73,6 +76,10 @@ impl Core {
                 let reason = reason_of(&error);
                 self.conclude(key, intended.id, Outcome::Failed { reason, definite: true }).await?;
                 Err(error.into())
+            }
+            Said::RemovalFailed(error) => {
+                drop(place);
+                self.observe_failed(key, &intended, error).await
             }
             Said::Unknown(error) => {
                 tracing::warn!(target = %key.target, %error, "the outcome is not known: observing");
@@ -161,7 +168,11 @@ impl Core {
                         return Said::Done;
                     }
                     Ok(OperationStatus::Failed { reason }) => {
-                        return Said::Refused(AwsError::new(ErrorKind::Unavailable, "FAILED", &reason));
+                        let error = AwsError::new(ErrorKind::Unavailable, "FAILED", &reason);
+                        return match kind {
+                            Operation::Create => Said::Refused(error),
+                            Operation::Delete => Said::RemovalFailed(error),
+                        };
                     }
                     Ok(OperationStatus::InProgress) => {}
                     Err(error) => tracing::debug!(%error, "the status was not told; asked again"),

@@ -5,7 +5,7 @@
 //! their own. The opposite is proof only once nobody can be working on the attempt any more; and it is final only after the deadline,
 //! so before that it is recorded as not definite.
 
-use super::attempt::Intended;
+use super::attempt::{Intended, reason_of};
 use super::ledger::Outcome;
 use super::tend::Round;
 use crate::agenda::Next;
@@ -31,9 +31,7 @@ impl Core {
         intended: &Intended,
         error: AwsError,
     ) -> Result<Round, Fault> {
-        let visible_at = later(self.now(), self.settings.list_lag_max);
-        let lag = Duration::try_from(visible_at.duration_since(self.now())).unwrap_or_default();
-        tokio::time::sleep(lag).await;
+        self.let_lists_catch_up().await;
         let looked_at = self.now();
         let nothing_done = error.kind == ErrorKind::NotFound;
         if self.look(key).await? == (intended.operation == Operation::Create) {
@@ -44,6 +42,34 @@ impl Core {
         self.conclude(key, intended.id, Outcome::Failed { reason: error.code.clone(), definite }).await?;
         // What is listed all the same is found in a while.
         Err(if nothing_done { AwsError { kind: ErrorKind::Conflict, ..error } } else { error }.into())
+    }
+
+    /// After a removal of our own of which AWS says that it failed. Nothing of it is under way, but what it was about may be gone by
+    /// someone else's doing, and of a user whom AWS does not know any more it never says anything else.
+    pub(super) async fn observe_failed(
+        &self,
+        key: &AssignmentKey,
+        intended: &Intended,
+        error: AwsError,
+    ) -> Result<Round, Fault> {
+        self.let_lists_catch_up().await;
+        let found = self.look(key).await.unwrap_or_else(|fault| {
+            tracing::debug!(target = %key.target, %fault, "what was not removed cannot be looked at, and counts as there");
+            true
+        });
+        if !found {
+            tracing::info!(target = %key.target, %error, "AWS says that it could not remove what is gone");
+            self.conclude(key, intended.id, Outcome::Confirmed).await?;
+            return Ok(Round::Again);
+        }
+        let reason = reason_of(&error);
+        self.conclude(key, intended.id, Outcome::Failed { reason, definite: true }).await?;
+        Err(error.into())
+    }
+
+    /// Waits until lists show what was made before now.
+    async fn let_lists_catch_up(&self) {
+        tokio::time::sleep(Duration::try_from(self.settings.list_lag_max).unwrap_or_default()).await;
     }
 
     /// An attempt that was found open: of a process that died, or of another that is at work.

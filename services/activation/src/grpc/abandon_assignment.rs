@@ -1,13 +1,13 @@
-//! AbandonAssignment: what cannot be removed because its account is gone is given up, by two people.
+//! AbandonAssignment: what cannot be removed because its account or its user is gone is given up, by two people.
 
 use super::get_assignment::read_key;
 use crate::core::Core;
+use crate::sweep;
 use api::activation::v1 as wire;
 use command::aggregate::AssignmentAggregate;
-use domain::AccountId;
 use journal::{Fact, Stream};
 use lifecycle::Rejection;
-use lifecycle::assignment::{Abandon, AssignmentEvent, give_up};
+use lifecycle::assignment::{Abandon, AssignmentEvent, AssignmentKey, give_up};
 use policy::Settings;
 use service_runtime::Call;
 use tonic::Status;
@@ -27,14 +27,14 @@ impl Core {
         let key = read_key(asked.key.as_ref().unwrap_or(&wire::AssignmentKey::default()))?;
         let command =
             self.command(call, &format!("abandon:{}", key.digest()), &idempotency_key, &asked).await?;
-        let account_gone = self.is_gone(key.target.account(), in_force.as_deref())?;
+        let gone = self.is_gone(&key, in_force.as_deref())?;
         self.refresh().await.map_err(|fault| crate::status::fault(&fault))?;
         let now = self.now();
         let abandon = Abandon {
             by: who.acting.actor.clone(),
             identities: who.acting.identities.clone(),
             comment: self.views.seal_comment(who.person(), &command.event_id, &asked.comment).await?,
-            account_gone,
+            gone,
             needed: self.agenda.requests_of(&key).iter().any(|request| request.is_live(now)),
         };
         let outcome = self
@@ -55,14 +55,14 @@ impl Core {
         })
     }
 
-    /// Whether the account has left the organisation, or is closed, by a directory that is fresh enough to say so.
-    fn is_gone(&self, account: &AccountId, in_force: Option<&InForce>) -> Result<bool, Status> {
+    /// Whether the account has left the organisation, or is closed, or the user is gone, by a directory that is fresh enough to say so.
+    fn is_gone(&self, key: &AssignmentKey, in_force: Option<&InForce>) -> Result<bool, Status> {
         let age_max = in_force.map_or_else(
             || Settings::default().directory_age_max,
             |policy| policy.compiled.settings().directory_age_max,
         );
         let directory = views::place::fresh(&self.views.directory, self.now(), age_max)
             .map_err(|unknown| refusal::status(&unknown))?;
-        Ok(directory.account(account).is_none_or(|account| !account.active))
+        Ok(sweep::is_gone(&directory, key))
     }
 }

@@ -1,8 +1,8 @@
-//! What cannot be removed because its account is gone: given up by two people, and removed should it come back.
+//! What cannot be removed because its account or its user is gone: given up by two people, and removed should it come back.
 
 use crate::house::{HOUR, House, POLICY, Process, key_of, permission_set, reason};
-use aws::ErrorKind;
-use aws::simulated::{Fault, Operation as AwsOperation, sample};
+use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
+use aws::{DirectorySource as _, ErrorKind};
 use domain::Target;
 use lifecycle::assignment::{AssignmentEvent, Presence};
 use lifecycle::event::ClosedHow;
@@ -158,4 +158,89 @@ async fn an_old_directory_does_not_say_that_an_account_is_gone() {
     house.at(HOUR + 1800 + 360).await;
     let refused = process.abandon("carol", &key_of(&permission_set()), "one").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, "DIRECTORY_UNAVAILABLE".to_owned()));
+}
+
+/// AWS says of every removal that it failed, and goes on listing what is there: so it was seen to do.
+#[tokio::test(start_paused = true)]
+async fn what_a_leaver_had_is_given_up_by_two_people_and_goes_should_the_user_come_back() {
+    let house = House::with(Behaviour { removal_needs_user: true, ..Behaviour::default() }).await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(HOUR - 10).await;
+    assert!(house.is_active(id).await);
+    let before = house.aws.fetch().await.unwrap();
+    house.ada_leaves();
+    house.at(HOUR + 1_800).await;
+    assert_eq!(house.closed(id).await, None, "a removal is never given up by itself");
+    assert_eq!(process.service.overdue(), 1);
+
+    assert!(process.abandon("carol", &key, "one").await.unwrap().second_person_needed);
+    let alone = process.abandon("carol", &key, "two").await.unwrap_err();
+    assert_eq!(reason(&alone), "SECOND_PERSON_NEEDED");
+    house.at(HOUR + 1_860).await;
+    assert_eq!(house.closed(id).await, None, "one person gives up nothing");
+    assert!(!process.abandon("dave", &key, "one").await.unwrap().second_person_needed);
+    house.at(HOUR + 1_870).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
+    let tried = house.calls(AwsOperation::Delete);
+
+    house.at(2 * HOUR).await;
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    house.at(3 * HOUR).await;
+    assert!(house.has(&key), "AWS lists it");
+    let ledger = house.ledger(&key).await.unwrap();
+    assert!(ledger.is_settled_absent() && ledger.abandoned, "who is gone has not come back: {ledger:?}");
+    assert_eq!((house.calls(AwsOperation::Delete), process.service.overdue()), (tried, 0));
+
+    house.aws.set_directory(before);
+    house.at(3 * HOUR + 900).await;
+    assert!(!house.has(&key), "the user is back, and what they had of ours is removed");
+    assert_eq!(house.ledger(&key).await.unwrap().presence, Presence::Absent);
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_fresh_directory_that_lacks_the_user_says_that_the_user_is_gone() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.grant(&permission_set(), 0, HOUR).await;
+    house.at(HOUR - 60).await;
+    process.stop_reading_the_directory();
+    for _ in 0..ALL {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    house.at(HOUR + 60).await;
+    house.aws.change_directory(|contents| contents.users.get_mut(&key.principal).unwrap().enabled = false);
+    process.views.directory.refresh().await.unwrap();
+    let disabled = process.abandon("carol", &key, "one").await.unwrap_err();
+    assert_eq!(reason(&disabled), "ACCOUNT_NOT_GONE", "who is disabled is there");
+    house.ada_leaves();
+    let unread = process.abandon("carol", &key, "two").await.unwrap_err();
+    assert_eq!(reason(&unread), "ACCOUNT_NOT_GONE", "the directory has the user");
+    process.views.directory.refresh().await.unwrap();
+    assert!(process.abandon("carol", &key, "three").await.unwrap().second_person_needed);
+
+    house.apply(&POLICY.replace("[settings]\n", "[settings]\ndirectory_age_max = \"1m\"\n")).await;
+    house.at(HOUR + 60 + 360).await;
+    let old = process.abandon("dave", &key, "one").await.unwrap_err();
+    assert_eq!((old.code(), reason(&old)), (Code::Unavailable, "DIRECTORY_UNAVAILABLE".to_owned()));
+    process.views.directory.refresh().await.unwrap();
+    assert!(!process.abandon("dave", &key, "one").await.unwrap().second_person_needed);
+}
+
+/// AWS may list what is in a closed account. Nobody is told of it again, and nothing is tried in vain.
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_in_an_account_that_stays_closed_is_not_taken_for_back() {
+    let (house, process, id) = stuck().await;
+    let key = key_of(&permission_set());
+    process.abandon("carol", &key, "one").await.unwrap();
+    process.abandon("dave", &key, "one").await.unwrap();
+    house.at(HOUR + 1_870).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
+    let tried = house.calls(AwsOperation::Delete);
+    house.at(3 * HOUR).await;
+    assert!(house.has(&key) && house.ledger(&key).await.unwrap().abandoned);
+    assert_eq!((house.calls(AwsOperation::Delete), process.service.overdue()), (tried, 0));
 }

@@ -605,6 +605,75 @@ async fn a_removal_for_which_aws_finds_nothing_is_looked_at_and_made_again() {
     assert!(facts.iter().any(failed), "nothing of it comes later: {facts:?}");
 }
 
+/// So AWS answers of a user whom SCIM has deleted. It was tried for ever, and never looked at.
+#[tokio::test(start_paused = true)]
+async fn what_someone_removes_by_hand_is_seen_although_every_removal_of_a_leavers_access_fails() {
+    let house = House::with(Behaviour { removal_needs_user: true, ..Behaviour::default() }).await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(HOUR - 10).await;
+    assert!(house.is_active(id).await);
+    house.ada_leaves();
+    house.at(HOUR + 1_800).await;
+    assert!(house.has(&key) && house.closed(id).await.is_none(), "it is there, and AWS lists it");
+    assert_eq!(process.service.overdue(), 1, "somebody is told");
+    let failure = house.ledger(&key).await.unwrap().last_failure.unwrap();
+    assert!(failure.starts_with("FAILED: Received a 404 status error"), "{failure}");
+    let tried = house.calls(AwsOperation::Delete);
+    assert!((8..30).contains(&tried), "tried at least every five minutes, less and less often: {tried}");
+    house.aws.remove(crate::house::aws_key(&key));
+    house.at(HOUR + 1_800 + 360).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(process.service.overdue(), 0);
+    let facts = ledger_facts(&house);
+    let failed = facts.iter().filter(|fact| matches!(fact, AssignmentEvent::Failed { .. })).count();
+    let definite = |fact: &&AssignmentEvent| matches!(fact, AssignmentEvent::Failed { definite: true, .. });
+    assert_eq!(facts.iter().filter(definite).count(), failed, "none of them comes later: {facts:?}");
+    let confirmed = |fact: &&AssignmentEvent| matches!(fact, AssignmentEvent::Confirmed { .. });
+    assert_eq!(facts.iter().filter(confirmed).count(), 2, "the creation, and the last removal: {facts:?}");
+}
+
+/// What was made a moment ago is not in every list yet.
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_failed_is_not_taken_for_done_by_a_list_that_is_behind() {
+    let house =
+        House::with(Behaviour { list_lag: SignedDuration::from_secs(4), ..Behaviour::default() }).await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    let id = house.grant(&permission_set(), 0, HOUR).await;
+    house.at(3).await;
+    assert!(house.is_active(id).await);
+    house.aws.fail_next(AwsOperation::Delete, Fault::FailsLater { reason: "busy".to_owned() });
+    process.revoke("ada", id).await.unwrap();
+    house.at(9).await;
+    assert!(house.has(&key) && house.closed(id).await.is_none(), "a list of when it was not there");
+    house.at(60).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    assert_eq!(house.calls(AwsOperation::Delete), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_failed_has_failed_where_aws_does_not_let_us_look() {
+    let house = House::new().await;
+    let _process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 60).await;
+    house.at(50).await;
+    assert!(house.is_active(id).await);
+    house.aws.fail_next(AwsOperation::Delete, Fault::FailsLater { reason: "busy".to_owned() });
+    house.aws.fail_next(AwsOperation::Holders, Fault::Refused(ErrorKind::Denied));
+    house.at(120).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+    let facts = ledger_facts(&house);
+    assert!(
+        facts.iter().any(|fact| matches!(
+            fact, AssignmentEvent::Failed { definite: true, reason, .. } if reason == "FAILED: busy"
+        )),
+        "{facts:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_neither_an_assignment_nor_its_permission_set_is_found_it_is_gone() {
     let house = House::new().await;

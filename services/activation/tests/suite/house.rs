@@ -711,6 +711,15 @@ impl House {
         claims
     }
 
+    /// SCIM deletes Ada's user.
+    pub(crate) fn ada_leaves(&self) {
+        let ada = PrincipalId::new(sample::ADA).unwrap();
+        self.aws.change_directory(|contents| {
+            contents.users.remove(&ada);
+            contents.memberships.remove(&ada);
+        });
+    }
+
     /// Adds accounts to the organisation; says their ids.
     pub(crate) fn many_accounts(&self, count: usize) -> Vec<String> {
         let accounts: Vec<String> = (0..count).map(|nth| format!("7{nth:011}")).collect();

@@ -2,8 +2,9 @@
 //!
 //! Not mirrored, for the model's clock is one and always right, everybody stays eligible, and people neither adopt nor give up: that an
 //! attempt is made for nobody by the log's time (`Needed::is_made_by`, `WindowOver`); that it cannot be told who needs it (`unsure`,
-//! `asked_again`); what becomes of what others removed (`Missing`); that something is adopted, or given up; giving way to what is more
-//! urgent, and looks ahead of a start.
+//! `asked_again`); what becomes of what others removed (`Missing`), nor, therefore, the look after a removal that AWS says has failed
+//! (`observe_failed`), which finds it here; that something is adopted, or given up; giving way to what is more urgent, and looks ahead
+//! of a start.
 
 use super::Reconciler;
 use super::bounds::{CREATION_PATIENCE, FENCE, LIST_LAG, REMOVAL_PATIENCE, START_WITHIN};
