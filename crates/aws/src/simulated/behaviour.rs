@@ -31,7 +31,8 @@ pub struct Behaviour {
     pub caller_is_role_session: bool,
     /// Whether a removal of Identity Center needs its user in the directory: of any other it begins, and ends `FAILED`, whether or
     /// not the assignment is there, and what is there stays listed. So AWS was seen to do after SCIM had deleted a user
-    /// (hashicorp/terraform-provider-aws #19341, 61418/aws-sso-util #93); at other times it removed it.
+    /// (hashicorp/terraform-provider-aws #19341, 61418/aws-sso-util #93); at other times it removed it. That it says so also where nothing is
+    /// there is not known: the stricter answer is made here.
     pub removal_needs_user: bool,
 }
 

@@ -30,8 +30,8 @@ enum Said {
     Done,
     /// Not done, and will not be.
     Refused(AwsError),
-    /// AWS began a removal, and says that it failed. So it says of users whom it does not know any more, whether or not the
-    /// assignment is there.
+    /// AWS began a removal, and says that it failed. So it says of users whom it does not know any more, and may do so
+    /// whether or not the assignment is there.
     RemovalFailed(AwsError),
     /// Nothing that can be relied on.
     Unknown(AwsError),

@@ -45,7 +45,7 @@ impl Core {
     }
 
     /// After a removal of our own of which AWS says that it failed. Nothing of it is under way, but what it was about may be gone by
-    /// someone else's doing, and of a user whom AWS does not know any more it never says anything else.
+    /// someone else's doing, and of a user whom AWS does not know any more it may say nothing else.
     pub(super) async fn observe_failed(
         &self,
         key: &AssignmentKey,
