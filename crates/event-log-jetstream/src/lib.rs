@@ -12,7 +12,8 @@
 //!   bulk comes from any replica, bounded by what the leader said.
 //! - An answer that says less than this process has seen already (an outdated leader, a restored server) is refused.
 //! - [`JetStreamLog::survey`] tells operators how servers and copies of the log are.
-//! - [`JetStreamLog::watch`] looks again while the log is in use: what others loosen then pages somebody.
+//! - [`JetStreamLog::watch`] looks again while the log is in use: what others loosen then pages somebody, and so does what
+//!   cannot be seen for some minutes.
 //!
 //! Deliberately absent: changing or deleting the stream. JetStream lets whoever may call `STREAM.DELETE` or `STREAM.UPDATE`
 //! do so in spite of every setting here: keep those subjects from the services' accounts.
@@ -29,6 +30,7 @@ mod servers;
 mod sizing;
 mod survey;
 mod told;
+mod watched;
 mod wire;
 
 pub use config::JetStreamConfig;

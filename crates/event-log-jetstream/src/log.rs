@@ -3,6 +3,7 @@
 use crate::config::JetStreamConfig;
 use crate::known::Known;
 use crate::link::{Link, Lost, unavailable};
+use crate::watched::Watched;
 use crate::wire::{STREAM, any_writer};
 use crate::{append, follow, read, safety, servers, told};
 use async_nats::jetstream::ErrorCode;
@@ -17,6 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// So many streams are remembered as suspect; forgetting one costs a connection.
@@ -108,23 +110,19 @@ impl JetStreamLog {
         Ok(())
     }
 
-    /// Looks again for ever, from time to time and after each reconnect, and logs an error while the log is not safe.
-    /// Appends go on: access must end even then.
+    /// Looks again for ever, from time to time and after each reconnect, and logs an error while the log is not safe, or when that
+    /// could not be seen for some minutes. Appends go on: access must end even then.
     pub async fn watch(self) {
         let mut drops = self.inner.link.drops();
+        let mut watched = Watched::default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 // A server that is back may be another one.
                 _ = drops.changed() => tokio::time::sleep(LOOK_AFTER_DROP).await,
             }
-            match self.look_again().await {
-                Ok(()) => {}
-                Err(LogError::Unsafe(why)) => {
-                    tracing::error!(%why, "the log is not safe any more: it could lose events");
-                }
-                Err(error) => tracing::debug!(%error, "whether the log is safe is not seen"),
-            }
+            let looked = self.look_again().await;
+            watched.tell(looked, Instant::now());
         }
     }
 }
