@@ -7,7 +7,8 @@
 //! conformance --engine kurrentdb  --url 'kurrentdb://127.0.0.1:2113?tls=false' --node http://127.0.0.1:2113
 //! ```
 //!
-//! A line for each case, then `N passed, N failed`; ends with 1 if any failed, with 2 if the server could not be used.
+//! A line for each case, then `N passed, N failed`; ends with 1 if any failed, with 2 if the server could not be used, or not any
+//! more.
 
 #![expect(clippy::expect_used, reason = "a suite: what breaks it is told by panicking")]
 
@@ -20,6 +21,7 @@ use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::sync::mpsc;
 
 #[derive(Parser)]
 #[command(version, about = "Runs the contract of the event log against a server.")]
@@ -77,23 +79,31 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The engines' clients bring two crypto providers between them, and rustls takes none of its own accord. The first one stays.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let fixture = match fixture::make(&arguments).await {
+    let (unusable, mut told) = mpsc::unbounded_channel();
+    let fixture = match fixture::make(&arguments, unusable).await {
         Ok(fixture) => fixture,
-        Err(error) => {
-            say(&format!("the server cannot be used: {error}"));
-            return ExitCode::from(2);
-        }
+        Err(error) => return without_server(&error),
     };
     let wanted = |case: &Case| arguments.case.as_ref().is_none_or(|part| case.name.contains(part.as_str()));
     let (mut passed, mut failed) = (0_usize, 0_usize);
     for case in cases().into_iter().filter(wanted) {
-        // A broken promise is told by panicking: its message is on standard error already.
-        let kept = AssertUnwindSafe((case.run)(fixture.as_ref())).catch_unwind().await.is_ok();
+        let running = AssertUnwindSafe((case.run)(fixture.as_ref())).catch_unwind();
+        let kept = tokio::select! {
+            // A broken promise is told by panicking: its message is on standard error already.
+            ended = running => ended.is_ok(),
+            Some(error) = told.recv() => return without_server(&error),
+        };
         say(&format!("{} {}", if kept { "ok    " } else { "FAILED" }, case.name));
         *(if kept { &mut passed } else { &mut failed }) += 1;
     }
     say(&format!("{passed} passed, {failed} failed"));
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether promises are kept cannot be told.
+fn without_server(error: &LogError) -> ExitCode {
+    say(&format!("the server cannot be used: {error}"));
+    ExitCode::from(2)
 }
 
 #[expect(clippy::print_stdout, reason = "results are what this program is for")]

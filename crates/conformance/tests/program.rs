@@ -11,7 +11,7 @@ use nats_connection::Connection;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use test_servers::certificates::Authority;
 use test_servers::nats::{NatsOptions, NatsServer};
@@ -69,30 +69,58 @@ async fn a_server_that_does_not_say_whether_it_has_a_log_keeps_it() {
         log.id().await.unwrap()
     };
     let id = log().await;
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("nats://{}", silent.local_addr().unwrap());
-    let arguments =
-        ["--engine", "jetstream", "--url", &url, "--asserts-sync-always", "--case", "an_empty_log"];
-    let output = tokio::select! {
-        output = run(&arguments) => output,
-        never = without_its_first_answer(&silent, server.address()) => match never {},
-    };
+    let output = run_without_answers(&server, |question| question == 0).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("cannot be told"), "{output:?}");
     assert_eq!(log().await, id);
 }
 
-/// Passes everything on to `server`, but for the first question about the stream.
-async fn without_its_first_answer(clients: &TcpListener, server: SocketAddr) -> Infallible {
+/// As a cluster does while it elects a leader: before the first case, and in it. Question 0 is whether there is a log to erase.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_answer_for_a_moment_is_asked_again() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let output = run_without_answers(&server, |question| question == 1 || question == 3).await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("1 passed, 0 failed\n"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_no_log_any_more_breaks_no_promise() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let output = run_without_answers(&server, |question| question > 1).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with("the server cannot be used") && text.lines().count() == 1, "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+}
+
+/// Runs one case on a server that does not hear some of the questions about its stream, by their numbers from 0.
+async fn run_without_answers(server: &NatsServer, is_lost: impl Fn(usize) -> bool) -> Output {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let arguments =
+        ["--engine", "jetstream", "--url", &url, "--asserts-sync-always", "--case", "an_empty_log_reads"];
+    tokio::select! {
+        output = run(&arguments) => output,
+        never = without_answers(&silent, server.address(), is_lost) => match never {},
+    }
+}
+
+/// Passes everything on to `server`, but for the questions about the stream that are lost.
+async fn without_answers(
+    clients: &TcpListener,
+    server: SocketAddr,
+    is_lost: impl Fn(usize) -> bool,
+) -> Infallible {
     const QUESTION: &[u8] = b"$JS.API.STREAM.INFO.DAYPASS_LOG";
-    let asked = AtomicBool::new(false);
+    let asked = AtomicUsize::new(0);
     let mut connections = FuturesUnordered::new();
     loop {
         tokio::select! {
             accepted = clients.accept() => {
                 let (mut client, _) = accepted.unwrap();
                 let mut server = TcpStream::connect(server).await.unwrap();
-                let asked = &asked;
+                let (asked, is_lost) = (&asked, &is_lost);
                 connections.push(async move {
                     let (mut from_client, mut to_client) = client.split();
                     let (mut from_server, mut to_server) = server.split();
@@ -101,7 +129,7 @@ async fn without_its_first_answer(clients: &TcpListener, server: SocketAddr) -> 
                         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
                             let said = buffer.get(..length).unwrap();
                             let question = said.windows(QUESTION.len()).any(|part| part == QUESTION);
-                            if !question || asked.swap(true, Ordering::Relaxed) {
+                            if !question || !is_lost(asked.fetch_add(1, Ordering::Relaxed)) {
                                 to_server.write_all(said).await.unwrap();
                             }
                         }
