@@ -44,13 +44,24 @@ pub(crate) async fn make_one_trace() {
     for service in ["request", "approval", "activation", "audit"] {
         let came = seen(service, "request.requested.v1").await;
         assert_eq!(came.parent, raised.id, "{service}");
-        seen(service, "request.activated.v1").await;
     }
     // A rule that asks nobody decides; the decision is written; access is made, and AWS called for it.
     let decided = seen("approval", "decide").await;
     assert_eq!(decided.parent, raised.id);
     let attempted = seen("activation", "attempt").await;
     assert_eq!(attempted.parent, decided.id);
+    // Once it is there, that is recorded because of the decision as well, and comes to every process from where it was recorded.
+    let activated = seen("activation", "request.activated.v1").await;
+    let recorded = until("the span that recorded the access", &deployment, async || {
+        collector.spans().into_iter().find(|span| span.id == activated.parent)
+    })
+    .await;
+    assert_eq!((recorded.service.as_str(), recorded.name.as_str()), ("activation", "react"));
+    assert_eq!(recorded.parent, decided.id);
+    for service in ["request", "approval", "activation", "audit"] {
+        let came = seen(service, "request.activated.v1").await;
+        assert_eq!(came.parent, recorded.id, "{service}");
+    }
     let called = seen("activation", "CreateAccountAssignment").await;
     let spans = collector.spans();
     let parent = |span: &Span| spans.iter().find(|other| other.id == span.parent).cloned();
