@@ -1,12 +1,15 @@
 //! The replicas of a neighbour: every address that its names stand for now. Calls go to one after the other; one that failed is
 //! left in peace for a while, as long as there are others.
 //!
+//! INVARIANT: while an address is known, at most one call at a time waits for names to be looked up; the others go to what is known.
+//!
 //! INVARIANT: connections are made with the certificates of the day. When those are renewed, calls go over new connections, and what
 //! is under way on old ones is finished there.
 
 use super::{ConnectError, ended_with};
 use crate::config::{ClientCertificateConfig, NeighbourConfig};
 use crate::tls::{self, Reloading};
+use futures::future::{BoxFuture, join_all};
 use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -14,7 +17,7 @@ use rustls::pki_types::ServerName;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Mutex;
@@ -41,8 +44,15 @@ const REST: Duration = Duration::from_secs(5);
 pub(super) struct Replicas {
     places: Vec<Place>,
     tls: Option<Reloading<ClientConfig>>,
-    known: Mutex<Known>,
+    look_up: LookUp,
+    /// Whose call looks names up.
+    looking: Mutex<()>,
+    /// Held for moments.
+    known: std::sync::Mutex<Known>,
 }
+
+/// What finds the addresses of a host and a port.
+type LookUp = fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// Where a URL says that it is.
 #[derive(Clone)]
@@ -57,7 +67,10 @@ struct Place {
 #[derive(Default)]
 struct Known {
     replicas: BTreeMap<(usize, SocketAddr), Replica>,
+    /// When it was begun to look names up.
     looked_up_at: Option<Instant>,
+    /// How often names were looked up to the end.
+    look_ups: u64,
     /// What the connections were made with.
     tls: Option<Arc<ClientConfig>>,
     /// The replica that was called last.
@@ -99,7 +112,8 @@ impl Replicas {
         let places = places.map_err(ConnectError::Address)?;
         let secure = places.iter().any(|place| place.secure);
         let tls = secure.then(|| tls::client::of_neighbour(neighbour, own)).transpose()?;
-        Ok(Self { places, tls, known: Mutex::default() })
+        let (looking, known) = (Mutex::default(), std::sync::Mutex::default());
+        Ok(Self { places, tls, look_up: by_dns, looking, known })
     }
 
     /// Calls one replica, once.
@@ -107,15 +121,15 @@ impl Replicas {
         let (name, mut channel) = self.next().await?;
         let answer = async { channel.ready().await?.call(request).await }.await;
         if answer.as_ref().map_or(true, |answer| ended_with(answer, tonic::Code::Unavailable)) {
-            self.let_rest(name).await;
+            self.let_rest(name);
         }
         Ok(answer?)
     }
 
     /// Whose turn it is.
     async fn next(&self) -> Result<((usize, SocketAddr), Channel), BoxError> {
-        let mut known = self.known.lock().await;
-        self.look_up(&mut known).await;
+        self.learn().await;
+        let mut known = self.known();
         self.renew(&mut known);
         let turn = known.turn(Instant::now()).ok_or_else(|| {
             let names: Vec<String> = self.places.iter().map(|place| place.origin.to_string()).collect();
@@ -125,25 +139,44 @@ impl Replicas {
         Ok(turn)
     }
 
-    /// Learns the addresses anew, if that was long ago. What cannot be looked up stays as it was.
-    async fn look_up(&self, known: &mut Known) {
-        if known.looked_up_at.is_some_and(|at| at.elapsed() < LOOK_UP_AGAIN) && !known.replicas.is_empty() {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns the addresses anew, if that was long ago. One call does; only who knows none waits for it. What cannot be looked up stays
+    /// as it was.
+    async fn learn(&self) {
+        let (is_in_need, look_ups) = {
+            let known = self.known();
+            (known.replicas.is_empty(), known.look_ups)
+        };
+        let turn = if is_in_need { Some(self.looking.lock().await) } else { self.looking.try_lock().ok() };
+        let Some(_turn) = turn else { return };
+        if !self.known().begin(look_ups) {
             return;
         }
-        known.looked_up_at = Some(Instant::now());
-        for (index, place) in self.places.iter().enumerate() {
-            let found = timeout(LOOK_UP_DURATION_MAX, lookup_host((place.host.as_str(), place.port))).await;
-            let found: Vec<SocketAddr> = match found.map_err(io::Error::from).flatten() {
-                Ok(found) => found.collect(),
-                Err(error) => {
-                    tracing::debug!(host = place.host, %error, "a neighbour's name cannot be looked up");
-                    continue;
-                }
-            };
+        // All at once: each that hangs takes the whole time.
+        let found = join_all(self.places.iter().map(|place| self.addresses(place))).await;
+        let mut known = self.known();
+        known.look_ups += 1;
+        for (index, (place, found)) in self.places.iter().zip(found).enumerate() {
+            let Some(found) = found else { continue };
             known.replicas.retain(|(of, address), _| *of != index || found.contains(address));
             for address in found {
                 let made = || Replica { channel: self.channel(place, address), rests_until: None };
                 known.replicas.entry((index, address)).or_insert_with(made);
+            }
+        }
+    }
+
+    /// What a name stands for; `None`: that cannot be told now.
+    async fn addresses(&self, place: &Place) -> Option<Vec<SocketAddr>> {
+        let found = timeout(LOOK_UP_DURATION_MAX, (self.look_up)(place.host.clone(), place.port)).await;
+        match found.map_err(io::Error::from).flatten() {
+            Ok(found) => Some(found),
+            Err(error) => {
+                tracing::debug!(host = place.host, %error, "a neighbour's name cannot be looked up");
+                None
             }
         }
     }
@@ -161,8 +194,8 @@ impl Replicas {
         known.tls = Some(current);
     }
 
-    async fn let_rest(&self, name: (usize, SocketAddr)) {
-        if let Some(replica) = self.known.lock().await.replicas.get_mut(&name) {
+    fn let_rest(&self, name: (usize, SocketAddr)) {
+        if let Some(replica) = self.known().replicas.get_mut(&name) {
             replica.rests_until = Some(Instant::now() + REST);
         }
     }
@@ -189,6 +222,17 @@ impl Replicas {
 }
 
 impl Known {
+    /// Begins a look-up, if one is due. It is not if another has ended since `look_ups` was read: what that found has to do, though it
+    /// be nothing. One that was given up with its call has not ended, and counts for those who know an address.
+    fn begin(&mut self, look_ups: u64) -> bool {
+        let is_fresh = self.looked_up_at.is_some_and(|at| at.elapsed() < LOOK_UP_AGAIN);
+        if self.look_ups != look_ups || (is_fresh && !self.replicas.is_empty()) {
+            return false;
+        }
+        self.looked_up_at = Some(Instant::now());
+        true
+    }
+
     /// The next in order after the last that was called, and that need not rest; if all must, the next.
     fn turn(&self, now: Instant) -> Option<((usize, SocketAddr), Channel)> {
         let later = self.replicas.iter().filter(|(name, _)| Some(**name) > self.last);
@@ -199,6 +243,13 @@ impl Known {
         let (name, replica) = rested.or(in_order.first())?;
         Some((**name, replica.channel.clone()))
     }
+}
+
+fn by_dns(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move {
+        let found: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await?.collect();
+        Ok(found)
+    })
 }
 
 async fn connect(
@@ -212,4 +263,68 @@ async fn connect(
     let name = ServerName::try_from(host).map_err(io::Error::other)?;
     let stream = TlsConnector::from(tls).connect(name, stream).await?;
     Ok(Either::Right(Box::new(stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Addresses;
+
+    /// Everything stands for this machine, but names that are never answered.
+    fn half_dead(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            if host.starts_with("hangs") {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+        })
+    }
+
+    fn replicas(hosts: &[&str]) -> Replicas {
+        let urls = hosts.iter().map(|host| format!("http://{host}:1")).collect();
+        let neighbour = NeighbourConfig { address: Addresses::Several(urls), ca_file: None, spiffe_id: None };
+        Replicas { look_up: half_dead, ..Replicas::new(&neighbour, None).unwrap() }
+    }
+
+    /// Whether there is an address to call, and for how many seconds that was waited for.
+    async fn waited(replicas: &Replicas) -> (bool, u64) {
+        let began = Instant::now();
+        let is_there = replicas.next().await.is_ok();
+        (is_there, began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_hang_hold_up_one_call_for_the_time_of_one_while_an_address_is_known() {
+        let replicas = replicas(&["there", "hangs-1", "hangs-2"]);
+        assert_eq!(waited(&replicas).await, (true, 2), "both names at the same time");
+        assert_eq!(waited(&replicas).await, (true, 0), "what is known is fresh");
+        tokio::time::advance(LOOK_UP_AGAIN).await;
+        let calls = tokio::join!(waited(&replicas), waited(&replicas), waited(&replicas));
+        assert_eq!(calls, ((true, 2), (true, 0), (true, 0)));
+        assert_eq!(waited(&replicas).await, (true, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_know_no_address_share_one_look_up() {
+        let replicas = replicas(&["hangs"]);
+        let calls = tokio::join!(waited(&replicas), waited(&replicas), waited(&replicas));
+        assert_eq!(calls, ((false, 2), (false, 2), (false, 2)));
+        assert_eq!(waited(&replicas).await, (false, 2), "the next looks anew");
+    }
+
+    /// Its call may have had less time than a look-up takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_was_given_up_is_made_again_only_for_who_knows_no_address() {
+        let known = replicas(&["there", "hangs"]);
+        assert_eq!(waited(&known).await, (true, 2));
+        tokio::time::advance(LOOK_UP_AGAIN).await;
+        assert!(timeout(Duration::from_secs(1), known.next()).await.is_err());
+        assert_eq!(waited(&known).await, (true, 0));
+
+        let unknown = replicas(&["there", "hangs"]);
+        let given_up = timeout(Duration::from_secs(1), unknown.next());
+        let (given_up, waiting) = tokio::join!(given_up, waited(&unknown));
+        assert!(given_up.is_err());
+        assert_eq!(waiting, (true, 3));
+    }
 }
