@@ -133,13 +133,17 @@ mod tests {
         let mut watched = Watched::default();
         let now = Instant::now();
         assert!(told(&mut watched, now, 3, &Ok(())).is_empty());
-        assert_eq!(told(&mut watched, now, 10, &unseen), [begins.clone()], "for four and a half minutes");
+        assert_eq!(
+            told(&mut watched, now, 10, &unseen),
+            std::slice::from_ref(&begins),
+            "for four and a half minutes"
+        );
         let later = now + Duration::from_mins(5);
-        assert_eq!(told(&mut watched, later, 20, &unseen), [lasts.clone()]);
-        assert_eq!(told(&mut watched, later, 3, &Ok(())), [ends.clone()]);
+        assert_eq!(told(&mut watched, later, 20, &unseen), std::slice::from_ref(&lasts));
+        assert_eq!(told(&mut watched, later, 3, &Ok(())), std::slice::from_ref(&ends));
         // Another time begins anew.
-        assert_eq!(told(&mut watched, later, 10, &unseen), [begins.clone()]);
-        assert_eq!(told(&mut watched, later, 1, &Ok(())), [ends.clone()]);
+        assert_eq!(told(&mut watched, later, 10, &unseen), std::slice::from_ref(&begins));
+        assert_eq!(told(&mut watched, later, 1, &Ok(())), std::slice::from_ref(&ends));
         assert_eq!(told(&mut watched, later, 11, &unseen), [begins, lasts]);
         // What is seen to be wrong is seen.
         let lossy = Err(LogError::Unsafe("sync_interval must be always".to_owned()));
