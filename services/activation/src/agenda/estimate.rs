@@ -1,12 +1,15 @@
 //! When access may be there: who goes before, and how fast AWS is getting on. An estimate, never decided by.
 
 use super::due::key_of;
-use super::queue::Lane;
+use super::queue::{Class, Lane};
 use super::waits::{Wait, Waiting};
 use super::{Agenda, Errand, State};
+use crate::core::later;
 use domain::{RequestId, SignedDuration, Timestamp};
 use lifecycle::Request;
+use lifecycle::assignment::AssignmentKey;
 use std::collections::VecDeque;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 /// How long an operation takes, until some have been seen.
@@ -18,10 +21,14 @@ const COMPLETIONS_KEPT: usize = 30;
 /// So many are needed to tell it.
 const COMPLETIONS_ENOUGH: usize = 5;
 
+/// What has been due for so long cannot be done, or another replica sees to it: who does not try does not know when it is tried again.
+/// In that time AWS makes some two thousand changes.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
 /// What can be said of a request that waits for AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Estimate {
-    /// How many changes go before, those that AWS is at work on included.
+    /// How many changes go before, those that AWS is at work on included. What waits for something else is not among them.
     pub(crate) ahead: usize,
     /// In how long it may be active.
     pub(crate) active_in: SignedDuration,
@@ -74,7 +81,7 @@ impl Agenda {
         let Some(key) = key_of(request) else {
             return Some(Estimate { ahead: 0, active_in: until_start });
         };
-        let line = state.line_before(request, now, usual, self.outstanding_max);
+        let line = state.line_before(request, &key, now, usual, self.outstanding_max);
         // A place is free when all but as many as there are places are done.
         let queued = line.drained_in(line.ahead.saturating_add(1).saturating_sub(line.places));
         let in_turn = until_start.saturating_add(queued);
@@ -95,10 +102,18 @@ impl Agenda {
     ) -> Option<SignedDuration> {
         let state = self.lock();
         let request = state.request(id)?;
-        key_of(request)?;
-        let line = state.line_before(request, now, usual, self.outstanding_max);
+        let key = key_of(request)?;
+        let line = state.line_before(request, &key, now, usual, self.outstanding_max);
         Some(line.drained_in(line.ahead))
     }
+}
+
+/// A change that goes before another.
+struct Earlier {
+    /// When it is begun, if there is a place for it.
+    begins_at: Timestamp,
+    /// Whether it is in the same account.
+    in_account: bool,
 }
 
 /// Who goes before a request, and how fast that goes.
@@ -130,51 +145,180 @@ impl State {
     fn line_before(
         &self,
         request: &Request,
+        key: &AssignmentKey,
         now: Timestamp,
         usual: Option<Duration>,
         outstanding_max: usize,
     ) -> Line {
         let since =
             request.approved().ok().map_or(now, |(grant, _)| grant.approved.window.start().max(grant.at));
-        let (ahead, in_account) = self.ahead(request, since, now);
+        let earlier = self.earlier(key, since, now);
+        let ahead = earlier.len();
+        let in_account = earlier.iter().filter(|change| change.in_account).count();
         let usual = usual.unwrap_or(USUAL_OPERATION);
         let places = outstanding_max.max(1);
         let one_of_many = usual / u32::try_from(places).unwrap_or(u32::MAX);
-        let lane = key_of(request).as_ref().map(Lane::of);
-        let seen = lane.and_then(|lane| self.completions.get(&lane)).and_then(Completions::each);
+        let seen = self.completions.get(&Lane::of(key)).and_then(Completions::each);
         let each = seen.unwrap_or(one_of_many);
         Line { ahead, in_account, usual, each, places }
     }
 
-    /// How many changes go before a grant that waits since `since`: removals that wait now, and grants that are taken up earlier,
-    /// as the queue has it. All of them, and those in the same account.
-    fn ahead(&self, request: &Request, since: Timestamp, now: Timestamp) -> (usize, usize) {
-        let of = |wait| self.waits.get(&wait).into_iter().flatten();
-        let place = |since: Timestamp, request: &Request| (since.as_second(), key_of(request));
-        let own = place(since, request);
-        let lane = key_of(request).as_ref().map(Lane::of);
-        let in_lane = |(_, id): &&Waiting| {
-            let other = self.request(id).and_then(key_of);
-            other.as_ref().map(Lane::of) == lane
-        };
-        let removals = of(Wait::Removal).take_while(|(at, _)| *at <= now).filter(in_lane);
-        let grants = of(Wait::Grant)
+    /// The changes that go before a grant that waits since `since`, or will: removals, and grants that are taken up earlier, as the
+    /// queue has it, in the order in which they begin. Not what waits for something else than its turn until after that: for another
+    /// try, a fence, what cannot be told.
+    fn earlier(&self, own: &AssignmentKey, since: Timestamp, now: Timestamp) -> Vec<Earlier> {
+        let lane = Lane::of(own);
+        let (after, by) = (later(since, -STUCK_AFTER).min(since), since.max(now));
+        let place = (since.as_second(), own);
+        let is_in_account = |key: &AssignmentKey| key.target.account() == own.target.account();
+        let removals = self.queue.begun_by(Class::Removal, lane, after, by).filter_map(|(errand, due_at)| {
+            let Errand::Tend(key) = errand else { return None };
+            let counts = key != own && self.is_to_change(key, now);
+            counts.then(|| Earlier { begins_at: due_at.max(now), in_account: is_in_account(key) })
+        });
+        let grants = self
+            .waits
+            .get(&Wait::Grant)
+            .into_iter()
+            .flat_map(|waits| waits.range::<Waiting, _>((Excluded((after, RequestId::MAX)), Unbounded)))
             .take_while(|(at, _)| at.as_second() <= since.as_second())
-            .filter(in_lane)
-            .filter(|(at, id)| self.request(id).is_some_and(|other| place(*at, other) < own));
-        let account = request.raised.target.account();
-        let in_account =
-            |id: &RequestId| self.request(id).is_some_and(|other| other.raised.target.account() == account);
-        removals
-            .chain(grants)
-            .fold((0, 0), |(all, same), (_, id)| (all + 1, same + usize::from(in_account(id))))
+            .filter_map(|(at, id)| {
+                let key = key_of(self.request(id)?)?;
+                if Lane::of(&key) != lane || key == *own || (at.as_second(), &key) >= place {
+                    return None;
+                }
+                let in_account = is_in_account(&key);
+                // What waits already may wait for another try.
+                let due_at = if *at > now { *at } else { self.queue.due_at(&Errand::Tend(key))? };
+                (due_at <= by).then(|| Earlier { begins_at: due_at.max(now), in_account })
+            });
+        let mut earlier: Vec<Earlier> = removals.chain(grants).collect();
+        earlier.sort_by_key(|change| change.begins_at);
+        earlier
     }
 
-    /// How many changes wait for one of AWS's services now, up to `most`.
-    pub(super) fn changes_waiting(&self, lane: Lane, now: Timestamp, most: usize) -> usize {
-        let of = |wait| self.waits.get(&wait).into_iter().flatten().take_while(|(at, _)| *at <= now);
-        let in_lane =
-            |(_, id): &&Waiting| self.request(id).and_then(key_of).is_some_and(|key| Lane::of(&key) == lane);
-        of(Wait::Removal).chain(of(Wait::Grant)).filter(in_lane).take(most).count()
+    /// Whether at `by` something is to be changed in AWS for a request about this assignment: it waits for no fence alone, and not for
+    /// sessions to die.
+    fn is_to_change(&self, key: &AssignmentKey, by: Timestamp) -> bool {
+        let absent_until = self.notes.get(key).and_then(|notes| notes.absent_until);
+        let is_absent = absent_until.is_some_and(|until| by < until);
+        let waits = self.keys.get(key).into_iter().flatten().filter_map(|id| self.waits_of.get(id));
+        waits.flatten().filter(|(_, since)| *since <= by).any(|(wait, _)| match wait {
+            Wait::Grant => true,
+            Wait::Removal => !is_absent,
+            Wait::End | Wait::Start => false,
+        })
+    }
+
+    /// How many changes of one of AWS's services are under way, or will be in line by `by`, up to `most`.
+    pub(super) fn changes_waiting(&self, lane: Lane, by: Timestamp, most: usize) -> usize {
+        let after = later(by, -STUCK_AFTER);
+        let of = |class| self.queue.begun_by(class, lane, after, by);
+        let errands = of(Class::Removal).chain(of(Class::Grant)).map(|(errand, _)| errand);
+        let changes = errands.filter(|errand| match errand {
+            Errand::Tend(key) => self.is_to_change(key, by),
+            Errand::Attend(_) => false,
+        });
+        changes.take(most).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Next;
+    use super::super::given::{at, policy_event, requested};
+    use super::*;
+    use domain::{Plan, Window};
+    use lifecycle::RequestEvent;
+    use lifecycle::event::{ApprovalBasis, Approved, Ended, EndedBecause, Requested};
+    use std::collections::BTreeSet;
+
+    /// Ada's request of this number, in the account of this number.
+    fn asked(number: u64) -> Requested {
+        requested(number, number, BTreeSet::new(), Plan { steps: Vec::new() })
+    }
+
+    /// It is approved, from this second on.
+    fn granted(requested: Requested, start: i64) -> Request {
+        let approved = Approved {
+            window: Window::new(at(start), at(start + 3_600)).unwrap(),
+            basis: ApprovalBasis::Rule,
+            approvers: Vec::new(),
+            policy_event: policy_event(),
+            comment: None,
+        };
+        let asked = Request::evolve(None, &RequestEvent::Requested(Box::new(requested)), at(-7_200));
+        Request::evolve(asked, &RequestEvent::Approved(approved), at(-7_200)).unwrap()
+    }
+
+    /// One that is over since this second, and is to be removed.
+    fn over(number: u64, since: i64) -> Request {
+        let ended = RequestEvent::Ended(Ended { because: EndedBecause::Elapsed });
+        Request::evolve(Some(granted(asked(number), since - 3_600)), &ended, at(since)).unwrap()
+    }
+
+    fn take_up(agenda: &Agenda, requests: impl IntoIterator<Item = Request>, now: i64) {
+        let mut state = agenda.lock();
+        for request in requests {
+            state.take_up(request, at(now), SignedDuration::ZERO);
+        }
+    }
+
+    fn waiting(agenda: &Agenda, now: i64) -> usize {
+        agenda.lock().changes_waiting(Lane::IdentityCenter, at(now), 100)
+    }
+
+    fn seconds(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_is_tried_again_later_goes_before_nobody_and_is_no_queue() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        take_up(&agenda, (0..12).map(|number| over(number, 0)), 0);
+        let grant = granted(asked(20), 10);
+        let id = grant.raised.id;
+        take_up(&agenda, [grant], 10);
+        let ahead = |now| agenda.estimate(&id, at(now), None).unwrap().ahead;
+        assert_eq!((ahead(10), waiting(&agenda, 10)), (12, 13));
+        let begun = agenda.take_due(at(10));
+        assert_eq!((ahead(10), waiting(&agenda, 10)), (12, 13), "AWS is at work on them");
+        let own = Errand::Tend(key_of(&granted(asked(20), 10)).unwrap());
+        for errand in begun.iter().filter(|errand| **errand != own) {
+            agenda.done(errand, &Next::Failed, at(10), |_| seconds(600));
+        }
+        assert_eq!((ahead(10), waiting(&agenda, 10)), (0, 1));
+        assert_eq!(agenda.estimate(&id, at(10), None).unwrap().active_in, seconds(5));
+        assert_eq!(waiting(&agenda, 610), 13, "they are tried again");
+    }
+
+    #[test]
+    fn what_waits_for_a_fence_or_for_sessions_goes_before_nobody() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        let (fenced, held) = (over(1, 0), over(2, 0));
+        let (key, held_id) = (key_of(&fenced).unwrap(), held.raised.id);
+        let grant = granted(asked(20), 10);
+        let id = grant.raised.id;
+        take_up(&agenda, [fenced, held, grant], 10);
+        assert_eq!(waiting(&agenda, 10), 3);
+        agenda.note_absent(&key, Some(at(1_200)));
+        agenda.note_held(held_id, at(3_600), at(10));
+        assert_eq!(waiting(&agenda, 10), 1);
+        assert_eq!(agenda.estimate(&id, at(10), None).unwrap().ahead, 0);
+        agenda.note_absent(&key, None);
+        assert_eq!(agenda.estimate(&id, at(10), None).unwrap().ahead, 1, "it appeared");
+    }
+
+    /// A replica without the duty tries nothing, and is not told what others tried in vain.
+    #[test]
+    fn what_has_been_due_for_long_and_is_not_begun_here_goes_before_nobody() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        take_up(&agenda, (0..12).map(|number| over(number, 0)), 0);
+        let grants = [(20, 600), (21, 2_000)].map(|(number, start)| granted(asked(number), start));
+        let ids = grants.clone().map(|grant| grant.raised.id);
+        take_up(&agenda, grants, 600);
+        let ahead = |id: &RequestId, now| agenda.estimate(id, at(now), None).unwrap().ahead;
+        assert_eq!((ahead(&ids[0], 600), waiting(&agenda, 600)), (12, 13));
+        assert_eq!((ahead(&ids[1], 2_000), waiting(&agenda, 2_000)), (0, 1));
     }
 }

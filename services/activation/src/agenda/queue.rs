@@ -187,6 +187,37 @@ impl Queue {
             || waits.is_some_and(|(_, at)| *at <= by || self.failures.contains_key(errand))
     }
 
+    /// The errands of one class and lane that are under way, and those that wait and fall due from `after` on and by `by`; each with the
+    /// instant at which it falls due, or did.
+    pub(super) fn begun_by(
+        &self,
+        class: Class,
+        lane: Lane,
+        after: Timestamp,
+        by: Timestamp,
+    ) -> impl Iterator<Item = (&Errand, Timestamp)> {
+        let running = self
+            .running
+            .iter()
+            .filter(move |(errand, (of, _))| *of == class && Lane::of_errand(errand) == lane)
+            .map(|(errand, (_, due_at))| (errand, *due_at));
+        let due = self
+            .due
+            .get(&(class, lane))
+            .into_iter()
+            .flat_map(move |due| due.range(after.min(by)..=by))
+            .flat_map(|(at, errands)| errands.iter().map(move |errand| (errand, *at)))
+            // Something happened while it is under way: it is done again.
+            .filter(move |(errand, _)| !self.running.contains_key(*errand));
+        running.chain(due)
+    }
+
+    /// When an errand falls due, or did that is under way; `None`: it waits for nothing but a change.
+    pub(super) fn due_at(&self, errand: &Errand) -> Option<Timestamp> {
+        let running = self.running.get(errand).map(|(_, due_at)| *due_at);
+        running.or_else(|| self.scheduled.get(errand).map(|(_, at)| *at))
+    }
+
     /// When an errand that failed is tried again.
     pub(super) fn tried_again_at(&self, errand: &Errand) -> Option<Timestamp> {
         let failed = self.failures.contains_key(errand);

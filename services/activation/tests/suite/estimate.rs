@@ -28,7 +28,7 @@ async fn who_waits_is_told_how_many_go_before_and_about_how_long_it_takes() {
     house.at(5).await;
     let mut ids = Vec::new();
     for account in &accounts {
-        ids.push(house.grant(&Target::parse(account, sample::READ_ONLY).unwrap(), 10, 2 * HOUR).await);
+        ids.push(house.grant(&read_only_in(account), 10, 2 * HOUR).await);
         // One after the other, so that the order is known.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
@@ -120,6 +120,96 @@ async fn what_aws_refused_is_not_expected_before_it_is_tried_again() {
     let waited = at - asked_at;
     assert!(waited > 8, "by now it is tried rarely: {waited}");
     assert!((waited - 1..waited + 15).contains(&told), "{told} told, tried again after {waited}");
+}
+
+fn read_only_in(account: &str) -> Target {
+    Target::parse(account, sample::READ_ONLY).unwrap()
+}
+
+/// Twelve grants that end after a minute, and AWS refuses to remove.
+async fn stuck_in(house: &House, accounts: &[String]) {
+    for account in accounts.iter().take(12) {
+        house.grant(&read_only_in(account), 0, 60).await;
+    }
+    house.at(50).await;
+    assert_eq!(house.aws.assignments().len(), 12);
+    for _ in 0..10_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(aws::ErrorKind::Denied));
+    }
+}
+
+/// One grant every ten minutes.
+async fn quiet_traffic(house: &House, accounts: &[String]) {
+    for (account, at) in accounts.iter().zip((660..).step_by(600)) {
+        house.at(at).await;
+        let id = house.grant(&read_only_in(account), at, 5 * HOUR).await;
+        house.at(at + 10).await;
+        assert!(house.is_active(id).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_removed_goes_before_nobody() {
+    let house = House::new().await;
+    let accounts = house.many_accounts(20);
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    stuck_in(&house, &accounts).await;
+    quiet_traffic(&house, &accounts[12..18]).await;
+    house.at(4_200).await;
+    let id = house.grant(&read_only_in(&accounts[19]), 4_200, 5 * HOUR).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    for process in [&one, &two] {
+        let told = ask(process, "ada", id).await.unwrap().estimate.unwrap();
+        assert_eq!(told.ahead, 0);
+        let seconds = told.active_in.unwrap().seconds;
+        assert!(seconds <= 5, "{seconds} told");
+    }
+    house.at(4_210).await;
+    assert!(house.is_active(id).await);
+    assert_eq!(house.aws.assignments().len(), 12 + 7, "nothing was removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_removed_makes_no_start_early() {
+    let mut house = House::new().await;
+    house.settings.start_lead_max = SignedDuration::from_mins(5);
+    let accounts = house.many_accounts(20);
+    let _process = house.start().await;
+    stuck_in(&house, &accounts).await;
+    quiet_traffic(&house, &accounts[12..18]).await;
+    let id = house.grant(&read_only_in(&accounts[19]), 4_500, 5 * HOUR).await;
+    let made = house.calls(AwsOperation::Create);
+    house.at(4_480).await;
+    assert_eq!(house.calls(AwsOperation::Create), made, "nothing is in its way");
+    house.at(4_503).await;
+    assert!(house.is_active(id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_fence_goes_before_nobody() {
+    let house = House::new().await;
+    let accounts = house.many_accounts(13);
+    let one = house.start_as("one").await;
+    let two = house.start_as("two").await;
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Create, Fault::REQUEST_LOST);
+    }
+    let mut fenced = Vec::new();
+    for account in &accounts[..12] {
+        fenced.push(house.grant(&read_only_in(account), 0, 120).await);
+    }
+    house.at(690).await;
+    house.aws.heal();
+    house.at(700).await;
+    for id in fenced {
+        assert!(house.request(id).await.is_closing());
+    }
+    let id = house.grant(&read_only_in(&accounts[12]), 700, HOUR).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    for process in [&one, &two] {
+        assert_eq!(ask(process, "ada", id).await.unwrap().estimate.unwrap().ahead, 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
