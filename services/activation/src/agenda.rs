@@ -99,6 +99,7 @@ struct State {
 
 /// The agenda. Interior locks are held for moments.
 pub(crate) struct Agenda {
+    /// How many changes Identity Center makes at a time.
     outstanding_max: usize,
     /// How long before a start its assignment is seen to.
     ahead_of_start: SignedDuration,
@@ -342,10 +343,9 @@ impl Agenda {
             Ok((_, Some(_))) | Err(_) => None,
         });
         let first = starts.filter(|start| now < *start && *start <= until).min();
-        let places = self.outstanding_max;
-        first.is_some_and(|start| {
-            state.changes_waiting(Lane::of(key), start, places.saturating_add(1)) <= places
-        })
+        let lane = Lane::of(key);
+        let places = lane.places(self.outstanding_max);
+        first.is_some_and(|start| state.changes_waiting(lane, start, places.saturating_add(1)) <= places)
     }
 }
 
@@ -367,9 +367,10 @@ impl State {
         self.came_of_aws_at = self.came_of_aws_at.max(due::came_of_aws(request).map(|at| at.min(now)));
         let changed_at = due::changed_in_aws(request);
         if let Some((at, lane)) = changed_at.zip(key_of(request).as_ref().map(Lane::of)) {
-            let waiting = self.changes_waiting(lane, now, outstanding_max);
+            let places = lane.places(outstanding_max);
+            let waiting = self.changes_waiting(lane, now, places);
             let completions = self.completions.entry(lane).or_default();
-            if waiting < outstanding_max {
+            if waiting < places {
                 // AWS waits for us: how fast it is cannot be told.
                 completions.clear();
             } else {

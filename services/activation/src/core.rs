@@ -117,9 +117,9 @@ impl Core {
         &self.account_access
     }
 
-    /// How long an operation in AWS takes, as far as this process has seen any.
-    pub(crate) fn usual_operation(&self) -> Option<std::time::Duration> {
-        [&self.identity_center, &self.account_access].into_iter().filter_map(Traffic::usual).max()
+    /// How long an operation takes of the service that makes an assignment, as far as this process has seen any.
+    pub(crate) fn usual_operation(&self, key: &AssignmentKey) -> Option<std::time::Duration> {
+        self.traffic(key).usual()
     }
 
     /// Takes up what has changed since the last time, and at the start as much as `extent` says; says whether that was all.

@@ -1,7 +1,7 @@
 //! When access may be there: who goes before, and how fast AWS is getting on. An estimate, never decided by.
 
 use super::due::key_of;
-use super::queue::{Class, Lane};
+use super::queue::{Class, Lane, account_of};
 use super::waits::{Wait, Waiting};
 use super::{Agenda, Errand, State};
 use crate::core::later;
@@ -63,8 +63,8 @@ impl Completions {
 
 impl Agenda {
     /// How many changes in AWS go before a request's, and when it may be active; `None`: it does not wait for AWS.
-    /// `usual` is how long an operation takes, where that is known. What failed is not there before it is tried again; when that is knows
-    /// only the process that tries.
+    /// `usual` is how long an operation of its service takes, where that is known. What failed is not there before it is tried again;
+    /// when that is knows only the process that tries.
     pub(crate) fn estimate(
         &self,
         id: &RequestId,
@@ -112,7 +112,7 @@ impl Agenda {
 struct Earlier {
     /// When it is begun, if there is a place for it.
     begins_at: Timestamp,
-    /// Whether it is in the same account.
+    /// Whether it is in the same account, where changes of one account are made one after the other.
     in_account: bool,
 }
 
@@ -156,26 +156,30 @@ impl State {
         let ahead = earlier.len();
         let in_account = earlier.iter().filter(|change| change.in_account).count();
         let usual = usual.unwrap_or(USUAL_OPERATION);
-        let places = outstanding_max.max(1);
+        let lane = Lane::of(key);
+        let places = lane.places(outstanding_max);
         let one_of_many = usual / u32::try_from(places).unwrap_or(u32::MAX);
-        let seen = self.completions.get(&Lane::of(key)).and_then(Completions::each);
+        let seen = self.completions.get(&lane).and_then(Completions::each);
         let each = seen.unwrap_or(one_of_many);
         Line { ahead, in_account, usual, each, places }
     }
 
-    /// The changes that go before a grant that waits since `since`, or will: removals, and grants that are taken up earlier, as the
-    /// queue has it, in the order in which they begin. Not what waits for something else than its turn until after that: for another
-    /// try, a fence, what cannot be told.
+    /// The changes that go before a grant that waits since `since`, or will: removals that wait for their turn now, and grants that are
+    /// taken up earlier, as the queue has it, in the order in which they begin. Not what waits for something else: another try, a fence,
+    /// what cannot be told.
     fn earlier(&self, own: &AssignmentKey, since: Timestamp, now: Timestamp) -> Vec<Earlier> {
         let lane = Lane::of(own);
         let (after, by) = (later(since, -STUCK_AFTER).min(since), since.max(now));
         let place = (since.as_second(), own);
-        let is_in_account = |key: &AssignmentKey| key.target.account() == own.target.account();
-        let removals = self.queue.begun_by(Class::Removal, lane, after, by).filter_map(|(errand, due_at)| {
-            let Errand::Tend(key) = errand else { return None };
-            let counts = key != own && self.is_to_change(key, now);
-            counts.then(|| Earlier { begins_at: due_at.max(now), in_account: is_in_account(key) })
-        });
+        let own_errand = Errand::Tend(own.clone());
+        let account = account_of(&own_errand);
+        let is_in_account = |errand: &Errand| account.is_some() && account_of(errand) == account;
+        let removals =
+            self.queue.begun_by(Class::Removal, lane, after, now).filter_map(|(errand, due_at)| {
+                let Errand::Tend(key) = errand else { return None };
+                let counts = key != own && self.is_to_change(key, now);
+                counts.then(|| Earlier { begins_at: due_at.max(now), in_account: is_in_account(errand) })
+            });
         let grants = self
             .waits
             .get(&Wait::Grant)
@@ -187,9 +191,10 @@ impl State {
                 if Lane::of(&key) != lane || key == *own || (at.as_second(), &key) >= place {
                     return None;
                 }
-                let in_account = is_in_account(&key);
+                let errand = Errand::Tend(key);
                 // What waits already may wait for another try.
-                let due_at = if *at > now { *at } else { self.queue.due_at(&Errand::Tend(key))? };
+                let due_at = if *at > now { *at } else { self.queue.due_at(&errand)? };
+                let in_account = is_in_account(&errand);
                 (due_at <= by).then(|| Earlier { begins_at: due_at.max(now), in_account })
             });
         let mut earlier: Vec<Earlier> = removals.chain(grants).collect();
@@ -228,7 +233,8 @@ mod tests {
     use super::super::Next;
     use super::super::given::{at, policy_event, requested};
     use super::*;
-    use domain::{Plan, Window};
+    use aws::simulated::sample;
+    use domain::{Plan, Provider, Target, Window};
     use lifecycle::RequestEvent;
     use lifecycle::event::{ApprovalBasis, Approved, Ended, EndedBecause, Requested};
     use std::collections::BTreeSet;
@@ -255,6 +261,15 @@ mod tests {
     fn over(number: u64, since: i64) -> Request {
         let ended = RequestEvent::Ended(Ended { because: EndedBecause::Elapsed });
         Request::evolve(Some(granted(asked(number), since - 3_600)), &ended, at(since)).unwrap()
+    }
+
+    /// The same, of a role of this number, all in one account.
+    fn asked_of_role(number: u64) -> Requested {
+        let mut requested = asked(number);
+        let role = format!("arn:aws:iam::{}:role/daypass/R{number:02}", sample::WEB_PROD);
+        requested.target = Target::parse(sample::WEB_PROD, &role).unwrap();
+        requested.grounds.provider = Provider::AccountAccess;
+        requested
     }
 
     fn take_up(agenda: &Agenda, requests: impl IntoIterator<Item = Request>, now: i64) {
@@ -320,5 +335,19 @@ mod tests {
         let ahead = |id: &RequestId, now| agenda.estimate(id, at(now), None).unwrap().ahead;
         assert_eq!((ahead(&ids[0], 600), waiting(&agenda, 600)), (12, 13));
         assert_eq!((ahead(&ids[1], 2_000), waiting(&agenda, 2_000)), (0, 1));
+    }
+
+    /// Account Access Manager makes fifteen changes at a time, also in one account.
+    #[test]
+    fn roles_wait_for_places_of_their_own_service_and_for_none_in_their_account() {
+        let agenda = Agenda::new(1, SignedDuration::ZERO);
+        take_up(&agenda, (0..17).map(|number| granted(asked_of_role(number), 10)), 10);
+        let told = |number: u64| agenda.estimate(&asked_of_role(number).id, at(10), None).unwrap();
+        assert_eq!(told(14), Estimate { ahead: 14, active_in: seconds(5) });
+        let of_two = SignedDuration::from_secs(5) / 15 * 2;
+        let last = told(16);
+        assert_eq!(last.ahead, 16);
+        let difference = last.active_in - (seconds(5) + of_two);
+        assert!(difference.abs() < SignedDuration::from_millis(1), "two are done before a place is free");
     }
 }

@@ -4,6 +4,7 @@
 //! updates one permission set's role per account at a time.
 
 use super::Errand;
+use aws::Limits;
 use domain::{AccountId, Entitlement, Timestamp};
 use lifecycle::assignment::AssignmentKey;
 use std::cmp::Reverse;
@@ -54,6 +55,15 @@ impl Lane {
             Entitlement::PermissionSet(_) => Self::IdentityCenter,
             Entitlement::Role(_) => Self::AccountAccess,
         }
+    }
+
+    /// How many changes the service makes at a time, where Identity Center makes `outstanding_max`.
+    pub(super) fn places(self, outstanding_max: usize) -> usize {
+        let places = match self {
+            Self::Log | Self::IdentityCenter => outstanding_max,
+            Self::AccountAccess => Limits::ACCOUNT_ACCESS.outstanding_max,
+        };
+        places.max(1)
     }
 
     fn of_errand(errand: &Errand) -> Self {
@@ -112,7 +122,7 @@ impl Queue {
     pub(super) fn take_due(&mut self, now: Timestamp, outstanding_max: usize) -> Vec<Errand> {
         let mut taken = Vec::new();
         for (class, lane) in self.due.keys().copied().collect::<Vec<_>>() {
-            let limit = limit(class, outstanding_max);
+            let limit = limit(class, lane.places(outstanding_max));
             if self.under_way(class, lane) >= limit {
                 continue;
             }
@@ -142,8 +152,8 @@ impl Queue {
         };
         let more_urgent = self.due.range((Class::Removal, Lane::Log)..(class, Lane::Log));
         // The errand itself is among those that are under way.
-        let with_place =
-            more_urgent.filter(|((of, lane), _)| self.under_way(*of, *lane) <= limit(*of, outstanding_max));
+        let with_place = more_urgent
+            .filter(|((of, lane), _)| self.under_way(*of, *lane) <= limit(*of, lane.places(outstanding_max)));
         with_place.flat_map(|(_, due)| due.range(..=now)).flat_map(|(_, errands)| errands).any(is_held_up)
     }
 
@@ -291,20 +301,20 @@ impl Queue {
     }
 }
 
-/// How many errands of a class are under way at a time, in one lane.
-const fn limit(class: Class, outstanding_max: usize) -> usize {
+/// How many errands of a class are under way at a time, in one lane with so many places.
+const fn limit(class: Class, places: usize) -> usize {
     match class {
         Class::Story => ATTENDED_MAX,
         // However many grants are prepared, a removal finds a place.
-        Class::Removal => outstanding_max + 2 * AHEAD,
-        Class::Grant => outstanding_max + AHEAD,
+        Class::Removal => places + 2 * AHEAD,
+        Class::Grant => places + AHEAD,
         Class::Check => CHECKS_MAX,
     }
 }
 
 /// The account that an errand keeps to itself: Identity Center updates the role of a permission set there. Entitlements to
 /// ordinary roles do not meet.
-fn account_of(errand: &Errand) -> Option<&AccountId> {
+pub(super) fn account_of(errand: &Errand) -> Option<&AccountId> {
     match errand {
         Errand::Attend(_) => None,
         Errand::Tend(key) => match key.target.entitlement() {
@@ -337,6 +347,22 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn each_of_awss_services_has_its_own_places() {
+        let mut queue = Queue::default();
+        for nth in 0..40 {
+            let role = format!("arn:aws:iam::{}:role/daypass/R{nth:02}", sample::WEB_PROD);
+            let principal = PrincipalId::new(sample::ADA).unwrap();
+            let key = AssignmentKey { principal, target: Target::parse(sample::WEB_PROD, &role).unwrap() };
+            queue.schedule(Errand::Tend(key), at(0), Class::Grant);
+            queue.schedule(tend(&format!("7{nth:011}"), sample::ADA), at(0), Class::Grant);
+        }
+        let begun = queue.take_due(at(1), 2);
+        let in_lane = |lane: Lane| begun.iter().filter(|errand| Lane::of_errand(errand) == lane).count();
+        assert_eq!(in_lane(Lane::IdentityCenter), 2 + AHEAD);
+        assert_eq!(in_lane(Lane::AccountAccess), Limits::ACCOUNT_ACCESS.outstanding_max + AHEAD);
     }
 
     #[test]

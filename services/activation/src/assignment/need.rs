@@ -1,7 +1,7 @@
 //! Which live requests need an assignment now. This is what "desired" means.
 
 use crate::Missing;
-use crate::agenda::Extent;
+use crate::agenda::{Extent, key_of};
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
@@ -182,7 +182,7 @@ impl Core {
         if longest.is_zero() {
             return longest;
         }
-        let usual = self.usual_operation();
+        let usual = key_of(request).and_then(|key| self.usual_operation(&key));
         let Some(expected) = self.agenda.lead_needed(&request.raised.id, now, usual) else {
             return SignedDuration::ZERO;
         };

@@ -42,7 +42,8 @@ impl Core {
         let story = self.story(&who, &id, in_force.as_deref())?;
         let shown = self.views.show(&story).await;
         let now = self.now();
-        let estimate = self.agenda.estimate(&id, now, self.usual_operation());
+        let usual = key_of(&story.request).and_then(|key| self.usual_operation(&key));
+        let estimate = self.agenda.estimate(&id, now, usual);
         let obstacle =
             self.obstacle_now(&story.request).await.map_err(|fault| crate::status::fault(&fault))?;
         let (obstacles, obstacle_detail) = match obstacle {

@@ -1,7 +1,7 @@
 //! What is told of access that is on its way, or of which something is left.
 
 use crate::denials::{denying, revoked_at};
-use crate::house::{HOUR, House, Process, aws_key, call, key_of, permission_set, role};
+use crate::house::{HOUR, House, Process, aws_key, call, key_of, permission_set, role, role_for_users};
 use activation::Missing;
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
@@ -210,6 +210,29 @@ async fn what_waits_for_its_fence_goes_before_nobody() {
     for process in [&one, &two] {
         assert_eq!(ask(process, "ada", id).await.unwrap().estimate.unwrap().ahead, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_service_of_awss_makes_nothing_of_the_other_late_or_early() {
+    let mut house = House::new().await;
+    house.settings.start_lead_max = SignedDuration::from_mins(5);
+    let accounts = house.many_accounts(2);
+    let process = house.start().await;
+    house.aws.fail_next(AwsOperation::Create, Fault::Slow(SignedDuration::from_secs(40)));
+    let slow = house.grant(&read_only_in(&accounts[0]), 0, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(slow).await);
+    let role = house.grant(&role_for_users(), 400, HOUR).await;
+    let assigned = house.grant(&read_only_in(&accounts[1]), 2 * HOUR, 3 * HOUR).await;
+    house.at(100).await;
+    for (id, expected) in [(role, 300..=306), (assigned, 2 * HOUR - 65..=2 * HOUR - 54)] {
+        let told = ask(&process, "ada", id).await.unwrap().estimate.unwrap().active_in.unwrap().seconds;
+        assert!(expected.contains(&told), "{told} told, not {expected:?}");
+    }
+    house.at(390).await;
+    assert!(!house.has(&key_of(&role_for_users())), "led by what its own service needs");
+    house.at(403).await;
+    assert!(house.is_active(role).await);
 }
 
 #[tokio::test(start_paused = true)]
