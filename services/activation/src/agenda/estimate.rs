@@ -82,14 +82,18 @@ impl Agenda {
             return Some(Estimate { ahead: 0, active_in: until_start });
         };
         let line = state.line_before(request, &key, now, usual, self.outstanding_max);
+        let ahead = line.left_at_turn();
         // A place is free when all but as many as there are places are done.
-        let queued = line.drained_in(line.ahead.saturating_add(1).saturating_sub(line.places));
+        let queued =
+            line.drained_in(ahead.all.saturating_add(1).saturating_sub(line.places), ahead.in_account);
         let in_turn = until_start.saturating_add(queued);
         let active_in = match state.queue.tried_again_at(&Errand::Tend(key)) {
-            Some(at) => in_turn.max(at.duration_since(now).saturating_add(line.drained_in(0))),
+            Some(at) => {
+                in_turn.max(at.duration_since(now).saturating_add(line.drained_in(0, ahead.in_account)))
+            }
             None => in_turn,
         };
-        Some(Estimate { ahead: line.ahead, active_in })
+        Some(Estimate { ahead: ahead.all, active_in })
     }
 
     /// How long before its start a request is to be begun, to have its access by then; `None`: it does not wait for AWS. Those of
@@ -104,7 +108,8 @@ impl Agenda {
         let request = state.request(id)?;
         let key = key_of(request)?;
         let line = state.line_before(request, &key, now, usual, self.outstanding_max);
-        Some(line.drained_in(line.ahead))
+        let ahead = line.due_within_need();
+        Some(line.drained_in(ahead.all, ahead.in_account))
     }
 }
 
@@ -116,12 +121,27 @@ struct Earlier {
     in_account: bool,
 }
 
-/// Who goes before a request, and how fast that goes.
-struct Line {
-    /// How many changes.
-    ahead: usize,
+/// How many changes go before a request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead {
+    all: usize,
     /// Those of them in the same account.
     in_account: usize,
+}
+
+impl Ahead {
+    fn count(&mut self, change: &Earlier) {
+        self.all += 1;
+        self.in_account += usize::from(change.in_account);
+    }
+}
+
+/// Who goes before a request, and how fast that goes.
+struct Line {
+    /// In the order in which they begin.
+    earlier: Vec<Earlier>,
+    /// When the request's own turn could come: at its start, or now.
+    turn_at: Timestamp,
     /// How long an operation takes.
     usual: Duration,
     /// How long one takes of many that are made in all places.
@@ -133,11 +153,47 @@ struct Line {
 impl Line {
     /// In how long a request is through that has to wait until `count` changes are done: those in its account one after the other,
     /// then the operation itself.
-    fn drained_in(&self, count: usize) -> SignedDuration {
+    fn drained_in(&self, count: usize, in_account: usize) -> SignedDuration {
         let times =
             |one: Duration, count: usize| one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-        let behind = times(self.each, count).max(times(self.usual, self.in_account));
+        let behind = times(self.each, count).max(times(self.usual, in_account));
         SignedDuration::try_from(behind.saturating_add(self.usual)).unwrap_or(SignedDuration::MAX)
+    }
+
+    /// Those that are not done when the request's turn could come, if AWS goes on as it does and nothing is begun before it is due.
+    fn left_at_turn(&self) -> Ahead {
+        let after = |at: Timestamp, by: Duration| {
+            later(at, SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX))
+        };
+        let mut ahead = Ahead::default();
+        // From when on AWS has room for another, and for one in the account.
+        let (mut room_at, mut account_at) = (Timestamp::MIN, Timestamp::MIN);
+        for change in &self.earlier {
+            let mut begun_at = change.begins_at.max(room_at);
+            room_at = after(begun_at, self.each);
+            if change.in_account {
+                begun_at = begun_at.max(account_at);
+                account_at = after(begun_at, self.usual);
+            }
+            if after(begun_at, self.usual) >= self.turn_at {
+                ahead.count(change);
+            }
+        }
+        ahead
+    }
+
+    /// Those that fall due within what AWS needs for the request and for what comes between: what falls due before that is made before
+    /// that, for it is led as well.
+    fn due_within_need(&self) -> Ahead {
+        let mut ahead = Ahead::default();
+        for change in self.earlier.iter().rev() {
+            let needed_from = later(self.turn_at, -self.drained_in(ahead.all, ahead.in_account));
+            if change.begins_at < needed_from {
+                break;
+            }
+            ahead.count(change);
+        }
+        ahead
     }
 }
 
@@ -153,15 +209,13 @@ impl State {
         let since =
             request.approved().ok().map_or(now, |(grant, _)| grant.approved.window.start().max(grant.at));
         let earlier = self.earlier(key, since, now);
-        let ahead = earlier.len();
-        let in_account = earlier.iter().filter(|change| change.in_account).count();
         let usual = usual.unwrap_or(USUAL_OPERATION);
         let lane = Lane::of(key);
         let places = lane.places(outstanding_max);
         let one_of_many = usual / u32::try_from(places).unwrap_or(u32::MAX);
         let seen = self.completions.get(&lane).and_then(Completions::each);
         let each = seen.unwrap_or(one_of_many);
-        Line { ahead, in_account, usual, each, places }
+        Line { earlier, turn_at: since.max(now), usual, each, places }
     }
 
     /// The changes that go before a grant that waits since `since`, or will: removals that wait for their turn now, and grants that are
@@ -349,5 +403,44 @@ mod tests {
         assert_eq!(last.ahead, 16);
         let difference = last.active_in - (seconds(5) + of_two);
         assert!(difference.abs() < SignedDuration::from_millis(1), "two are done before a place is free");
+    }
+
+    /// What is told of the last of these starts, and how long before its start it is to be begun.
+    fn of_the_last(starts: &[i64]) -> (Estimate, SignedDuration) {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        let grants: Vec<Request> =
+            (0..).zip(starts).map(|(number, start)| granted(asked(number), *start)).collect();
+        let id = grants.last().unwrap().raised.id;
+        take_up(&agenda, grants, 0);
+        (agenda.estimate(&id, at(0), None).unwrap(), agenda.lead_needed(&id, at(0), None).unwrap())
+    }
+
+    #[test]
+    fn starts_that_are_done_by_then_go_before_nobody() {
+        let spread: Vec<i64> = (1..=100).map(|nth| nth * 60).collect();
+        let (told, lead) = of_the_last(&spread);
+        assert_eq!(told, Estimate { ahead: 0, active_in: seconds(6_005) });
+        assert_eq!(lead, seconds(5));
+    }
+
+    #[test]
+    fn a_queue_from_before_a_start_goes_before_it_as_far_as_it_is_left() {
+        // Two hundred take AWS a hundred seconds, of which forty are over; each lasts five.
+        let starts: Vec<i64> = [1_000; 200].into_iter().chain([1_040]).collect();
+        let (told, lead) = of_the_last(&starts);
+        assert_eq!(told.ahead, 130);
+        assert_eq!(told.active_in, SignedDuration::from_millis(1_105_500));
+        assert_eq!(lead, seconds(5), "all of them are led");
+    }
+
+    #[test]
+    fn a_start_is_led_by_those_that_need_aws_in_the_same_time() {
+        let of = |before: i64| -> Vec<i64> {
+            let earlier = [1_000 - before; 20].into_iter();
+            earlier.chain([1_000; 60]).collect()
+        };
+        let need = SignedDuration::from_millis(34_500);
+        assert_eq!(of_the_last(&of(300)).1, need, "59 of them, and itself");
+        assert_eq!(of_the_last(&of(20)).1, need + seconds(10));
     }
 }

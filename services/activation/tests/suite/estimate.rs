@@ -236,6 +236,24 @@ async fn a_slow_service_of_awss_makes_nothing_of_the_other_late_or_early() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_starts_of_a_day_that_are_done_by_then_are_not_ahead_of_a_start() {
+    let house = House::with(Behaviour::like_aws()).await;
+    let accounts = house.many_accounts(101);
+    let process = house.start().await;
+    for (account, start) in accounts.iter().take(100).zip((600..).step_by(60)) {
+        house.grant(&read_only_in(account), start, 10 * HOUR).await;
+    }
+    let start = 600 + 100 * 60 + 30;
+    // Last in the order of keys.
+    let id = house.grant(&read_only_in(&accounts[100]), start, 10 * HOUR).await;
+    house.at(10).await;
+    let told = ask(&process, "ada", id).await.unwrap().estimate.unwrap();
+    assert_eq!(told.ahead, 0);
+    let seconds = told.active_in.unwrap().seconds;
+    assert!((start - 10..=start - 4).contains(&seconds), "{seconds} told");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_left_past_its_end_is_told_while_it_is_and_after() {
     let house = House::new().await;
     let process = house.start().await;
