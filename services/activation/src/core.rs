@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) set_names: Mutex<BTreeMap<PermissionSetArn, String>>,
     /// Accounts of which this process has told that what denies sessions there cannot be lifted.
     pub(crate) unlifted: Mutex<BTreeSet<AccountId>>,
+    /// Accounts of which this process has told that what is denied there cannot be read.
+    pub(crate) unreadable_denials: Mutex<BTreeSet<AccountId>>,
 }
 
 impl Core {
@@ -85,6 +87,7 @@ impl Core {
             held_by_groups: Mutex::default(),
             set_names: Mutex::default(),
             unlifted: Mutex::default(),
+            unreadable_denials: Mutex::default(),
         }
     }
 

@@ -65,7 +65,8 @@ impl Core {
         if self.sessions_left(request, Ask::Aws).await?.is_some() {
             return Ok(true);
         }
-        let denials = self.denials(request.raised.target.account()).await?;
+        // Where it cannot be read what is denied, nobody will ever lift it.
+        let Some(denials) = self.denials(request.raised.target.account()).await? else { return Ok(false) };
         Ok(denials
             .state
             .as_ref()
@@ -210,7 +211,10 @@ impl Core {
             return Ok(Some(false));
         }
         // Who tried to deny them has asked before.
-        let denials = self.denials(key.target.account()).await?;
+        let Some(denials) = self.denials(key.target.account()).await? else {
+            // Nothing is denied there, whoever holds the same.
+            return Ok(Some(false));
+        };
         if denials.state.as_ref().is_some_and(|denials| denials.may_deny(&id)) {
             self.agenda.note_denied(id);
             return Ok(Some(false));

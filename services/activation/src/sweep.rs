@@ -54,6 +54,8 @@ struct Followed {
     to: Position,
     open: BTreeMap<String, Ledger>,
     denials: BTreeMap<String, Denials>,
+    /// The accounts of whose denials something cannot be read.
+    unreadable: BTreeSet<AccountId>,
     /// Whether the log was restored, and AWS not looked through since.
     unswept: bool,
     /// What was found in AWS in that time, and is neither adopted nor seen to be gone, by its ledger.
@@ -66,6 +68,7 @@ impl Default for Followed {
             to: Position::START,
             open: BTreeMap::new(),
             denials: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             unswept: false,
             unknown: BTreeMap::new(),
         }
@@ -85,6 +88,12 @@ impl Followed {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
+                let account = stream.strip_prefix(DENIALS).map(AccountId::new);
+                if let Some(Ok(account)) = account {
+                    // Told where it is seen to (`denial`).
+                    self.unreadable.insert(account);
+                    return;
+                }
                 tracing::error!(stream, %error, "a ledger has an event that cannot be read: what it says is not swept");
                 return;
             }
@@ -143,9 +152,10 @@ impl Core {
         Ok(self.follow_ledgers().await?.open.values().cloned().collect())
     }
 
-    /// What was ever denied, by account, as of now.
-    pub(crate) async fn followed_denials(&self) -> Result<Vec<Denials>, Fault> {
-        Ok(self.follow_ledgers().await?.denials.values().cloned().collect())
+    /// What was ever denied, by account, as of now; and the accounts of which that cannot be read.
+    pub(crate) async fn followed_denials(&self) -> Result<(Vec<Denials>, BTreeSet<AccountId>), Fault> {
+        let followed = self.follow_ledgers().await?;
+        Ok((followed.denials.values().cloned().collect(), followed.unreadable.clone()))
     }
 
     async fn follow_ledgers(&self) -> Result<MutexGuard<'_, Followed>, Fault> {

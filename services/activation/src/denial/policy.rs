@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use aws::session_denials::IN_USE;
 use aws::{AwsError, DeniedSessions, ErrorKind, SessionDenials};
 use command::aggregate::DenialAggregate;
-use command::{Command, CommandError, Loaded};
+use command::{Command, CommandError, LoadError, Loaded};
 use domain::{AccountId, Entitlement, EventId, RequestId, Timestamp};
 use event_log::Position;
 use journal::{Fact, Stream};
@@ -31,15 +31,40 @@ enum InForce {
 }
 
 impl Core {
-    pub(super) async fn denials(&self, account: &AccountId) -> Result<Arc<Loaded<Denials>>, Fault> {
-        Ok(self.commander.load::<DenialAggregate>(&Stream::Denial(account.clone())).await?)
+    /// What was ever denied in an account; `None`: that cannot be read to its end. Then nobody waits for it, nothing is denied or lifted,
+    /// and each process tells of it once.
+    pub(super) async fn denials(&self, account: &AccountId) -> Result<Option<Arc<Loaded<Denials>>>, Fault> {
+        // What is in the log stays as it is: it would only be told again.
+        if self.unreadable_denials().contains(account) {
+            return Ok(None);
+        }
+        match self.commander.load::<DenialAggregate>(&Stream::Denial(account.clone())).await {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(LoadError::Corrupt(corrupt)) => {
+                if self.unreadable_denials().insert(account.clone()) {
+                    tracing::error!(%account, error = %corrupt, "what is denied in an account cannot be read: nothing is denied or lifted there");
+                }
+                Ok(None)
+            }
+            Err(unavailable @ LoadError::Unavailable(_)) => Err(unavailable.into()),
+        }
     }
 
-    /// The accounts in which something of ours may be denied, or a late call may yet have us deny something.
+    /// Whether the ledger of an account's denials can be read, so that something can follow.
+    pub(crate) async fn can_deny(&self, account: &AccountId) -> Result<bool, Fault> {
+        Ok(self.denials(account).await?.is_some())
+    }
+
+    fn unreadable_denials(&self) -> MutexGuard<'_, BTreeSet<AccountId>> {
+        self.unreadable_denials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The accounts in which something of ours may be denied, or a late call may yet have us deny something; and those of which that
+    /// cannot be read, so that somebody is told.
     pub(crate) async fn accounts_denying(&self) -> Result<BTreeSet<AccountId>, Fault> {
-        let followed = self.followed_denials().await?;
+        let (followed, unreadable) = self.followed_denials().await?;
         let open = followed.into_iter().filter(|denials| !self.is_done_with(denials));
-        Ok(open.map(|denials| denials.account).collect())
+        Ok(open.map(|denials| denials.account).chain(unreadable).collect())
     }
 
     /// Whether nothing of ours is denied, nor can be any more.
@@ -60,7 +85,7 @@ impl Core {
         wanted: &Denied,
     ) -> BTreeMap<RequestId, Timestamp> {
         // A ledger that cannot be read does not say that anything is denied.
-        let loaded = self.denials(account).await.ok();
+        let loaded = self.denials(account).await.ok().flatten();
         let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
         let mut found = BTreeMap::new();
         for request in closing {
@@ -83,7 +108,7 @@ impl Core {
         closing: &[Request],
         wanted: &Denied,
     ) -> BTreeMap<RequestId, Timestamp> {
-        let loaded = self.denials(account).await.ok();
+        let loaded = self.denials(account).await.ok().flatten();
         let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
         let Some(since) = denials.and_then(|denials| denials.in_vain_since(self.now())) else {
             return BTreeMap::new();
@@ -102,15 +127,15 @@ impl Core {
         closing: &[Request],
     ) -> Result<BTreeMap<RequestId, Timestamp>, Fault> {
         let loaded = self.denials(account).await?;
+        let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
         let left = closing.iter().filter(|request| self.may_leave_sessions(request));
-        let undenied =
-            |request: &Request| Some((request.raised.id, undenied_since(loaded.state.as_ref(), request)?));
+        let undenied = |request: &Request| Some((request.raised.id, undenied_since(denials, request)?));
         Ok(left.filter_map(undenied).collect())
     }
 
-    /// Whether the policy of an account is known to deny what it should.
+    /// Whether the policy of an account is known to deny what it should, or nobody can do anything about it.
     pub(crate) async fn denies(&self, account: &AccountId, wanted: &Denied) -> Result<bool, Fault> {
-        let loaded = self.denials(account).await?;
+        let Some(loaded) = self.denials(account).await? else { return Ok(true) };
         let open = loaded.state.as_ref().is_some_and(|denials| denials.open.is_some());
         Ok(!open && loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(wanted)))
     }
@@ -127,7 +152,7 @@ impl Core {
             }
             let closing = self.agenda.closing_in(account);
             let wanted = denied(&self.all_sessions_left(&closing, Ask::Aws).await?);
-            let loaded = self.denials(account).await?;
+            let Some(loaded) = self.denials(account).await? else { return Ok(false) };
             if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
                 self.resolve_denial(port, account, &closing, id, &attempt).await?;
                 changed = true;
@@ -339,7 +364,7 @@ impl Core {
         closing: &[Request],
         wanted: &Denied,
     ) -> bool {
-        let Ok(loaded) = self.denials(account).await else { return false };
+        let Ok(Some(loaded)) = self.denials(account).await else { return false };
         if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
             return false;
         }

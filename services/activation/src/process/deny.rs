@@ -183,6 +183,15 @@ impl Watch {
         if seen.is_some_and(|seen| seen.wanted == wanted && waits(now, seen.at, seen.again_at)) {
             return Ok(());
         }
+        if !core.can_deny(account).await? {
+            let undone = match ask {
+                Ask::Aws => core.not_denied(account, closing, &wanted).await,
+                // It is told by who has the duty.
+                Ask::Nobody => BTreeMap::new(),
+            };
+            self.nothing_to_do(core, account, closing, (wanted, undone));
+            return Ok(());
+        }
         if !core.on_duty().await? && !self.takes_over(core, account, closing, &wanted).await? {
             return Ok(());
         }
@@ -215,6 +224,33 @@ impl Watch {
             core.agenda.see_again(&request.raised.id, core.now());
         }
         done.map(|_| ())
+    }
+
+    /// Notes that nobody can do anything about an account, until something else is to be denied there; what waits for its sessions alone
+    /// is closed once they are dead.
+    fn nothing_to_do(
+        &mut self,
+        core: &Core,
+        account: &AccountId,
+        closing: &[Request],
+        (wanted, undone): (Denied, BTreeMap<RequestId, Timestamp>),
+    ) {
+        let now = core.now();
+        self.note_undone(account, undone, now);
+        let again_at = later(now, core.settings.sweep_interval);
+        let seen = Seen {
+            wanted,
+            at: now,
+            again_at,
+            failures: 0,
+            undone_since: None,
+            by_log: false,
+            looked_at: None,
+        };
+        self.seen.insert(account.clone(), seen);
+        for request in closing {
+            core.agenda.see_again(&request.raised.id, now);
+        }
     }
 
     /// Whether the duty is ours now, because whoever has it does not see to what is to be denied: as the log says, or as AWS does.

@@ -1196,3 +1196,53 @@ async fn what_cannot_be_lifted_is_told_once_by_each_process() {
     assert!(denied(&house).is_empty());
     process.stop().await;
 }
+
+const CANNOT_BE_READ: &str = "what is denied in an account cannot be read: nothing is denied or lifted there";
+
+/// No request of that account was ever closed any more, early end or not.
+#[tokio::test(start_paused = true)]
+async fn denials_that_cannot_be_read_keep_no_request_open_once_its_sessions_are_dead() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let house = denying().await;
+    let one = house.start_as("one").await;
+    house.at(5).await;
+    house.garble_denials(&account()).await;
+    let early = revoked_at(&house, &one, 600).await;
+    let two = house.start_as("two").await;
+    house.at(600 + 330).await;
+    assert_eq!(errors.told(STILL_NOT_DENIED), 1, "they are not, and somebody ought to know");
+    house.at(600 + HOUR).await;
+    assert_eq!(house.closed(early).await, None, "a session may have begun until the removal");
+    assert_eq!((one.service.overdue(), two.service.overdue()), (0, 0));
+    house.at(660 + HOUR).await;
+    assert_eq!(house.closed(early).await, Some(ClosedHow::Deleted));
+
+    let start = 2 * HOUR;
+    let elapsed = house.grant(&permission_set(), start, start + 600).await;
+    let issued = house.grant(&role(), start, start + 600).await;
+    house.at(start + 10).await;
+    assert!(house.is_active(elapsed).await);
+    one.issue("ada", issued, "one", None).await.unwrap();
+    house.at(start + 660).await;
+    assert_eq!(house.closed(elapsed).await, Some(ClosedHow::Deleted), "it ended in time");
+    house.at(start + HOUR + 660).await;
+    assert_eq!(house.closed(issued).await, Some(ClosedHow::CredentialsExpired));
+    assert!(denied(&house).is_empty() && scps(&house).writes().is_empty());
+    assert_eq!(house.claims(), ["one"], "nobody can do anything about it");
+    assert_eq!(errors.told(CANNOT_BE_READ), 2, "once by each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn denials_that_can_be_read_no_more_lift_nothing() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert_eq!(denied(&house).len(), 1);
+    house.garble_denials(&account()).await;
+    house.at(660 + HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted), "nobody waits for what denies the dead");
+    assert_eq!(denied(&house).len(), 1, "it stays as it is");
+    process.stop().await;
+}

@@ -613,6 +613,19 @@ impl House {
         self.log.append(&stream, expected, envelope).await.unwrap();
     }
 
+    /// Writes what nobody can read to what is denied in an account.
+    pub(crate) async fn garble_denials(&self, account: &AccountId) {
+        let stream = Stream::Denial(account.clone());
+        let last = self.commander(Service::Activation).load::<DenialAggregate>(&stream).await;
+        let envelope = Envelope {
+            event_id: *self.command().event_id.as_uuid(),
+            writer: Writer::new(Service::Activation.as_str()).unwrap(),
+            body: b"garbage".as_slice().into(),
+        };
+        let expected = Expected::after(last.unwrap().revision);
+        self.log.append(&stream.to_string().parse().unwrap(), expected, envelope).await.unwrap();
+    }
+
     /// Ada takes it back.
     pub(crate) async fn withdraw(&self, id: RequestId) {
         self.record(Service::Request, id, Some(human("ada")), RequestEvent::Withdrawn).await;
