@@ -95,14 +95,16 @@ impl SessionScope {
         Ok(format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(",")))
     }
 
-    /// What STS counts: the characters of the inline policy with any window, and of the ARNs. All instants of a window are
-    /// written in as many characters.
+    /// What STS counts, at most: the characters of the inline policy with any window, and of the ARNs. All instants of a window are
+    /// written in as many characters. The Deny of chaining is counted even where chaining is allowed: whoever was told a bound
+    /// without it gets sessions with that Deny, whatever the rule allows by then.
     pub fn characters(&self) -> usize {
+        let longest = Self { allow_chaining: false, ..self.clone() };
         let start = Timestamp::UNIX_EPOCH;
         let inline = Timestamp::from_second(1)
             .ok()
             .and_then(|end| Window::new(start, end).ok())
-            .and_then(|window| self.policy(&window).ok())
+            .and_then(|window| longest.policy(&window).ok())
             .map_or(usize::MAX, |policy| policy.chars().count());
         self.managed.iter().fold(inline, |sum, arn| sum.saturating_add(arn.as_str().len()))
     }
@@ -181,6 +183,8 @@ mod tests {
             let window = Window::new(start.parse().unwrap(), end.parse().unwrap()).unwrap();
             assert_eq!(scope.policy(&window).unwrap().chars().count(), scope.characters());
         }
+        let chaining = SessionScope { allow_chaining: true, ..scope.clone() };
+        assert_eq!(chaining.characters(), scope.characters(), "who was told no chaining is denied it");
         let arn = ManagedPolicyArn::new("arn:aws:iam::aws:policy/ReadOnlyAccess").unwrap();
         let managed = SessionScope { managed: [arn.clone()].into(), ..scope.clone() };
         assert_eq!(managed.characters(), scope.characters() + arn.as_str().len());

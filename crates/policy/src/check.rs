@@ -48,12 +48,16 @@ impl Problem {
     }
 }
 
-struct Findings(Vec<Problem>);
+struct Findings {
+    problems: Vec<Problem>,
+    /// Whether the policy is about to be accepted; otherwise it may be in force already.
+    is_new: bool,
+}
 
 impl Findings {
     fn require(&mut self, holds: bool, path: &str, why: &str) {
         if !holds {
-            self.0.push(Problem::new(path, why));
+            self.problems.push(Problem::new(path, why));
         }
     }
 }
@@ -61,7 +65,17 @@ impl Findings {
 impl Policy {
     /// Everything that is wrong with this policy, in the order of the policy.
     pub fn check(&self) -> Result<(), Vec<Problem>> {
-        let mut findings = Findings(Vec::new());
+        self.check_as(true)
+    }
+
+    /// Everything because of which it could not be in force. What sessions are cut down to may be longer than is accepted by now: then
+    /// AWS refuses some of them, and not everybody everything.
+    pub(crate) fn check_in_force(&self) -> Result<(), Vec<Problem>> {
+        self.check_as(false)
+    }
+
+    fn check_as(&self, is_new: bool) -> Result<(), Vec<Problem>> {
+        let mut findings = Findings { problems: Vec::new(), is_new };
         self.settings.check(&mut findings);
         findings.require(self.rules.len() <= RULES_MAX, "rules", "must be at most 2000");
         findings.require(
@@ -77,7 +91,7 @@ impl Policy {
         for policy in &self.approval_policies {
             policy.check(&mut findings);
         }
-        if findings.0.is_empty() { Ok(()) } else { Err(findings.0) }
+        if findings.problems.is_empty() { Ok(()) } else { Err(findings.problems) }
     }
 }
 
@@ -183,11 +197,11 @@ impl Rule {
         );
         let characters = session.characters();
         findings.require(
-            characters <= SESSION_POLICY_MAX,
+            characters <= SESSION_POLICY_MAX || !findings.is_new,
             if session.inline.is_some() { &inline } else { &managed },
             &format!(
-                "must be shorter: with what binds it to the window and with the ARNs it has {characters} characters, \
-                 and AWS takes {SESSION_POLICY_MAX}"
+                "must be shorter: with what binds it to the window, the Deny of chaining and the ARNs it has \
+                 {characters} characters, and AWS takes {SESSION_POLICY_MAX}"
             ),
         );
         findings.require(session.managed.len() <= MANAGED_POLICIES_MAX, &managed, "must be at most 10");

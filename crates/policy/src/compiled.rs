@@ -83,10 +83,10 @@ pub struct Match {
 }
 
 impl Compiled {
-    /// Compiles `policy`, which must pass its [check](Policy::check).
+    /// Compiles `policy`, which has passed its [check](Policy::check), if perhaps that of an earlier release.
     pub fn new(policy: Policy) -> Result<Self, CompileError> {
         let policy = policy.sorted();
-        policy.check().map_err(CompileError::Invalid)?;
+        policy.check_in_force().map_err(CompileError::Invalid)?;
         Ok(Self {
             rules: cedar::Rules::new(&policy.rules).map_err(CompileError::Cedar)?,
             index: Index::new(&policy),

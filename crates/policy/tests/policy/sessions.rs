@@ -2,7 +2,7 @@
 
 use crate::world::rule;
 use domain::{AccountId, InlinePolicy, Provider, SESSION_POLICY_MAX, SessionScope};
-use policy::{Policy, Rule, Targets};
+use policy::{Compiled, Policy, Rule, Targets};
 
 const NAMED: &str = "arn:aws:iam::111111111111:role/Deployer";
 
@@ -69,6 +69,19 @@ fn the_longest_policy_that_sts_takes_is_taken_and_one_character_more_is_not() {
     assert!(only_problem(with(longer, &["Deployer"], &[]), "session_policy").contains("2049 characters"));
     let with_arn = scope(Some(allowing(&longest)), &["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
     only_problem(with(with_arn, &["Deployer"], &[]), "session_policy");
+}
+
+/// Whoever was told no chaining gets sessions that are denied it, which AWS then refused as too long.
+#[test]
+fn a_rule_that_allows_chaining_leaves_room_for_the_deny_of_chaining() {
+    let chaining = |inline: &str| SessionScope { allow_chaining: true, ..scope(Some(allowing(inline)), &[]) };
+    let fixed = scope(Some(allowing("arn:aws:s3:::")), &[]).characters();
+    let longest = format!("arn:aws:s3:::{}", "a".repeat(SESSION_POLICY_MAX - fixed));
+    assert_eq!(problems(with(chaining(&longest), &["Deployer"], &[])), Vec::<String>::new());
+    let longer = with(chaining(&format!("{longest}a")), &["Deployer"], &[]);
+    assert!(only_problem(longer.clone(), "session_policy").contains("2049 characters"));
+    // One that was accepted before that was counted stays in force.
+    assert!(Compiled::new(Policy { rules: vec![longer], ..Policy::default() }).is_ok());
 }
 
 #[test]
