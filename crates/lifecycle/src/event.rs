@@ -167,12 +167,13 @@ pub struct Expired {
     pub because: ExpiredBecause,
 }
 
-/// What the user was told about when the access really ends.
+/// What the user was told about when the access really ends. An assignment lets sessions begin until its removal is confirmed: they
+/// work for as much longer as that takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bound {
-    /// After the window's end nothing works beyond this instant.
+    /// After the window's end nothing that began by then works beyond this instant.
     pub at_end: Timestamp,
-    /// After an early end, nothing works for longer than this.
+    /// After an early end, nothing that began by then works for longer than this.
     pub after_early_end: SignedDuration,
     /// The part of both that is for roles assumed out of sessions, which neither window nor session policy binds. Zero: none is
     /// counted, and sessions of STS may not chain.

@@ -182,9 +182,9 @@ shapes! {
     struct Activated {
         /// How.
         provider: Provider,
-        /// Nothing works beyond this instant.
+        /// Nothing that began by the window's end works beyond this instant.
         ends_by: Timestamp,
-        /// After an early end, nothing works for longer than this.
+        /// After an early end, nothing that began by then works for longer than this.
         after_early_end_seconds: i64,
         /// Whether the person held a standing assignment already.
         standing: bool,
