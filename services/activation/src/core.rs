@@ -9,7 +9,7 @@ use crate::role_limits::RoleLimits;
 use crate::sweep::{Asked, Ledgers};
 use crate::traffic::Traffic;
 use crate::{Ports, Settings};
-use aws::{Attempt, GroupId, Limits};
+use aws::{Attempt, AwsError, GroupId, Limits};
 use command::aggregate::RequestAggregate;
 use command::{CachedSource, Command, CommandError, Commander};
 use domain::{AccountId, Entitlement, EventId, PermissionSetArn, RequestId, SignedDuration, Timestamp};
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) role_limits: RoleLimits,
     /// The groups through which users hold what they have an assignment for, and when AWS said so.
     pub(crate) held_by_groups: Mutex<BTreeMap<AssignmentKey, (Timestamp, BTreeSet<GroupId>)>>,
+    /// Where AWS did not say so, when and why not.
+    pub(crate) asked_in_vain: Mutex<BTreeMap<AssignmentKey, (Timestamp, AwsError)>>,
     /// What permission sets are called, or were before they were deleted.
     pub(crate) set_names: Mutex<BTreeMap<PermissionSetArn, String>>,
     /// Accounts of which this process has told that what denies sessions there cannot be lifted.
@@ -85,6 +87,7 @@ impl Core {
             chained: OnceCell::new(),
             role_limits: RoleLimits::default(),
             held_by_groups: Mutex::default(),
+            asked_in_vain: Mutex::default(),
             set_names: Mutex::default(),
             unlifted: Mutex::default(),
             unreadable_denials: Mutex::default(),

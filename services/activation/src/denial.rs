@@ -15,7 +15,7 @@ use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::sweep::WRONG_MAX;
 use crate::traffic::Urgency;
-use aws::{ErrorKind, GroupId};
+use aws::{AwsError, ErrorKind, GroupId};
 use domain::{AccountId, Entitlement, PermissionSetArn, Provider, RequestId, SignedDuration, Timestamp};
 use lifecycle::Request;
 use lifecycle::assignment::{AssignmentKey, Presence};
@@ -23,6 +23,14 @@ use lifecycle::denial::Denied;
 use lifecycle::state::Phase;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
+
+/// After so many requests of an account that cannot be told, the others are told by what is known: AWS may be silent, and what needs
+/// nothing of it must not wait.
+const ASKED_IN_VAIN_MAX: usize = 3;
+
+/// For so long who did not say which groups hold something is not asked again: longer than the above take to time out, so that what can be
+/// told is denied before they are.
+const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// After so many failures in a row, requests whose sessions are dead do not wait for what denies them.
 const LIFTING_TRIES: u32 = 3;
@@ -50,9 +58,35 @@ pub(crate) struct Sessions {
     certain: bool,
 }
 
-/// What AWS is told of all of them.
-pub(crate) fn denied(left: &BTreeMap<RequestId, Sessions>) -> Denied {
-    left.iter().map(|(id, sessions)| (*id, sessions.begun_before)).collect()
+/// What is left of an account's closing requests, as far as that can be told.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// What can be told.
+    pub(crate) sessions: BTreeMap<RequestId, Sessions>,
+    /// Those of which it cannot be told now: nothing is added or lifted for their sake.
+    pub(crate) untold: BTreeSet<RequestId>,
+    /// What is denied of these already.
+    kept: Denied,
+    /// Why one of them cannot be told.
+    fault: Option<Fault>,
+}
+
+impl Left {
+    /// What AWS is told of all of them.
+    pub(crate) fn denied(&self) -> Denied {
+        let told = self.sessions.iter().map(|(id, sessions)| (*id, sessions.begun_before));
+        told.chain(self.kept.iter().map(|(id, begun_before)| (*id, *begun_before))).collect()
+    }
+
+    /// Whether something of a request is left, or may be.
+    pub(crate) fn may_have(&self, id: &RequestId) -> bool {
+        self.sessions.contains_key(id) || self.untold.contains(id)
+    }
+
+    /// Whether all of it could be told.
+    pub(crate) fn told(self) -> Result<(), Fault> {
+        self.fault.map_or(Ok(()), Err)
+    }
 }
 
 impl Core {
@@ -73,17 +107,40 @@ impl Core {
             .is_some_and(|denials| denials.failures < LIFTING_TRIES && denials.may_deny(&request.raised.id)))
     }
 
-    /// What is left of an account's closing requests.
+    /// What is left of an account's closing requests. That one cannot be told keeps none of the others waiting.
     pub(crate) async fn all_sessions_left(
         &self,
+        account: &AccountId,
         closing: &[Request],
         ask: Ask,
-    ) -> Result<BTreeMap<RequestId, Sessions>, Fault> {
-        let mut left = BTreeMap::new();
+    ) -> Result<Left, Fault> {
+        let mut left = Left::default();
         for request in closing {
-            if let Some(sessions) = self.sessions_left(request, ask).await? {
-                left.insert(request.raised.id, sessions);
+            let id = request.raised.id;
+            let asked = if left.untold.len() < ASKED_IN_VAIN_MAX { ask } else { Ask::Nobody };
+            match self.sessions_left(request, asked).await {
+                Ok(None) => {}
+                Ok(Some(sessions)) if sessions.certain || ask == Ask::Nobody => {
+                    left.sessions.insert(id, sessions);
+                }
+                Ok(Some(_)) => {
+                    left.untold.insert(id);
+                }
+                Err(fault) => {
+                    left.untold.insert(id);
+                    if left.fault.is_none() {
+                        left.fault = Some(fault);
+                    }
+                }
             }
+        }
+        if left.untold.is_empty() {
+            return Ok(left);
+        }
+        let loaded = self.denials(account).await?;
+        if let Some(denials) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) {
+            let untold = denials.confirmed.iter().filter(|(id, _)| left.untold.contains(*id));
+            left.kept = untold.map(|(id, begun_before)| (*id, *begun_before)).collect();
         }
         Ok(left)
     }
@@ -266,6 +323,10 @@ impl Core {
         if let Some((_, groups)) = known.filter(|(at, _)| fresh < *at && *at <= now) {
             return Ok(groups);
         }
+        let in_vain = self.asked_in_vain().get(key).cloned();
+        if let Some((_, error)) = in_vain.filter(|(at, _)| *at <= now && now < later(*at, ASK_AGAIN_AFTER)) {
+            return Err(error.into());
+        }
         let port =
             self.ports.assignments_of(&aws::AssignmentKey::of_target(key.principal.clone(), &key.target))?;
         let asking = self.traffic(key).asking(urgency).await;
@@ -275,7 +336,13 @@ impl Core {
             Ok(groups) => groups,
             // A set that is gone is nobody's.
             Err(error) if error.kind == ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let now = self.now();
+                let mut in_vain = self.asked_in_vain();
+                in_vain.retain(|_, (at, _)| *at <= now && now < later(*at, ASK_AGAIN_AFTER));
+                in_vain.insert(key.clone(), (now, error.clone()));
+                return Err(error.into());
+            }
         };
         // Who is in which group is not known before the directory was read: then it cannot be told.
         let directory = self.views.directory.snapshot().ok_or(Fault::Behind)?;
@@ -291,6 +358,10 @@ impl Core {
         self.held_by_groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn asked_in_vain(&self) -> MutexGuard<'_, BTreeMap<AssignmentKey, (Timestamp, AwsError)>> {
+        self.asked_in_vain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_management(&self, account: &AccountId) -> bool {
         self.views
             .directory
@@ -301,7 +372,8 @@ impl Core {
     /// The name of a permission set: as the directory says, or as it said before the set was deleted.
     fn name_of(&self, set: &PermissionSetArn) -> Option<String> {
         let mut names = self.set_names.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.views.directory.snapshot()?.permission_set(set).map(|set| set.name.clone());
+        let directory = self.views.directory.snapshot();
+        let now = directory.and_then(|directory| Some(directory.permission_set(set)?.name.clone()));
         if let Some(name) = &now {
             names.insert(set.clone(), name.clone());
         }

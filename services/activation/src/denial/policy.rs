@@ -1,6 +1,6 @@
 //! The policy of an account that denies sessions: what the ledger says of it, and one attempt after the other to make it what it should be.
 
-use super::{Ask, denied};
+use super::Ask;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use aws::session_denials::IN_USE;
@@ -125,10 +125,16 @@ impl Core {
         &self,
         account: &AccountId,
         closing: &[Request],
+        untold: &BTreeSet<RequestId>,
     ) -> Result<BTreeMap<RequestId, Timestamp>, Fault> {
+        if untold.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let loaded = self.denials(account).await?;
         let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
-        let left = closing.iter().filter(|request| self.may_leave_sessions(request));
+        let left = closing
+            .iter()
+            .filter(|request| untold.contains(&request.raised.id) && self.may_leave_sessions(request));
         let undenied = |request: &Request| Some((request.raised.id, undenied_since(denials, request)?));
         Ok(left.filter_map(undenied).collect())
     }
@@ -151,7 +157,7 @@ impl Core {
                 return Ok(false);
             }
             let closing = self.agenda.closing_in(account);
-            let wanted = denied(&self.all_sessions_left(&closing, Ask::Aws).await?);
+            let wanted = self.all_sessions_left(account, &closing, Ask::Aws).await?.denied();
             let Some(loaded) = self.denials(account).await? else { return Ok(false) };
             if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
                 self.resolve_denial(port, account, &closing, id, &attempt).await?;
@@ -254,8 +260,9 @@ impl Core {
     ) -> Result<bool, Fault> {
         self.see(position).await?;
         self.refresh().await?;
-        let left = self.all_sessions_left(&self.agenda.closing_in(account), Ask::Aws).await?;
-        Ok(denied(&left) == *wanted && self.on_duty().await?)
+        let closing = self.agenda.closing_in(account);
+        let left = self.all_sessions_left(account, &closing, Ask::Aws).await?;
+        Ok(left.denied() == *wanted && self.on_duty().await?)
     }
 
     async fn denial_failed(

@@ -1,7 +1,7 @@
 //! As long as it runs, the accounts of requests that ended early deny their sessions, and nobody else's for longer.
 
 use crate::core::{Core, later};
-use crate::denial::{Ask, denied};
+use crate::denial::Ask;
 use crate::fault::Fault;
 use domain::{AccountId, RequestId, Timestamp};
 use lifecycle::Request;
@@ -158,42 +158,37 @@ impl Watch {
         closing: &[Request],
         ask: Ask,
     ) -> Result<(), Fault> {
-        let left = match core.all_sessions_left(closing, ask).await {
-            Ok(left) => left,
-            Err(fault) => {
-                if ask == Ask::Aws
-                    && let Ok(undone) = core.perhaps_not_denied(account, closing).await
-                {
-                    self.note_undone(account, undone, core.now());
-                }
-                return Err(fault);
-            }
+        let left = core.all_sessions_left(account, closing, ask).await?;
+        let perhaps = match ask {
+            Ask::Aws => core.perhaps_not_denied(account, closing, &left.untold).await?,
+            // It is told by who has the duty.
+            Ask::Nobody => BTreeMap::new(),
         };
-        if let Some(undone) = self.undone.get_mut(account) {
-            undone.retain(|id, _| left.contains_key(id));
-        }
         let now = core.now();
-        for (id, sessions) in &left {
+        let mut undone = self.undone.get(account).cloned().unwrap_or_default();
+        undone.retain(|id, _| left.may_have(id));
+        undone.extend(perhaps.clone());
+        self.note_undone(account, undone, now);
+        for (id, sessions) in &left.sessions {
             if let Some(until) = core.held_until(sessions) {
                 core.agenda.note_held(*id, until, now);
             }
         }
-        let wanted = denied(&left);
+        let wanted = left.denied();
         let seen = self.seen.get(account);
         if seen.is_some_and(|seen| seen.wanted == wanted && waits(now, seen.at, seen.again_at)) {
-            return Ok(());
+            return left.told();
         }
         if !core.can_deny(account).await? {
-            let undone = match ask {
-                Ask::Aws => core.not_denied(account, closing, &wanted).await,
-                // It is told by who has the duty.
-                Ask::Nobody => BTreeMap::new(),
-            };
+            let mut undone = perhaps;
+            if ask == Ask::Aws {
+                undone.extend(core.not_denied(account, closing, &wanted).await);
+            }
             self.nothing_to_do(core, account, closing, (wanted, undone));
-            return Ok(());
+            return left.told();
         }
         if !core.on_duty().await? && !self.takes_over(core, account, closing, &wanted).await? {
-            return Ok(());
+            return left.told();
         }
         let failures = self.seen.get(account).map_or(0, |seen| seen.failures);
         let done = core.see_to_denials(account).await;
@@ -205,11 +200,12 @@ impl Watch {
             0 => core.settings.operation_patience(),
             failures => core.settings.backoff(failures).try_into().unwrap_or(core.settings.sweep_interval),
         };
-        let undone = if as_it_should {
+        let mut undone = if as_it_should {
             core.denied_in_vain(account, closing, &wanted).await
         } else {
             core.not_denied(account, closing, &wanted).await
         };
+        undone.extend(perhaps);
         let at = core.now();
         self.note_undone(account, undone, at);
         let again_at = later(at, pause);
@@ -223,7 +219,8 @@ impl Watch {
         for request in closing {
             core.agenda.see_again(&request.raised.id, core.now());
         }
-        done.map(|_| ())
+        done?;
+        left.told()
     }
 
     /// Notes that nobody can do anything about an account, until something else is to be denied there; what waits for its sessions alone
@@ -296,7 +293,7 @@ impl Watch {
             return Ok(false);
         }
         // Until now nobody has asked AWS whether a group holds the same.
-        let asked = denied(&core.all_sessions_left(closing, Ask::Aws).await?);
+        let asked = core.all_sessions_left(account, closing, Ask::Aws).await?.denied();
         let undone = asked == *wanted
             || !core.denies(account, &asked).await?
             || core.is_denied_otherwise(account, closing, &asked).await;

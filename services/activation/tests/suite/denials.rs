@@ -1246,3 +1246,49 @@ async fn denials_that_can_be_read_no_more_lift_nothing() {
     assert_eq!(denied(&house).len(), 1, "it stays as it is");
     process.stop().await;
 }
+
+/// Nothing was denied in an account while Identity Center did not say which groups hold what one request there was about.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_can_be_told_are_denied_although_others_of_the_account_cannot() {
+    let (house, measured) = measured().await;
+    let process = house.start().await;
+    let untold = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    let told = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(600).await;
+    process.issue("ada", told, "one", None).await.unwrap();
+    process.cut_from_aws(true);
+    process.revoke("ada", untold).await.unwrap();
+    house.at(900).await;
+    process.revoke("ada", told).await.unwrap();
+    house.at(930).await;
+    let statements = denied(&house);
+    assert_eq!(statements.len(), 1);
+    let tags = &statements[0]["Condition"]["StringEquals"]["aws:PrincipalTag/daypass-request"];
+    assert_eq!(*tags, serde_json::json!([told.to_string()]));
+    assert_eq!(denials_overdue(&measured), Some(1), "the other counts as ever");
+    process.cut_from_aws(false);
+    house.at(1_500).await;
+    assert_eq!((denied(&house).len(), denials_overdue(&measured)), (2, Some(0)));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_denied_already_stays_denied_while_it_cannot_be_told() {
+    let house = denying().await;
+    let process = house.start().await;
+    let role = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(500).await;
+    process.issue("ada", role, "one", None).await.unwrap();
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    let before = denied(&house);
+    assert_eq!(before.len(), 1);
+    process.cut_from_aws(true);
+    // What AWS said of groups is old by now.
+    house.at(1_200).await;
+    process.revoke("ada", role).await.unwrap();
+    house.at(1_260).await;
+    let after = denied(&house);
+    assert!(after.len() == 2 && after.contains(&before[0]), "{after:?}");
+    process.stop().await;
+}
