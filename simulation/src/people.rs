@@ -36,7 +36,7 @@ const MORE: [(&str, &str); 5] = [
 ];
 
 /// How long a session of a permission set lives: less than AWS's hour, so that much happens in little time.
-const SESSION: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const SESSION: SignedDuration = SignedDuration::from_mins(15);
 
 /// What is made of this crate's own constants.
 #[expect(clippy::expect_used, reason = "constants, and every run uses them all")]

@@ -1,6 +1,6 @@
 //! Live sessions of requests that ended early: denied in their account until they must be dead, where a deployment allows it.
 //!
-//! - Which: requests that ended before their window did and had access. Not standing access, the person's own or a group's, not
+//! - Which: requests that ended before their window did and had access, or may have had it before anybody heard so. Not standing access, the person's own or a group's, not
 //!   while another live request of the same person needs the same, not in the management account (which no service control policy binds).
 //! - How (`policy`): the ledger of the account's denials; each attempt says everything that is to be denied there.
 //! - Until: the last session has expired. A request is closed only after that, for what denies it is left in AWS.
@@ -27,6 +27,9 @@ use std::sync::{MutexGuard, PoisonError};
 /// After so many requests of an account that cannot be told, the others are told by what is known: AWS may be silent, and what needs
 /// nothing of it must not wait.
 const ASKED_IN_VAIN_MAX: usize = 3;
+
+/// The longest session that a permission set can be set to allow (IAM Identity Center User Guide, "Set session duration").
+const SESSION_MAX: SignedDuration = SignedDuration::from_hours(12);
 
 /// For so long who did not say which groups hold something is not asked again: longer than the above take to time out, so that what can be
 /// told is denied before they are.
@@ -174,8 +177,8 @@ impl Core {
         match request.raised.grounds.provider {
             Provider::Sts => request.issues_expire_at().is_some_and(|dead_at| self.may_live(dead_at)),
             Provider::IdentityCenter => {
-                active.is_some_and(|active| !active.activated.standing)
-                    && key_of(request).is_some_and(|key| !self.is_needed(&key))
+                let had = active.map_or_else(|| !never_begun(request), |active| !active.activated.standing);
+                had && key_of(request).is_some_and(|key| !self.is_needed(&key))
             }
             Provider::AccountAccess => false,
         }
@@ -207,12 +210,8 @@ impl Core {
                 Ok(dead_at.map(left))
             }
             Provider::IdentityCenter => {
-                let (Some(active), Some(key)) =
-                    (active.filter(|active| !active.activated.standing), key_of(request))
-                else {
-                    return Ok(None);
-                };
-                if self.is_needed(&key) {
+                let Some(key) = key_of(request) else { return Ok(None) };
+                if self.is_needed(&key) || !self.may_have_had(request, &key).await? {
                     return Ok(None);
                 }
                 // Without its name its sessions cannot be told from others.
@@ -227,8 +226,8 @@ impl Core {
                 let removed_at = self.removed_at(request.raised.id, &key, *ended_at).await?;
                 // AWS dates sessions by its own clock, which may be ahead of the one that saw it gone.
                 let begun_before = later(removed_at.unwrap_or(*ended_at), WRONG_MAX);
-                let told = active.activated.bound.after_early_end;
-                let longest = self.session_duration(&key).map_or(told, |now| now.max(told));
+                let told = active.map(|active| active.activated.bound.after_early_end);
+                let longest = self.session_duration(&key).max(told).unwrap_or(SESSION_MAX);
                 let dead_at = later(begun_before, longest);
                 if !self.may_live(dead_at) {
                     return Ok(None);
@@ -248,6 +247,21 @@ impl Core {
             // Its sessions carry nothing that tells them from others of the same role.
             Provider::AccountAccess => Ok(None),
         }
+    }
+
+    /// Whether a request had an assignment of its own, or may have had: AWS may have made it although nobody recorded so, or before the
+    /// start. Of what its ledger does not tell nothing is denied: it may be others'.
+    async fn may_have_had(&self, request: &Request, key: &AssignmentKey) -> Result<bool, Fault> {
+        let Phase::Ended { grant: Some(grant), active, .. } = &request.phase else { return Ok(false) };
+        if let Some(active) = active {
+            return Ok(!active.activated.standing);
+        }
+        if never_begun(request) || self.ledger_unless_corrupt(key).await?.is_none() {
+            return Ok(false);
+        }
+        let earliest = later(grant.approved.window.start(), -self.settings.start_lead());
+        let events = self.ledger_events(key).await?;
+        Ok(ledger::may_have_made(&events, earliest.max(grant.at)))
     }
 
     /// Whether the user of an assignment holds the same through a group; `None`: it is not known, and nobody is to be asked.

@@ -166,7 +166,7 @@ pub(crate) fn attempted(fact: &DenialEvent, truth: &Truth) -> Result<(), Violati
     for id in requests.keys() {
         let known = truth.requests.get(id);
         let fits = known.is_some_and(|known| {
-            known.request.raised.target.account() == account && early_end(known).is_some()
+            known.request.raised.target.account() == account && may_have_ended_early(known)
         });
         if !fits {
             let what = format!("sessions of {} are to be denied, and it did not end early", truth.name(id));
@@ -219,6 +219,15 @@ fn early_end(known: &Known) -> Option<(Active, Timestamp)> {
     (*at < window.end() && !active.activated.standing).then_some((*active, *at))
 }
 
+/// Whether it ended before its window did, and had access of its own, or may have: what AWS makes may be there before anybody records it.
+fn may_have_ended_early(known: &Known) -> bool {
+    let Phase::Ended { at, active: None, .. } = &known.request.phase else {
+        return early_end(known).is_some();
+    };
+    let early = known.request.window().is_some_and(|window| *at < window.end());
+    early && known.request.raised.grounds.provider == Provider::IdentityCenter
+}
+
 /// Whether a session of live access is denied, for the sake of an earlier request about the same; for the sake of anything else
 /// it must not be for a moment.
 fn is_denied_alive(
@@ -257,7 +266,7 @@ fn is_denied_alive(
 
 /// Whether an earlier request about the same assignment ended early.
 fn was_denied_for(key: &AssignmentKey, truth: &Truth) -> bool {
-    truth.requests.values().any(|known| early_end(known).is_some() && known.key().as_ref() == Some(key))
+    truth.requests.values().any(|known| may_have_ended_early(known) && known.key().as_ref() == Some(key))
 }
 
 /// S3: sessions are never denied by assignments of others, nor of permission sets of which no request ended early.
@@ -342,7 +351,8 @@ fn lifted(account: &AccountId, now: Timestamp, truth: &Truth, denied: &[Statemen
         let Some(known) = truth.requests.get(id) else { continue };
         let dead_at = match begun_before {
             Some(begun_before) => {
-                later(*begun_before, known.bound.map_or(SignedDuration::ZERO, |bound| bound.after_early_end))
+                // Who was never told a bound has the permission set's.
+                later(*begun_before, known.bound.map_or(people::SESSION, |bound| bound.after_early_end))
             }
             None => known.request.issues_expire_at().unwrap_or(Timestamp::MIN),
         };

@@ -13,7 +13,7 @@ use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Operat
 use lifecycle::state::Phase;
 use lifecycle::{Rejection, Request};
 use service_runtime::trace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An event that was written.
@@ -253,6 +253,42 @@ pub(crate) fn removed_at(events: &[Event], since: Timestamp) -> Option<Timestamp
             | AssignmentEvent::Abandoned { .. } => false,
         })
         .map(|(event, _)| event.at)
+}
+
+/// Whether an assignment was made by a creation that was intended at or after `since`, or may have been: it was neither given up nor
+/// definitely refused, nor was nothing found after its fence.
+pub(crate) fn may_have_made(events: &[Event], since: Timestamp) -> bool {
+    let mut creations = BTreeSet::new();
+    for (event, fact) in facts(events) {
+        match fact {
+            AssignmentEvent::Attempted { operation: Operation::Create, .. } if event.at >= since => {
+                creations.insert(event.id);
+            }
+            AssignmentEvent::AttemptAbandoned { attempt }
+            | AssignmentEvent::Failed { attempt, definite: true, .. } => {
+                creations.remove(attempt);
+            }
+            AssignmentEvent::Confirmed { attempt } if creations.contains(attempt) => return true,
+            // What appears after a creation of unknown outcome is its doing.
+            AssignmentEvent::StandingFound { .. }
+            | AssignmentEvent::DriftFound { present: true }
+            | AssignmentEvent::Adopted { .. }
+                if !creations.is_empty() =>
+            {
+                return true;
+            }
+            AssignmentEvent::DriftFound { present: false } => creations.clear(),
+            AssignmentEvent::Attempted { .. }
+            | AssignmentEvent::Confirmed { .. }
+            | AssignmentEvent::Failed { .. }
+            | AssignmentEvent::StandingFound { .. }
+            | AssignmentEvent::DriftFound { .. }
+            | AssignmentEvent::Adopted { .. }
+            | AssignmentEvent::AbandonAsked { .. }
+            | AssignmentEvent::Abandoned { .. } => {}
+        }
+    }
+    !creations.is_empty()
 }
 
 /// Since when an assignment counts as absent.

@@ -15,6 +15,7 @@ use domain::{AccountId, RequestId, SignedDuration, Target};
 use event_log::memory::{AppendFault, Faults, ReadFault};
 use event_log::{Envelope, StreamName};
 use journal::Fact;
+use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::denial::DenialEvent;
 use lifecycle::event::ClosedHow;
 use opentelemetry::metrics::MeterProvider as _;
@@ -1291,4 +1292,75 @@ async fn what_is_denied_already_stays_denied_while_it_cannot_be_told() {
     let after = denied(&house);
     assert!(after.len() == 2 && after.contains(&before[0]), "{after:?}");
     process.stop().await;
+}
+
+/// It counted as never active, and its sessions lived.
+#[tokio::test(start_paused = true)]
+async fn sessions_of_access_that_nobody_recorded_before_its_end_are_denied() {
+    let house = denying().await;
+    let process = house.start().await;
+    house.aws.fail_next(AwsOperation::Create, Fault::Slow(SignedDuration::from_secs(20)));
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(15).await;
+    process.pause();
+    house.at(25).await;
+    assert!(house.has(&key_of(&permission_set())) && !house.is_active(id).await);
+    process.revoke("ada", id).await.unwrap();
+    process.kill().await;
+    let process = house.start().await;
+    house.at(300).await;
+    assert!(!house.has(&key_of(&permission_set())));
+    assert_eq!((denied(&house).len(), house.closed(id).await), (1, None));
+    house.at(400 + HOUR).await;
+    assert_eq!((denied(&house).len(), house.closed(id).await), (0, Some(ClosedHow::Deleted)));
+    process.stop().await;
+}
+
+/// What AWS said of the creation of an assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// Nobody asked it.
+    NotAsked,
+    Refused,
+    Made,
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_began_in_the_lead_of_a_start_are_denied_where_it_was_taken_back() {
+    for said in [Said::NotAsked, Said::Refused, Said::Made] {
+        let mut house = denying().await;
+        house.settings.start_lead_max = SignedDuration::from_secs(60);
+        let key = key_of(&permission_set());
+        let id = house.grant(&permission_set(), 100, 2 * HOUR).await;
+        house.at(70).await;
+        if said != Said::NotAsked {
+            let attempted = AssignmentEvent::Attempted {
+                key: key.clone(),
+                operation: Operation::Create,
+                deadline: instant(80),
+            };
+            let attempt = house.write_ledger(&key, attempted).await;
+            let came = if said == Said::Made {
+                house.aws.standing(aws_key(&key));
+                AssignmentEvent::Confirmed { attempt }
+            } else {
+                AssignmentEvent::Failed { attempt, reason: "Denied".to_owned(), definite: true }
+            };
+            house.write_ledger(&key, came).await;
+        }
+        house.at(75).await;
+        house.withdraw(id).await;
+        let process = house.start().await;
+        house.at(180).await;
+        assert!(!house.has(&key), "{said:?}");
+        if said == Said::Made {
+            assert_eq!((denied(&house).len(), house.closed(id).await), (1, None));
+            house.at(240 + HOUR).await;
+            assert_eq!((denied(&house).len(), house.closed(id).await), (0, Some(ClosedHow::Deleted)));
+        } else {
+            assert_eq!(house.closed(id).await, Some(ClosedHow::NothingCreated), "{said:?}");
+            assert!(facts(&house).is_empty(), "{said:?}");
+        }
+        process.stop().await;
+    }
 }
