@@ -1,7 +1,8 @@
 //! Live sessions of requests that ended early: denied in their account until they must be dead, where a deployment allows it.
 //!
-//! - Which: requests that ended before their window did and had access, or may have had it before anybody heard so. Not standing access, the person's own or a group's, not
-//!   while another live request of the same person needs the same, not in the management account (which no service control policy binds).
+//! - Which: requests that ended before their window did and had access, or may have had it before anybody heard so. Not standing
+//!   access, the person's own or a group's, not while another live request of the same person needs the same, not in the management
+//!   account (which no service control policy binds).
 //! - How (`policy`): the ledger of the account's denials; each attempt says everything that is to be denied there.
 //! - Until: the last session has expired. A request is closed only after that, for what denies it is left in AWS.
 //!
