@@ -3,8 +3,11 @@
 use crate::support::{World, at, request_id, when};
 use api::audit::v1::{GetAsOfRequest, Place};
 use api::types::v1 as types;
-use domain::Timestamp;
+use domain::{SignedDuration, Timestamp};
 use event_log::{Position, Recorded};
+use journal::Service;
+use lifecycle::RequestEvent;
+use lifecycle::event::{Closed, ClosedHow};
 use lifecycle::state::Status as State;
 use std::collections::BTreeMap;
 use tonic::Code;
@@ -91,6 +94,29 @@ async fn as_of_a_time_is_as_of_its_place_at_that_time() {
         let approved = stories.values().filter(|story| story.request.status() == State::Approved);
         assert_eq!(found, shown(&world, approved, at(seconds)).await, "at {seconds}");
         assert_eq!(position, world.token(place));
+    }
+}
+
+#[tokio::test]
+async fn as_of_its_closing_a_request_says_how_long_access_was_left_past_its_end() {
+    let world = World::new().await;
+    world.raise("a", "ada", "111111111111", 0).await;
+    world.approve("a", 20, 1).await;
+    let ended = world.end("a", 90).await;
+    // It was closed later than its assignment was gone.
+    let closed = Closed { how: ClosedHow::Deleted, removed_at: Some(at(132)) };
+    let closed = world.on_request("a", Service::Activation, None, 150, RequestEvent::Closed(closed)).await;
+    world.settle().await;
+    let left = views::wire::duration(SignedDuration::from_secs(42));
+    for (position, past_end) in [(ended, None), (closed, Some(left))] {
+        let request = GetAsOfRequest {
+            at: Some(world.place(position.0)),
+            request_id: request_id("a").to_string(),
+            ..Default::default()
+        };
+        let answer = world.client().get_as_of(request).await.unwrap().into_inner();
+        let told: Vec<_> = answer.requests.into_iter().map(|request| request.past_end).collect();
+        assert_eq!(told, [past_end], "at {}", position.0);
     }
 }
 
