@@ -122,7 +122,7 @@ pub(crate) struct Truth {
     pub(crate) issued: BTreeSet<String>,
     /// Assignments that people said are Daypass's.
     pub(crate) adopted: BTreeSet<AssignmentKey>,
-    /// Assignments that were found to be others'.
+    /// Assignments that were found to be others', and not to be gone since.
     pub(crate) found: BTreeSet<AssignmentKey>,
     /// Assignments that two people gave up.
     pub(crate) abandoned: BTreeSet<AssignmentKey>,
@@ -249,7 +249,13 @@ impl Truth {
             AssignmentEvent::Abandoned { .. } => {
                 self.abandoned.extend(self.keys.get(&event.stream).cloned());
             }
-            AssignmentEvent::DriftFound { .. } | AssignmentEvent::AbandonAsked { .. } => {}
+            AssignmentEvent::DriftFound { present: false } => {
+                // What comes back is to be found again.
+                if let Some(key) = self.keys.get(&event.stream) {
+                    self.found.remove(key);
+                }
+            }
+            AssignmentEvent::DriftFound { present: true } | AssignmentEvent::AbandonAsked { .. } => {}
         }
     }
 

@@ -277,7 +277,8 @@ impl Ledger {
             }
             AssignmentEvent::DriftFound { present: false } => {
                 self.fence = match self.presence {
-                    // Only `settle` says this of what counts as absent already.
+                    // Only `settle` says this of what counts as absent already. What others made and took away is told again
+                    // when they make it again.
                     Presence::Absent | Presence::Standing => self.fence.filter(|fence| at < *fence),
                     // The list may be stale: should ours appear again, it is still ours.
                     Presence::Ours => self.fence.max(Some(at)),
@@ -396,7 +397,7 @@ pub fn attempt(
 }
 
 /// Records what a look at AWS, made since the ledger's last event, found although no request asked for it: ours after all, or
-/// someone else's, which is noted once and left alone.
+/// someone else's, which is noted once, until it was found to be gone, and left alone.
 pub fn notice(ledger: Option<&Ledger>, key: &AssignmentKey) -> Result<AssignmentEvent, Rejection> {
     let Some(ledger) = ledger else { return Ok(AssignmentEvent::StandingFound { key: key.clone() }) };
     match ledger.presence {

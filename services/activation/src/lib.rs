@@ -7,7 +7,7 @@
 //! - `eligibility`: requester, approvers and policy, looked at again before access is given.
 //! - `assignment`: one assignment in Identity Center, made to agree with what requests need: need, ledger, call, observation.
 //! - `sweep`: what no request asks for, found and, where it is ours, removed; `sweep/left`: what of that is not removed;
-//!   `sweep/unknown`: what a restored log did not know;
+//!   `sweep/standing`: what others made and is gone; `sweep/unknown`: what a restored log did not know;
 //!   `process/sweep`: the loop that looks.
 //! - `restored`: a log that was restored from a backup: AWS is looked through before anything is granted.
 //! - `denial`: live sessions of requests that ended early, denied in their account; `process/deny`: the loop that does it.

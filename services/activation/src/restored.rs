@@ -315,9 +315,9 @@ impl Core {
         if self.is_out_of_organisation(directory, place) {
             return Ok(());
         }
-        let (held, looked_at) = self.held_in(directory, place).await?;
-        for key in held {
-            if let Err(fault) = self.note_found(&key, looked_at).await {
+        let listed = self.held_in(directory, place).await?;
+        for key in listed.held {
+            if let Err(fault) = self.note_found(&key, listed.looked_at).await {
                 if !matches!(self.readable_ledger(&key).await, Err(LoadError::Corrupt(_))) {
                     return Err(fault);
                 }

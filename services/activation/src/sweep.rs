@@ -2,11 +2,13 @@
 //!
 //! INVARIANT: AWS having something is no reason to remove it. Only what a ledger says is ours is removed, by the same errand as
 //! everything else ([`Core::tend`]), which looks at requests and log again before it calls. Someone else's is noted in a ledger
-//! once, and left alone.
+//! once, and left alone; that it is gone is noted as well, and then what comes back once more.
 
 mod left;
+mod standing;
 mod unknown;
 
+use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::meters::Drift;
@@ -22,6 +24,7 @@ use lifecycle::Request;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::denial::Denials;
 use lifecycle::log::LogEvent;
+use standing::Listed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -45,8 +48,8 @@ const LOG: &str = "log-";
 
 /// The ledgers of which something is, or may yet appear, in AWS; as of a place in the log.
 ///
-/// The others are forgotten, so this is as large as what is there. A ledger that is taken up again begins like a new one: what is
-/// forgotten of it (that it stood there, that it was tried) changes nothing of what is asked here.
+/// The others are forgotten, but for the keys of what others made, so this is as large as what is there. A ledger that is taken up
+/// again begins like a new one: what is forgotten of it (that it stood there, that it was tried) changes nothing of what is asked here.
 #[derive(Default)]
 pub(crate) struct Ledgers(Mutex<Followed>);
 
@@ -56,6 +59,8 @@ struct Followed {
     denials: BTreeMap<String, Denials>,
     /// The accounts of whose denials something cannot be read.
     unreadable: BTreeSet<AccountId>,
+    /// What others made and is there, by its ledger.
+    standing: BTreeMap<String, AssignmentKey>,
     /// Whether the log was restored, and AWS not looked through since.
     unswept: bool,
     /// What was found in AWS in that time, and is neither adopted nor seen to be gone, by its ledger.
@@ -69,6 +74,7 @@ impl Default for Followed {
             open: BTreeMap::new(),
             denials: BTreeMap::new(),
             unreadable: BTreeSet::new(),
+            standing: BTreeMap::new(),
             unswept: false,
             unknown: BTreeMap::new(),
         }
@@ -109,6 +115,7 @@ impl Followed {
         }
         let before = self.open.remove(stream);
         let ledger = AssignmentAggregate::evolve(before, &event);
+        self.note_standing(stream, &event, ledger.as_ref());
         self.note_unknown(stream, &event, ledger.as_ref());
         if let Some(ledger) = ledger.filter(is_open) {
             self.open.insert(stream.to_owned(), ledger);
@@ -245,19 +252,20 @@ impl Core {
         Ok(())
     }
 
-    /// Notes that AWS, looked at since `looked_at`, lacks an assignment that a live request has, or that a restored log did not know.
-    async fn note_missing(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
+    /// Notes that AWS, looked at since `looked_at`, lacks an assignment that a live request has, or that others made.
+    pub(crate) async fn note_missing(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<(), Fault> {
         let loaded = self.ledger(key).await?;
-        let lacks = loaded.state.as_ref().is_some_and(|ledger| {
-            ledger.presence != Presence::Absent && self.proves_absence(ledger, looked_at)
-        });
+        let lacking = loaded.state.as_ref().filter(|ledger| self.lacks(ledger, looked_at));
+        let Some(ledger) = lacking else { return Ok(()) };
+        // Whoever has it by a request that was not taken up yet lacks it as well.
+        self.take_up(Extent::About(key))?;
         let now = self.now();
         let has = |request: &Request| {
             request.is_live(now) && request.approved().is_ok_and(|(_, active)| active.is_some())
         };
         let is_had = self.agenda.requests_of(key).iter().any(has);
-        let is_missed = lacks && (is_had || self.is_unknown(key).await?);
-        if !is_missed {
+        // What is ours and needed by nobody is removed, seen or not.
+        if !is_had && ledger.presence != Presence::Standing {
             return Ok(());
         }
         let missing =
@@ -270,6 +278,11 @@ impl Core {
             self.meters.drift(Drift::Missing);
         }
         Ok(())
+    }
+
+    /// Whether a look of `looked_at` that did not find an assignment proves that its ledger is wrong.
+    pub(crate) fn lacks(&self, ledger: &Ledger, looked_at: Timestamp) -> bool {
+        ledger.presence != Presence::Absent && self.proves_absence(ledger, looked_at)
     }
 
     /// Notes that AWS, looked at since `looked_at`, has an assignment.
@@ -330,9 +343,10 @@ impl Core {
     /// Looks who holds what at one place of the organisation.
     pub(crate) async fn sweep_place(&self, place: usize) -> Result<(), Fault> {
         let Some(directory) = self.views.directory.snapshot() else { return Ok(()) };
-        let (held, looked_at) = self.held_in(&directory, place).await?;
-        let there: BTreeSet<AssignmentKey> = held.iter().cloned().collect();
-        self.note_held(held, looked_at).await;
+        let listed = self.held_in(&directory, place).await?;
+        self.note_gone(&listed).await?;
+        let there: BTreeSet<AssignmentKey> = listed.held.iter().cloned().collect();
+        self.note_held(listed.held, listed.looked_at).await;
         match self.place_of(&directory, place) {
             Some(place) => self.inspect_unknown(&place, &there).await,
             None => Ok(()),
@@ -340,7 +354,7 @@ impl Core {
     }
 
     /// Notes what users hold at one place.
-    pub(crate) async fn note_held(&self, held: Vec<AssignmentKey>, looked_at: Timestamp) {
+    async fn note_held(&self, held: Vec<AssignmentKey>, looked_at: Timestamp) {
         for key in held {
             if let Err(fault) = self.note_found(&key, looked_at).await {
                 tracing::warn!(target = %key.target, principal = %key.principal, %fault, "what is there cannot be noted");
@@ -348,21 +362,17 @@ impl Core {
         }
     }
 
-    /// What users hold at one place of the organisation, and when that was asked for.
-    pub(crate) async fn held_at(&self, place: usize) -> Result<(Vec<AssignmentKey>, Timestamp), Fault> {
+    /// What users hold at one place of the organisation.
+    pub(crate) async fn held_at(&self, place: usize) -> Result<Listed, Fault> {
         match self.views.directory.snapshot() {
             Some(directory) => self.held_in(&directory, place).await,
-            None => Ok((Vec::new(), self.now())),
+            None => Ok(Listed::untold(self.now())),
         }
     }
 
     /// The same, of an organisation as it was read once.
-    pub(crate) async fn held_in(
-        &self,
-        directory: &aws::Directory,
-        place: usize,
-    ) -> Result<(Vec<AssignmentKey>, Timestamp), Fault> {
-        let Some(place) = self.place_of(directory, place) else { return Ok((Vec::new(), self.now())) };
+    pub(crate) async fn held_in(&self, directory: &aws::Directory, place: usize) -> Result<Listed, Fault> {
+        let Some(place) = self.place_of(directory, place) else { return Ok(Listed::untold(self.now())) };
         let management = directory.account(place.account()).is_some_and(|account| account.management);
         let traffic = match place {
             Place::Set(..) => self.identity_center_traffic(),
@@ -371,34 +381,37 @@ impl Core {
         let asking = traffic.asking(Urgency::Check).await;
         let looked_at = self.now();
         let held = self.held(&place, &asking);
-        match asking.answer(self.settings.call_within, ErrorKind::Unavailable, held).await {
-            Ok(held) => Ok((held, looked_at)),
+        let answer = asking.answer(self.settings.call_within, ErrorKind::Unavailable, held).await;
+        match answer {
+            Ok(Some(held)) => Ok(Listed { held, looked_at, whole: Some(place) }),
+            Ok(None) => Ok(Listed::untold(looked_at)),
             // So it is for a delegated administrator, who could not have made anything there either.
             Err(error) if management && error.kind == ErrorKind::Denied => {
                 tracing::info!(%place, %error, "the management account is not looked through: AWS does not let us");
-                Ok((Vec::new(), looked_at))
+                Ok(Listed::untold(looked_at))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn held(&self, place: &Place, turns: &dyn Turns) -> Result<Vec<AssignmentKey>, AwsError> {
+    /// All that users hold at a place; `None`: nobody tells.
+    async fn held(&self, place: &Place, turns: &dyn Turns) -> Result<Option<Vec<AssignmentKey>>, AwsError> {
         match place {
             Place::Set(account, set) => {
                 let entitlement = Entitlement::PermissionSet(set.clone());
                 let holders = self.ports.identity_center().holders(account, &entitlement, turns).await?;
-                let Ok(target) = Target::new(account.clone(), entitlement) else { return Ok(Vec::new()) };
+                let Ok(target) = Target::new(account.clone(), entitlement) else { return Ok(None) };
                 let key = |principal| AssignmentKey { principal, target: target.clone() };
-                Ok(holders.into_iter().map(key).collect())
+                Ok(Some(holders.into_iter().map(key).collect()))
             }
             Place::Roles(account) => {
-                let Some(port) = self.ports.account_access() else { return Ok(Vec::new()) };
-                let held = port.held_in(account, turns).await?.unwrap_or_default();
+                let Some(port) = self.ports.account_access() else { return Ok(None) };
+                let Some(held) = port.held_in(account, turns).await? else { return Ok(None) };
                 let key = |held: aws::AssignmentKey| {
                     let target = Target::new(held.account().clone(), held.entitlement().clone()).ok()?;
                     Some(AssignmentKey { principal: held.principal().clone(), target })
                 };
-                Ok(held.into_iter().filter_map(key).collect())
+                Ok(Some(held.into_iter().filter_map(key).collect()))
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::support::{at, target, user};
 use domain::EventId;
 use lifecycle::Rejection;
 use lifecycle::assignment::{
-    AssignmentEvent, AssignmentKey, Ledger, Operation, Presence, abandon, attempt, confirm, fail, outlive,
-    settle,
+    AssignmentEvent, AssignmentKey, Ledger, Operation, Presence, abandon, attempt, confirm, fail, notice,
+    outlive, settle,
 };
 
 /// How long an attempt's call may take to have its effect.
@@ -392,6 +392,18 @@ fn ours_that_is_really_gone_settles_with_a_second_look() {
     assert_eq!(settle(story.ledger(), at(2000)), Err(Rejection::NotClosable), "what is ours is deleted");
     story.step(true, false, 2000);
     assert!(story.settled(2010).ledger().is_settled_absent());
+}
+
+#[test]
+fn what_others_made_is_noticed_again_once_it_was_found_to_be_gone() {
+    let mut story = standing();
+    assert_eq!(notice(Some(story.ledger()), &key()), Err(Rejection::AsItShouldBe), "noticed once");
+    story.append(&AssignmentEvent::DriftFound { present: false }, 10);
+    assert!(story.ledger().presence == Presence::Absent && story.ledger().is_settled_absent());
+    let again = notice(Some(story.ledger()), &key());
+    assert_eq!(again, Ok(AssignmentEvent::StandingFound { key: key() }));
+    story.append(&again.unwrap(), 20);
+    assert_eq!(story.next(false, true, 30), Err(Rejection::Standing), "it is theirs still");
 }
 
 #[test]

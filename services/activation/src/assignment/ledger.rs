@@ -302,6 +302,17 @@ pub(crate) fn absent_since(events: &[Event]) -> Option<Timestamp> {
     since
 }
 
+/// Whether the latest that happened is that others' was found to be gone: nothing of ours can be on its way.
+pub(super) fn others_went(events: &[Event]) -> bool {
+    let (mut ledger, mut went) = (None::<Ledger>, false);
+    for (event, fact) in facts(events) {
+        let stood = ledger.as_ref().is_some_and(|ledger| ledger.presence == Presence::Standing);
+        went = stood && matches!(fact, AssignmentEvent::DriftFound { present: false });
+        ledger = Ledger::evolve(ledger, fact, event.id, event.at);
+    }
+    went
+}
+
 /// Whether it was given up at or after `since`.
 pub(super) fn abandoned_since(events: &[Event], since: Timestamp) -> bool {
     facts(events).any(|(event, fact)| event.at >= since && matches!(fact, AssignmentEvent::Abandoned { .. }))

@@ -156,10 +156,12 @@ impl Core {
             let again = later(self.now(), self.settings.eligibility_retry);
             return Ok(Round::Over(self.wake(key, needs, Some(again))));
         }
-        // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so.
-        let stale = loaded.state.as_ref().is_some_and(|ledger| {
+        // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so. Soon after
+        // others' went there was none.
+        let behind = loaded.state.as_ref().is_some_and(|ledger| {
             ledger.presence == Presence::Absent && self.list_is_stale(ledger, looked_at)
         });
+        let stale = found && behind && !ledger::others_went(&self.ledger_events(key).await?);
         self.intend(key, needs, loaded, found && !stale, place).await
     }
 

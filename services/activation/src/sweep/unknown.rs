@@ -3,7 +3,7 @@
 use super::{Followed, Place};
 use crate::core::Core;
 use crate::fault::Fault;
-use journal::{Event, Fact, Stream};
+use journal::{Event, Fact};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Ledger, Presence};
 use std::collections::BTreeSet;
 
@@ -48,12 +48,8 @@ impl Core {
         Ok(())
     }
 
-    /// Whether an assignment is among it.
-    pub(super) async fn is_unknown(&self, key: &AssignmentKey) -> Result<bool, Fault> {
-        Ok(self.follow_ledgers().await?.unknown.contains_key(&Stream::assignment(key).to_string()))
-    }
-
-    /// Looks again at what of it is not among what is held at its place: somebody may have removed it, and nobody else looks at it.
+    /// Looks again at what of it is not among what is held at its place: somebody may have removed it, and where AWS lists no place
+    /// as a whole nobody else looks at it.
     pub(super) async fn inspect_unknown(
         &self,
         place: &Place,

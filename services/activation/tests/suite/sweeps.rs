@@ -1,18 +1,21 @@
 //! What no request asks for, and what is missing although one does.
 
 use crate::house::{
-    HOUR, House, aws_key, call, human, instant, key_of, permission_set, reason, role_for_users,
+    HOUR, House, Process, aws_key, call, human, instant, key_of, permission_set, reason, role_for_users,
+    wire_key,
 };
 use activation::{Missing, Settings};
-use api::activation::v1::GetActivationRequest;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
+use api::activation::v1::{AssignmentState, GetActivationRequest, GetAssignmentRequest};
 use aws::ErrorKind;
 use aws::simulated::{Behaviour, Call, CallRecord, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
+use opentelemetry::metrics::MeterProvider as _;
 use std::collections::BTreeSet;
+use test_servers::measured::Measured;
 use tonic::Code;
 
 /// The organisation is looked through every ten minutes.
@@ -63,6 +66,130 @@ async fn elevator_108_a_sweep_notes_once_what_is_someone_elses_and_leaves_it_alo
         "to be seen by administrators"
     );
     assert_eq!(standing_found(&house), 1, "once, in three sweeps");
+    assert_eq!(house.calls(AwsOperation::Create) + house.calls(AwsOperation::Delete), 0);
+}
+
+/// How often it was noted that something is gone.
+fn gone_found(house: &House) -> usize {
+    let gone = journal::Fact::Assignment(AssignmentEvent::DriftFound { present: false });
+    house.events().iter().filter(|event| event.fact == gone).count()
+}
+
+/// How often AWS was found to differ in this way.
+fn drift(measured: &Measured, kind: &str) -> Option<u64> {
+    let exported = measured.exported().unwrap();
+    let (_, counter) = exported.split_once("daypass.drift.found")?;
+    let (_, of_kind) = counter.split_once(&format!("\"{kind}\""))?;
+    let (_, value) = of_kind.split_once("value: ")?;
+    value.split(|next: char| !next.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// What `GetAssignment` says.
+async fn shown(process: &Process, key: &AssignmentKey) -> AssignmentState {
+    let asked = GetAssignmentRequest { key: Some(wire_key(key)), ..GetAssignmentRequest::default() };
+    let told = Rpcs::get_assignment(&process.service, call("carol", asked)).await.unwrap().into_inner();
+    told.assignment.unwrap().state()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_took_away_and_made_again_is_noted_again() {
+    for asked in [false, true] {
+        let measured = Measured::start();
+        let mut house = house().await;
+        house.meter = Some(measured.provider.meter("daypass"));
+        let keys = [someone_elses(), of_dave(role_for_users())];
+        keys.iter().for_each(|key| house.aws.standing(aws_key(key)));
+        let process = house.start().await;
+        house.at(15 * 60).await;
+        assert_eq!((standing_found(&house), drift(&measured, "standing")), (2, Some(2)));
+        keys.iter().for_each(|key| house.aws.remove(aws_key(key)));
+        for key in keys.iter().filter(|_| asked) {
+            let looked = process.reconcile("carol", Some(key), false).await.unwrap();
+            assert_eq!(looked.assignment.unwrap().state(), AssignmentState::Absent, "{}", key.target);
+        }
+        house.at(30 * 60).await;
+        for key in &keys {
+            assert_eq!(shown(&process, key).await, AssignmentState::Absent, "{}", key.target);
+        }
+        house.at(55 * 60).await;
+        assert_eq!((gone_found(&house), standing_found(&house)), (2, 2), "once, in four sweeps");
+        assert_eq!(drift(&measured, "missing"), None, "nobody misses it");
+        keys.iter().for_each(|key| house.aws.standing(aws_key(key)));
+        house.at(95 * 60).await;
+        for key in &keys {
+            assert_eq!(shown(&process, key).await, AssignmentState::Standing, "{}", key.target);
+            assert!(house.has(key));
+        }
+        assert_eq!((standing_found(&house), drift(&measured, "standing")), (4, Some(4)));
+        assert_eq!((gone_found(&house), drift(&measured, "missing")), (2, None));
+        assert_eq!(house.calls(AwsOperation::Create) + house.calls(AwsOperation::Delete), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_made_is_not_gone_while_lists_may_not_show_it_yet_or_the_clock_is_in_doubt() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = someone_elses();
+    let list_lag = |list_lag| house.aws.set_behaviour(Behaviour { list_lag, ..Behaviour::default() });
+    house.at(60).await;
+    house.aws.standing(aws_key(&key));
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(shown(&process, &key).await, AssignmentState::Standing);
+    // Another list, which is behind.
+    list_lag(SignedDuration::from_secs(15));
+    house.at(70).await;
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(shown(&process, &key).await, AssignmentState::Standing);
+    list_lag(SignedDuration::ZERO);
+    house.at(120).await;
+    house.aws.remove(aws_key(&key));
+    process.aws_is_ahead(SignedDuration::from_secs(10));
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(shown(&process, &key).await, AssignmentState::Standing);
+    assert_eq!(gone_found(&house), 0);
+    process.aws_is_ahead(SignedDuration::ZERO);
+    house.at(150).await;
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!((shown(&process, &key).await, gone_found(&house)), (AssignmentState::Absent, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_no_longer_tells_of_is_not_gone() {
+    let settings = house().await.settings;
+    let seen = Behaviour { delegated_administrator: false, ..Behaviour::default() };
+    let mut house = House::with(seen.clone()).await;
+    house.settings = settings;
+    let key = of_dave(Target::parse(sample::MANAGEMENT, sample::ADMINISTRATOR_ACCESS).unwrap());
+    house.aws.standing(aws_key(&key));
+    let process = house.start().await;
+    house.at(15 * 60).await;
+    house.aws.set_behaviour(Behaviour { delegated_administrator: true, ..seen });
+    house.at(40 * 60).await;
+    assert_eq!((shown(&process, &key).await, gone_found(&house)), (AssignmentState::Standing, 0));
+}
+
+/// Nothing of ours is on its way that a list could hide.
+#[tokio::test(start_paused = true)]
+async fn what_others_make_again_just_before_a_request_begins_stays_theirs() {
+    let house = House::new().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.at(60).await;
+    house.aws.standing(aws_key(&key));
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    house.at(120).await;
+    house.aws.remove(aws_key(&key));
+    process.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(shown(&process, &key).await, AssignmentState::Absent);
+    house.aws.standing(aws_key(&key));
+    let id = house.grant(&permission_set(), 120, HOUR).await;
+    house.at(180).await;
+    assert!(house.is_active(id).await);
+    assert_eq!(shown(&process, &key).await, AssignmentState::Standing);
+    house.at(HOUR + 120).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Standing));
+    assert!(house.has(&key));
     assert_eq!(house.calls(AwsOperation::Create) + house.calls(AwsOperation::Delete), 0);
 }
 

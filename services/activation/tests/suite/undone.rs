@@ -172,6 +172,32 @@ async fn what_is_someone_elses_is_noted_within_three_rounds_although_who_has_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_took_away_is_noted_within_three_rounds_although_who_has_the_duty_is_dead() {
+    let (house, one, _two) = quiet().await;
+    let keys = [
+        of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap()),
+        of_dave(role_for_users()),
+    ];
+    for key in &keys {
+        house.aws.standing(aws_key(key));
+    }
+    let noted = QUIET + 2 * ORGANISATION;
+    house.at(noted).await;
+    for key in &keys {
+        assert_eq!(presence(&house, key).await, Some(Presence::Standing), "{}", key.target);
+    }
+    one.kill().await;
+    for key in &keys {
+        house.aws.remove(aws_key(key));
+    }
+    house.at(noted + 3 * ORGANISATION + SWEEP + 30).await;
+    for key in &keys {
+        assert_eq!(presence(&house, key).await, Some(Presence::Absent), "{}", key.target);
+    }
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_sweeps_is_not_taken_over_from() {
     let (house, one, two) = quiet().await;
     // What is removed only after minutes of refusals, what is someone else's, and what may appear but does not.

@@ -29,8 +29,9 @@ pub(super) struct Undone {
     orphans: Mutex<BTreeMap<AssignmentKey, Timestamp>>,
     /// How far what active requests have is looked at.
     looked_to: Mutex<Option<AssignmentKey>>,
-    /// In AWS, and no ledger says so; with the time in which whoever has the duty comes by.
-    unnoted: Mutex<BTreeMap<AssignmentKey, (Timestamp, SignedDuration)>>,
+    /// In AWS, and no ledger says so (`true`), or others' and gone, and its ledger says otherwise (`false`); with the time in which
+    /// whoever has the duty comes by.
+    unnoted: Mutex<BTreeMap<(AssignmentKey, bool), (Timestamp, SignedDuration)>>,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,11 +52,12 @@ impl Core {
             }
         }
         let unnoted = lock(&self.shift.undone.unnoted).clone();
-        for (key, (since, patience)) in unnoted {
+        for (unnoted, (since, patience)) in unnoted {
             if self.now() < later(since, patience) {
                 continue;
             }
-            if let Err(fault) = self.look_again(&key, since, patience).await {
+            if let Err(fault) = self.look_again(&unnoted, since, patience).await {
+                let (key, _) = &unnoted;
                 tracing::debug!(target = %key.target, %fault, "what nobody noted cannot be looked at; tried again later");
             }
         }
@@ -65,17 +67,22 @@ impl Core {
     /// Looks again at what no ledger noted, and notes it if nobody else does.
     async fn look_again(
         &self,
-        key: &AssignmentKey,
+        unnoted: &(AssignmentKey, bool),
         since: Timestamp,
         patience: SignedDuration,
     ) -> Result<(), Fault> {
+        let (key, there) = unnoted;
         let looked_at = self.now();
-        let still = self.look(key).await? && self.is_unnoted(key, looked_at).await?;
+        let still = self.look(key).await? == *there && self.is_unnoted(key, *there, looked_at).await?;
         if still && !self.take_over(key, since, patience).await? {
             return Ok(());
         }
-        lock(&self.shift.undone.unnoted).remove(key);
-        if still { self.note_found(key, looked_at).await } else { Ok(()) }
+        lock(&self.shift.undone.unnoted).remove(unnoted);
+        match (still, *there) {
+            (true, true) => self.note_found(key, looked_at).await,
+            (true, false) => self.note_missing(key, looked_at).await,
+            (false, _) => Ok(()),
+        }
     }
 
     /// In how long whoever has the duty has gone through the ledgers, and through them once more.
@@ -190,26 +197,41 @@ impl Core {
         }
     }
 
-    /// Remembers what is in AWS at one place, where no ledger says so. `round` is how long whoever has the duty needs to come by.
+    /// Remembers what is in AWS at one place, where no ledger says so, and what of others' is gone from there. `round` is how long
+    /// whoever has the duty needs to come by.
     pub(crate) async fn look_for_unnoted(&self, place: usize, round: SignedDuration) -> Result<(), Fault> {
-        let (held, looked_at) = self.held_at(place).await?;
-        for key in held {
+        let listed = self.held_at(place).await?;
+        let gone = self.gone_from(&listed).await?;
+        let looked_at = listed.looked_at;
+        let found = listed.held.into_iter().map(|key| (key, true));
+        for (key, there) in found.chain(gone.into_iter().map(|key| (key, false))) {
             // What cannot be read cannot be noted either.
-            if self.is_unnoted(&key, looked_at).await.unwrap_or(false) {
+            if self.is_unnoted(&key, there, looked_at).await.unwrap_or(false) {
                 let mut unnoted = lock(&self.shift.undone.unnoted);
                 if unnoted.len() < UNNOTED_MAX {
-                    unnoted.entry(key).or_insert((looked_at, round));
+                    unnoted.entry((key, there)).or_insert((looked_at, round));
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether the ledgers do not know yet of something that AWS has.
-    async fn is_unnoted(&self, key: &AssignmentKey, looked_at: Timestamp) -> Result<bool, Fault> {
+    /// Whether the ledgers do not know yet of something that AWS has, or that others made and AWS has no more.
+    async fn is_unnoted(
+        &self,
+        key: &AssignmentKey,
+        there: bool,
+        looked_at: Timestamp,
+    ) -> Result<bool, Fault> {
         let loaded = self.ledger(key).await?;
-        let stale = loaded.state.as_ref().is_some_and(|ledger| self.list_proves_nothing(ledger, looked_at));
-        Ok(!stale && notice(loaded.state.as_ref(), key).is_ok())
+        let ledger = loaded.state.as_ref();
+        if !there {
+            let is_gone =
+                |ledger: &Ledger| ledger.presence == Presence::Standing && self.lacks(ledger, looked_at);
+            return Ok(ledger.is_some_and(is_gone));
+        }
+        let stale = ledger.is_some_and(|ledger| self.list_proves_nothing(ledger, looked_at));
+        Ok(!stale && notice(ledger, key).is_ok())
     }
 
     /// Takes the duty over for the sake of an assignment that has waited since `since`; says whether it is ours now.
