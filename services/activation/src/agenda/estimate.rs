@@ -358,7 +358,10 @@ mod tests {
         }
         assert_eq!((ahead(10), waiting(&agenda, 10)), (0, 1));
         assert_eq!(agenda.estimate(&id, at(10), None).unwrap().active_in, seconds(5));
-        assert_eq!(waiting(&agenda, 610), 13, "they are tried again");
+        // Who does not have the duty does not try.
+        assert_eq!((ahead(610), waiting(&agenda, 610)), (0, 1));
+        let tried = agenda.take_due(at(610));
+        assert_eq!(waiting(&agenda, 610), tried.len() + 1, "they are tried again, beside it");
     }
 
     #[test]

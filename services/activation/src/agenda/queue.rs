@@ -197,7 +197,7 @@ impl Queue {
             || waits.is_some_and(|(_, at)| *at <= by || self.failures.contains_key(errand))
     }
 
-    /// The errands of one class and lane that are under way, and those that wait and fall due from `after` on and by `by`; each with the
+    /// The errands of one class and lane that are under way, and those that wait for their first try and fall due from `after` on and by `by`; each with the
     /// instant at which it falls due, or did.
     pub(super) fn begun_by(
         &self,
@@ -217,8 +217,11 @@ impl Queue {
             .into_iter()
             .flat_map(move |due| due.range(after.min(by)..=by))
             .flat_map(|(at, errands)| errands.iter().map(move |errand| (errand, *at)))
-            // Something happened while it is under way: it is done again.
-            .filter(move |(errand, _)| !self.running.contains_key(*errand));
+            // Something happened while it is under way: it is done again. What failed before may fail again, or another replica sees to it:
+            // it counts once it is under way.
+            .filter(move |(errand, _)| {
+                !self.running.contains_key(*errand) && !self.failures.contains_key(*errand)
+            });
         running.chain(due)
     }
 

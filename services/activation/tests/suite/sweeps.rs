@@ -98,11 +98,15 @@ async fn what_others_took_away_and_made_again_is_noted_again() {
         let mut house = house().await;
         house.meter = Some(measured.provider.meter("daypass"));
         let keys = [someone_elses(), of_dave(role_for_users())];
-        keys.iter().for_each(|key| house.aws.standing(aws_key(key)));
+        for key in &keys {
+            house.aws.standing(aws_key(key));
+        }
         let process = house.start().await;
         house.at(15 * 60).await;
         assert_eq!((standing_found(&house), drift(&measured, "standing")), (2, Some(2)));
-        keys.iter().for_each(|key| house.aws.remove(aws_key(key)));
+        for key in &keys {
+            house.aws.remove(aws_key(key));
+        }
         for key in keys.iter().filter(|_| asked) {
             let looked = process.reconcile("carol", Some(key), false).await.unwrap();
             assert_eq!(looked.assignment.unwrap().state(), AssignmentState::Absent, "{}", key.target);
@@ -114,7 +118,9 @@ async fn what_others_took_away_and_made_again_is_noted_again() {
         house.at(55 * 60).await;
         assert_eq!((gone_found(&house), standing_found(&house)), (2, 2), "once, in four sweeps");
         assert_eq!(drift(&measured, "missing"), None, "nobody misses it");
-        keys.iter().for_each(|key| house.aws.standing(aws_key(key)));
+        for key in &keys {
+            house.aws.standing(aws_key(key));
+        }
         house.at(95 * 60).await;
         for key in &keys {
             assert_eq!(shown(&process, key).await, AssignmentState::Standing, "{}", key.target);
