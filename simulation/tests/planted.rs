@@ -30,7 +30,7 @@ fn every_bug_is_here() {
 
 #[test]
 fn team_104_279_overlapping() {
-    finds(Plant::Overlap, 9, &["S3"]);
+    finds(Plant::Overlap, 24, &["S3"]);
 }
 
 #[test]

@@ -206,8 +206,9 @@ impl Shared {
         *writer = Connection::open_in_memory()?;
         self.place.delete();
         *writer = self.place.open()?;
-        *readers = Readers::of(self.place.open_readers()?);
+        // Without others, readers use the one that writes.
         self.lost.store(false, Ordering::Relaxed);
+        *readers = Readers::of(self.place.open_readers()?);
         Ok(())
     }
 }

@@ -37,7 +37,11 @@ pub(crate) async fn keep(
     readiness: Readiness,
     without_directory: bool,
 ) {
-    said_while("history is being read", views.requests.projection().caught_up()).await;
+    let requests = views.requests.projection().clone();
+    let read_models: Vec<Projection> = [requests].into_iter().chain(read_models).collect();
+    for read_model in &read_models {
+        said_while("history is being read", read_model.caught_up()).await;
+    }
     let mut snapshots = views.directory.watch();
     let known = said_while("the directory is not known", snapshots.wait_for(Option::is_some));
     if !without_directory {
@@ -56,8 +60,7 @@ pub(crate) async fn keep(
             readiness.set(ready).await;
         }
     };
-    let requests = views.requests.projection().clone();
-    let mut watched: Vec<Followed> = read_models.into_iter().chain([requests]).map(Followed::new).collect();
+    let mut watched: Vec<Followed> = read_models.into_iter().map(Followed::new).collect();
     tokio::join!(ask(&views.log, &mut watched, &fit), tell);
 }
 
@@ -66,12 +69,14 @@ struct Followed {
     read_model: Projection,
     /// What the log had that is not applied yet, and when it was seen.
     missing: Option<(Position, Instant)>,
+    /// How far it was when it was looked at last.
+    seen: Position,
     follows: bool,
 }
 
 impl Followed {
     fn new(read_model: Projection) -> Self {
-        Self { read_model, missing: None, follows: true }
+        Self { read_model, missing: None, seen: Position::START, follows: true }
     }
 
     /// Looks once more, while the log ends at `head`; says whether it follows.
@@ -86,12 +91,16 @@ impl Followed {
         if self.follows && !follows {
             let why = match &*self.read_model.health().borrow() {
                 Health::Failing { why } => why.clone(),
-                Health::Idle | Health::Following => "no events come".to_owned(),
+                Health::Idle | Health::Following if applied == self.seen => "no events come".to_owned(),
+                Health::Idle | Health::Following => {
+                    format!("it reads history: at {} of {}", applied.0, head.0)
+                }
             };
             tracing::error!(model, why, "a read model does not follow the log: not ready");
         } else if !self.follows && follows {
             tracing::info!(model, "the read model follows the log again");
         }
+        self.seen = applied;
         self.follows = follows;
         follows
     }
@@ -112,6 +121,10 @@ async fn ask(log: &Arc<dyn EventLog>, watched: &mut [Followed], fit: &watch::Sen
                 heard_at = Instant::now();
                 if std::mem::take(&mut silent) {
                     tracing::info!("the log answers again");
+                    // What it had before it was silent could not be followed.
+                    for model in watched.iter_mut() {
+                        model.missing = None;
+                    }
                 }
                 // Each is looked at, whatever the others do.
                 let behind = watched.iter_mut().map(|model| usize::from(!model.look(head))).sum::<usize>();

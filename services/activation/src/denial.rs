@@ -36,6 +36,9 @@ const SESSION_MAX: SignedDuration = SignedDuration::from_hours(12);
 /// told is denied before they are.
 const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
+/// What took so long and gave no answer would take as long again.
+const ASKED_FOR_LONG: SignedDuration = SignedDuration::from_secs(1);
+
 /// After so many failures in a row, requests whose sessions are dead do not wait for what denies them.
 const LIFTING_TRIES: u32 = 3;
 
@@ -119,7 +122,11 @@ impl Core {
         ask: Ask,
     ) -> Result<Left, Fault> {
         let mut left = Left::default();
-        for request in closing {
+        // Whoever was not answered before comes last, so that the others are asked about.
+        let (first, last): (Vec<_>, Vec<_>) = closing
+            .iter()
+            .partition(|request| !key_of(request).is_some_and(|key| self.is_asked_in_vain(&key)));
+        for request in first.into_iter().chain(last) {
             let id = request.raised.id;
             let asked = if left.untold.len() < ASKED_IN_VAIN_MAX { ask } else { Ask::Nobody };
             match self.sessions_left(request, asked).await {
@@ -143,6 +150,13 @@ impl Core {
         }
         let loaded = self.denials(account).await?;
         if let Some(denials) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) {
+            // What is in force for it, and since when, is not known either: nothing can be written that leaves it as it is.
+            let unknown = |id: &RequestId| denials.may_deny(id) && !denials.confirmed.contains_key(id);
+            if left.untold.iter().any(unknown)
+                && let Some(fault) = left.fault.take()
+            {
+                return Err(fault);
+            }
             let untold = denials.confirmed.iter().filter(|(id, _)| left.untold.contains(*id));
             left.kept = untold.map(|(id, begun_before)| (*id, *begun_before)).collect();
         }
@@ -338,13 +352,13 @@ impl Core {
         if let Some((_, groups)) = known.filter(|(at, _)| fresh < *at && *at <= now) {
             return Ok(groups);
         }
-        let in_vain = self.asked_in_vain().get(key).cloned();
-        if let Some((_, error)) = in_vain.filter(|(at, _)| *at <= now && now < later(*at, ASK_AGAIN_AFTER)) {
+        if let Some(error) = self.unanswered(key, now) {
             return Err(error.into());
         }
         let port =
             self.ports.assignments_of(&aws::AssignmentKey::of_target(key.principal.clone(), &key.target))?;
         let asking = self.traffic(key).asking(urgency).await;
+        let asked_at = self.now();
         let groups = port.groups_holding(key.target.account(), key.target.entitlement(), &asking);
         let groups = asking.answer(self.settings.call_within, ErrorKind::Unavailable, groups).await;
         let mut groups = match groups {
@@ -355,7 +369,10 @@ impl Core {
                 let now = self.now();
                 let mut in_vain = self.asked_in_vain();
                 in_vain.retain(|_, (at, _)| *at <= now && now < later(*at, ASK_AGAIN_AFTER));
-                in_vain.insert(key.clone(), (now, error.clone()));
+                // What is refused at once costs no time, and may be answered a moment later.
+                if now.duration_since(asked_at) >= ASKED_FOR_LONG {
+                    in_vain.insert(key.clone(), (now, error.clone()));
+                }
                 return Err(error.into());
             }
         };
@@ -367,6 +384,16 @@ impl Core {
         known.retain(|_, (at, _)| fresh < *at);
         known.insert(key.clone(), (now, groups.clone()));
         Ok(groups)
+    }
+
+    /// What AWS did not answer in time about an assignment, a moment ago.
+    fn unanswered(&self, key: &AssignmentKey, now: Timestamp) -> Option<AwsError> {
+        let (at, error) = self.asked_in_vain().get(key).cloned()?;
+        (at <= now && now < later(at, ASK_AGAIN_AFTER)).then_some(error)
+    }
+
+    fn is_asked_in_vain(&self, key: &AssignmentKey) -> bool {
+        self.unanswered(key, self.now()).is_some()
     }
 
     fn held_by_groups(&self) -> MutexGuard<'_, BTreeMap<AssignmentKey, (Timestamp, BTreeSet<GroupId>)>> {

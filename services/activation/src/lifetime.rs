@@ -199,9 +199,10 @@ impl Core {
 
     /// Records that nothing of a request is left; not before its sessions are dead, where they are denied.
     pub(crate) async fn close(&self, request: &Request, how: ClosedHow) -> Result<(), Fault> {
-        // Who gave it up gave up its sessions with it.
         let given_up = how == ClosedHow::Abandoned;
-        if !given_up && self.sessions_hold_open(request).await? {
+        // Who gave up what is in an account that is gone gave up its sessions with it; where the user alone is gone, they go on.
+        let sessions_gone = given_up && self.lacks_account(request.raised.target.account());
+        if !sessions_gone && self.sessions_hold_open(request).await? {
             return Ok(());
         }
         let removed_at = if how == ClosedHow::Deleted { self.gone_at(request).await? } else { None };

@@ -439,6 +439,11 @@ impl Core {
         !self.list_is_stale(ledger, surely_at) && self.views.certain_of_time().is_ok()
     }
 
+    /// Whether an account is known to have left the organisation, or to be closed.
+    pub(crate) fn lacks_account(&self, account: &AccountId) -> bool {
+        self.views.directory.snapshot().is_some_and(|directory| lacks(&directory, account))
+    }
+
     /// Whether the account and the user of what was given up are there, as far as is known. While they are not, AWS may go on listing
     /// it: nobody can use it, and to remove it would fail as before. An old directory does not say that they have come back, nor
     /// does none.
@@ -461,8 +466,12 @@ impl Core {
 /// Whether a directory says that an assignment cannot be removed any more: its account has left the organisation or is closed, or
 /// its user is there no more. A user who is disabled is there.
 pub(crate) fn is_gone(directory: &aws::Directory, key: &AssignmentKey) -> bool {
-    let account_gone = directory.account(key.target.account()).is_none_or(|account| !account.active);
-    account_gone || directory.user(&key.principal).is_none()
+    lacks(directory, key.target.account()) || directory.user(&key.principal).is_none()
+}
+
+/// Whether an account has left the organisation, or is closed, as a directory says.
+fn lacks(directory: &aws::Directory, account: &AccountId) -> bool {
+    directory.account(account).is_none_or(|account| !account.active)
 }
 
 /// What one call can look at.

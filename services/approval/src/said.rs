@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use views::{InForce, Place};
 
-/// Requests that are remembered at the same time, at most (some hundred bytes each).
-const REMEMBERED_MAX: usize = 20_000;
+/// Requests that are remembered at the same time, at most: a kilobyte each, or as much as the groups of their requester take.
+const REMEMBERED_MAX: usize = 5_000;
 
 /// Answers of one policy by one directory.
 #[derive(Default)]

@@ -143,6 +143,9 @@ impl Core {
             if active.is_some() {
                 return Ok(false);
             }
+            if !self.is_wanted_by_the_log(request.raised.id, ledger).await? {
+                continue;
+            }
             match self.eligibility(&request).await? {
                 Eligibility::Eligible(_) => return Ok(false),
                 Eligibility::Unknown(_) => kept = true,
@@ -160,10 +163,13 @@ impl Core {
         // A clock that was set back takes nothing away: time has come at least as far as the story says.
         let now = request.time_of_next(self.now());
         let begins_at = later(window.start(), -self.start_lead(request, now));
-        let begun = active.is_some() || self.has_begun(begins_at, ledger);
-        // How early a queue would make it is estimated anew each time: since when must not waver.
+        // How early a queue would make it is estimated anew each time: since when must not waver, and what was made by that stays.
         let earliest = later(window.start(), -self.settings.start_lead());
-        (begun && now < window.end()).then_some(earliest.max(grant.at))
+        let since = earliest.max(grant.at);
+        let is_made = earliest <= self.now()
+            && ledger.is_some_and(|ledger| ledger.presence == Presence::Ours && since <= ledger.last_at);
+        let begun = active.is_some() || is_made || self.has_begun(begins_at, ledger);
+        (begun && now < window.end()).then_some(since)
     }
 
     /// Whether the time for something has come, by our clock: what the log says of time may be another's clock that is ahead. Only

@@ -558,6 +558,29 @@ async fn what_two_people_gave_up_waits_for_no_sessions() {
     assert_eq!(house.closed(id).await, Some(ClosedHow::Abandoned));
 }
 
+/// The account is in use: to give up what a leaver had there would have let their sessions work again.
+#[tokio::test(start_paused = true)]
+async fn what_two_people_gave_up_of_a_leaver_waits_for_the_sessions_that_are_denied() {
+    let mut house = House::with(Behaviour { removal_needs_user: true, ..Behaviour::default() }).await;
+    let signature_skew_max = Behaviour::default().signature_skew_max;
+    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_skew_max)));
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(590).await;
+    house.ada_leaves();
+    process.views.directory.refresh().await.unwrap();
+    process.revoke("carol", id).await.unwrap();
+    house.at(1_200).await;
+    assert_eq!(denied(&house).len(), 1);
+    let key = key_of(&permission_set());
+    process.abandon("carol", &key, "one").await.unwrap();
+    process.abandon("dave", &key, "two").await.unwrap();
+    house.at(1_500).await;
+    assert_eq!((denied(&house).len(), house.closed(id).await), (1, None), "their sessions go on");
+    house.at(14 * HOUR).await;
+    assert_eq!((denied(&house).len(), house.closed(id).await), (0, Some(ClosedHow::Abandoned)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_set_that_is_gone_keeps_nobody_elses_sessions_alive() {
     let house = denying().await;

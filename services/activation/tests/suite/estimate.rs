@@ -235,6 +235,30 @@ async fn a_slow_service_of_awss_makes_nothing_of_the_other_late_or_early() {
     assert!(house.is_active(role).await);
 }
 
+/// It was taken away again when AWS turned out to be faster than it had been.
+#[tokio::test(start_paused = true)]
+async fn what_was_made_in_the_lead_of_a_start_stays_although_less_would_do() {
+    let mut house = House::new().await;
+    house.settings.start_lead_max = SignedDuration::from_mins(5);
+    let accounts = house.many_accounts(2);
+    let _process = house.start().await;
+    house.aws.fail_next(AwsOperation::Create, Fault::Slow(SignedDuration::from_secs(40)));
+    let slow = house.grant(&read_only_in(&accounts[0]), 0, HOUR).await;
+    house.at(60).await;
+    assert!(house.is_active(slow).await);
+    let next = house.grant(&read_only_in(&accounts[1]), 400, HOUR).await;
+    house.at(365).await;
+    let key = key_of(&read_only_in(&accounts[1]));
+    assert!(house.has(&key), "AWS is expected to need as long as it did");
+    for second in 366..400 {
+        house.at(second).await;
+        assert!(house.has(&key), "at {second}");
+    }
+    house.at(401).await;
+    assert!(house.is_active(next).await);
+    assert_eq!(house.calls(AwsOperation::Delete), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_starts_of_a_day_that_are_done_by_then_are_not_ahead_of_a_start() {
     let house = House::with(Behaviour::like_aws()).await;

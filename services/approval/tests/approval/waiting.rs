@@ -36,6 +36,23 @@ async fn what_waits_is_what_the_caller_may_decide_the_most_urgent_first() {
     assert!(ids(&house, &caller("bob")).await.is_empty());
 }
 
+/// What the policy said is remembered for lists, and no longer than it stands.
+#[tokio::test(start_paused = true)]
+async fn a_list_tells_at_once_what_another_directory_changes() {
+    let house = House::new().await;
+    let id = house.raised().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ada = domain::PrincipalId::new(sample::ADA).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ids(&house, &caller("bob")).await, [id.to_string()]);
+    }
+    let mut groups = None;
+    house.reorganise(|contents| groups = contents.memberships.remove(&ada)).await;
+    assert!(ids(&house, &caller("bob")).await.is_empty(), "its rule does not permit it any more");
+    house.reorganise(|contents| contents.memberships.extend(groups.map(|groups| (ada, groups)))).await;
+    assert_eq!(ids(&house, &caller("bob")).await, [id.to_string()]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_missing_is_told() {
     let house = House::with_policy(&POLICY.replace("count = 1", "count = 2")).await;

@@ -30,6 +30,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// not wait anew.
 const KEYS_WITHIN: Duration = Duration::from_secs(30);
 
+/// What could not use the key store for so long after another is in an outage of its own, and waits anew.
+const OUTAGES_APART: Duration = Duration::from_mins(1);
+
 /// Characters of a reason that travel with a parked message.
 const WHY_CHARS_MAX: usize = 300;
 
@@ -55,7 +58,7 @@ pub(crate) async fn run(service: &RequestService, bus: &dyn IncomingBus, shutdow
         measured(|| waiting_since(began), service.views.requests.projection().caught_up()).await;
         let mut pause = PAUSE_MIN;
         let mut unheard_since = None;
-        let mut taker = Taker { service, bus, meters: &meters, keyless_since: None };
+        let mut taker = Taker { service, bus, meters: &meters, keyless: None };
         loop {
             match bus.next().await {
                 Ok(None) => {
@@ -112,8 +115,8 @@ struct Taker<'a> {
     service: &'a RequestService,
     bus: &'a dyn IncomingBus,
     meters: &'a SignalMeters,
-    /// Since when whatever has needed the key store could not use it.
-    keyless_since: Option<Instant>,
+    /// Since when whatever has needed the key store could not use it, and when that was last.
+    keyless: Option<(Instant, Instant)>,
 }
 
 impl Taker<'_> {
@@ -145,7 +148,7 @@ impl Taker<'_> {
         let status = match take(self.service, message, times).await {
             Ok(ingested) => {
                 if ingested.raised.is_some() {
-                    self.keyless_since = None;
+                    self.keyless = None;
                 }
                 tracing::info!(signal = ingested.id, "a signal from the bus is recorded");
                 return Ok(());
@@ -171,7 +174,9 @@ impl Taker<'_> {
     /// Whether what needs a key is not waited for any longer: the key store has had its time, and the log works, so that others could
     /// be recorded meanwhile.
     async fn goes_on_without_keys(&mut self) -> bool {
-        let since = *self.keyless_since.get_or_insert_with(Instant::now);
+        let outage = self.keyless.filter(|(_, last)| last.elapsed() < OUTAGES_APART);
+        let since = outage.map_or_else(Instant::now, |(since, _)| since);
+        self.keyless = Some((since, Instant::now()));
         since.elapsed() >= KEYS_WITHIN && self.service.views.log.head().await.is_ok()
     }
 }

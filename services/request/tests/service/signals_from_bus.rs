@@ -426,6 +426,37 @@ async fn a_key_store_that_is_soon_back_parks_nothing() {
     assert!(here.parked().await.is_empty(), "{:?}", here.parked().await);
 }
 
+/// A short outage, days after a long one, parked what it met at once.
+#[tokio::test(start_paused = true)]
+async fn each_outage_of_the_key_store_is_waited_out_anew() {
+    let here = Deployment::new().await;
+    let service = RequestService::new(here.world.views.clone()).with_sources(here.sources());
+    let taken = async || {
+        while here.bus.waiting() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let story = async {
+        here.world.keys.set_down(true);
+        here.tell(here.itsm.tells("raise_for_person", "1", ask_for("ada")));
+        taken().await;
+        here.world.keys.set_down(false);
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        here.world.keys.set_down(true);
+        here.tell(here.itsm.tells("raise_for_person", "2", ask_for("ada")));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        here.world.keys.set_down(false);
+        taken().await;
+    };
+    tokio::select! {
+        () = service.take_signals(Arc::new(here.bus.clone()), CancellationToken::new()) => panic!("the process ended"),
+        () = story => {}
+    }
+    here.world.see().await;
+    assert_eq!(here.reasons().await, ["KEY_STORE_UNAVAILABLE"]);
+    assert_eq!(here.ids(), ["2"]);
+}
+
 /// The log says nothing while it is down.
 struct Silent(Arc<AtomicBool>);
 
