@@ -122,7 +122,7 @@ async fn ask(log: &Arc<dyn EventLog>, watched: &mut [Followed], fit: &watch::Sen
                 if std::mem::take(&mut silent) {
                     tracing::info!("the log answers again");
                     // What it had before it was silent could not be followed.
-                    for model in watched.iter_mut() {
+                    for model in watched.iter_mut().filter(|model| model.follows) {
                         model.missing = None;
                     }
                 }
