@@ -21,10 +21,6 @@ mod start;
 mod time_watch;
 mod write_level;
 
-/// A call makes and frees some hundred small things: glibc's allocator takes a sixth of a process that is busy (docs/benchmarks.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub use process::{Parts, Process, StartError, Work};
 pub use program::{Built, neighbour, program, seed_text, services_of, this_program};
 pub use settings::{
