@@ -370,7 +370,7 @@ while :; do sleep 0.05; done
 
     def lines_until(self, running, beginning):
         lines = []
-        while len(lines) < 50:
+        while len(lines) < 600:
             line = running.stdout.readline()
             if line.startswith(beginning):
                 return lines
