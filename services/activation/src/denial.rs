@@ -238,9 +238,9 @@ impl Core {
                     return Ok(None);
                 }
                 // Until the assignment is gone, new sessions can begin.
-                let removed_at = self.removed_at(request.raised.id, &key, *ended_at).await?;
+                let gone_at = self.gone_for_good_at(request.raised.id, &key, *ended_at).await?;
                 // AWS dates sessions by its own clock, which may be ahead of the one that saw it gone.
-                let begun_before = later(removed_at.unwrap_or(*ended_at), WRONG_MAX);
+                let begun_before = later(gone_at.unwrap_or(*ended_at), WRONG_MAX);
                 let told = active.map(|active| active.activated.bound.after_early_end);
                 let longest = self.session_duration(&key).max(told).unwrap_or(SESSION_MAX);
                 let dead_at = later(begun_before, longest);
@@ -255,7 +255,7 @@ impl Core {
                 Ok(Some(Sessions {
                     begun_before: Some(begun_before),
                     dead_at,
-                    complete: removed_at.is_some(),
+                    complete: gone_at.is_some(),
                     certain: held.is_some(),
                 }))
             }
@@ -308,15 +308,15 @@ impl Core {
         Ok(None)
     }
 
-    /// When an assignment was gone first after `since`, at the latest; `None`: not yet. Where its ledger cannot be read, that is never known:
-    /// then what began before the end is denied, and nobody else's sessions wait for it.
-    async fn removed_at(
+    /// When an assignment was gone for good first after `since`, at the latest; `None`: not yet, or something may still appear. Where its
+    /// ledger cannot be read, that is never known: then what began before the end is denied, and nobody else's sessions wait for it.
+    async fn gone_for_good_at(
         &self,
         id: RequestId,
         key: &AssignmentKey,
         since: Timestamp,
     ) -> Result<Option<Timestamp>, Fault> {
-        if let Some(known) = self.agenda.removed_at(&id) {
+        if let Some(known) = self.agenda.gone_at(&id) {
             return Ok(Some(known));
         }
         let loaded = self.ledger_unless_corrupt(key).await?;
@@ -324,14 +324,11 @@ impl Core {
         if ledger.presence == Presence::Ours && ledger.last_at < since {
             return Ok(None);
         }
-        let events = self.ledger_events(key).await?;
-        // Someone else has removed it, or we have by a clock that was behind the one by which the request ended.
-        let gone = ledger.is_settled_absent().then(|| ledger::absent_since(&events)).flatten();
-        let removed_at = ledger::removed_at(&events, since).or(gone.map(|at| at.max(since)));
-        if let Some(at) = removed_at {
-            self.agenda.note_removed(id, at);
+        let gone_at = ledger::settled_absent_since(&self.ledger_events(key).await?, since);
+        if let Some(at) = gone_at {
+            self.agenda.note_gone(id, at);
         }
-        Ok(removed_at)
+        Ok(gone_at)
     }
 
     /// How long sessions live that begin now, where the directory says so: it may have changed since their bound was told.

@@ -32,8 +32,8 @@ pub(super) struct RequestNotes {
     pub(super) held_until: Option<Timestamp>,
     /// Until when nobody can begin it, because its eligibility will not be told any more: its end.
     pub(super) outdated_until: Option<Timestamp>,
-    /// When its assignment was removed, it being ended.
-    removed_at: Option<Timestamp>,
+    /// When its assignment was gone for good, it being ended.
+    gone_at: Option<Timestamp>,
     /// Whether somebody has tried to deny its sessions.
     denied: bool,
 }
@@ -167,11 +167,11 @@ impl Agenda {
         state.note_waits(id, waits);
     }
 
-    /// Notes when the assignment of an ended request was removed: that stays so.
-    pub(crate) fn note_removed(&self, id: RequestId, at: Timestamp) {
+    /// Notes when the assignment of an ended request was gone for good: that stays so.
+    pub(crate) fn note_gone(&self, id: RequestId, at: Timestamp) {
         let mut state = self.lock();
         if state.requests.contains_key(&id) {
-            state.note_of(id).removed_at = Some(at);
+            state.note_of(id).gone_at = Some(at);
         }
     }
 
@@ -188,9 +188,9 @@ impl Agenda {
         self.lock().request_notes.get(id).is_some_and(|notes| notes.denied)
     }
 
-    /// When the assignment of an ended request was removed, where that is known.
-    pub(crate) fn removed_at(&self, id: &RequestId) -> Option<Timestamp> {
-        self.lock().request_notes.get(id)?.removed_at
+    /// When the assignment of an ended request was gone for good, where that is known.
+    pub(crate) fn gone_at(&self, id: &RequestId) -> Option<Timestamp> {
+        self.lock().request_notes.get(id)?.gone_at
     }
 }
 

@@ -198,7 +198,11 @@ impl Core {
         let events = self.ledger_events(&key).await?;
         // What was never seen may have been on its way.
         let missing = || absent_since(&events).filter(|_| active.is_some());
-        Ok(removed_at(&events, *ended_at).or_else(missing))
+        // What appeared again after its removal was there until the next.
+        let finally = |removed_at: Timestamp| {
+            settled_absent_since(&events, *ended_at).map_or(removed_at, |at| at.max(removed_at))
+        };
+        Ok(removed_at(&events, *ended_at).map(finally).or_else(missing))
     }
 }
 
@@ -300,6 +304,27 @@ pub(crate) fn absent_since(events: &[Event]) -> Option<Timestamp> {
         since = absent.then(|| since.unwrap_or(event.at));
     }
     since
+}
+
+/// When an assignment was gone for good first after `since`: what was still on its way then has appeared and is removed as well, or
+/// cannot appear any more. `None`: not yet.
+pub(crate) fn settled_absent_since(events: &[Event], since: Timestamp) -> Option<Timestamp> {
+    let (mut ledger, mut absent) = (None::<Ledger>, None);
+    for (event, fact) in facts(events) {
+        ledger = Ledger::evolve(ledger, fact, event.id, event.at);
+        let Some(ledger) = &ledger else { continue };
+        let before = absent;
+        absent = (ledger.presence == Presence::Absent).then(|| absent.unwrap_or(event.at));
+        // What stands there since is someone else's.
+        if let Some(at) = absent.or(before)
+            && since <= event.at
+            && ledger.is_settled_absent()
+        {
+            return Some(at.max(since));
+        }
+    }
+    // We have removed it by a clock that was behind the one of `since`.
+    absent.filter(|_| ledger.is_some_and(|ledger| ledger.is_settled_absent())).map(|at| at.max(since))
 }
 
 /// Whether the latest that happened is that others' was found to be gone: nothing of ours can be on its way.

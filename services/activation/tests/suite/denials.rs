@@ -950,6 +950,37 @@ async fn what_others_removed_is_held_for_its_sessions_and_nobody_is_late_with_it
     assert!(house.closed(id).await.is_some());
 }
 
+/// A creation that was lost arrives behind the removal of what was made in its stead: nobody looks before its fence is over, and its
+/// sessions are not the only thing that is waited for.
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_while_sessions_are_waited_for_and_cannot_be_removed_is_told_and_denied() {
+    let signature_skew_max = SignedDuration::from_mins(15);
+    let mut house = House::with(Behaviour { signature_skew_max, ..Behaviour::default() }).await;
+    house.scps = Some(Arc::new(SimulatedScps::new(house.clock.clone(), signature_skew_max)));
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.aws.fail_next(AwsOperation::Create, Fault::ArrivesLater(SignedDuration::from_secs(800)));
+    let id = revoked_at(&house, &process, 300).await;
+    house.at(750).await;
+    assert!(!house.has(&key) && denied(&house).len() == 1);
+    assert_eq!(process.service.overdue(), 0, "as far as can be seen nothing is left");
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    house.at(25 * 60).await;
+    assert!(house.has(&key));
+    assert_eq!(process.service.overdue(), 1);
+    house.aws.heal();
+    house.at(HOUR).await;
+    assert!(!house.has(&key) && house.request(id).await.is_closing());
+    let condition = &denied(&house)[0]["Condition"]["DateLessThan"]["aws:TokenIssueTime"];
+    let until: domain::Timestamp = condition.as_str().unwrap().parse().unwrap();
+    assert!(until > instant(25 * 60), "sessions may have begun until it was gone again: {until}");
+    assert_eq!(process.service.overdue(), 0);
+    house.at(3 * HOUR).await;
+    assert_eq!(house.closed(id).await, Some(ClosedHow::Deleted));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_before_the_date_of_its_end_is_held_for_its_sessions_too() {
     let house = denying().await;
