@@ -61,7 +61,14 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         | "SlowDown" => ErrorKind::Throttled,
         // Of how much there is, or is under way. Fewer calls a second do not help.
         "LimitExceededException" | "ServiceQuotaExceededException" => ErrorKind::QuotaReached,
-        "ConflictException" | "ConcurrentModificationException" => ErrorKind::Conflict,
+        "ConflictException"
+        | "ConcurrentModificationException"
+        // Of control policies: an earlier change is on its way, or what was read was older than one.
+        | "PolicyChangesInProgressException"
+        | "DuplicatePolicyAttachmentException"
+        | "DuplicatePolicyException"
+        | "PolicyNotAttachedException"
+        | "PolicyNotFoundException" => ErrorKind::Conflict,
         "ResourceNotFoundException"
         | "NoSuchEntity"
         | "ParentNotFoundException"
@@ -139,6 +146,8 @@ mod tests {
             ("ServiceQuotaExceededException", 402, ErrorKind::QuotaReached),
             ("LimitExceededException", 400, ErrorKind::QuotaReached),
             ("ConflictException", 400, ErrorKind::Conflict),
+            ("PolicyChangesInProgressException", 400, ErrorKind::Conflict),
+            ("PolicyNotAttachedException", 400, ErrorKind::Conflict),
             ("ResourceNotFoundException", 400, ErrorKind::NotFound),
             ("AccessDeniedException", 400, ErrorKind::Denied),
             ("ValidationException", 400, ErrorKind::Invalid),

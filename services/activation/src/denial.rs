@@ -14,6 +14,7 @@ use crate::agenda::{key_of, never_begun};
 use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
+use crate::settings::START_LEAD_LIMIT;
 use crate::sweep::WRONG_MAX;
 use crate::traffic::Urgency;
 use aws::{AwsError, ErrorKind, GroupId};
@@ -274,7 +275,8 @@ impl Core {
         if never_begun(request) || self.ledger_unless_corrupt(key).await?.is_none() {
             return Ok(false);
         }
-        let earliest = later(grant.approved.window.start(), -self.settings.start_lead());
+        // As far as any setting leads: it may have been another one yesterday.
+        let earliest = later(grant.approved.window.start(), -START_LEAD_LIMIT);
         let events = self.ledger_events(key).await?;
         Ok(ledger::may_have_made(&events, earliest.max(grant.at)))
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use wiremock::matchers::{any, body_partial_json, body_string_contains, header, method};
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 const SET: &str = "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111";
 
@@ -313,6 +313,23 @@ async fn a_list_without_end_is_an_error_and_not_an_absence() {
     assert_eq!(error.code, "EndlessList");
 }
 
+/// That there were calls of a service, reading and changing ones, and each was signed with this key.
+async fn assert_all_signed_by(server: &MockServer, service: &str, key: &str) {
+    let header = |request: &Request, name: &str| {
+        request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let requests = server.received_requests().await.unwrap();
+    let calls = requests.iter().filter(|request| header(request, "x-amz-target").starts_with(service));
+    let signed = calls.map(|request| (header(request, "x-amz-target"), header(request, "authorization")));
+    let signed: Vec<_> = signed.collect();
+    for operation in ["ListPoliciesForTarget", "DescribePolicy", "DetachPolicy", "DeletePolicy"] {
+        assert!(signed.iter().any(|(target, _)| target.ends_with(operation)), "{operation} was not called");
+    }
+    for (target, authorization) in signed {
+        assert!(authorization.contains(&format!("Credential={key}/")), "{target} is signed by another");
+    }
+}
+
 /// A policy that cannot be deleted is left to whoever attached it elsewhere: not before AWS has said that they have, or never will.
 #[tokio::test]
 async fn where_a_policy_is_attached_is_asked_again_if_it_was_not_told() {
@@ -343,6 +360,7 @@ async fn where_a_policy_is_attached_is_asked_again_if_it_was_not_told() {
         let denials = connect(config, Arc::new(WallClock)).await.unwrap().session_denials.unwrap();
         let error = denials.deny(&account, &BTreeSet::new(), attempt()).await.unwrap_err();
         assert_eq!((error.kind, error.code.as_str()), (kind, told), "{error}");
+        assert_all_signed_by(&server, "AWSOrganizations", "ASIA1").await;
     }
 }
 

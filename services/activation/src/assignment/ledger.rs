@@ -295,6 +295,26 @@ pub(crate) fn may_have_made(events: &[Event], since: Timestamp) -> bool {
     !creations.is_empty()
 }
 
+/// When what is there by our doing was intended: by the latest creation before it was confirmed, or appeared. `None`: nothing is, or it was
+/// adopted, so made for nobody.
+pub(super) fn made_at(events: &[Event]) -> Option<Timestamp> {
+    let (mut ledger, mut created_at, mut made_at) = (None::<Ledger>, None, None);
+    for (event, fact) in facts(events) {
+        if let AssignmentEvent::Attempted { operation: Operation::Create, .. } = fact {
+            created_at = Some(event.at);
+        }
+        let was_ours = ledger.as_ref().is_some_and(|ledger| ledger.presence == Presence::Ours);
+        ledger = Ledger::evolve(ledger, fact, event.id, event.at);
+        let is_ours = ledger.as_ref().is_some_and(|ledger| ledger.presence == Presence::Ours);
+        if matches!(fact, AssignmentEvent::Adopted { .. }) || !is_ours {
+            made_at = None;
+        } else if !was_ours {
+            made_at = created_at;
+        }
+    }
+    made_at
+}
+
 /// Since when an assignment counts as absent.
 pub(crate) fn absent_since(events: &[Event]) -> Option<Timestamp> {
     let (mut ledger, mut since) = (None, None);

@@ -1,5 +1,6 @@
 //! Which live requests need an assignment now. This is what "desired" means.
 
+use super::ledger;
 use crate::Missing;
 use crate::agenda::{Extent, key_of};
 use crate::core::{Core, later};
@@ -13,7 +14,7 @@ use journal::Stream;
 use lifecycle::Request;
 use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
 use lifecycle::event::Bound;
-use lifecycle::state::Active;
+use lifecycle::state::{Active, Phase};
 use std::collections::BTreeSet;
 use views::clock_health::SKEW_MAX;
 
@@ -90,7 +91,7 @@ impl Core {
             if request.is_closing() {
                 needs.closing.insert(id);
             }
-            let Some(since) = self.wanted_since(&request, loaded.state.as_ref()) else { continue };
+            let Some(since) = self.wanted_since(&request, loaded.state.as_ref()).await? else { continue };
             let Some(window) = request.window() else { continue };
             let until = window.end();
             let active = request.approved().ok().and_then(|(_, active)| active.copied());
@@ -137,7 +138,7 @@ impl Core {
         let mut kept = false;
         for request in self.agenda.requests_of(key) {
             let Some(active) = request.approved().ok().map(|(_, active)| active) else { continue };
-            if self.wanted_since(&request, ledger).is_none() {
+            if self.wanted_since(&request, ledger).await?.is_none() {
                 continue;
             }
             if active.is_some() {
@@ -157,19 +158,54 @@ impl Core {
 
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
     /// make it late, where that is set.
-    fn wanted_since(&self, request: &Request, ledger: Option<&Ledger>) -> Option<Timestamp> {
-        let (grant, active) = request.approved().ok()?;
+    async fn wanted_since(
+        &self,
+        request: &Request,
+        ledger: Option<&Ledger>,
+    ) -> Result<Option<Timestamp>, Fault> {
+        let Ok((grant, active)) = request.approved() else { return Ok(None) };
         let window = grant.approved.window;
         // A clock that was set back takes nothing away: time has come at least as far as the story says.
         let now = request.time_of_next(self.now());
+        if window.end() <= now {
+            return Ok(None);
+        }
         let begins_at = later(window.start(), -self.start_lead(request, now));
         // How early a queue would make it is estimated anew each time: since when must not waver, and what was made by that stays.
-        let earliest = later(window.start(), -self.settings.start_lead());
-        let since = earliest.max(grant.at);
-        let is_made = earliest <= self.now()
-            && ledger.is_some_and(|ledger| ledger.presence == Presence::Ours && since <= ledger.last_at);
-        let begun = active.is_some() || is_made || self.has_begun(begins_at, ledger);
-        (begun && now < window.end()).then_some(since)
+        let since = later(window.start(), -self.settings.start_lead()).max(grant.at);
+        let begun = active.is_some()
+            || self.has_begun(begins_at, ledger)
+            || (since <= self.now() && self.was_made_for(request, since, ledger).await?);
+        Ok(begun.then_some(since))
+    }
+
+    /// Whether what is there was made in the lead of a request's start, since `since`: not for another that begins before it does.
+    async fn was_made_for(
+        &self,
+        request: &Request,
+        since: Timestamp,
+        ledger: Option<&Ledger>,
+    ) -> Result<bool, Fault> {
+        let Some(ledger) = ledger.filter(|ledger| ledger.presence == Presence::Ours) else {
+            return Ok(false);
+        };
+        let made_at = ledger::made_at(&self.ledger_events(&ledger.key).await?);
+        let Some(made_at) = made_at.filter(|made_at| since <= *made_at) else { return Ok(false) };
+        let start = |request: &Request| request.window().map(|window| (window.start(), request.raised.id));
+        let others = self.agenda.requests_of(&ledger.key);
+        let mut earlier = others.iter().filter(|other| start(other) < start(request));
+        Ok(!earlier.any(|other| self.asked_at(other, made_at)))
+    }
+
+    /// Whether a request may have asked for its assignment at a time.
+    fn asked_at(&self, request: &Request, at: Timestamp) -> bool {
+        let over_at = match &request.phase {
+            Phase::Ended { at, .. } => Some(*at),
+            Phase::Approved { grant, .. } => Some(grant.approved.window.end()),
+            Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+        };
+        let begins_at = request.window().map(|window| later(window.start(), -self.settings.start_lead()));
+        begins_at.is_some_and(|begins_at| begins_at <= at) && over_at.is_some_and(|over_at| at <= over_at)
     }
 
     /// Whether the time for something has come, by our clock: what the log says of time may be another's clock that is ahead. Only
@@ -201,9 +237,10 @@ impl Core {
     /// request that is over although the read model does not know it yet.
     async fn is_wanted_by_the_log(&self, id: RequestId, ledger: Option<&Ledger>) -> Result<bool, Fault> {
         match self.commander.load::<RequestAggregate>(&Stream::Request(id)).await {
-            Ok(loaded) => {
-                Ok(loaded.state.as_ref().is_some_and(|request| self.wanted_since(request, ledger).is_some()))
-            }
+            Ok(loaded) => match &loaded.state {
+                Some(request) => Ok(self.wanted_since(request, ledger).await?.is_some()),
+                None => Ok(false),
+            },
             Err(LoadError::Corrupt(_)) => {
                 self.agenda.note_obstacle(id, DAMAGED.to_owned());
                 Ok(false)

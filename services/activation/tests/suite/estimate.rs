@@ -8,7 +8,7 @@ use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::types::v1 as types;
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target};
-use lifecycle::event::EndedBecause;
+use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 use tonic::{Code, Status};
 
@@ -257,6 +257,30 @@ async fn what_was_made_in_the_lead_of_a_start_stays_although_less_would_do() {
     house.at(401).await;
     assert!(house.is_active(next).await);
     assert_eq!(house.calls(AwsOperation::Delete), 0);
+}
+
+/// It stayed until the later one began: the removal's own attempt, or what the earlier one had made, counted as made in the lead.
+#[tokio::test(start_paused = true)]
+async fn what_ends_before_the_lead_of_a_later_start_goes_although_its_lead_could_be_longer() {
+    for (granted_at, end) in [(0, 300), (200, 300), (200, 3_000)] {
+        let mut house = House::new().await;
+        house.settings.start_lead_max = SignedDuration::from_mins(5);
+        let process = house.start().await;
+        let key = key_of(&permission_set());
+        house.at(granted_at).await;
+        let first = house.grant(&permission_set(), granted_at, end).await;
+        let next = house.grant(&permission_set(), 450, HOUR).await;
+        house.at(290).await;
+        assert!(house.is_active(first).await);
+        if end > 300 {
+            process.revoke("ada", first).await.unwrap();
+        }
+        house.at(330).await;
+        assert!(!house.has(&key), "granted at {granted_at}, until {end}");
+        assert_eq!(house.closed(first).await, Some(ClosedHow::Deleted));
+        house.at(460).await;
+        assert!(house.is_active(next).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]
