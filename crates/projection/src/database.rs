@@ -31,9 +31,11 @@ const OWN_SCHEMA: &str = "
 
 /// How long another process that writes the same file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
-/// Pages in the WAL that make a commit move them to the file: 64 MiB. Ids are spread evenly; the more commits a move covers, the
+/// A WAL that is longer is moved into the file, beside the commits that go on. Ids are spread evenly; the more commits a move covers, the
 /// more of their pages are the same.
-const CHECKPOINT_PAGES: i64 = 16 * 1024;
+const WAL_BYTES_MOVED: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+/// A WAL that is longer is waited for.
+const WAL_BYTES_MAX: u64 = 4 * WAL_BYTES_MOVED;
 /// Statements kept prepared; a read model has tens.
 const STATEMENTS_MAX: usize = 64;
 /// Connections that read at the same time, where there are as many processors. Readers do not wait for anything but SQLite, so more
@@ -41,8 +43,6 @@ const STATEMENTS_MAX: usize = 64;
 const READERS_MAX: usize = 4;
 /// Pages that a connection keeps in memory, at most.
 const CACHE_KIB: i64 = 16 * 1024;
-/// A WAL that is longer waits for a moment without readers: while their snapshots overlap, SQLite goes on writing at its end.
-const WAL_BYTES_MAX: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
 /// How far a read model is, and in which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +102,9 @@ impl Place {
             }
         };
         configure(&connection)?;
-        // Derived data: a power failure may take the last transactions, never leave half of one.
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        // Commits would wait for it: some 40 ms.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         let tx = connection.transaction()?;
         let made: Option<i64> = tx
             .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'projection_checkpoint'", [], |row| {
@@ -135,10 +133,22 @@ impl Place {
         (0..count).map(open).collect()
     }
 
-    /// Whether the WAL is so long that it should begin anew.
-    pub(crate) fn is_wal_too_long(&self) -> bool {
+    /// A connection that moves the WAL into the file; in memory there is none.
+    pub(crate) fn open_mover(&self) -> rusqlite::Result<Option<Connection>> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let connection = Connection::open(path)?;
+        configure(&connection)?;
+        Ok(Some(connection))
+    }
+
+    /// How long the WAL is.
+    pub(crate) fn wal(&self) -> Wal {
         let bytes = |path: &PathBuf| std::fs::metadata(suffixed(path, "-wal")).map(|metadata| metadata.len());
-        self.path.as_ref().is_some_and(|path| bytes(path).is_ok_and(|bytes| bytes > WAL_BYTES_MAX))
+        match self.path.as_ref().and_then(|path| bytes(path).ok()) {
+            Some(WAL_BYTES_MAX..) => Wal::TooLong,
+            Some(WAL_BYTES_MOVED..) => Wal::Long,
+            Some(_) | None => Wal::Short,
+        }
     }
 
     /// Removes the file. Nobody may have it open.
@@ -179,6 +189,16 @@ impl Place {
     }
 }
 
+/// How long a WAL is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wal {
+    Short,
+    /// It should be moved into the file.
+    Long,
+    /// Nothing more should be written before it was.
+    TooLong,
+}
+
 /// Hexadecimal digits of the schema's digest that are in a file's name.
 const FINGERPRINT_LEN: usize = 16;
 
@@ -188,6 +208,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // Else SQLite plans a statement anew for every other value of its LIMIT, which costs more than most of ours do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Derived data: a power failure may take the last transactions, never leave half of one.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 

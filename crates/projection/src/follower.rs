@@ -1,6 +1,6 @@
 //! Fills a read model from the log, for as long as the service lives.
 
-use crate::database::{self, Checkpoint};
+use crate::database::{self, Checkpoint, Wal};
 use crate::fold::{FoldError, fold};
 use crate::projection::Shared;
 use crate::{Health, Item, ReadModel};
@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
 /// Events in one transaction, at most. Large, because a commit costs as much as tens of rows; bounded, because the task and
@@ -29,6 +30,8 @@ type Hear = Box<dyn Fn(&Event) + Send + Sync>;
 pub struct Follower<M> {
     shared: Arc<Shared>,
     model: M,
+    /// The WAL is being moved into the file.
+    moving: Option<JoinHandle<rusqlite::Result<()>>>,
     hear: Option<Hear>,
 }
 
@@ -48,7 +51,7 @@ enum Fault {
 
 impl<M: ReadModel> Follower<M> {
     pub(crate) fn new(shared: Arc<Shared>, model: M) -> Self {
-        Self { shared, model, hear: None }
+        Self { shared, model, moving: None, hear: None }
     }
 
     /// Tells `hear` of every event that is written from now on: of none that was there when following began. Some may be told
@@ -122,11 +125,11 @@ impl<M: ReadModel> Follower<M> {
                 checkpoint =
                     shared.with_writer(|connection| fold(connection, model, log_id, before, &batch))?;
                 shared.health.send_replace(Health::Following);
-                shared.shorten_wal()?;
                 if let Some(checkpoint) = checkpoint {
                     self.publish(checkpoint.position);
                     self.note_caught_up(checkpoint.position, target)?;
                 }
+                self.see_to_wal().await?;
             }
             if let Some(fault) = fault {
                 return Err(fault);
@@ -156,6 +159,27 @@ impl<M: ReadModel> Follower<M> {
         self.model.forget();
         self.shared.make_anew()?;
         Ok(None)
+    }
+
+    /// Keeps the WAL short. Moving it takes tens of milliseconds, for which nobody waits who writes or reads.
+    async fn see_to_wal(&mut self) -> Result<(), Fault> {
+        let wal = self.shared.place.wal();
+        let moved = match self.moving.take() {
+            None if wal == Wal::Short => return Ok(()),
+            None => {
+                let shared = self.shared.clone();
+                self.moving = Some(spawn_blocking(move || shared.move_wal()));
+                return Ok(());
+            }
+            Some(moving) if wal != Wal::TooLong && !moving.is_finished() => {
+                self.moving = Some(moving);
+                return Ok(());
+            }
+            Some(moving) => moving.await,
+        };
+        // A panic of it is told by its hook.
+        moved.unwrap_or(Ok(()))?;
+        Ok(self.shared.begin_wal_anew()?)
     }
 
     fn make_anew(&mut self) {

@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn EventLog>,
     writer: Mutex<Connection>,
     readers: RwLock<Readers>,
+    /// Moves the WAL into the file, beside the one that writes.
+    mover: Mutex<Option<Connection>>,
     pub(crate) applied: watch::Sender<Position>,
     /// Wakes those who wait for a position, in the order in which they began to: a `watch` wakes in a random one.
     pub(crate) moved: Notify,
@@ -73,12 +75,14 @@ impl Projection {
         let place = Place::of(folder, &model);
         let writer = place.open()?;
         let readers = Readers::of(place.open_readers()?);
+        let mover = place.open_mover()?;
         let shared = Arc::new(Shared {
             place,
             name: model.name().to_owned(),
             log,
             writer: Mutex::new(writer),
             readers: RwLock::new(readers),
+            mover: Mutex::new(mover),
             applied: watch::Sender::new(Position::START),
             moved: Notify::new(),
             health: watch::Sender::new(Health::Idle),
@@ -187,11 +191,17 @@ impl Shared {
         work(&lock(&self.writer))
     }
 
-    /// Begins the WAL anew where it has grown too long, while nobody reads.
-    pub(crate) fn shorten_wal(&self) -> rusqlite::Result<()> {
-        if !self.place.is_wal_too_long() {
-            return Ok(());
+    /// Moves what is in the WAL into the file, while others write and read. What is written meanwhile stays in the WAL.
+    pub(crate) fn move_wal(&self) -> rusqlite::Result<()> {
+        match lock(&self.mover).as_ref() {
+            Some(mover) => mover.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())),
+            None => Ok(()),
         }
+    }
+
+    /// Moves the rest, and begins the WAL anew, while nobody reads: else SQLite goes on writing at its end. Short, after
+    /// [`move_wal`](Self::move_wal).
+    pub(crate) fn begin_wal_anew(&self) -> rusqlite::Result<()> {
         let _nobody_reads = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
@@ -201,7 +211,9 @@ impl Shared {
         self.lost.store(true, Ordering::Relaxed);
         let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         let mut writer = lock(&self.writer);
+        let mut mover = lock(&self.mover);
         *readers = Readers::of(Vec::new());
+        *mover = None;
         // Closes the file.
         *writer = Connection::open_in_memory()?;
         self.place.delete();
@@ -209,6 +221,7 @@ impl Shared {
         // Without others, readers use the one that writes.
         self.lost.store(false, Ordering::Relaxed);
         *readers = Readers::of(self.place.open_readers()?);
+        *mover = self.place.open_mover()?;
         Ok(())
     }
 }
@@ -322,7 +335,9 @@ mod tests {
             wal.map(|file| file.metadata().unwrap().len()).sum::<u64>()
         };
         assert!(wal_bytes() > 1 << 20);
-        projection.shared.shorten_wal().unwrap();
+        projection.shared.move_wal().unwrap();
+        assert!(wal_bytes() > 1 << 20, "who reads or writes goes on with it");
+        projection.shared.begin_wal_anew().unwrap();
         assert_eq!(wal_bytes(), 0);
         let count =
             |db: &Connection| db.query_row("SELECT count(*) FROM blob", [], |row| row.get::<_, i64>(0));
