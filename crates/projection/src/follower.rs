@@ -163,7 +163,7 @@ impl<M: ReadModel> Follower<M> {
 
     /// Keeps the WAL short. Moving it takes tens of milliseconds, for which nobody waits who writes or reads.
     async fn see_to_wal(&mut self) -> Result<(), Fault> {
-        let wal = self.shared.place.wal();
+        let wal = self.shared.place.wal(!*self.shared.caught_up.borrow());
         let moved = match self.moving.take() {
             None if wal == Wal::Short => return Ok(()),
             None => {

@@ -79,7 +79,13 @@ impl Core {
     /// Who needs the assignment now, as the read model (all that it has about this one) and the policy stand. Ends requests that lost their grounds.
     pub(super) async fn needs(&self, key: &AssignmentKey) -> Result<Needs, Fault> {
         self.take_up(Extent::About(key))?;
-        let mut needs = Needs { at: self.now(), ..Needs::default() };
+        let requests = self.agenda.requests_of(key);
+        let closing = requests.iter().filter(|request| request.is_closing()).map(|request| request.raised.id);
+        let mut needs = Needs { at: self.now(), closing: closing.collect(), ..Needs::default() };
+        if !requests.iter().any(|request| self.may_ask(request)) {
+            // Whatever its ledger says: so it is with most removals, and hundreds may be due at once.
+            return Ok(needs);
+        }
         let loaded = self.ledger(key).await?;
         let gone = loaded.state.as_ref().filter(|ledger| ledger.presence == Presence::Absent);
         let missing = match gone {
@@ -88,9 +94,6 @@ impl Core {
         };
         for request in self.agenda.requests_of(key) {
             let id = request.raised.id;
-            if request.is_closing() {
-                needs.closing.insert(id);
-            }
             let Some(since) = self.wanted_since(&request, loaded.state.as_ref()).await? else { continue };
             let Some(window) = request.window() else { continue };
             let until = window.end();
@@ -156,6 +159,12 @@ impl Core {
         Ok(kept)
     }
 
+    /// Whether a request asks for its assignment now or will: it is approved, and its window is not over.
+    fn may_ask(&self, request: &Request) -> bool {
+        let now = request.time_of_next(self.now());
+        request.approved().is_ok_and(|(grant, _)| now < grant.approved.window.end())
+    }
+
     /// Since when a request asks for its assignment, if it does now: inside its window, or before it by as much as a queue would
     /// make it late, where that is set.
     async fn wanted_since(
@@ -164,12 +173,12 @@ impl Core {
         ledger: Option<&Ledger>,
     ) -> Result<Option<Timestamp>, Fault> {
         let Ok((grant, active)) = request.approved() else { return Ok(None) };
+        if !self.may_ask(request) {
+            return Ok(None);
+        }
         let window = grant.approved.window;
         // A clock that was set back takes nothing away: time has come at least as far as the story says.
         let now = request.time_of_next(self.now());
-        if window.end() <= now {
-            return Ok(None);
-        }
         let begins_at = later(window.start(), -self.start_lead(request, now));
         // How early a queue would make it is estimated anew each time: since when must not waver, and what was made by that stays.
         let since = later(window.start(), -self.settings.start_lead()).max(grant.at);
