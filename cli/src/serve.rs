@@ -57,9 +57,8 @@ async fn work(built: &Built) -> Result<Work, StartError> {
     if let Some(section) = &built.settings.bus {
         let relay = audit::RelaySettings { replica: alone.clone(), ..audit::RelaySettings::default() };
         bus.outgoing = Some((wiring::bus::outgoing(section).await?, relay));
-        if !sources.is_empty() {
-            bus.incoming = Some(wiring::bus::incoming(section).await?);
-        }
+        // Without sources as well: whatever is told is parked then, where operators see it.
+        bus.incoming = Some(wiring::bus::incoming(section).await?);
     }
     let activation = activation::Settings {
         external_id,

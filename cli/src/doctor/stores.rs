@@ -56,7 +56,7 @@ async fn readable(store: &dyn KeyStore) -> Result<(usize, usize), KeyStoreError>
 pub(super) async fn bus(settings: &Settings, service: Service) -> Vec<Finding> {
     let Some(section) = &settings.bus else { return Vec::new() };
     let mut findings = Vec::new();
-    for (stream, what) in streams_of(service, settings) {
+    for (stream, what) in streams_of(service) {
         findings.push(match bus::has_stream(section, stream).await {
             Ok(true) => Finding::ok("bus", format!("{what} have their stream")),
             Ok(false) => {
@@ -73,16 +73,15 @@ pub(super) async fn bus(settings: &Settings, service: Service) -> Vec<Finding> {
 }
 
 /// What a service has on the bus. It may ask for no other stream, and who has none there has no key for it either.
-fn streams_of(service: Service, settings: &Settings) -> Vec<(&'static str, &'static str)> {
-    let events = Some((EVENTS_STREAM, "events for others"));
-    let signals = Some((SIGNALS_STREAM, "signals")).filter(|_| !settings.signals.sources.is_empty());
-    let (events, signals) = match service {
-        Service::Request => (None, signals),
-        Service::Audit => (events, None),
-        Service::Serve => (events, signals),
-        Service::Approval | Service::Activation => (None, None),
-    };
-    events.into_iter().chain(signals).collect()
+fn streams_of(service: Service) -> Vec<(&'static str, &'static str)> {
+    let events = (EVENTS_STREAM, "events for others");
+    let signals = (SIGNALS_STREAM, "signals");
+    match service {
+        Service::Request => vec![signals],
+        Service::Audit => vec![events],
+        Service::Serve => vec![events, signals],
+        Service::Approval | Service::Activation => Vec::new(),
+    }
 }
 
 pub(super) fn write_level(settings: &Settings) -> Finding {

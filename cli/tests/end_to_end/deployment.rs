@@ -1,6 +1,6 @@
 //! The two ways to run Daypass, and their configuration.
 
-use crate::nats::Nats;
+use crate::nats::{HR, Nats};
 use crate::previous::Previous;
 use crate::program::{Program, endpoint, program};
 use crate::world::World;
@@ -41,8 +41,8 @@ pub(crate) struct Apart {
     pub(crate) collector: Option<String>,
     /// What is written at most.
     pub(crate) write_level: Option<u32>,
-    /// HR tells on the bus who leaves.
-    pub(crate) signals: bool,
+    /// Where `request` hears the bus, who is believed there: sections of the configuration.
+    pub(crate) signals: Option<&'static str>,
 }
 
 impl Default for Apart {
@@ -54,7 +54,7 @@ impl Default for Apart {
             cluster: false,
             collector: None,
             write_level: None,
-            signals: false,
+            signals: None,
         }
     }
 }
@@ -112,8 +112,17 @@ impl Deployment {
 
     /// The same, with its log, its keys and its bus on a cluster of three. HR tells on the bus who leaves.
     pub(crate) async fn serve_on_a_cluster(world: &World) -> Self {
-        let nats = Nats::secured(world.folder().join("nats"), true).await;
-        let sections = [nats.sections("daypass-serve"), nats.signals("bus-serve")].join("\n");
+        Self::serve_on_nats(world, true, HR).await
+    }
+
+    /// The same on one server, and nobody is believed on the bus.
+    pub(crate) async fn serve_without_sources(world: &World) -> Self {
+        Self::serve_on_nats(world, false, "").await
+    }
+
+    async fn serve_on_nats(world: &World, cluster: bool, sources: &str) -> Self {
+        let nats = Nats::secured(world.folder().join("nats-of-serve"), cluster).await;
+        let sections = [nats.sections("daypass-serve"), nats.bus("bus-serve") + sources].join("\n");
         let (log, keys) = (nats.urls().join(","), nats.keys());
         Self::serve(world, sections, log, keys, Some(nats)).await
     }
@@ -175,7 +184,7 @@ impl Deployment {
             match name {
                 "daypass-request" => {
                     config.push(aws(world));
-                    config.extend(how.signals.then(|| nats.signals("bus-request")));
+                    config.extend(how.signals.map(|sources| nats.bus("bus-request") + sources));
                 }
                 "daypass-activation" => config.push(aws(world)),
                 "daypass-approval" => {
@@ -232,6 +241,13 @@ impl Deployment {
         let (before, after) = text.split_once(&upgrade(Some(OLD_WRITE_LEVEL))).unwrap();
         let raised = upgrade(Some(journal::level::NEWEST));
         std::fs::write(&file, format!("{before}{raised}{after}")).unwrap();
+    }
+
+    /// From its next start on, the process at this place believes what HR tells on the bus.
+    pub(crate) fn believe_hr(&self, world: &World, place: usize) {
+        let file = self.config_file(world, place);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}\n{HR}")).unwrap();
     }
 
     /// What the process at this place is told, apart from the others.

@@ -107,6 +107,11 @@ async fn someone_who_leaves_by_the_bus_has_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn signals_are_parked_where_nobody_is_believed_and_heeded_once_somebody_is() {
+    Box::pin(signals::are_parked_where_nobody_is_believed_and_heeded_once_somebody_is()).await;
+}
+
+#[tokio::test]
 async fn two_replicas_in_a_storm() {
     storm::blows_over().await;
 }

@@ -20,6 +20,10 @@ const LOG: &str = "DAYPASS_LOG";
 /// The stream of the key store.
 const KEYS: &str = "KV_DAYPASS_KEYS";
 
+/// HR is believed when it tells on the bus who leaves.
+pub(crate) const HR: &str = "[[signals.sources]]\nname = \"hr\"\nkinds = [\"person_left\"]\n\
+                             nats_account = \"daypass-signal-hr\"\n";
+
 /// What the log is on.
 pub(crate) enum Servers {
     One(NatsServer),
@@ -165,14 +169,9 @@ impl Nats {
         )
     }
 
-    /// The sections by which a service takes signals, as this user.
-    pub(crate) fn signals(&self, user: &str) -> String {
-        format!(
-            "[bus]\nservers = {:?}\nnkey_seed_file = {:?}\n\n[[signals.sources]]\nname = \"hr\"\n\
-             kinds = [\"person_left\"]\nnats_account = \"daypass-signal-hr\"\n",
-            self.urls(),
-            shown(&self.seed(user)),
-        )
+    /// The section by which a service reaches the bus, as this user.
+    pub(crate) fn bus(&self, user: &str) -> String {
+        format!("[bus]\nservers = {:?}\nnkey_seed_file = {:?}\n\n", self.urls(), shown(&self.seed(user)))
     }
 
     /// The key store, as `audit` sees it.

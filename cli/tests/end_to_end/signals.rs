@@ -1,7 +1,8 @@
-//! Someone leaves: HR says so on the bus while every replica of `request` is dead.
+//! Someone leaves: HR says so on the bus while every replica of `request` is dead, or where nobody is believed.
 
-use crate::deployment::{Apart, Deployment};
+use crate::deployment::{Apart, Deployment, Service};
 use crate::job::{approve, ask, create, until_status};
+use crate::nats::HR;
 use crate::world::{World, now, until};
 use api::approval::v1::ListPendingRequest;
 use api::request::v1::GetRequestRequest;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 pub(crate) async fn end_what_a_leaver_has() {
     let world = World::new().await;
-    let how = Apart { signals: true, replicas: 2, ..Apart::default() };
+    let how = Apart { signals: Some(HR), replicas: 2, ..Apart::default() };
     let mut deployment = Deployment::apart(&world, how).await;
     let (account, set) =
         (&world.organisation.accounts.payments_prod, &world.organisation.permission_sets.read_only);
@@ -47,11 +48,58 @@ pub(crate) async fn end_what_a_leaver_has() {
     let listed = ["audit", "list", "--type", "signal.received.v1", "--output", "json"];
     let listed = world.daypass(&deployment, "eve", &listed).await.unwrap();
     assert_eq!(listed.matches("signal.received.v1").count(), 1, "{listed}");
+    let parked = parked(&deployment, &["list"]).await.unwrap();
+    assert!(parked.contains("MESSAGE_INVALID") && parked.lines().count() == 2, "{parked}");
+}
+
+/// The server takes what HR tells, so HR takes it for told: somebody must see that it was not heeded.
+pub(crate) async fn are_parked_where_nobody_is_believed_and_heeded_once_somebody_is() {
+    let world = World::new().await;
+    let mut serve = Deployment::serve_without_sources(&world).await;
+    tell(&serve, "hr", "person_left", &leaver(&world)).await;
+    until_parked(&serve).await;
+    serve.kill();
+
+    let how = Apart { signals: Some(""), ..Apart::default() };
+    let mut apart = Deployment::apart(&world, how).await;
+    tell(&apart, "hr", "person_left", &leaver(&world)).await;
+    let number = until_parked(&apart).await;
+    apart.believe_hr(&world, Service::Request.place());
+    for request in apart.named("daypass-request") {
+        request.kill();
+        request.launch();
+        request.until_ready().await;
+    }
+    parked(&apart, &["replay", &number]).await.unwrap();
+    until("the signal being recorded", &apart, async || {
+        let listed = world.daypass(&apart, "eve", &["audit", "list", "--type", "signal.received.v1"]).await;
+        listed.ok()?.contains("signal.received.v1").then_some(())
+    })
+    .await;
+    until("nothing being parked", &apart, async || {
+        parked(&apart, &["list"]).await.ok()?.contains("nothing is parked").then_some(())
+    })
+    .await;
+}
+
+/// Waits until something of a source that is not configured is parked, and gives back its number.
+async fn until_parked(deployment: &Deployment) -> String {
+    until("the signal being parked", deployment, async || {
+        let listed = parked(deployment, &["list"]).await.ok()?;
+        let line = listed.lines().find(|line| line.contains("SOURCE_UNKNOWN"))?;
+        line.split_whitespace().next().map(str::to_owned)
+    })
+    .await
+}
+
+/// `daypass signals parked …` as the operator.
+async fn parked(deployment: &Deployment, words: &[&str]) -> Result<String, String> {
     let nats = deployment.nats.as_ref().unwrap();
     let (server, seed) = (nats.urls().remove(0), nats.seed("bus-operator").display().to_string());
-    let list = ["signals", "parked", "list", "--server", &server, "--seed", &seed].map(str::to_owned);
-    let parked = crate::world::run(&list).await.unwrap();
-    assert!(parked.contains("MESSAGE_INVALID") && parked.lines().count() == 2, "{parked}");
+    let way = ["--server", &server, "--seed", &seed];
+    let words = ["signals", "parked"].iter().chain(words).chain(&way);
+    let words: Vec<String> = words.map(|word| (*word).to_owned()).collect();
+    crate::world::run(&words).await
 }
 
 /// Ada has left, says HR.

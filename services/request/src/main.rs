@@ -12,11 +12,12 @@ async fn main() -> ExitCode {
         let service = RequestService::new(built.process.views.clone())
             .with_account_access(built.settings.has_account_access())
             .with_pending_max(built.settings.requests.pending_per_person_max)
-            .with_sources(sources.clone());
+            .with_sources(sources);
         let mut work = Work::default();
         service.add_to(&mut work.routes);
         work.services = wiring::services_of("daypass.request.v1");
-        if let Some(section) = built.settings.bus.as_ref().filter(|_| !sources.is_empty()) {
+        // Without sources as well: whatever is told is parked then, where operators see it.
+        if let Some(section) = &built.settings.bus {
             let (service, bus) = (service.clone(), wiring::bus::incoming(section).await?);
             let shutdown = built.shutdown.clone();
             work.background.push(Box::pin(async move { service.take_signals(bus, shutdown).await }));

@@ -59,11 +59,6 @@ impl Sources {
         Ok(Self(Arc::new(sources.collect::<Result<_, SourceError>>()?)))
     }
 
-    /// Whether nobody is.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The source of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Source> {
         self.0.get(name)
