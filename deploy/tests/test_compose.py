@@ -207,7 +207,7 @@ class Secrets(unittest.TestCase):
     @classmethod
     def make(cls, *options):
         environment = os.environ | {"DAYPASS_COMPOSE_STATE": str(cls.state)}
-        parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass"), *options], env=environment)
+        return parts.run([ROOT / "script/compose-secrets", "--daypass", parts.program("daypass"), *options], env=environment)
 
     def made(self, name):
         file = compose()["secrets"][name]["file"]
@@ -257,6 +257,16 @@ class Secrets(unittest.TestCase):
         self.make(*words)
         self.assertEqual((self.made("accounts.conf").read_text(), [seed.read_text() for seed in seeds]), (accounts, kept))
         self.make()
+
+    def test_public_keys_of_other_systems_are_printed_and_no_seed(self):
+        said = self.make("--signal-source", "hr", "--subscriber", "siem")
+        accounts = self.made("accounts.conf").read_text()
+        for user in ("signal-hr", "bus-subscriber-siem"):
+            key = re.search(rf"(?m)/{user}\.nk  (U[A-Z2-7]+)$", said)[1]
+            self.assertRegex(accounts, rf"# {user}\n +{{ nkey: {key},")
+        for seed in (self.state / "nats/seeds").iterdir():
+            self.assertNotIn(seed.read_text().strip(), said, seed.name)
+        self.assertEqual(self.make(), f"{self.state} is made\n")
 
     def test_nats_servers_sync_before_they_acknowledge_and_take_their_files(self):
         for name in ("nats-1", "nats-2", "nats-3"):
