@@ -75,7 +75,7 @@ async fn look(settings: &Settings, service: Service) -> Vec<Finding> {
     findings.extend(in_time("issuer", others::issuers(settings, &clock)).await);
     findings.extend(in_time("neighbour", others::neighbours(settings)).await);
     findings.extend(stores::files(settings));
-    findings.extend(others::certificates(settings, now(&clock)));
+    findings.extend(others::certificates(settings, service, now(&clock)));
     findings.push(stores::write_level(settings));
     findings
 }

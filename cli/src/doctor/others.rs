@@ -1,16 +1,18 @@
 //! Who else there is: AWS, the time, issuers, neighbours, and certificates that expire.
 
 use super::finding::Finding;
+use super::stores;
+use crate::nats::Service;
 use domain::ports::SharedClock;
 use domain::{SignedDuration, Timestamp};
 use identity::Authenticator;
-use service_runtime::config::{Addresses, NeighbourConfig};
+use service_runtime::config::{Addresses, LogConfig, NeighbourConfig};
 use service_runtime::tls;
 use std::path::{Path, PathBuf};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use wiring::{Settings, cloud};
+use wiring::{KeysSection, Settings, cloud};
 
 /// A certificate that lives for less is about to be renewed, or was forgotten.
 const LEFT_MIN: SignedDuration = SignedDuration::from_hours(24);
@@ -82,7 +84,8 @@ async fn health(settings: &Settings, neighbour: &NeighbourConfig) -> Result<Serv
     asked.map(|answer| answer.into_inner().status()).map_err(|status| status.message().to_owned())
 }
 
-pub(super) fn certificates(settings: &Settings, now: Timestamp) -> Vec<Finding> {
+/// Those in files: a service's own, and the CAs by which it knows others.
+pub(super) fn certificates(settings: &Settings, service: Service, now: Timestamp) -> Vec<Finding> {
     let tls = settings.server.tls.iter();
     let mut files: Vec<&Path> = tls
         .flat_map(|tls| [&tls.certificate_file].into_iter().chain(&tls.client_ca_file))
@@ -90,6 +93,15 @@ pub(super) fn certificates(settings: &Settings, now: Timestamp) -> Vec<Finding> 
         .collect();
     files.extend(settings.client_certificate.iter().map(|own| own.certificate_file.as_path()));
     files.extend(settings.neighbours.request.iter().filter_map(|neighbour| neighbour.ca_file.as_deref()));
+    if let LogConfig::Jetstream { ca_file, .. } = &settings.log {
+        files.extend(ca_file.as_deref());
+    }
+    if let KeysSection::Jetstream { ca_file, .. } = &settings.keys {
+        files.extend(ca_file.as_deref());
+    }
+    // Who has no part in the bus need not have its files.
+    let bus = settings.bus.as_ref().filter(|_| stores::is_on_bus(service));
+    files.extend(bus.and_then(|bus| bus.ca_file.as_deref()));
     files.sort_unstable();
     files.dedup();
     files.into_iter().map(|file| certificate(file, now)).collect()

@@ -84,6 +84,11 @@ fn streams_of(service: Service) -> Vec<(&'static str, &'static str)> {
     }
 }
 
+/// Whether a service reaches the bus at all.
+pub(super) fn is_on_bus(service: Service) -> bool {
+    !streams_of(service).is_empty()
+}
+
 pub(super) fn write_level(settings: &Settings) -> Finding {
     let (level, newest) = (settings.upgrade.write_level, level::NEWEST);
     if level >= newest {

@@ -116,6 +116,47 @@ async fn in_the_place_of_each_service_that_shares_a_file_nothing_is_wrong() {
     }
 }
 
+/// The states of the certificate in this file.
+fn told(findings: &[(String, String, String)], file: &str) -> Vec<String> {
+    let of_file = findings.iter().filter(|(check, _, what)| check == "certificate" && what.contains(file));
+    of_file.map(|(_, state, _)| state.clone()).collect()
+}
+
+#[tokio::test]
+async fn the_ca_of_the_log_of_the_keys_and_of_the_bus_is_told_once_where_a_service_needs_it() {
+    let deployment = Deployment::new().await;
+    let folder = deployment.folder.path();
+    for service in ["approval", "audit"] {
+        let config = deployment.configuration("compose/daypass.toml", service);
+        let (_, findings) = doctor_of(service, folder, &config).await;
+        assert_eq!(told(&findings, "/ca.crt"), ["ok"], "one file for all: {findings:#?}");
+
+        let mut section = String::new();
+        let own_file = |line: &str| {
+            if line.starts_with('[') {
+                line.trim_matches(['[', ']']).clone_into(&mut section);
+            }
+            if !line.starts_with("ca_file = ") {
+                return format!("{line}\n");
+            }
+            let own = folder.join(format!("{section}-ca.crt"));
+            // Only who needs it has it.
+            if section != "bus" || service == "audit" {
+                std::fs::copy(folder.join("ca.pem"), &own).unwrap();
+            }
+            format!("ca_file = {}\n", quoted(own.display()))
+        };
+        let config: String = config.lines().map(own_file).collect();
+        let (_, findings) = doctor_of(service, folder, &config).await;
+        let bus = if service == "audit" { vec!["ok"] } else { Vec::new() };
+        for (file, expected) in
+            [("/log-ca.crt", vec!["ok"]), ("/keys-ca.crt", vec!["ok"]), ("/bus-ca.crt", bus)]
+        {
+            assert_eq!(told(&findings, file), expected, "{service} {file}: {findings:#?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_lacks_a_file_that_it_needs_is_told_and_so_is_who_looks_in_the_place_of_another() {
     let deployment = Deployment::new().await;
