@@ -1,13 +1,18 @@
-"""What script/images makes: an image layout that holds together, small, not root, with a bill of materials; and a program that runs in it."""
+"""What script/images makes: an image layout that holds together, small, not root, with a bill of materials; and a program that runs in it. What
+a builder of the Containerfile is given of a checkout."""
 
+import fnmatch
 import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -15,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy/images"))
 
 import assemble  # noqa: E402
+import parts  # noqa: E402
 import sbom  # noqa: E402
 
 PROGRAM = "daypass-audit"
@@ -107,6 +113,63 @@ class Images(unittest.TestCase):
             checked = subprocess.run([*run, "--config", "/broken.toml", "--check"], capture_output=True, text=True)
             self.assertEqual(checked.returncode, 2, checked)
             self.assertIn("server.listen", checked.stderr)
+
+
+CONTAINERFILE = (ROOT / "deploy/images/Containerfile").read_text()
+
+
+def is_sent(path):
+    """Whether a builder is given this file: as the last line of .dockerignore says that names it, or a folder that it is in."""
+    sent = True
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        names = line.removeprefix("!").split("/")
+        folders = path.split("/")[: len(names)]
+        if len(folders) == len(names) and all(map(fnmatch.fnmatchcase, folders, names)):
+            sent = line.startswith("!")
+    return sent
+
+
+def secrets():
+    """The files in a checkout that script/compose-secrets or deploy/README.md has its reader make, and nobody else may have."""
+    script, readme = ((ROOT / name).read_text() for name in ("script/compose-secrets", "deploy/README.md"))
+    state = re.search(r"DAYPASS_COMPOSE_STATE:-(.*)}", script)[1]
+    folders = {f"{state}/nats", *re.findall(r"daypass nats config --out (\S+)", readme)}
+    written = set(re.findall(r"(?m)[^|] > (\S+)$", readme))
+    assert folders > {"nats"} and written >= {"wrapping.keys", "ada.token"}, (folders, written)
+    in_folders = {f"{folder}/{name}" for folder in folders for name in ("accounts.conf", "nats-0.nats.conf", "seeds/log-setup.nk")}
+    of_compose = {os.path.normpath(f"deploy/{secret['file']}") for secret in parts.compose()["secrets"].values()}
+    return in_folders | written | of_compose | {f"{state}/ca.key"}
+
+
+class Context(unittest.TestCase):
+    """What of a checkout goes to a builder, and into the repository."""
+
+    def test_no_secret_goes_to_a_builder(self):
+        self.assertIn("COPY . .", CONTAINERFILE)
+        for path in secrets() | {".git/config", "target/debug/daypass", ".tools/venv/bin/python", "data/keys.db"}:
+            self.assertFalse(is_sent(path), path)
+
+    def test_no_secret_goes_into_the_repository_and_nothing_of_the_repository_is_ignored(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # Apart, so that no other rules of whoever runs this count.
+            own = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+            parts.run(["git", "init", "--quiet", folder], env=own)
+            shutil.copy(ROOT / ".gitignore", folder)
+            for path in sorted(secrets()):
+                checked = subprocess.run(["git", "-C", folder, "check-ignore", "--quiet", path], env=own)
+                self.assertEqual(checked.returncode, 0, path)
+        self.assertEqual(parts.run(["git", "-C", ROOT, "ls-files", "--cached", "--ignored", "--exclude-standard"]), "")
+
+    def test_a_builder_is_given_what_it_builds_from(self):
+        members = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
+        folders = {folder.relative_to(ROOT) for member in members for folder in ROOT.glob(member)}
+        self.assertGreater(len(folders), len(members))
+        needed = {f"{folder}/{name}" for folder in folders for name in ("Cargo.toml", "src/lib.rs", "build.rs")}
+        needed |= {str(proto.relative_to(ROOT)) for proto in (ROOT / "proto").rglob("*.proto")}
+        run = set(re.findall(r"python3 (\S+\.py)", CONTAINERFILE))
+        self.assertTrue(run)
+        for path in needed | run | {"Cargo.toml", "Cargo.lock"}:
+            self.assertTrue(is_sent(path), path)
 
 
 if __name__ == "__main__":
