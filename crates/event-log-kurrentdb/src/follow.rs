@@ -3,6 +3,7 @@
 //! INVARIANT: what was handed on is never handed on again, and a checkpoint is only moved to by the server's word that everything
 //! of ours before it was sent.
 
+use crate::head::Known;
 use crate::link::{Numbered, asked_of_leader, is_of_no_place, not_read};
 use crate::log::Inner;
 use crate::read::{filter, place};
@@ -18,7 +19,25 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// All events after a position, and those to come.
 pub(crate) fn subscribe(inner: Arc<Inner>, after: Position) -> EventStream {
-    let follower = Follower { inner, handed_on: after, reached: place(after), feed: None, pause: PAUSE_MIN };
+    follow(inner, after, place(after))
+}
+
+/// All events behind what is known, and those to come.
+pub(crate) fn go_on(inner: Arc<Inner>, known: Known) -> EventStream {
+    let reached = if known == Known::default() {
+        StreamPosition::Start
+    } else {
+        StreamPosition::Position(known.reached)
+    };
+    follow(inner, known.last, reached)
+}
+
+fn follow(
+    inner: Arc<Inner>,
+    handed_on: Position,
+    reached: StreamPosition<kurrentdb::Position>,
+) -> EventStream {
+    let follower = Follower { inner, handed_on, reached, feed: None, pause: PAUSE_MIN };
     stream::try_unfold(follower, Follower::next).boxed()
 }
 
@@ -57,6 +76,7 @@ impl Follower {
                 Ok(SubscriptionEvent::Checkpoint(checkpoint)) => {
                     self.feed = Some((of, feed));
                     self.reached = StreamPosition::Position(checkpoint);
+                    self.inner.passed(self.handed_on, checkpoint);
                     self.pause = PAUSE_MIN;
                 }
                 Ok(

@@ -9,6 +9,7 @@
 //!   a newer revision, so the look is what makes an id one event; and what was written is read back, because the server answers a
 //!   repeat as if it were the first, and does not compare bodies.
 //! - Every call asks for the leader.
+//! - The head is looked for behind what is known: what others wrote is not looked through again at every call.
 //! - [`KurrentDbLog::open`] refuses a server that does not flush to disk, and one before 22.6.
 //!
 //! Deliberately absent: persistent subscriptions (they reorder, and park what fails), deletion, stream metadata. What a server's
@@ -26,6 +27,7 @@
 mod append;
 mod config;
 mod follow;
+mod head;
 mod link;
 mod log;
 mod read;

@@ -1,16 +1,17 @@
 //! The open log.
 
 use crate::config::KurrentDbConfig;
+use crate::head::Known;
 use crate::link::{CALL_WITHIN, Link, asked_of_leader, in_time, not_read};
 use crate::wire::Namespace;
-use crate::{append, follow, read, safety};
+use crate::{append, follow, head, read, safety};
 use event_log::{
     AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
     StreamName,
 };
 use kurrentdb::{AppendToStreamOptions, Error, EventData, ReadStreamOptions, ResolvedEvent, StreamState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// The type of the one event that holds a log's identity.
@@ -28,8 +29,7 @@ pub(crate) struct Inner {
     id: Uuid,
     process: Uuid,
     appends: AtomicU64,
-    /// The furthest position that this process has seen: the log cannot end before it.
-    seen: AtomicU64,
+    known: Mutex<Known>,
 }
 
 impl KurrentDbLog {
@@ -52,8 +52,8 @@ impl KurrentDbLog {
 
     fn on(config: &KurrentDbConfig, link: Link, namespace: Namespace, id: Uuid) -> Self {
         tracing::info!(log.id = %id, namespace = config.namespace, "log opened on KurrentDB");
-        let (appends, seen) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { link, namespace, id, process: config.process, appends, seen }) }
+        let (appends, known) = (AtomicU64::new(0), Mutex::default());
+        Self { inner: Arc::new(Inner { link, namespace, id, process: config.process, appends, known }) }
     }
 }
 
@@ -117,9 +117,23 @@ impl Inner {
         format!("{}-{}", self.process, self.appends.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Remembers that the log reaches this far.
-    pub(crate) fn saw(&self, position: Position) {
-        self.seen.fetch_max(position.0, Ordering::AcqRel);
+    fn lock_known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the log is known.
+    pub(crate) fn known(&self) -> Known {
+        *self.lock_known()
+    }
+
+    /// Remembers an event of ours.
+    pub(crate) fn saw(&self, event: Position) {
+        self.lock_known().saw(event);
+    }
+
+    /// Remembers that no event of ours is behind `after` and up to `place`.
+    pub(crate) fn passed(&self, after: Position, place: kurrentdb::Position) {
+        self.lock_known().passed(after, place);
     }
 }
 
@@ -153,19 +167,15 @@ impl EventLog for KurrentDbLog {
     }
 
     async fn head(&self) -> Result<Position, LogError> {
-        let seen = self.inner.seen.load(Ordering::Acquire);
-        let head = read::last(&self.inner).await?.map_or(Position::START, |event| event.position);
-        if head.0 < seen {
-            return Err(LogError::Unavailable(format!(
-                "the server tells of {} as the last, but {seen} has been seen: an outdated leader, or events were lost",
-                head.0
-            )));
-        }
-        self.inner.saw(head);
-        Ok(head)
+        head::head(&self.inner).await
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<Recorded>, LogError> {
-        read::event_at(&self.inner, position).await
+        let found = read::event_at(&self.inner, position).await?;
+        // A process that starts asks for the event up to which it has read: from there on it is looked what follows.
+        if let Some(event) = &found {
+            self.inner.saw(event.position);
+        }
+        Ok(found)
     }
 }

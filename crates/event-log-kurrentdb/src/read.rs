@@ -1,5 +1,6 @@
 //! Reads that end: one stream, the whole log, one place of it.
 
+use crate::head::Known;
 use crate::link::{Numbered, asked_of_leader, in_time, is_of_no_place, not_read};
 use crate::log::Inner;
 use event_log::{EventStream, LogError, Position, Recorded, Revision, StreamName};
@@ -119,9 +120,40 @@ pub(crate) async fn event_at(inner: &Arc<Inner>, position: Position) -> Result<O
     Ok(first.filter(|event| event.position == position))
 }
 
-/// The last event.
-pub(crate) async fn last(inner: &Arc<Inner>) -> Result<Option<Recorded>, LogError> {
-    one(inner, ReadAllOptions::default().position(StreamPosition::End)).await
+/// Where the last event of ours is.
+pub(crate) async fn last(inner: &Arc<Inner>) -> Result<Option<Position>, LogError> {
+    let options = ReadAllOptions::default().position(StreamPosition::End).max_count(1);
+    let last = async { all(inner, options).await?.try_next().await };
+    let last = last.await.map_err(|error| not_read(&error))?;
+    Ok(last.map(|event| Position(event.position.commit)))
+}
+
+/// Whether anything of ours may follow what is known.
+pub(crate) async fn follows(inner: &Arc<Inner>, known: Known) -> Result<bool, LogError> {
+    // The event of the place where a read begins is read, too; it may be the last that is known.
+    let options = ReadAllOptions::default().position(StreamPosition::Position(known.reached)).max_count(2);
+    let next = async {
+        let events = all(inner, options).await?;
+        let mut events = events.try_filter(|event| std::future::ready(event.position.commit > known.last.0));
+        events.try_next().await
+    };
+    match next.await {
+        Ok(next) => Ok(next.is_some()),
+        Err(error) if is_of_no_place(&error) => Ok(true),
+        Err(error) => Err(not_read(&error)),
+    }
+}
+
+/// The last event of the whole server, whose ever it is: what a read of ours could come to.
+pub(crate) async fn end(inner: &Arc<Inner>) -> Result<Option<RecordedEvent>, LogError> {
+    let options = ReadAllOptions::default().position(StreamPosition::End).max_count(1);
+    let options = asked_of_leader!(inner.link, options);
+    let of = inner.link.client();
+    let last = async {
+        let answer = of.client.read_all(&options);
+        sent(inner, of.clone(), answer).await?.try_next().await
+    };
+    last.await.map_err(|error| not_read(&error))
 }
 
 /// The first event of an answer; none where the server has no such place.

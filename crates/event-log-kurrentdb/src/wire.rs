@@ -85,6 +85,11 @@ impl Namespace {
         })
     }
 
+    /// Whether an event is in a stream of the log.
+    pub(crate) fn has(&self, event: &RecordedEvent) -> bool {
+        event.stream_id().starts_with(&self.0)
+    }
+
     fn stream_of(&self, event: &RecordedEvent) -> Option<StreamName> {
         event.stream_id().strip_prefix(&self.0)?.parse().ok()
     }

@@ -4,6 +4,7 @@
 //! - exact expected revisions; a repeat of what is next to the expected revision is answered as if it were the first, whatever
 //!   its body, and the same id under a newer revision is written again;
 //! - `$all` with other people's and the system's events in between, filters, checkpoints; a place where no event begins is refused;
+//! - a filter is looked through event by event, and how many were passed over is counted;
 //! - nodes that share what they hold, of which one leads; the others name it to those who ask for the leader.
 //!
 //! [`Double`]: the server. [`Fault`]: what goes wrong next.

@@ -1,7 +1,7 @@
 //! Reads: a stream, `$all` once, `$all` for ever.
 
 use crate::server::Shared;
-use crate::store::Stored;
+use crate::store::{PACE_OF, Stored};
 use crate::wire::client::streams::read_req::filter_options::{Filter, Window};
 use crate::wire::client::streams::read_req::options::FilterOption;
 use crate::wire::client::streams::read_req::{AllOptions, StreamOptions, all_options, stream_options};
@@ -36,8 +36,8 @@ pub(crate) async fn stream(events: Option<Vec<Stored>>, options: StreamOptions, 
 
 /// `$all` as it is now, from a place on, or back from its end.
 pub(crate) async fn all(
-    mut events: Vec<Stored>,
-    from: u64,
+    shared: &Shared,
+    (mut events, from): (Vec<Stored>, u64),
     backwards: bool,
     (filter, most): (&FilterOption, u64),
     answers: Answers,
@@ -47,7 +47,32 @@ pub(crate) async fn all(
     } else {
         events.retain(|event| event.position >= from);
     }
-    send_events(events.into_iter().filter(|event| passes(filter, event)), most, &answers).await;
+    let (mut sent, mut searched) = (0, 0);
+    for event in events {
+        if sent == most || answers.is_closed() {
+            return;
+        }
+        if let FilterOption::Filter(_) = filter {
+            searched += 1;
+            keep_pace(shared, searched).await;
+        }
+        if !passes(filter, &event) {
+            shared.store().passed_over += 1;
+            continue;
+        }
+        sent += 1;
+        if !send(&answers, shown(event)).await {
+            return;
+        }
+    }
+}
+
+/// Waits where so many events were looked through that it takes time.
+async fn keep_pace(shared: &Shared, searched: usize) {
+    let pace = shared.store().pace;
+    if !pace.is_zero() && searched.is_multiple_of(PACE_OF) {
+        tokio::time::sleep(pace).await;
+    }
 }
 
 async fn send_events(events: impl Iterator<Item = Stored>, most: u64, answers: &Answers) {
@@ -81,6 +106,7 @@ pub(crate) async fn subscription(shared: Shared, from: u64, filter: FilterOption
             }
             reached = event.position;
             searched += 1;
+            keep_pace(&shared, searched).await;
             if passes(&filter, &event) && !send(&answers, shown(event)).await {
                 return;
             }

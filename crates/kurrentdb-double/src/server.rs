@@ -123,6 +123,16 @@ impl Double {
         self.shared.store().checkpoints.clone()
     }
 
+    /// How many events reads of `$all` had to pass over so far, because their filter was not for them. Subscriptions are not counted.
+    pub fn passed_over(&self) -> usize {
+        self.shared.store().passed_over
+    }
+
+    /// From now on it takes so long to look through 200 events of `$all` with a filter.
+    pub fn look_slowly(&self, pace: Duration) {
+        self.shared.store().pace = pace;
+    }
+
     /// The position of the last event, whose ever it is.
     pub fn head(&self) -> u64 {
         self.shared.store().all.last().map_or(0, |event| event.position)
@@ -258,8 +268,9 @@ impl Streams for Served {
                     return Err(Status::unknown("Unexpected FilteredReadAllResult: InvalidPosition"));
                 }
                 let backwards = options.read_direction == 1;
+                let shared = self.shared.clone();
                 tokio::spawn(async move {
-                    reading::all(events, from, backwards, (&filter, most), answers).await;
+                    reading::all(&shared, (events, from), backwards, (&filter, most), answers).await;
                 });
             }
             (Some(StreamOption::All(all)), Some(CountOption::Subscription(_))) => {

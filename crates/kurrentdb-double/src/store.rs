@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// So many events are looked through between two pauses of a server that is slow.
+pub(crate) const PACE_OF: usize = 200;
 
 /// How far apart positions are, as in a file of records: nobody may count on the next one.
 pub(crate) const RECORD: u64 = 137;
@@ -57,6 +61,10 @@ pub(crate) struct Store {
     pub(crate) begun_at: Vec<Option<u64>>,
     /// What subscriptions were told to have passed, oldest first.
     pub(crate) checkpoints: Vec<u64>,
+    /// Events that reads of `$all` have passed over, because they were not asked for.
+    pub(crate) passed_over: usize,
+    /// How long it takes to look through [`PACE_OF`] events of `$all` for those that are asked for.
+    pub(crate) pace: Duration,
     /// Whether events of streams come without their places in `$all`, as from servers before 22.6.
     pub(crate) before_22_6: bool,
 }

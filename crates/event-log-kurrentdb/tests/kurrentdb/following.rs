@@ -1,6 +1,6 @@
 //! The whole log among the events of others.
 
-use crate::given::{event, in_time, open};
+use crate::given::{event, in_time, open, until};
 use event_log::{EventLog, Expected, LogError, Position};
 use futures::{StreamExt, TryStreamExt};
 use kurrentdb_double::Double;
@@ -25,16 +25,6 @@ async fn events_of_others_and_of_the_system_are_passed_over() {
         assert_eq!(followed, all);
     })
     .await;
-}
-
-/// What there is to be seen, once there is.
-async fn until<T>(seen: impl Fn() -> Option<T>) -> T {
-    loop {
-        if let Some(seen) = seen() {
-            return seen;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 /// A subscription that breaks off behind many events of others begins where the server's checkpoint said, not at our last event.

@@ -52,6 +52,16 @@ pub(crate) fn event(number: u128) -> Envelope {
     }
 }
 
+/// What there is to be seen, once there is.
+pub(crate) async fn until<T>(seen: impl Fn() -> Option<T>) -> T {
+    loop {
+        if let Some(seen) = seen() {
+            return seen;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// What hangs has failed.
 pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), what).await.unwrap()

@@ -7,5 +7,6 @@ mod backups;
 mod conformance;
 mod following;
 mod given;
+mod heads;
 mod nodes;
 mod refusing;
