@@ -30,7 +30,6 @@ mod servers;
 mod sizing;
 mod survey;
 mod told;
-mod watched;
 mod wire;
 
 pub use config::JetStreamConfig;

@@ -3,11 +3,11 @@
 use crate::config::JetStreamConfig;
 use crate::known::Known;
 use crate::link::{Link, Lost, unavailable};
-use crate::watched::Watched;
 use crate::wire::{STREAM, any_writer};
 use crate::{append, follow, read, safety, servers, told};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::Info;
+use event_log::watched::Watched;
 use event_log::{
     AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
     StreamName,

@@ -10,7 +10,7 @@
 //!   repeat as if it were the first, and does not compare bodies.
 //! - Every call asks for the leader.
 //! - The head is looked for behind what is known: what others wrote is not looked through again at every call.
-//! - [`KurrentDbLog::open`] refuses a server that does not flush to disk, and one before 22.6.
+//! - [`KurrentDbLog::open`] refuses a server that does not flush to disk, and one before 22.6; [`KurrentDbLog::watch`] looks again.
 //!
 //! Deliberately absent: persistent subscriptions (they reorder, and park what fails), deletion, stream metadata. What a server's
 //! administrator can do with these (`$maxAge`, `$tb`, deletion, scavenging) destroys history: deny it by access control lists.

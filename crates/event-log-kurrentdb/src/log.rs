@@ -5,6 +5,7 @@ use crate::head::Known;
 use crate::link::{CALL_WITHIN, Link, asked_of_leader, in_time, not_read};
 use crate::wire::Namespace;
 use crate::{append, follow, head, read, safety};
+use event_log::watched::Watched;
 use event_log::{
     AppendError, Appended, Envelope, EventLog, EventStream, Expected, LogError, Position, Recorded, Revision,
     StreamName,
@@ -12,10 +13,14 @@ use event_log::{
 use kurrentdb::{AppendToStreamOptions, Error, EventData, ReadStreamOptions, ResolvedEvent, StreamState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The type of the one event that holds a log's identity.
 const IDENTITY: &str = "log-created";
+/// How often nodes are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// A log on KurrentDB. Clones share one connection.
 #[derive(Clone)]
@@ -26,8 +31,8 @@ pub struct KurrentDbLog {
 pub(crate) struct Inner {
     pub(crate) link: Link,
     pub(crate) namespace: Namespace,
+    config: KurrentDbConfig,
     id: Uuid,
-    process: Uuid,
     appends: AtomicU64,
     known: Mutex<Known>,
 }
@@ -38,7 +43,7 @@ impl KurrentDbLog {
     pub async fn open(config: KurrentDbConfig) -> Result<Self, LogError> {
         let (link, namespace) = link(&config).await?;
         let id = find_or_create(&link, &namespace, config.new_id).await?;
-        Ok(Self::on(&config, link, namespace, id))
+        Ok(Self::on(config, link, namespace, id))
     }
 
     /// The same, of a log that is there: nothing is made.
@@ -47,13 +52,33 @@ impl KurrentDbLog {
         let id = identity(&link, &namespace).await?.ok_or_else(|| {
             LogError::Unavailable(format!("no log is there in the namespace {}", config.namespace))
         })?;
-        Ok(Self::on(&config, link, namespace, id))
+        Ok(Self::on(config, link, namespace, id))
     }
 
-    fn on(config: &KurrentDbConfig, link: Link, namespace: Namespace, id: Uuid) -> Self {
+    /// Looks again at what [`open`](Self::open) looked at: others may have changed a node since, or one is back that was down.
+    pub async fn look_again(&self) -> Result<(), LogError> {
+        safety::look_again(&self.inner.config).await
+    }
+
+    /// Looks again for ever, from time to time, and logs an error while the log is not safe, or when that could not be seen for some
+    /// minutes. Appends go on: access must end even then.
+    pub async fn watch(self) {
+        self.watch_every(LOOK_AGAIN).await;
+    }
+
+    async fn watch_every(&self, pause: Duration) {
+        let mut watched = Watched::default();
+        loop {
+            tokio::time::sleep(pause).await;
+            let looked = self.look_again().await;
+            watched.tell(looked, Instant::now());
+        }
+    }
+
+    fn on(config: KurrentDbConfig, link: Link, namespace: Namespace, id: Uuid) -> Self {
         tracing::info!(log.id = %id, namespace = config.namespace, "log opened on KurrentDB");
         let (appends, known) = (AtomicU64::new(0), Mutex::default());
-        Self { inner: Arc::new(Inner { link, namespace, id, process: config.process, appends, known }) }
+        Self { inner: Arc::new(Inner { link, namespace, config, id, appends, known }) }
     }
 }
 
@@ -114,7 +139,7 @@ async fn identity(link: &Link, namespace: &Namespace) -> Result<Option<Uuid>, Lo
 impl Inner {
     /// Tells one append from all others, of all processes.
     pub(crate) fn next_mark(&self) -> String {
-        format!("{}-{}", self.process, self.appends.fetch_add(1, Ordering::Relaxed))
+        format!("{}-{}", self.config.process, self.appends.fetch_add(1, Ordering::Relaxed))
     }
 
     fn lock_known(&self) -> MutexGuard<'_, Known> {
@@ -177,5 +202,45 @@ impl EventLog for KurrentDbLog {
             self.inner.saw(event.position);
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NAMESPACE;
+    use kurrentdb_double::Double;
+    use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nodes_are_looked_at_again_and_again() {
+        let server = Double::start().unwrap();
+        let node = MockServer::start().await;
+        let safe =
+            r#"[{"name":"MemDb","value":"False"},{"name":"UnsafeDisableFlushToDisk","value":"False"}]"#;
+        let answer = ResponseTemplate::new(200).set_body_raw(safe, "application/json");
+        Mock::given(matchers::path("/info/options")).respond_with(answer).mount(&node).await;
+        let log = KurrentDbLog::open(KurrentDbConfig {
+            connection: server.connection(),
+            user: None,
+            namespace: NAMESPACE.into(),
+            node_urls: vec![node.uri()],
+            operator_asserts_flush_to_disk: false,
+            new_id: Uuid::from_u128(1),
+            process: Uuid::from_u128(2),
+        });
+        let log = Box::pin(log).await.unwrap();
+        let looked = async {
+            while node.received_requests().await.unwrap().len() < 4 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let seen = async {
+            tokio::select! {
+                () = log.watch_every(Duration::from_millis(10)) => {}
+                () = looked => {}
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap();
     }
 }

@@ -25,7 +25,7 @@ struct Setting {
 
 /// What was seen of the nodes.
 #[derive(Debug, Default)]
-pub(crate) struct Looked {
+struct Looked {
     /// So many are known.
     nodes: usize,
     /// So many say that they flush to disk.
@@ -33,11 +33,11 @@ pub(crate) struct Looked {
     /// Why one that answers does not say so.
     untold: Option<String>,
     /// Why one does not answer.
-    pub(crate) unreached: Option<String>,
+    unreached: Option<String>,
 }
 
 /// Looks at every node that is known. One that could forget what it acknowledged is refused, whatever the operator asserts.
-pub(crate) async fn look(config: &KurrentDbConfig) -> Result<Looked, LogError> {
+async fn look(config: &KurrentDbConfig) -> Result<Looked, LogError> {
     let mut looked = Looked { nodes: config.node_urls.len(), ..Looked::default() };
     for url in &config.node_urls {
         match ask(url, config).await {
@@ -54,8 +54,8 @@ pub(crate) async fn look(config: &KurrentDbConfig) -> Result<Looked, LogError> {
 
 impl Looked {
     /// Whether enough was seen. What is acknowledged is on most nodes, so most of them have to be safe; a node that is down
-    /// acknowledges nothing, and is looked at when it is back.
-    pub(crate) fn enough(&self) -> Result<(), LogError> {
+    /// acknowledges nothing, and is looked at again when it is back: [`crate::KurrentDbLog::watch`].
+    fn enough(&self) -> Result<(), LogError> {
         let Self { nodes, safe, untold, unreached } = self;
         let lacking = format!("nodes must flush to disk: that was seen on {safe} of {nodes}");
         if let Some(why) = untold {
@@ -85,6 +85,22 @@ pub(crate) async fn look_at_nodes(config: &KurrentDbConfig) -> Result<(), LogErr
         tracing::warn!(%why, "a node of the log cannot be reached, and was not looked at");
     }
     Ok(())
+}
+
+/// Looks again at nodes whose log is in use. What is not seen any more is not seen to be wrong: it is not seen.
+pub(crate) async fn look_again(config: &KurrentDbConfig) -> Result<(), LogError> {
+    let looked = look(config).await?;
+    if config.operator_asserts_flush_to_disk {
+        return Ok(());
+    }
+    let enough = looked.enough().map_err(|error| match error {
+        LogError::Unsafe(why) => LogError::Unavailable(why),
+        error @ (LogError::Unavailable(_) | LogError::Corrupt(_)) => error,
+    });
+    if let Some(why) = looked.unreached {
+        tracing::warn!(%why, "a node of the log cannot be reached, and was not looked at");
+    }
+    enough
 }
 
 /// Which option that matters a node does not tell of; none: all of them are told, and off.

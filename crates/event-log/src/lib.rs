@@ -5,6 +5,7 @@
 //!
 //! - [`EventLog`]: the port. [`memory::MemoryLog`]: in memory, for simulation and fast tests.
 //! - [`conformance`]: the suite that every engine runs. It is the contract; the docs here are its summary.
+//! - [`watched`]: what engines on servers tell when they look again whether a log is safe.
 //!
 //! Deliberately absent: deletion, truncation, appending without an expected revision, and appending two events at once.
 
@@ -12,6 +13,7 @@ pub mod conformance;
 mod error;
 pub mod memory;
 mod name;
+pub mod watched;
 
 pub use error::{AppendError, LogError};
 pub use name::{StreamName, Writer};

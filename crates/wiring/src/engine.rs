@@ -9,6 +9,8 @@ use event_log::{EventLog, LogError};
 pub use event_log_jetstream::{Copies, ServerState, Survey, server_memory_bytes};
 use event_log_jetstream::{JetStreamConfig, JetStreamLog};
 use event_log_sqlite::{OpenOptions, SqliteLog};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use journal::level::WriteLevel;
 use service_runtime::config::{LogConfig, Problem};
 use std::path::Path;
@@ -22,21 +24,25 @@ fn new_id(entropy: &dyn Entropy) -> Uuid {
     Uuid::new_v8(bytes)
 }
 
+/// Looks for ever whether a log is still set up as it was.
+type Watch = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// A log that is open, and how to close it well.
 pub struct OpenLog {
     /// The log.
     pub log: Arc<dyn EventLog>,
     sqlite: Option<Arc<SqliteLog>>,
-    jetstream: Option<JetStreamLog>,
+    /// Of a log on servers.
+    watch: Option<Watch>,
 }
 
 impl OpenLog {
     /// Looks for ever whether the log is still set up as it was when it was opened; others may change a server.
     pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
-        let jetstream = self.jetstream.clone();
+        let watch = self.watch.as_ref().map(|watch| watch());
         async move {
-            match jetstream {
-                Some(jetstream) => jetstream.watch().await,
+            match watch {
+                Some(watch) => watch.await,
                 None => std::future::pending().await,
             }
         }
@@ -62,14 +68,17 @@ pub async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<OpenLog, 
         LogConfig::Sqlite { path } => {
             make_folder_of(path)?;
             let sqlite = Arc::new(SqliteLog::open(path, &OpenOptions::new(new_id(entropy)))?);
-            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite), jetstream: None })
+            Ok(OpenLog { log: sqlite.clone(), sqlite: Some(sqlite), watch: None })
         }
         LogConfig::Jetstream { .. } => {
             let log = JetStreamLog::open(jetstream(config, entropy)?).await?;
-            Ok(OpenLog { log: Arc::new(log.clone()), sqlite: None, jetstream: Some(log) })
+            let watched = log.clone();
+            let watch: Watch = Box::new(move || watched.clone().watch().boxed());
+            Ok(OpenLog { log: Arc::new(log), sqlite: None, watch: Some(watch) })
         }
         LogConfig::Kurrentdb { .. } => {
-            Ok(OpenLog { log: kurrentdb::open(config, entropy).await?, sqlite: None, jetstream: None })
+            let (log, watch): (Arc<dyn EventLog>, Watch) = kurrentdb::open(config, entropy).await?;
+            Ok(OpenLog { log, sqlite: None, watch: Some(watch) })
         }
     }
 }
@@ -85,12 +94,13 @@ pub fn problem(config: &LogConfig) -> Option<Problem> {
 
 #[cfg(not(feature = "kurrentdb"))]
 mod kurrentdb {
-    use super::{Arc, Entropy, EventLog, LogConfig, LogError, NOT_BUILT};
+    use super::{Entropy, LogConfig, LogError, NOT_BUILT};
 
-    pub(super) fn open(
+    /// Whatever it is that would be opened.
+    pub(super) fn open<T>(
         _: &LogConfig,
         _: &dyn Entropy,
-    ) -> impl Future<Output = Result<Arc<dyn EventLog>, LogError>> + use<> {
+    ) -> impl Future<Output = Result<T, LogError>> + use<T> {
         std::future::ready(Err(LogError::Unsafe(NOT_BUILT.into())))
     }
 

@@ -147,3 +147,48 @@ async fn a_node_that_is_down_keeps_no_process_from_starting_where_most_are_seen(
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_changed_is_seen_by_the_next_look() {
+    in_time(async {
+        let server = Double::start().unwrap();
+        let node = node(200, &safe()).await;
+        let log = opened(&server, &[node.uri()], false).await.unwrap();
+        assert_eq!(log.look_again().await, Ok(()));
+        for (status, body, seen_wrong) in [
+            (200, options("False", "True"), true),
+            (200, options("True", "False"), true),
+            // Not seen any more: nothing is wrong that is known.
+            (401, String::new(), false),
+            (503, String::new(), false),
+            (200, "[]".to_owned(), false),
+        ] {
+            node.reset().await;
+            answer(&node, status, &body).await;
+            match log.look_again().await.unwrap_err() {
+                LogError::Unsafe(why) => assert!(seen_wrong, "{status} {body}: {why}"),
+                LogError::Unavailable(why) => assert!(!seen_wrong, "{status} {body}: {why}"),
+                LogError::Corrupt(why) => panic!("{why}"),
+            }
+        }
+        node.reset().await;
+        answer(&node, 200, &safe()).await;
+        assert_eq!(log.look_again().await, Ok(()), "set back");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_down_is_looked_at_when_it_is_back() {
+    in_time(async {
+        let server = Double::start().unwrap();
+        let (one, two, back) = (node(200, &safe()).await, node(200, &safe()).await, node(503, "").await);
+        let log = opened(&server, &[one.uri(), two.uri(), back.uri()], false).await.unwrap();
+        assert_eq!(log.look_again().await, Ok(()), "it acknowledges nothing");
+        back.reset().await;
+        answer(&back, 200, &options("True", "False")).await;
+        let seen = log.look_again().await;
+        assert!(matches!(&seen, Err(LogError::Unsafe(why)) if why.contains("MemDb")), "{seen:?}");
+    })
+    .await;
+}

@@ -1,14 +1,22 @@
 //! The log on KurrentDB.
 
-use super::new_id;
+use super::{Watch, new_id};
 use domain::ports::Entropy;
 use event_log::{EventLog, LogError};
 use event_log_kurrentdb::{KurrentDbConfig, KurrentDbLog, User};
+use futures::FutureExt;
 use service_runtime::config::LogConfig;
 use std::sync::Arc;
 
-pub(super) async fn open(config: &LogConfig, entropy: &dyn Entropy) -> Result<Arc<dyn EventLog>, LogError> {
-    Ok(Arc::new(KurrentDbLog::open(kurrentdb(config, entropy)?).await?))
+pub(super) async fn open(
+    config: &LogConfig,
+    entropy: &dyn Entropy,
+) -> Result<(Arc<dyn EventLog>, Watch), LogError> {
+    let log = KurrentDbLog::open(kurrentdb(config, entropy)?).await?;
+    let watched = log.clone();
+    let watch: Watch = Box::new(move || watched.clone().watch().boxed());
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    Ok((log, watch))
 }
 
 /// A log that is there: nothing is made.

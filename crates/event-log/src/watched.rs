@@ -1,8 +1,8 @@
-//! What is told of looks at a log that is in use.
+//! What is told of looks at a log that is in use, by engines on servers that others may change.
 //!
 //! INVARIANT: what lasts is told when it begins, once more when it has lasted, and when it is over; an unsafe log is told at each look.
 
-use event_log::LogError;
+use crate::LogError;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,11 +11,12 @@ use tokio::time::Instant;
 const UNSEEN_MAX: Duration = Duration::from_mins(5);
 
 /// What was seen so far.
-#[derive(Default)]
-pub(crate) struct Watched {
+#[derive(Debug, Default)]
+pub struct Watched {
     unseen: Option<Unseen>,
 }
 
+#[derive(Debug)]
 struct Unseen {
     since: Instant,
     is_paged: bool,
@@ -23,7 +24,7 @@ struct Unseen {
 
 impl Watched {
     /// Tells what a look that ended `now` has shown.
-    pub(crate) fn tell(&mut self, looked: Result<(), LogError>, now: Instant) {
+    pub fn tell(&mut self, looked: Result<(), LogError>, now: Instant) {
         match looked {
             Ok(()) => self.seen(),
             Err(LogError::Unsafe(why)) => {
