@@ -132,15 +132,18 @@ pub(crate) async fn last(inner: &Arc<Inner>) -> Result<Option<Position>, LogErro
 pub(crate) async fn follows(inner: &Arc<Inner>, known: Known) -> Result<bool, LogError> {
     // The event of the place where a read begins is read, too; it may be the last that is known.
     let options = ReadAllOptions::default().position(StreamPosition::Position(known.reached)).max_count(2);
-    let next = async {
-        let events = all(inner, options).await?;
-        let mut events = events.try_filter(|event| std::future::ready(event.position.commit > known.last.0));
-        events.try_next().await
+    let follows = async {
+        let mut events = all(inner, options).await?;
+        while let Some(event) = events.try_next().await? {
+            if event.position.commit > known.last.0 {
+                return Ok::<_, Error>(true);
+            }
+        }
+        Ok(false)
     };
-    match next.await {
-        Ok(next) => Ok(next.is_some()),
+    match follows.await {
         Err(error) if is_of_no_place(&error) => Ok(true),
-        Err(error) => Err(not_read(&error)),
+        follows => follows.map_err(|error| not_read(&error)),
     }
 }
 
