@@ -76,6 +76,18 @@ def compose():
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 
+def bytes_of(amount):
+    """Of memory, as Kubernetes (`4Gi`), compose (`1024m`) and Go (`921MiB`) write it: powers of two in all that we use."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi|m|g|MiB|GiB)", amount).groups()
+    return int(number) << (20 if unit[0] in "Mm" else 30)
+
+
+def assert_collects_garbage_in_time(test, limit, told, where):
+    """A program in Go that is told what it may take, with room for what is not collected; and not so much room that it collects all the time."""
+    test.assertLessEqual(bytes_of(told), bytes_of(limit) * 9 // 10, where)
+    test.assertGreaterEqual(bytes_of(told), bytes_of(limit) * 8 // 10, where)
+
+
 def check_configuration(service, file, environment):
     """What the service's own program says of a configuration in this environment."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DAYPASS_")}

@@ -56,6 +56,11 @@ class Containers(unittest.TestCase):
             asked = is_once(service) or name in NOTHING_TO_ASK_WITH
             self.assertNotEqual("healthcheck" in service, asked, name)
 
+    def test_a_nats_server_knows_of_the_memory_that_its_container_may_take(self):
+        for name in ("nats-1", "nats-2", "nats-3"):
+            limit = compose()["services"][name]["mem_limit"]
+            parts.assert_collects_garbage_in_time(self, limit, environment_of(name)["GOMEMLIMIT"], name)
+
     def test_what_waits_waits_for_what_happens(self):
         for service in compose()["services"].values():
             for other, how in service.get("depends_on", {}).items():

@@ -332,6 +332,12 @@ class Nats(unittest.TestCase):
             for host in NATS_HOSTS:
                 self.assertIn(f"@{host}:6222", text)
 
+    def test_a_server_knows_of_the_memory_that_its_container_may_take(self):
+        for overlay in OVERLAYS:
+            (container,) = pod(named(f"overlays/{overlay}", "StatefulSet", "nats"))["containers"]
+            told = {variable["name"]: variable.get("value") for variable in container["env"]}["GOMEMLIMIT"]
+            parts.assert_collects_garbage_in_time(self, container["resources"]["limits"]["memory"], told, overlay)
+
     def test_a_server_reads_certificates_that_are_renewed_while_it_runs(self):
         (container,) = pod(named("overlays/production", "StatefulSet", "nats"))["containers"]
         (mount,) = (mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "tls")

@@ -2,6 +2,7 @@
 in no certificate, and nobody outside reaches it."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import parts
-from test_compose import outside
+from test_compose import environment_of, outside
 from test_kubernetes import named, pod
 
 # Longer than servers take to find each other, on a machine that is busy.
@@ -29,9 +30,9 @@ def free_ports(count):
 
 
 class Cluster:
-    """Two servers with these words of the command line beside their configuration."""
+    """Two servers with these words of the command line beside their configuration, and JetStream if they are told of memory."""
 
-    def __init__(self, words, folder):
+    def __init__(self, words, folder, memory=None):
         self.ports = [free_ports(3) for _ in range(2)]
         routes = ", ".join(f'"nats-route://127.0.0.1:{route}"' for _, route, _ in self.ports)
         self.servers = []
@@ -42,7 +43,11 @@ class Cluster:
                 f'cluster {{ name: "daypass", listen: "127.0.0.1:{route}", routes: [{routes}] }}\n'
             )
             command = [parts.TOOLS / "venv/bin/nats-server", "--config", file, *words]
-            self.servers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+            environment = os.environ
+            if memory:
+                command += ["--jetstream", "--store_dir", Path(folder) / str(number)]
+                environment = os.environ | {"GOMEMLIMIT": memory}
+            self.servers.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
 
     def __enter__(self):
         end = time.monotonic() + STEP_SECONDS
@@ -109,6 +114,18 @@ class Told(unittest.TestCase):
     def test_a_server_that_is_not_told_so_tells_of_others(self):
         for told in self.told_by_servers_with([]):
             self.assertTrue(all(told), told)
+
+
+class Memory(unittest.TestCase):
+    """What `daypass doctor` is told that a server may take."""
+
+    def test_a_server_tells_of_what_it_is_told_and_not_of_the_machine(self):
+        (container,) = pod(named("overlays/production", "StatefulSet", "nats"))["containers"]
+        on_kubernetes = {variable["name"]: variable.get("value") for variable in container["env"]}["GOMEMLIMIT"]
+        for told in {on_kubernetes, environment_of("nats-1")["GOMEMLIMIT"]}:
+            with tempfile.TemporaryDirectory() as folder, Cluster([], folder, memory=told) as cluster:
+                for _, _, monitoring in cluster.ports:
+                    self.assertEqual(cluster.asked(monitoring, "varz")["gomemlimit"], parts.bytes_of(told))
 
 
 if __name__ == "__main__":

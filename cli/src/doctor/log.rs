@@ -143,7 +143,7 @@ fn of_server(server: &ServerState, streams: u64) -> Vec<Finding> {
     if let Some(max) = memory_max {
         let what =
             format!("{name}: {} MiB needed for {streams} streams, {} MiB allowed", needed / MIB, max / MIB);
-        let advice = "give the server more memory, or raise max_memory_store if it has it";
+        let advice = "give the server more memory: its container's limit and GOMEMLIMIT, or max_memory_store if it has it";
         findings.push(compared("memory", what, needed, *max, advice));
     }
     if let Some(max) = storage_max {

@@ -78,8 +78,10 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) syncs_always: bool,
-    /// What JetStream may take of memory, and of the disk, in bytes: what is configured, else three quarters of what the machine has.
+    /// What the server may take of memory, in bytes: what it was told by `GOMEMLIMIT`, else what JetStream takes for its limit. That is what is
+    /// configured, or three quarters of what the **machine** has: of a container's own limit no server knows.
     pub(crate) memory_max: Option<u64>,
+    /// What JetStream may take of the disk, in bytes: what is configured, else three quarters of what is free.
     pub(crate) storage_max: Option<u64>,
     /// What it has on disk.
     pub(crate) storage_used: u64,
@@ -94,7 +96,6 @@ pub(crate) struct Server {
 pub(crate) async fn look_at_server(url: &str) -> Result<Server, LogError> {
     let (about, jetstream) = tokio::try_join!(get(url, "varz"), get(url, "jsz?config=1"))?;
     let text = |name: &str| about.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let limit = |place: &str| jetstream.pointer(place).and_then(Value::as_u64).filter(|limit| *limit > 0);
     let cluster_size = jetstream.pointer("/meta_cluster/cluster_size").and_then(Value::as_u64);
     let others = jetstream.pointer("/meta_cluster/replicas").and_then(Value::as_array);
     let leader = jetstream.pointer("/meta_cluster/leader");
@@ -106,13 +107,22 @@ pub(crate) async fn look_at_server(url: &str) -> Result<Server, LogError> {
         name: text("server_name"),
         version: text("version"),
         syncs_always: jetstream.pointer("/config/sync_always").and_then(Value::as_bool) == Some(true),
-        memory_max: limit("/config/max_memory"),
-        storage_max: limit("/config/max_storage"),
+        memory_max: memory_max(&about, &jetstream),
+        storage_max: limit(&jetstream, "/config/max_storage"),
         storage_used: jetstream.get("storage").and_then(Value::as_u64).unwrap_or(0),
         certificate_expires_at: text("tls_cert_not_after").parse().ok(),
         cluster_size: cluster_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1),
         away: others.into_iter().flatten().filter(|other| leads && is_away(other)).count(),
     })
+}
+
+/// `GOMEMLIMIT` is of the whole process, as the index of subjects is; JetStream's own limit is three quarters of it.
+fn memory_max(about: &Value, jetstream: &Value) -> Option<u64> {
+    limit(about, "/gomemlimit").or_else(|| limit(jetstream, "/config/max_memory"))
+}
+
+fn limit(answer: &Value, place: &str) -> Option<u64> {
+    answer.pointer(place).and_then(Value::as_u64).filter(|limit| *limit > 0)
 }
 
 fn is_away(other: &Value) -> bool {
@@ -164,6 +174,16 @@ fn parse_version(text: &str) -> Option<(u64, u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_server_is_told_of_memory_counts_before_what_it_makes_of_the_machines() {
+        let jetstream = json!({ "config": { "max_memory": 48, "max_storage": 7 } });
+        assert_eq!(memory_max(&json!({ "gomemlimit": 3 }), &jetstream), Some(3));
+        // Servers that were told nothing leave it out.
+        assert_eq!(memory_max(&json!({}), &jetstream), Some(48));
+        assert_eq!(memory_max(&json!({}), &json!({ "config": { "max_memory": 0 } })), None);
+    }
 
     #[test]
     fn servers_before_2_12_6_are_refused() {
