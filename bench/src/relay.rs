@@ -13,7 +13,7 @@ use domain::LogId;
 use event_log::{EventLog, Position};
 use futures::{StreamExt as _, TryStreamExt as _};
 use messaging::OutgoingBus;
-use messaging::nats::{NatsBus, NatsBusOptions, events_config};
+use messaging::nats::{NatsBus, NatsBusOptions, Room, events_config};
 use nats_connection::Connection;
 use projection::Item;
 use service_runtime::clock::{SystemClock, SystemEntropy};
@@ -66,7 +66,9 @@ async fn publishing_alone(
     let context = async_nats::jetstream::ContextBuilder::new()
         .max_ack_inflight(4 * IN_FLIGHT)
         .build(async_nats::connect(server.url()).await?);
-    let config = stream::Config { name: "RAW".into(), subjects: vec!["raw".into()], ..events_config(1) };
+    let events = events_config(1, Room::default());
+    // It reserves nothing: the stream of events does.
+    let config = stream::Config { name: "RAW".into(), subjects: vec!["raw".into()], max_bytes: -1, ..events };
     context.create_stream(config).await?;
     let count = bodies.len() as u64;
     let began = Instant::now();

@@ -34,7 +34,7 @@ enum NatsCommand {
     /// the least that it needs. Run again, it keeps the keys that are there.
     Config(Config),
     /// Makes the log, the key store, and the streams for events and signals: what services have no right to. What is there already
-    /// stays as it is.
+    /// stays as it is, but that streams of the bus get a limit of bytes.
     Setup(setup::Arguments),
 }
 

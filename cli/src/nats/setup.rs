@@ -4,7 +4,7 @@ use super::{Problem, say};
 use service_runtime::clock::SystemEntropy;
 use service_runtime::config::LogConfig;
 use std::path::PathBuf;
-use wiring::nats::Making;
+use wiring::nats::{BusRoom, Making};
 use wiring::{engine, nats};
 
 /// What `daypass nats setup` is told.
@@ -28,6 +28,10 @@ pub(super) struct Arguments {
     /// A server's monitoring endpoint, to see that it syncs always; once for each.
     #[arg(long = "monitoring", value_name = "URL")]
     monitoring_urls: Vec<String>,
+    /// What the streams of the bus may take together of each server's disk, in MiB; the rest is the log's and the keys'. Without it 4096, and
+    /// streams that have a limit keep it.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(BusRoom::MIB_MIN)..))]
+    bus_mib: Option<u32>,
     /// Your word that servers sync always, where they cannot be asked.
     #[arg(long)]
     operator_asserts_sync_always: bool,
@@ -55,9 +59,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Problem> {
         ca_file: arguments.ca_file.as_ref(),
         replicas: arguments.replicas,
         dev: arguments.dev,
+        bus_room: arguments.bus_mib.map(BusRoom::of_mib),
     };
     nats::make_key_store(&making(log_seed.as_path())).await.map_err(|error| failed(&error))?;
-    nats::make_bus(&making(bus_seed.as_path())).await.map_err(|error| failed(&error))?;
+    for changed in nats::make_bus(&making(bus_seed.as_path())).await.map_err(|error| failed(&error))? {
+        say(&format!("{} may take {} MiB from now on", changed.stream, changed.bytes_max >> 20));
+    }
     say(&format!("the log {id}, the key store, and the streams of the bus are there"));
     Ok(())
 }

@@ -5,8 +5,8 @@
 //! into one of the two. So they are answered in their own account: a server asks nobody what may be published to the reply that a request names, and
 //! a reply in the account of the log could be one of the log's subjects, or a call that deletes it.
 //!
-//! INVARIANT: nobody may delete, purge, change, seal, snapshot or restore the log, whatever their name. Each user's answers come
-//! to a subject of its own, so that nobody reads those of others.
+//! INVARIANT: nobody may delete, purge, change, seal, snapshot or restore the log, whatever their name; streams of the bus are changed by
+//! their maker alone. Each user's answers come to a subject of its own, so that nobody reads those of others.
 
 use journal::types::Service as Writer;
 use service_runtime::config::{SOURCE_NAME, is_source_name};
@@ -183,7 +183,8 @@ impl Deployment {
     pub(super) fn accounts(&self) -> Vec<Account> {
         let guests = self.guests();
         let makes_log = [makes(LOG_STREAM), makes(KEYS_STREAM), reads_log(), erases_keys()].concat();
-        let makes_bus = [EVENTS_STREAM, SIGNALS_STREAM, PARKED_STREAM].into_iter().flat_map(makes).collect();
+        let makes_bus =
+            [EVENTS_STREAM, SIGNALS_STREAM, PARKED_STREAM].into_iter().flat_map(makes_and_bounds).collect();
         let mut accounts = vec![
             host(LOG, User::new("log-setup", makes_log), &guests),
             host(BUS, User::new("bus-setup", makes_bus), &guests),
@@ -295,6 +296,11 @@ fn erases_keys() -> Vec<String> {
 
 fn makes(stream: &str) -> Vec<String> {
     api(&["STREAM.CREATE", "STREAM.INFO"], stream)
+}
+
+/// What is on the bus can be lost; that it has a limit of bytes keeps the log's room.
+fn makes_and_bounds(stream: &str) -> Vec<String> {
+    [makes(stream), api(&["STREAM.UPDATE"], stream)].concat()
 }
 
 fn publishes_events() -> Vec<String> {

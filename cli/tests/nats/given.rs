@@ -55,12 +55,21 @@ impl Written {
 
 /// A nats-server with the accounts and users of `written`, and, with `daypass nats setup`, all streams.
 pub(crate) async fn set_up(written: &Written) -> NatsServer {
-    let server =
-        NatsServer::start(NatsOptions { extra: written.text("accounts.conf"), ..NatsOptions::default() })
-            .await;
-    let server = server.unwrap();
-    make_streams(written, &[server.url()], &[server.monitoring_url().unwrap()], || server.log_tail());
+    set_up_within(written, None, &[]).await
+}
+
+/// The same where JetStream may take so many bytes of the disk, and with more words for `daypass nats setup`.
+pub(crate) async fn set_up_within(written: &Written, storage_max: Option<u64>, more: &[&str]) -> NatsServer {
+    let options = NatsOptions { extra: written.text("accounts.conf"), storage_max, ..NatsOptions::default() };
+    let server = NatsServer::start(options).await.unwrap();
+    set_up_again(written, &server, more);
     server
+}
+
+/// `daypass nats setup` on a server that runs; what it says.
+pub(crate) fn set_up_again(written: &Written, server: &NatsServer, more: &[&str]) -> String {
+    let (url, monitoring) = (server.url(), server.monitoring_url().unwrap());
+    make_streams(written, &[url], &[monitoring], more, || server.log_tail())
 }
 
 /// Three of them, as one cluster.
@@ -69,19 +78,26 @@ pub(crate) async fn set_up_three(written: &Written) -> NatsCluster {
         NatsCluster::start(NatsOptions { extra: written.text("accounts.conf"), ..NatsOptions::default() })
             .await;
     let cluster = cluster.unwrap();
-    make_streams(written, &cluster.urls(), &cluster.monitoring_urls(), || cluster.log_tail(0));
+    make_streams(written, &cluster.urls(), &cluster.monitoring_urls(), &[], || cluster.log_tail(0));
     cluster
 }
 
 /// All streams, with a copy on each server.
-fn make_streams(written: &Written, urls: &[String], monitoring: &[String], log_tail: impl Fn() -> String) {
+fn make_streams(
+    written: &Written,
+    urls: &[String],
+    monitoring: &[String],
+    more: &[&str],
+    log_tail: impl Fn() -> String,
+) -> String {
     let (seeds, replicas) = (written.path("seeds").display().to_string(), urls.len().to_string());
     let mut words = vec!["nats", "setup", "--seeds", &seeds, "--replicas", &replicas];
     words.extend(urls.iter().flat_map(|url| ["--server", url.as_str()]));
     words.extend(monitoring.iter().flat_map(|url| ["--monitoring", url.as_str()]));
     words.extend((urls.len() == 1).then_some("--dev"));
-    let output = daypass(words.iter());
+    let output = daypass(words.iter().chain(more));
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stderr), log_tail());
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 pub(crate) fn daypass<'a>(words: impl Iterator<Item = &'a &'a str>) -> Output {

@@ -7,6 +7,7 @@ mod files;
 mod given;
 mod matrix;
 mod reload;
+mod room;
 mod signals;
 mod three_servers;
 mod wire;

@@ -109,6 +109,9 @@ pub(crate) fn publishers() -> Publishers {
         row(&format!("$JS.API.{call}.DAYPASS_SIGNALS"), &["bus-request"]);
     }
     row("$JS.API.STREAM.CREATE.DAYPASS_PARKED", &["bus-setup"]);
+    for stream in ["DAYPASS_EVENTS", "DAYPASS_SIGNALS", "DAYPASS_PARKED"] {
+        row(&format!("$JS.API.STREAM.UPDATE.{stream}"), &["bus-setup"]);
+    }
 
     table.extend(nobodys().into_iter().map(|subject| (subject, Vec::new())));
     table
@@ -121,7 +124,6 @@ fn nobodys() -> Vec<String> {
         for call in [
             "STREAM.DELETE",
             "STREAM.PURGE",
-            "STREAM.UPDATE",
             "STREAM.RESTORE",
             "STREAM.PEER.REMOVE",
             "STREAM.LEADER.STEPDOWN",
@@ -140,6 +142,9 @@ fn nobodys() -> Vec<String> {
         ] {
             subjects.push(format!("$JS.API.{call}.{stream}.somebodys"));
         }
+    }
+    for stream in ["DAYPASS_LOG", "KV_DAYPASS_KEYS"] {
+        subjects.push(format!("$JS.API.STREAM.UPDATE.{stream}"));
     }
     for stream in ["DAYPASS_LOG", "DAYPASS_EVENTS"] {
         subjects.push(format!("$JS.API.STREAM.MSG.DELETE.{stream}"));

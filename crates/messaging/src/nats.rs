@@ -5,8 +5,10 @@
 //! `$JS.API.STREAM.CREATE.DAYPASS_EVENTS`; to subscribe to `_INBOX.>`. Signals come in by [`NatsSignals`].
 
 mod incoming;
+mod room;
 
 pub use incoming::{NatsSignals, SignalsOptions, parked_config, signals_config};
+pub use room::{Room, bounded};
 
 use crate::{
     BusError, EVENTS_STREAM, EVENTS_SUBJECT, Extent, MESSAGE_BYTES_MAX, Origin, OutgoingBus, OutgoingMessage,
@@ -45,10 +47,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Within this time the server recognises a repeated message id by itself. Order and uniqueness come from the expected sequence,
 /// so it is short: the server keeps every id that long in memory.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
-/// Messages that a stream of our making keeps: some days of a large organisation. Who was away for longer asks `audit`.
+/// Messages that a stream of our making keeps at most, if their bytes have [`Room`]. Who was away for longer asks `audit`.
 const MESSAGES_KEPT: i64 = 10_000_000;
 /// Room for headers beside the largest body.
 const PAYLOAD_MIN: usize = MESSAGE_BYTES_MAX + 16 * 1024;
+/// The same, as a stream's limit: the largest message that it takes, with its headers.
+const STORED_BYTES_MAX: i32 = 528 * 1024;
 
 /// What a stream is like that is made here.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +85,8 @@ impl NatsBus {
             Ok(stream) => Ok(stream),
             Err(error) if is_absent(&error) => {
                 tracing::warn!(stream = EVENTS_STREAM, "there is no stream for events: it is made");
-                let created = self.context.create_stream(events_config(self.options.replicas)).await;
+                let created =
+                    self.context.create_stream(events_config(self.options.replicas, Room::default())).await;
                 created.map_err(|error: CreateStreamError| unavailable(&error))
             }
             Err(error) => Err(unavailable(&error)),
@@ -116,7 +121,7 @@ fn reach(client: &Client) -> Result<(), BusError> {
 }
 
 /// The stream as it is made here.
-pub fn events_config(replicas: usize) -> Config {
+pub fn events_config(replicas: usize, room: Room) -> Config {
     Config {
         name: EVENTS_STREAM.into(),
         description: Some("Events of Daypass, for others.".into()),
@@ -124,9 +129,11 @@ pub fn events_config(replicas: usize) -> Config {
         storage: StorageType::File,
         num_replicas: replicas,
         retention: RetentionPolicy::Limits,
-        // By count, never by age: the last message tells where to go on.
+        // By count and size, never by age: the last message tells where to go on.
         discard: DiscardPolicy::Old,
         max_messages: MESSAGES_KEPT,
+        max_bytes: room.events(),
+        max_message_size: STORED_BYTES_MAX,
         max_age: Duration::ZERO,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: true,
@@ -328,12 +335,17 @@ mod tests {
 
     #[test]
     fn what_is_made_here_is_as_it_must_be() {
-        assert_eq!(look_at(&events_config(3)), Ok(()));
+        assert_eq!(look_at(&events_config(3, Room::default())), Ok(()));
+    }
+
+    #[test]
+    fn the_largest_event_fits_with_its_headers() {
+        assert_eq!(usize::try_from(STORED_BYTES_MAX), Ok(PAYLOAD_MIN));
     }
 
     #[test]
     fn a_stream_that_forgets_by_age_is_refused() {
-        let config = Config { max_age: Duration::from_hours(24), ..events_config(1) };
+        let config = Config { max_age: Duration::from_hours(24), ..events_config(1, Room::default()) };
         let Err(BusError::Unsafe(why)) = look_at(&config) else { panic!("it was not refused") };
         assert!(why.contains("max_age"), "{why}");
     }

@@ -5,7 +5,9 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::{self, Context};
 use messaging::conformance::incoming::{Given, Teller};
 use messaging::memory::{MemoryBus, MemorySignals};
-use messaging::nats::{NatsBus, NatsBusOptions, NatsSignals, SignalsOptions, parked_config, signals_config};
+use messaging::nats::{
+    NatsBus, NatsBusOptions, NatsSignals, Room, SignalsOptions, parked_config, signals_config,
+};
 use messaging::{IncomingBus, Message, OutgoingBus, SIGNATURE_HEADER, conformance};
 use nats_connection::Connection;
 use std::sync::Arc;
@@ -85,7 +87,7 @@ async fn signals_on_nats() {
 /// Two replicas that receive signals on the server, which has none yet.
 async fn signals_on(server: &NatsServer) -> Given {
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    for config in [signals_config(1), parked_config(1)] {
+    for config in [signals_config(1, Room::default()), parked_config(1, Room::default())] {
         let _ = context.delete_stream(&config.name).await;
         context.create_stream(config).await.unwrap();
     }
@@ -128,7 +130,7 @@ async fn signals_wait_on_the_server_for_a_process_that_is_started_again() {
 async fn a_full_stream_refuses_a_signal_and_forgets_none() {
     let server = NatsServer::start(NatsOptions::default()).await.unwrap();
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    let config = jetstream::stream::Config { max_messages: 2, ..signals_config(1) };
+    let config = jetstream::stream::Config { max_messages: 2, ..signals_config(1, Room::default()) };
     context.create_stream(config).await.unwrap();
     let tell = async |body: &str| {
         let subject = "daypass.signals.v1.hr.person_left";
@@ -156,7 +158,7 @@ async fn a_source_cannot_hide_anothers_signal_behind_a_message_id() {
     const TRIES_MAX: usize = 1_000;
     let server = NatsServer::start(NatsOptions::default()).await.unwrap();
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    context.create_stream(signals_config(1)).await.unwrap();
+    context.create_stream(signals_config(1, Room::default())).await.unwrap();
     let tell = async |subject: &'static str| {
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("Nats-Msg-Id", "4711");

@@ -25,6 +25,8 @@ pub struct NatsOptions {
     pub sync_always: bool,
     /// Whether the monitoring endpoint (`/jsz`, `/varz`) is served.
     pub monitoring: bool,
+    /// What JetStream may take of the disk, in bytes; else its default, three quarters of what is free.
+    pub storage_max: Option<u64>,
     /// More configuration in nats-server's own format; accounts, for example.
     pub extra: String,
     /// How long a start may take: the server reads its store first.
@@ -34,7 +36,13 @@ pub struct NatsOptions {
 impl Default for NatsOptions {
     /// As Daypass wants it: synced, with monitoring.
     fn default() -> Self {
-        Self { sync_always: true, monitoring: true, extra: String::new(), ready_within: READY_WITHIN }
+        Self {
+            sync_always: true,
+            monitoring: true,
+            storage_max: None,
+            extra: String::new(),
+            ready_within: READY_WITHIN,
+        }
     }
 }
 
@@ -220,7 +228,8 @@ fn config_text(options: &NatsOptions, store: &Path, folder: &Path, ports: Option
 /// The part of the configuration that is about JetStream.
 pub(crate) fn jetstream_block(options: &NatsOptions, store: &Path) -> String {
     let sync = if options.sync_always { "sync_interval: always" } else { "" };
-    format!("jetstream {{ store_dir: {:?}\n {sync} }}", store.display())
+    let storage = options.storage_max.map(|bytes| format!("max_file_store: {bytes}")).unwrap_or_default();
+    format!("jetstream {{ store_dir: {:?}\n {sync}\n {storage} }}", store.display())
 }
 
 fn read_ports(file: &Path) -> Option<Ports> {

@@ -5,7 +5,9 @@
 //! `$JS.API.CONSUMER.{INFO,CREATE,MSG.NEXT}` and `$JS.ACK` of the consumer `daypass-request` there,
 //! `$JS.API.STREAM.{MSG.GET,MSG.DELETE}.DAYPASS_PARKED`, to publish to `daypass.parked.v1.>`; to look after what is parked: the latter two calls, to publish to `daypass.replay.v1.*`.
 
-use super::{ANSWER_WITHIN, Kept, connected, is_absent, judged, kept, reach, unavailable, way};
+use super::{
+    ANSWER_WITHIN, Kept, Room, STORED_BYTES_MAX, connected, is_absent, judged, kept, reach, unavailable, way,
+};
 use crate::BusError;
 use crate::incoming::{
     Incoming, IncomingBus, Message, PARKED_STREAM, PARKED_SUBJECT, Parked, Parking, REPLAY_PREFIX,
@@ -43,12 +45,11 @@ const NEXT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Signals that wait at most. Further ones are refused to their source, which sees it; none is forgotten.
 const SIGNALS_MAX: i64 = 1_000_000;
-/// Bytes of signals that wait at most.
-const SIGNALS_BYTES_MAX: i64 = 256 << 20;
 /// The largest message with its headers, far larger than a signal is. What is taken can be parked: with the headers that come
 /// with that it is smaller than the smallest `max_payload` that is accepted.
 const SIGNAL_BYTES_MAX: i32 = 256 * 1024;
-/// Parked messages of one source; the oldest goes first, so that a source that tells nonsense without end forgets its own alone.
+/// Parked messages of one source; the oldest goes first, so that a source that tells nonsense without end forgets its own alone, as long as
+/// it tells little at a time: of all sources together the oldest goes, once they have no [`Room`].
 const PARKED_MAX: i64 = 10_000;
 
 /// Within this time the server takes a message with a repeated `Nats-Msg-Id` for the one before, **whoever sent either**, and answers
@@ -85,7 +86,7 @@ pub struct NatsSignals {
 }
 
 /// The stream of signals as it is made here. A message leaves it when it is done, and in no other way.
-pub fn signals_config(replicas: usize) -> Config {
+pub fn signals_config(replicas: usize, room: Room) -> Config {
     Config {
         name: SIGNALS_STREAM.into(),
         description: Some("Signals from others, until they are recorded.".into()),
@@ -95,7 +96,7 @@ pub fn signals_config(replicas: usize) -> Config {
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
         max_messages: SIGNALS_MAX,
-        max_bytes: SIGNALS_BYTES_MAX,
+        max_bytes: room.signals(),
         max_message_size: SIGNAL_BYTES_MAX,
         duplicate_window: DUPLICATE_WINDOW,
         ..Config::default()
@@ -103,14 +104,18 @@ pub fn signals_config(replicas: usize) -> Config {
 }
 
 /// The stream of what was not believed, as it is made here.
-pub fn parked_config(replicas: usize) -> Config {
+pub fn parked_config(replicas: usize, room: Room) -> Config {
     Config {
         name: PARKED_STREAM.into(),
         description: Some("Messages that were no signals to believe, with the reason.".into()),
         subjects: vec![PARKED_SUBJECT.into()],
         storage: StorageType::File,
         num_replicas: replicas,
+        // A full stream must not keep a message from being parked: that would hold up all signals.
+        discard: DiscardPolicy::Old,
         max_messages_per_subject: PARKED_MAX,
+        max_bytes: room.parked(),
+        max_message_size: STORED_BYTES_MAX,
         duplicate_window: PARKED_DUPLICATE_WINDOW,
         ..Config::default()
     }
@@ -257,7 +262,7 @@ impl NatsSignals {
 impl IncomingBus for NatsSignals {
     async fn next(&self) -> Result<Option<Incoming>, BusError> {
         reach(&self.client)?;
-        let stream = self.find_or_create(signals_config(self.options.replicas)).await?;
+        let stream = self.find_or_create(signals_config(self.options.replicas, Room::default())).await?;
         look_at(&stream.cached_info().config)?;
         let state = &stream.cached_info().state;
         let first = if state.messages == 0 { 0 } else { state.first_sequence };
@@ -315,7 +320,7 @@ impl IncomingBus for NatsSignals {
         read_at: Timestamp,
     ) -> Result<(), BusError> {
         reach(&self.client)?;
-        let stream = self.find_or_create(parked_config(self.options.replicas)).await?;
+        let stream = self.find_or_create(parked_config(self.options.replicas, Room::default())).await?;
         look_at_parked(&stream.cached_info().config)?;
         let mut headers = HeaderMap::new();
         headers.insert(WHY, why);
@@ -426,8 +431,8 @@ mod tests {
 
     #[test]
     fn what_is_made_here_is_as_it_must_be() {
-        assert_eq!(look_at(&signals_config(3)), Ok(()));
-        assert_eq!(look_at_parked(&parked_config(3)), Ok(()));
+        assert_eq!(look_at(&signals_config(3, Room::default())), Ok(()));
+        assert_eq!(look_at_parked(&parked_config(3, Room::default())), Ok(()));
     }
 
     #[test]
@@ -445,20 +450,20 @@ mod tests {
     #[test]
     fn a_stream_that_loses_signals_unseen_is_refused() {
         for config in [
-            Config { discard: DiscardPolicy::Old, ..signals_config(1) },
-            Config { max_age: Duration::from_hours(1), ..signals_config(1) },
-            Config { retention: RetentionPolicy::Limits, ..signals_config(1) },
-            Config { storage: StorageType::Memory, ..signals_config(1) },
-            Config { max_messages_per_subject: 1, ..signals_config(1) },
-            Config { duplicate_window: Duration::from_mins(2), ..signals_config(1) },
-            Config { allow_rollup: true, ..signals_config(1) },
+            Config { discard: DiscardPolicy::Old, ..signals_config(1, Room::default()) },
+            Config { max_age: Duration::from_hours(1), ..signals_config(1, Room::default()) },
+            Config { retention: RetentionPolicy::Limits, ..signals_config(1, Room::default()) },
+            Config { storage: StorageType::Memory, ..signals_config(1, Room::default()) },
+            Config { max_messages_per_subject: 1, ..signals_config(1, Room::default()) },
+            Config { duplicate_window: Duration::from_mins(2), ..signals_config(1, Room::default()) },
+            Config { allow_rollup: true, ..signals_config(1, Room::default()) },
         ] {
             assert!(matches!(look_at(&config), Err(BusError::Unsafe(_))), "{config:?}");
         }
         for config in [
-            Config { storage: StorageType::Memory, ..parked_config(1) },
-            Config { allow_rollup: true, ..parked_config(1) },
-            Config { retention: RetentionPolicy::WorkQueue, ..parked_config(1) },
+            Config { storage: StorageType::Memory, ..parked_config(1, Room::default()) },
+            Config { allow_rollup: true, ..parked_config(1, Room::default()) },
+            Config { retention: RetentionPolicy::WorkQueue, ..parked_config(1, Room::default()) },
         ] {
             assert!(matches!(look_at_parked(&config), Err(BusError::Unsafe(_))), "{config:?}");
         }
