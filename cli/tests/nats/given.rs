@@ -55,11 +55,11 @@ impl Written {
 
 /// A nats-server with the accounts and users of `written`, and, with `daypass nats setup`, all streams.
 pub(crate) async fn set_up(written: &Written) -> NatsServer {
-    set_up_within(written, None, &[]).await
+    set_up_within(written, NatsOptions::default().storage_max, &[]).await
 }
 
 /// The same where JetStream may take so many bytes of the disk, and with more words for `daypass nats setup`.
-pub(crate) async fn set_up_within(written: &Written, storage_max: Option<u64>, more: &[&str]) -> NatsServer {
+pub(crate) async fn set_up_within(written: &Written, storage_max: u64, more: &[&str]) -> NatsServer {
     let options = NatsOptions { extra: written.text("accounts.conf"), storage_max, ..NatsOptions::default() };
     let server = NatsServer::start(options).await.unwrap();
     set_up_again(written, &server, more);

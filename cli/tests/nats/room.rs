@@ -35,7 +35,7 @@ async fn change(maker: &mut Wire, stream: &str, changes: &[(&str, i64)]) {
 #[tokio::test]
 async fn who_fills_the_bus_leaves_the_log_its_room() {
     let written = Written::new(&OTHERS);
-    let server = set_up_within(&written, Some(96 * MIB), &["--bus-mib", "64"]).await;
+    let server = set_up_within(&written, 96 * MIB, &["--bus-mib", "64"]).await;
     let mut maker = Wire::sign_in(server.address(), &written.seed("bus-setup")).await.unwrap();
     assert_eq!(limits(&mut maker).await, [56, 4, 4]);
 

@@ -25,13 +25,17 @@ pub struct NatsOptions {
     pub sync_always: bool,
     /// Whether the monitoring endpoint (`/jsz`, `/varz`) is served.
     pub monitoring: bool,
-    /// What JetStream may take of the disk, in bytes; else its default, three quarters of what is free.
-    pub storage_max: Option<u64>,
+    /// What JetStream may take of the disk, in bytes. Streams reserve theirs: by its default, three quarters of what is free, a test would
+    /// depend on the machine.
+    pub storage_max: u64,
     /// More configuration in nats-server's own format; accounts, for example.
     pub extra: String,
     /// How long a start may take: the server reads its store first.
     pub ready_within: Duration,
 }
+
+/// More than any test takes.
+const STORAGE_MAX: u64 = 64 << 30;
 
 impl Default for NatsOptions {
     /// As Daypass wants it: synced, with monitoring.
@@ -39,7 +43,7 @@ impl Default for NatsOptions {
         Self {
             sync_always: true,
             monitoring: true,
-            storage_max: None,
+            storage_max: STORAGE_MAX,
             extra: String::new(),
             ready_within: READY_WITHIN,
         }
@@ -228,8 +232,8 @@ fn config_text(options: &NatsOptions, store: &Path, folder: &Path, ports: Option
 /// The part of the configuration that is about JetStream.
 pub(crate) fn jetstream_block(options: &NatsOptions, store: &Path) -> String {
     let sync = if options.sync_always { "sync_interval: always" } else { "" };
-    let storage = options.storage_max.map(|bytes| format!("max_file_store: {bytes}")).unwrap_or_default();
-    format!("jetstream {{ store_dir: {:?}\n {sync}\n {storage} }}", store.display())
+    let storage = options.storage_max;
+    format!("jetstream {{ store_dir: {:?}\n {sync}\n max_file_store: {storage} }}", store.display())
 }
 
 fn read_ports(file: &Path) -> Option<Ports> {
