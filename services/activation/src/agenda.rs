@@ -298,10 +298,10 @@ impl Agenda {
         let mut state = self.lock();
         let due_at = state.queue.finish(errand);
         if let Errand::Tend(key) = errand {
-            // Where a request is about it, that brings it up again.
             let over = match next {
                 Next::Idle => true,
-                Next::At(_) => state.keys.contains_key(key),
+                // Until a request brings it up itself, what must go stays what must go.
+                Next::At(at) => self.has_begun_about(&state, key, *at),
                 Next::Failed | Next::GaveWay => false,
             };
             if over {

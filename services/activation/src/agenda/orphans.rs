@@ -16,10 +16,15 @@ impl Agenda {
         check_within: SignedDuration,
     ) -> bool {
         let state = self.lock();
-        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.request(id));
-        let begun = state.orphans.contains(key) || requests.any(|request| self.has_begun(request, now));
+        let begun = state.orphans.contains(key) || self.has_begun_about(&state, key, now);
         let within = if begun { check_within } else { self.ahead_of_start };
         state.queue.has_by(&Errand::Tend(key.clone()), later(now, within))
+    }
+
+    /// Whether an assignment is seen to for the sake of any request at `now`.
+    pub(super) fn has_begun_about(&self, state: &State, key: &AssignmentKey, now: Timestamp) -> bool {
+        let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.request(id));
+        requests.any(|request| self.has_begun(request, now))
     }
 
     /// Whether an assignment is seen to for the sake of this request already: it is closing, or approved and begins soon, or has begun.
@@ -111,4 +116,61 @@ pub(super) struct Left {
     since: Timestamp,
     /// Whether somebody was told.
     told: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Next;
+    use super::super::due::key_of;
+    use super::super::given::{at, policy_event, requested};
+    use super::*;
+    use crate::traffic::Urgency;
+    use domain::{Plan, Window};
+    use lifecycle::event::{ApprovalBasis, Approved};
+    use lifecycle::state::{Grant, Phase};
+    use std::collections::BTreeSet;
+
+    const AHEAD: SignedDuration = SignedDuration::from_secs(2);
+
+    /// Where its removal was found under way, nobody knows by whom, it is looked at again before anything is done.
+    #[test]
+    fn what_must_go_before_a_later_request_goes_before_grants_until_that_begins() {
+        let agenda = Agenda::new(10, AHEAD);
+        let request = later_request();
+        let key = key_of(&request).unwrap();
+        agenda.lock().take_up(request, at(0), AHEAD);
+        agenda.see_to_orphan(&key, at(0));
+        let errand = Errand::Tend(key.clone());
+        for (now, again) in [(0, 30), (30, 35)] {
+            assert_eq!(agenda.take_due(at(now)), std::slice::from_ref(&errand));
+            assert_eq!(agenda.urgency(&key), Urgency::Removal);
+            agenda.done(&errand, &Next::At(at(again)), at(now), |_| SignedDuration::ZERO);
+            assert_eq!(agenda.urgency(&key), Urgency::Removal, "not gone yet");
+            assert!(agenda.is_seen_to(&key, at(now), SignedDuration::from_secs(60)));
+        }
+        assert_eq!(agenda.take_due(at(35)), std::slice::from_ref(&errand));
+        agenda.done(&errand, &Next::At(at(998)), at(36), |_| SignedDuration::ZERO);
+        assert_eq!(agenda.urgency(&key), Urgency::Look, "gone: what comes next is the grant");
+        assert_eq!(agenda.take_due(at(998)), [errand]);
+    }
+
+    /// Approved, for a window that begins at 1,000.
+    fn later_request() -> Request {
+        let approved = Approved {
+            window: Window::new(at(1_000), at(4_600)).unwrap(),
+            basis: ApprovalBasis::People,
+            approvers: Vec::new(),
+            policy_event: policy_event(),
+            comment: None,
+        };
+        Request {
+            raised: requested(1, 1, BTreeSet::new(), Plan::none()),
+            raised_at: at(0),
+            last_at: at(0),
+            endorsements: Vec::new(),
+            phase: Phase::Approved { grant: Grant { at: at(0), approved }, active: None },
+            issues: Vec::new(),
+            reviewed_after: None,
+        }
+    }
 }
