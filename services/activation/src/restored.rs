@@ -315,7 +315,7 @@ impl Core {
         if self.is_out_of_organisation(directory, place) {
             return Ok(());
         }
-        let listed = self.held_in(directory, place).await?;
+        let listed = self.held_in(directory, place, &mut 0).await?;
         for key in listed.held {
             if let Err(fault) = self.note_found(&key, listed.looked_at).await {
                 if !matches!(self.readable_ledger(&key).await, Err(LoadError::Corrupt(_))) {

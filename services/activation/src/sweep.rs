@@ -340,10 +340,10 @@ impl Core {
         directory.contents().permission_sets.len().saturating_add(roles)
     }
 
-    /// Looks who holds what at one place of the organisation.
-    pub(crate) async fn sweep_place(&self, place: usize) -> Result<(), Fault> {
+    /// Looks who holds what at one place of the organisation. Adds the calls that it took to `calls`.
+    pub(crate) async fn sweep_place(&self, place: usize, calls: &mut usize) -> Result<(), Fault> {
         let Some(directory) = self.views.directory.snapshot() else { return Ok(()) };
-        let listed = self.held_in(&directory, place).await?;
+        let listed = self.held_in(&directory, place, calls).await?;
         self.note_gone(&listed).await?;
         let there: BTreeSet<AssignmentKey> = listed.held.iter().cloned().collect();
         self.note_held(listed.held, listed.looked_at).await;
@@ -363,15 +363,20 @@ impl Core {
     }
 
     /// What users hold at one place of the organisation.
-    pub(crate) async fn held_at(&self, place: usize) -> Result<Listed, Fault> {
+    pub(crate) async fn held_at(&self, place: usize, calls: &mut usize) -> Result<Listed, Fault> {
         match self.views.directory.snapshot() {
-            Some(directory) => self.held_in(&directory, place).await,
+            Some(directory) => self.held_in(&directory, place, calls).await,
             None => Ok(Listed::untold(self.now())),
         }
     }
 
     /// The same, of an organisation as it was read once.
-    pub(crate) async fn held_in(&self, directory: &aws::Directory, place: usize) -> Result<Listed, Fault> {
+    pub(crate) async fn held_in(
+        &self,
+        directory: &aws::Directory,
+        place: usize,
+        calls: &mut usize,
+    ) -> Result<Listed, Fault> {
         let Some(place) = self.place_of(directory, place) else { return Ok(Listed::untold(self.now())) };
         let management = directory.account(place.account()).is_some_and(|account| account.management);
         let traffic = match place {
@@ -382,6 +387,7 @@ impl Core {
         let looked_at = self.now();
         let held = self.held(&place, &asking);
         let answer = asking.answer(self.settings.call_within, ErrorKind::Unavailable, held).await;
+        *calls = calls.saturating_add(asking.calls());
         match answer {
             Ok(Some(held)) => Ok(Listed { held, looked_at, whole: Some(place) }),
             Ok(None) => Ok(Listed::untold(looked_at)),

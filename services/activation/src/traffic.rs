@@ -17,6 +17,7 @@ use pace::{Pace, STATUS_PERCENT, Times};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -134,7 +135,7 @@ impl Traffic {
     /// Waits until a call may be made that may take further ones.
     pub(crate) async fn asking(&self, urgency: Urgency) -> Asking<'_> {
         self.call(urgency).await;
-        Asking { traffic: self, urgency, since: Mutex::new(Some(Instant::now())) }
+        Asking { traffic: self, urgency, since: Mutex::new(Some(Instant::now())), calls: AtomicUsize::new(1) }
     }
 
     /// Waits until one more operation may be outstanding; it counts as such until the place is dropped.

@@ -98,15 +98,18 @@ async fn organisation(core: &Core) {
     let (mut stand, mut took) = (Stand::default(), Duration::ZERO);
     loop {
         let places = core.places();
-        let round = round(places, interval, most);
+        let round = round(stand.spent.in_round(places), interval, most);
         if stand.next.is_none() {
             stand.ours = core.sweeps().await.unwrap_or(stand.ours);
         }
         tokio::time::sleep(stand.wait(core.now(), places, round, took)).await;
         let began = Instant::now();
-        if let Err(fault) = step(core, &mut stand, places, round).await {
+        let mut calls = 0;
+        if let Err(fault) = step(core, &mut stand, places, round, &mut calls).await {
             tracing::warn!(%fault, again = stand.again, "a part of the organisation could not be looked at");
         }
+        stand.cost = cost(calls, most);
+        stand.spent.add(calls, places);
         took = began.elapsed();
     }
 }
@@ -120,6 +123,11 @@ struct Stand {
     again: bool,
     /// Whether this replica has the duty, as far as is known.
     ours: bool,
+    /// What the calls of the latest look cost of the time of a round.
+    cost: Duration,
+    /// By how much more than their share of a round the latest looks have taken.
+    behind: Duration,
+    spent: Spent,
 }
 
 impl Stand {
@@ -130,8 +138,8 @@ impl Stand {
     }
 
     /// How long to wait for the next look, after one that took so long.
-    fn wait(&self, now: Timestamp, places: usize, round: Duration, took: Duration) -> Duration {
-        let round = self.pace(round);
+    fn wait(&mut self, now: Timestamp, places: usize, round: Duration, took: Duration) -> Duration {
+        let (round, cost) = (self.pace(round), self.pace(self.cost));
         if places == 0 {
             // Nothing is known of the organisation yet.
             return ASK_AGAIN;
@@ -140,7 +148,13 @@ impl Stand {
             return until_next(now, places, round);
         }
         let pause = pause(places, round);
-        (if self.again { pause.min(ASK_AGAIN) } else { pause }).saturating_sub(took)
+        if self.again {
+            return pause.min(ASK_AGAIN).max(cost).saturating_sub(took);
+        }
+        // What many calls take longer, the next ones make up for as far as theirs allow.
+        let wait = pause.saturating_sub(self.behind).max(cost);
+        self.behind = self.behind.saturating_add(wait).saturating_sub(pause).min(round);
+        wait.saturating_sub(took)
     }
 
     /// What could not be looked at is looked at once more; what never can be holds up nothing else.
@@ -150,11 +164,44 @@ impl Stand {
     }
 }
 
-/// In how long whoever has the duty looks at every place: in the interval, unless the calls that there may be take longer.
-fn round(places: usize, interval: SignedDuration, calls_per_second: usize) -> Duration {
-    let interval = Duration::try_from(interval).unwrap_or_default();
-    let shortest = Duration::from_secs(1) / u32::try_from(calls_per_second).unwrap_or(u32::MAX).max(1);
-    interval.max(shortest.saturating_mul(u32::try_from(places).unwrap_or(u32::MAX)))
+/// How many calls places took of late: a list of many pages takes as many.
+#[derive(Default)]
+struct Spent {
+    calls: usize,
+    places: usize,
+}
+
+impl Spent {
+    /// One place of so many took so many calls. What was longer ago than a round counts ever less.
+    fn add(&mut self, calls: usize, places: usize) {
+        if calls == 0 {
+            // Nothing was looked at.
+            return;
+        }
+        if self.places >= places {
+            (self.calls, self.places) = (self.calls / 2, self.places / 2);
+        }
+        self.calls = self.calls.saturating_add(calls);
+        self.places = self.places.saturating_add(1);
+    }
+
+    /// How many calls a round of so many places takes: one for each, unless more are known. In quarters for each, so that replicas
+    /// that have looked at other places come to the same round.
+    fn in_round(&self, places: usize) -> usize {
+        let quarters = self.calls.saturating_mul(4).div_ceil(self.places.max(1)).max(4);
+        places.saturating_mul(quarters).div_ceil(4)
+    }
+}
+
+/// In how long whoever has the duty looks at every place, which takes so many calls: in the interval, unless they take longer.
+fn round(calls: usize, interval: SignedDuration, calls_per_second: usize) -> Duration {
+    Duration::try_from(interval).unwrap_or_default().max(cost(calls, calls_per_second))
+}
+
+/// How long so many calls take, at so many a second.
+fn cost(calls: usize, calls_per_second: usize) -> Duration {
+    let one = Duration::from_secs(1) / u32::try_from(calls_per_second).unwrap_or(u32::MAX).max(1);
+    one.saturating_mul(u32::try_from(calls).unwrap_or(u32::MAX))
 }
 
 /// From one place to the next.
@@ -162,8 +209,14 @@ fn pause(places: usize, round: Duration) -> Duration {
     u32::try_from(places).ok().and_then(|places| round.checked_div(places)).unwrap_or(ASK_AGAIN)
 }
 
-/// Looks at the next place; `round` is that of whoever has the duty.
-async fn step(core: &Core, stand: &mut Stand, places: usize, round: Duration) -> Result<(), Fault> {
+/// Looks at the next place; `round` is that of whoever has the duty. Adds the calls that it took to `calls`.
+async fn step(
+    core: &Core,
+    stand: &mut Stand,
+    places: usize,
+    round: Duration,
+    calls: &mut usize,
+) -> Result<(), Fault> {
     let before = std::mem::replace(&mut stand.ours, core.sweeps().await?);
     if before != stand.ours {
         stand.next = None;
@@ -174,10 +227,10 @@ async fn step(core: &Core, stand: &mut Stand, places: usize, round: Duration) ->
         return Ok(());
     };
     let looked = if stand.ours {
-        core.sweep_place(place).await
+        core.sweep_place(place, calls).await
     } else {
         let round = SignedDuration::try_from(round).unwrap_or(SignedDuration::MAX);
-        core.look_for_unnoted(place, round).await
+        core.look_for_unnoted(place, round, calls).await
     };
     stand.looked_at(place, looked.is_ok());
     looked
@@ -258,7 +311,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_looked_at_is_looked_at_once_more() {
-        let mut stand = Stand { next: Some(7), again: false, ours: true };
+        let mut stand = Stand { next: Some(7), ours: true, ..Stand::default() };
         stand.looked_at(7, false);
         assert_eq!(stand.next, Some(7));
         assert_eq!(stand.wait(midnight(), 24, A_DAY, Duration::ZERO), ASK_AGAIN);
@@ -268,5 +321,48 @@ mod tests {
         assert_eq!(stand.next, Some(9));
         let took = Duration::from_mins(10);
         assert_eq!(stand.wait(midnight(), 24, A_DAY, took), Duration::from_mins(50), "the pace is kept");
+    }
+
+    #[test]
+    fn a_list_of_many_pages_costs_as_many_calls() {
+        for (ours, seconds) in [(true, 200), (false, 400)] {
+            let mut stand = Stand { next: Some(0), ours, ..Stand::default() };
+            let mut passed = Duration::ZERO;
+            for _ in 0..100 {
+                stand.cost = cost(4, 2);
+                passed += stand.wait(midnight(), 150_000, A_DAY, Duration::ZERO);
+            }
+            assert_eq!(passed, Duration::from_secs(seconds), "four hundred calls");
+        }
+    }
+
+    #[test]
+    fn what_many_pages_take_longer_is_made_up_for_by_places_of_one() {
+        let mut stand = Stand { next: Some(0), ours: true, ..Stand::default() };
+        let mut passed = Duration::ZERO;
+        for place in 0..100 {
+            stand.cost = cost(if place == 0 { 50 } else { 1 }, 2);
+            let wait = stand.wait(midnight(), 86_400, A_DAY, Duration::ZERO);
+            assert!(wait >= stand.cost, "never more calls than there may be");
+            passed += wait;
+        }
+        assert_eq!(passed, Duration::from_secs(100), "a second for each place, all together");
+    }
+
+    #[test]
+    fn a_round_takes_as_long_as_its_pages_need() {
+        let mut spent = Spent::default();
+        assert_eq!(spent.in_round(150_000), 150_000, "nothing is known of pages yet");
+        for nth in 0..1_000 {
+            spent.add(if nth % 2 == 0 { 3 } else { 5 }, 150_000);
+        }
+        assert_eq!(spent.in_round(150_000), 600_000);
+        assert_eq!(round(spent.in_round(150_000), DAY, 2), Duration::from_mins(5_000));
+        spent.add(20, 150_000);
+        assert_eq!(spent.in_round(150_000), 637_500, "to the next quarter of a call for each");
+        for _ in 0..1_000 {
+            spent.add(1, 100);
+        }
+        assert_eq!(spent.in_round(100), 100, "fewer by now");
     }
 }

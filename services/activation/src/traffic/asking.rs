@@ -3,6 +3,7 @@
 use super::{Traffic, Urgency};
 use aws::{AwsError, ErrorKind, Turns};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,9 +14,16 @@ pub(crate) struct Asking<'a> {
     pub(super) urgency: Urgency,
     /// When the turn of the latest came; `None` while one waits for it.
     pub(super) since: Mutex<Option<Instant>>,
+    /// Those whose turn has come.
+    pub(super) calls: AtomicUsize,
 }
 
 impl Asking<'_> {
+    /// How many calls it took so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,6 +58,7 @@ impl Turns for Asking<'_> {
     async fn next(&self) {
         *self.since() = None;
         self.traffic.call(self.urgency).await;
+        self.calls.fetch_add(1, Ordering::Relaxed);
         *self.since() = Some(Instant::now());
     }
 }
@@ -67,6 +76,7 @@ mod tests {
         for _ in 1..8 {
             asking.next().await;
         }
+        assert_eq!(asking.calls(), 8);
         assert!(asking.next().now_or_never().is_none(), "no more than its share");
         for _ in 8..20 {
             traffic.call(Urgency::Removal).await;

@@ -605,6 +605,27 @@ async fn restarts_in_a_long_round_of_the_organisation_go_on_where_it_was() {
     assert!(places.len() > 250, "{} places in five minutes, with one call a second", places.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_page_of_a_list_counts_against_the_calls_of_a_sweep() {
+    let mut house = House::with(Behaviour { page_max: Some(1), ..Behaviour::default() }).await;
+    house.account_access = false;
+    house.settings.organisation_sweep_interval = SignedDuration::from_secs(5);
+    house.settings.organisation_sweep_calls_per_second = 2;
+    for account in [sample::WEB_PROD, sample::PAYMENTS_PROD, sample::WEB_DEV, sample::PAYMENTS_DEV] {
+        for set in [sample::READ_ONLY, sample::ADMINISTRATOR_ACCESS] {
+            for principal in [sample::ADA, sample::BOB, sample::CAROL, sample::DAVE] {
+                let principal = PrincipalId::new(principal).unwrap();
+                let target = Target::parse(account, set).unwrap();
+                house.aws.standing(aws_key(&AssignmentKey { principal, target }));
+            }
+        }
+    }
+    let _process = house.start().await;
+    house.at(10 * 60).await;
+    let calls = looks(&house).iter().filter(|look| look.at > instant(9 * 60)).count();
+    assert!((100..=125).contains(&calls), "{calls} calls in a minute, with two a second");
+}
+
 /// What AWS lets a delegated administrator see of the management account is not documented: either answer is fine.
 #[tokio::test(start_paused = true)]
 async fn the_management_account_is_looked_through_where_aws_lets_us_and_else_the_rest_is() {

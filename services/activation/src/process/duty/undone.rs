@@ -198,9 +198,14 @@ impl Core {
     }
 
     /// Remembers what is in AWS at one place, where no ledger says so, and what of others' is gone from there. `round` is how long
-    /// whoever has the duty needs to come by.
-    pub(crate) async fn look_for_unnoted(&self, place: usize, round: SignedDuration) -> Result<(), Fault> {
-        let listed = self.held_at(place).await?;
+    /// whoever has the duty needs to come by. Adds the calls that it took to `calls`.
+    pub(crate) async fn look_for_unnoted(
+        &self,
+        place: usize,
+        round: SignedDuration,
+        calls: &mut usize,
+    ) -> Result<(), Fault> {
+        let listed = self.held_at(place, calls).await?;
         let gone = self.gone_from(&listed).await?;
         let looked_at = listed.looked_at;
         let found = listed.held.into_iter().map(|key| (key, true));
