@@ -1,21 +1,22 @@
 //! Two replicas of every service on JetStream, killed (`kill -9`) and paused (`SIGSTOP`, `SIGCONT`) at random, while AWS throttles,
 //! fails, is slow, and leaves calls that took effect unanswered. Requests for the same access overlap, follow each other, are
 //! agreed to and revoked; credentials of a role are handed out. Callers go on all the while, so that calls are under way when a
-//! process dies or hangs. When the storm is over: nothing is left over in AWS, nothing is missing, every command that was answered is
-//! in the log, and the log that auditors export breaks no invariant.
+//! process dies or hangs. Every process is killed and paused. When the storm is over: access came while it blew, and where none came
+//! the storm explains it; nothing is left over in AWS, nothing is missing, every command that was answered is in the log, and the
+//! log that auditors export breaks no invariant.
 
 use crate::callers::Callers;
 use crate::deployment::{Apart, Deployment};
 use crate::job;
 use crate::load::Answered;
 use crate::world::{World, until};
-use api::types::v1::{AccessPhase, EndReason, RequestStatus};
+use api::types::v1::{AccessPhase, EndReason, Request, RequestStatus};
 use domain::SignedDuration;
 use futures::future::{join, try_join};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use test_servers::faults::Rates;
 use tokio::time::{Instant, sleep};
@@ -31,8 +32,33 @@ const KEPT: usize = 2;
 /// The role that is lent to the end comes after that, among what was raised.
 const LENT: usize = KEPT;
 
-/// How often processes are struck or left in peace at least, however slow the machine is.
+/// How often processes are struck or left in peace at least, however slow the machine is: so often that each of eight is killed once
+/// and paused once.
 const CYCLES_MIN: usize = 30;
+
+/// How often all are left in peace while each is killed once and paused once.
+const PEACE: usize = 2;
+
+/// How many assignments that were asked for while it blew must have come: of thirty at least, many of which are over before anybody
+/// can make them.
+const CAME_MIN: usize = 3;
+
+/// What may have stood in the way of access that never came: nobody was there, or knew enough (of the directory, say, while its neighbours
+/// were struck); what the weather at AWS is; and what is said of what took effect although nobody was told.
+const STORMY: [&str; 11] = [
+    "NotInTime",
+    "Unprovable",
+    "ThrottlingException",
+    "InternalServerException",
+    "Timeout",
+    "DispatchFailure",
+    "ResponseError",
+    "NoOutcome",
+    "ConflictException",
+    "ResourceNotFoundException",
+    "NotFound",
+];
+
 /// Who asks.
 const PEOPLE: [&str; 2] = ["ada", "bob"];
 
@@ -42,13 +68,28 @@ struct Storm<'a> {
     deployment: Deployment,
     chance: StdRng,
     answered: Answered,
+    /// What is to come, last first; `None`: peace.
+    blows: Vec<Option<(usize, Blow)>>,
     struck: Struck,
+}
+
+/// What befalls the process at a place.
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    Kill,
+    Pause,
 }
 
 /// How hard it blew on processes.
 #[derive(Debug, Default)]
 struct Struck {
     cycles: u64,
+    /// On all replicas of a program together.
+    programs: BTreeMap<&'static str, Blows>,
+}
+
+#[derive(Debug, Default)]
+struct Blows {
     kills: u64,
     pauses: u64,
 }
@@ -65,6 +106,7 @@ pub(crate) async fn blows_over() {
         deployment,
         chance: StdRng::seed_from_u64(seed),
         answered: Answered::default(),
+        blows: Vec::new(),
         struck: Struck::default(),
     };
     for (account, set) in storm.targets().into_iter().take(KEPT) {
@@ -189,13 +231,12 @@ impl Storm<'_> {
     /// Kills a process and starts it again, or pauses it for a while, or leaves all in peace. Somebody calls it meanwhile.
     async fn disturb(&mut self) {
         let pause = Duration::from_millis(self.chance.random_range(300..4_000));
-        let kind = self.chance.random_range(0..10);
-        let programs = self.deployment.programs();
-        let which = self.chance.random_range(0..programs.len());
-        let program = programs.get_mut(which).unwrap();
-        match kind {
-            0..=4 => {
-                self.struck.kills += 1;
+        let Some((which, blow)) = self.next_blow() else { return };
+        let program = self.deployment.programs().get_mut(which).unwrap();
+        let blows = self.struck.programs.entry(program.name()).or_default();
+        match blow {
+            Blow::Kill => {
+                blows.kills += 1;
                 // Frozen first: when it dies, there is a call that it cannot have answered.
                 program.signal("STOP");
                 self.callers.until_called(which).await;
@@ -203,14 +244,24 @@ impl Storm<'_> {
                 program.kill();
                 program.launch();
             }
-            5..=8 => {
-                self.struck.pauses += 1;
+            Blow::Pause => {
+                blows.pauses += 1;
                 program.signal("STOP");
                 join(sleep(pause), self.callers.until_called(which)).await;
                 program.signal("CONT");
             }
-            _peace => {}
         }
+    }
+
+    /// In an order by chance, but all of them before any comes again.
+    fn next_blow(&mut self) -> Option<(usize, Blow)> {
+        if self.blows.is_empty() {
+            let processes = 0..self.deployment.programs().len();
+            let each = processes.flat_map(|which| [Some((which, Blow::Kill)), Some((which, Blow::Pause))]);
+            self.blows = each.chain([None; PEACE]).collect();
+            self.blows.shuffle(&mut self.chance);
+        }
+        self.blows.pop().unwrap()
     }
 
     /// The weather clears; everything comes to its end, and is looked at.
@@ -225,12 +276,18 @@ impl Storm<'_> {
             struck.faults > 0 && struck.calls > struck.faults,
             "a storm without faults shows nothing: {struck:?}"
         );
-        assert!(self.struck.kills > 0 && self.struck.pauses > 0, "a gentle storm: {:?}", self.struck);
+        for program in self.deployment.programs() {
+            // Above all those that make access and remove it.
+            let blows = self.struck.programs.get(program.name());
+            let hard = blows.is_some_and(|blows| blows.kills > 0 && blows.pauses > 0);
+            assert!(hard, "a gentle storm for {}: {:?}", program.name(), self.struck);
+        }
         let met = self.callers.met();
         assert!(met.cut_off > 0, "no call was under way when a process died: {met:?}");
         let kept: BTreeSet<String> =
             self.answered.raised.iter().take(LENT + 1).map(|(_, id)| id.clone()).collect();
         let (world, deployment) = (self.world, &self.deployment);
+        let mut came = 0;
         for (who, id) in &self.answered.raised {
             let request = until("an acknowledged request", deployment, async || {
                 let mut requests = world.requests(deployment, who);
@@ -247,7 +304,11 @@ impl Storm<'_> {
                 request.end_reason() == EndReason::Revoked,
                 "{request:?}"
             );
+            assert!(is_explained(&request), "no such storm explains this end: {request:?}");
+            let meanwhile = !kept.contains(id) && is_of_a_permission_set(&request);
+            came += usize::from(meanwhile && request.activated_at.is_some());
         }
+        assert!(came >= CAME_MIN, "hardly any access came while it blew: {came}\n{}", deployment.log_tail());
         let wanted =
             self.targets().into_iter().take(KEPT).map(|(account, set)| ("ada", account, set)).collect();
         self.until_held(&wanted).await;
@@ -262,7 +323,7 @@ impl Storm<'_> {
         assert!(self.answered.was_lent(), "a storm without credentials shows nothing of them");
         let events = self.answered.is_in_the_log(self.world, &self.deployment).await;
         println!(
-            "{:?}; {met:?}; AWS: {struck:?}; {} requests, {} events",
+            "{:?}; {met:?}; AWS: {struck:?}; {} requests, {came} assignments that came meanwhile, {} events",
             self.struck,
             self.answered.raised.len(),
             events.len()
@@ -286,4 +347,28 @@ impl Storm<'_> {
         })
         .await;
     }
+}
+
+/// Whether a request is not over, or is so by its window or a revoke, or because the storm kept its access from coming: it changes
+/// nobody's rights, and removes nothing in others' names.
+fn is_explained(request: &Request) -> bool {
+    match request.end_reason() {
+        EndReason::Unspecified | EndReason::Elapsed | EndReason::Revoked => true,
+        EndReason::Failed => {
+            let what = request.end_detail.split(':').next().unwrap_or_default();
+            request.activated_at.is_none() && STORMY.contains(&what)
+        }
+        EndReason::RejectedByApprover
+        | EndReason::RuleVanished
+        | EndReason::NotDecided
+        | EndReason::WindowPassed
+        | EndReason::Withdrawn
+        | EndReason::NoLongerEligible
+        | EndReason::RemovedOutside => false,
+    }
+}
+
+/// Whether something has to be made in AWS for it: credentials of a role are handed out without.
+fn is_of_a_permission_set(request: &Request) -> bool {
+    request.target.as_ref().is_some_and(|target| target.entitlement_arn.contains(":permissionSet/"))
 }
