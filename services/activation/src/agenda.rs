@@ -265,7 +265,7 @@ impl Agenda {
     pub(crate) fn urgency(&self, key: &AssignmentKey) -> Urgency {
         match self.lock().class_of(&Errand::Tend(key.clone())) {
             Class::Removal => Urgency::Removal,
-            Class::Grant => Urgency::Look,
+            Class::Grant | Class::Look => Urgency::Look,
             Class::Story | Class::Check => Urgency::Check,
         }
     }
@@ -457,6 +457,8 @@ impl State {
             Class::Removal
         } else if requests().any(|request| request.approved().is_ok_and(|(_, active)| active.is_none())) {
             Class::Grant
+        } else if self.notes.get(key).is_some_and(KeyNotes::is_at_risk) {
+            Class::Look
         } else {
             Class::Check
         }

@@ -178,6 +178,10 @@ impl Core {
     pub(crate) async fn sweep_ledgers(&self) -> Result<(), Fault> {
         for ledger in self.open_ledgers().await? {
             self.refresh().await?;
+            if ledger.late_removal.is_some() {
+                // Who has just started knows no better.
+                self.agenda.note_at_risk(&ledger.key, true);
+            }
             if self.is_seen_to(&ledger.key) {
                 continue;
             }

@@ -1,9 +1,14 @@
 //! What is remembered of assignments and requests from one errand to the next; gone when no request is left that it concerns.
 
-use super::{Agenda, State, due};
-use domain::{RequestId, Timestamp};
+use super::{Agenda, Errand, State, due};
+use crate::core::later;
+use domain::{PrincipalId, RequestId, SignedDuration, Timestamp};
 use event_log::Revision;
 use lifecycle::assignment::AssignmentKey;
+use std::collections::BTreeSet;
+
+/// By how much what a list has told of goes before whom the list was made for.
+const JUST_BEFORE: SignedDuration = SignedDuration::from_millis(1);
 
 /// Of an assignment.
 #[derive(Default)]
@@ -12,6 +17,8 @@ pub(super) struct KeyNotes {
     failing_since: Option<Timestamp>,
     /// When it was last seen to be as it should.
     pub(super) looked_at: Option<Timestamp>,
+    /// Whether a removal of ours may still take it.
+    at_risk: bool,
     /// A look that was made ahead of a start: when, and whether the assignment was there.
     looked_ahead: Option<(Timestamp, bool)>,
     /// Until when nobody is late with it although it is not final: by its ledger it is absent, and may yet appear.
@@ -19,6 +26,12 @@ pub(super) struct KeyNotes {
     /// The latest event of its ledger, where that was dated ahead of our clock when it was read first: which one, and since when it is
     /// known here.
     dated_ahead: Option<(Revision, Timestamp)>,
+}
+
+impl KeyNotes {
+    pub(super) const fn is_at_risk(&self) -> bool {
+        self.at_risk
+    }
 }
 
 /// Of a request.
@@ -74,6 +87,52 @@ impl Agenda {
             notes.looked_at = Some(now);
             notes.failing_since = None;
         });
+    }
+
+    /// When it was last seen to be so.
+    pub(crate) fn seen_at(&self, key: &AssignmentKey) -> Option<Timestamp> {
+        self.of(key, |notes| notes.looked_at)
+    }
+
+    /// Notes what a look of `looked_at` at one assignment tells of others, by the list of all who hold the same: those that active
+    /// requests have were looked at with it, and are seen to before the list is old. What a removal of ours may still take is looked
+    /// at for itself, for more is decided by that.
+    pub(crate) fn note_held(
+        &self,
+        looked_for: &AssignmentKey,
+        holders: &BTreeSet<PrincipalId>,
+        looked_at: Timestamp,
+    ) {
+        let mut state = self.lock();
+        let turn = state.queue.due_at(&Errand::Tend(looked_for.clone()));
+        for principal in holders.iter().filter(|holder| **holder != looked_for.principal) {
+            let key = AssignmentKey { principal: principal.clone(), target: looked_for.target.clone() };
+            let mut ids = state.keys.get(&key).into_iter().flatten();
+            if !ids.any(|id| state.has_active(id, looked_at)) {
+                continue;
+            }
+            let notes = state.notes.entry(key.clone()).or_default();
+            if notes.at_risk {
+                continue;
+            }
+            notes.looked_at = notes.looked_at.max(Some(looked_at));
+            if let Some(turn) = turn {
+                state.queue.advance(&Errand::Tend(key), later(turn, -JUST_BEFORE), looked_at);
+            }
+        }
+    }
+
+    /// Notes whether a removal of ours may still take an assignment: if so, it is looked at before others are.
+    pub(crate) fn note_at_risk(&self, key: &AssignmentKey, at_risk: bool) {
+        let mut state = self.lock();
+        let noted = state.notes.get(key).is_some_and(KeyNotes::is_at_risk);
+        if noted == at_risk || !state.keys.contains_key(key) {
+            return;
+        }
+        state.notes.entry(key.clone()).or_default().at_risk = at_risk;
+        let errand = Errand::Tend(key.clone());
+        let class = state.class_of(&errand);
+        state.queue.reclass(&errand, class);
     }
 
     /// Notes what a look ahead of a start found.
@@ -196,9 +255,15 @@ impl Agenda {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Next;
+    use super::super::given::{at, policy_event, requested};
     use super::*;
+    use crate::traffic::Urgency;
     use aws::simulated::sample;
-    use domain::{PrincipalId, SignedDuration, Target};
+    use domain::{Plan, Provider, Target, Window};
+    use lifecycle::Request;
+    use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound};
+    use lifecycle::state::{Active, Grant, Phase};
 
     #[test]
     fn what_was_dated_ahead_happened_when_it_was_known_also_after_that_date() {
@@ -214,5 +279,105 @@ mod tests {
         }
         agenda.note_dated(&key, Some(Revision(1)), at(4_001), at(4_002));
         assert_eq!(agenda.happened_at(&key, at(4_001)), at(4_001));
+    }
+
+    #[test]
+    fn what_a_late_removal_may_take_is_looked_at_before_what_is_well() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        for number in 0..40 {
+            take_up(&agenda, active(number, sample::ADA));
+        }
+        let at_risk = key(39, sample::ADA);
+        agenda.note_at_risk(&at_risk, true);
+        assert_eq!(agenda.urgency(&at_risk), Urgency::Look);
+        let errand = Errand::Tend(at_risk.clone());
+        assert_eq!(agenda.take_due(started()).first(), Some(&errand));
+        agenda.done(&errand, &Next::At(started()), started(), |_| SignedDuration::ZERO);
+        assert_eq!(agenda.take_due(started()), [errand.clone()], "and again");
+        agenda.note_at_risk(&at_risk, false);
+        agenda.done(&errand, &Next::At(started()), started(), |_| SignedDuration::ZERO);
+        assert_eq!(agenda.urgency(&at_risk), Urgency::Check);
+        assert!(agenda.take_due(started()).is_empty(), "behind all others, two of which are looked at");
+    }
+
+    #[test]
+    fn a_list_tells_of_all_whom_active_requests_gave_what_it_is_about() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        for principal in [sample::ADA, sample::BOB, sample::CAROL, sample::DAVE] {
+            take_up(&agenda, active(1, principal));
+        }
+        agenda.note_at_risk(&key(1, sample::CAROL), true);
+        let held = [sample::ADA, sample::BOB, sample::CAROL, sample::EVE];
+        let holders: BTreeSet<PrincipalId> =
+            held.into_iter().map(|holder| PrincipalId::new(holder).unwrap()).collect();
+        agenda.note_held(&key(1, sample::ADA), &holders, started());
+        let seen = |principal| agenda.seen_at(&key(1, principal));
+        assert_eq!(seen(sample::BOB), Some(started()));
+        assert_eq!(seen(sample::ADA), None, "whoever looked decides");
+        assert_eq!(seen(sample::CAROL), None, "a removal of ours may still take it");
+        assert_eq!(seen(sample::DAVE), None, "not there");
+        assert_eq!(seen(sample::EVE), None, "nobody's request");
+        assert!(!agenda.lock().notes.contains_key(&key(1, sample::EVE)));
+    }
+
+    /// Where looks have fallen behind, the list would be old by the time that all the others had theirs.
+    #[test]
+    fn what_a_list_has_told_of_is_seen_to_next() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        for principal in [sample::ADA, sample::BOB] {
+            for number in 0..40 {
+                take_up(&agenda, active(number, principal));
+            }
+        }
+        let begun = agenda.take_due(started());
+        let Some(Errand::Tend(first)) = begun.first() else { panic!("{begun:?}") };
+        assert_eq!(first.principal.as_str(), sample::ADA, "hers are before all of Bob's");
+        let bob = PrincipalId::new(sample::BOB).unwrap();
+        let next = AssignmentKey { principal: bob.clone(), target: first.target.clone() };
+        agenda.note_held(first, &BTreeSet::from([first.principal.clone(), bob]), started());
+        agenda.done(&begun[0], &Next::At(at(310)), started(), |_| SignedDuration::ZERO);
+        assert_eq!(agenda.take_due(started()), [Errand::Tend(next)]);
+    }
+
+    fn started() -> Timestamp {
+        at(10)
+    }
+
+    fn take_up(agenda: &Agenda, request: Request) {
+        agenda.lock().take_up(request, started(), SignedDuration::ZERO);
+    }
+
+    fn key(account: u64, principal: &str) -> AssignmentKey {
+        due::key_of(&active(account, principal)).unwrap()
+    }
+
+    /// A request by which this user has access in this account.
+    fn active(account: u64, principal: &str) -> Request {
+        let mut raised = requested(account, account, BTreeSet::new(), Plan::none());
+        raised.id = RequestId::from_parts([principal.as_bytes(), &account.to_be_bytes()]);
+        raised.grounds.principal = Some(PrincipalId::new(principal).unwrap());
+        let approved = Approved {
+            window: Window::new(at(0), at(3_600)).unwrap(),
+            basis: ApprovalBasis::People,
+            approvers: Vec::new(),
+            policy_event: policy_event(),
+            comment: None,
+        };
+        let bound = Bound {
+            at_end: at(3_600),
+            after_early_end: SignedDuration::from_hours(1),
+            chained: SignedDuration::ZERO,
+        };
+        let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
+        let active = Some(Active { at: at(5), activated });
+        Request {
+            raised,
+            raised_at: at(0),
+            last_at: at(5),
+            endorsements: Vec::new(),
+            phase: Phase::Approved { grant: Grant { at: at(0), approved }, active },
+            issues: Vec::new(),
+            reviewed_after: None,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The order of errands: what may begin now, how many at a time, and when next.
 //!
-//! Each of AWS's services has a lane of its own. Removals go before grants, and both before looking whether all is well. One errand per account at a time, because AWS
-//! updates one permission set's role per account at a time.
+//! Each of AWS's services has a lane of its own. Removals go before grants, both before looking at what may go, and that before
+//! looking whether all is well. One errand per account at a time, because AWS updates one permission set's role per account at a time.
 
 use super::Errand;
 use aws::Limits;
@@ -25,6 +25,9 @@ const CHOICE: usize = 8;
 /// Of the assignments that are worked on at a time, those that only look whether all is well: the rest is for changes.
 const CHECKS_MAX: usize = 2;
 
+/// And those that look whether what a removal of ours may still take is there.
+const LOOKS_MAX: usize = 2;
+
 /// What goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
@@ -34,6 +37,8 @@ pub(crate) enum Class {
     Removal,
     /// Something must come.
     Grant,
+    /// Something is there that a removal of ours may still take.
+    Look,
     /// All is well, as far as is known.
     Check,
 }
@@ -97,6 +102,21 @@ impl Queue {
             *self.backlog.entry(account.clone()).or_default() += 1;
         }
         self.due.entry((class, Lane::of_errand(&errand))).or_default().entry(at).or_default().insert(errand);
+    }
+
+    /// Has an errand that waits do so in another class.
+    pub(super) fn reclass(&mut self, errand: &Errand, class: Class) {
+        if let Some((_, at)) = self.scheduled.get(errand).copied() {
+            self.schedule(errand.clone(), at, class);
+        }
+    }
+
+    /// Has a check that is due take an earlier place in its line.
+    pub(super) fn advance(&mut self, errand: &Errand, to: Timestamp, now: Timestamp) {
+        let waits = self.scheduled.get(errand).copied();
+        if waits.is_some_and(|(class, at)| class == Class::Check && at <= now) {
+            self.schedule(errand.clone(), to, Class::Check);
+        }
     }
 
     /// Whether an errand is due at `by`.
@@ -288,7 +308,7 @@ impl Queue {
         let counts = |running: &Class| match class {
             Class::Story => *running == Class::Story,
             Class::Removal | Class::Grant => *running != Class::Story,
-            Class::Check => *running == Class::Check,
+            Class::Look | Class::Check => *running == class,
         };
         let in_lane = self.running.iter().filter(|(errand, _)| Lane::of_errand(errand) == lane);
         in_lane.filter(|(_, (running, _))| counts(running)).count()
@@ -311,6 +331,7 @@ const fn limit(class: Class, places: usize) -> usize {
         // However many grants are prepared, a removal finds a place.
         Class::Removal => places + 2 * AHEAD,
         Class::Grant => places + AHEAD,
+        Class::Look => LOOKS_MAX,
         Class::Check => CHECKS_MAX,
     }
 }
@@ -331,7 +352,7 @@ pub(super) fn account_of(errand: &Errand) -> Option<&AccountId> {
 fn changes(errand: &Errand, class: Class) -> Option<&AccountId> {
     match class {
         Class::Removal | Class::Grant => account_of(errand),
-        Class::Story | Class::Check => None,
+        Class::Story | Class::Look | Class::Check => None,
     }
 }
 

@@ -25,11 +25,28 @@ impl Core {
     pub(crate) async fn look(&self, key: &AssignmentKey) -> Result<bool, Fault> {
         let asking = self.traffic(key).asking(self.agenda.urgency(key)).await;
         let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
-        let look = self.ports.assignments_of(&aws_key)?.find(&aws_key, &asking);
-        match asking.answer(self.settings.call_within, ErrorKind::Unavailable, look).await {
+        let port = self.ports.assignments_of(&aws_key)?;
+        let looked_at = self.now();
+        let holders = async {
+            match aws_key.entitlement() {
+                // AWS lists all users, so this tells of the others as well.
+                Entitlement::PermissionSet(_) => {
+                    port.holders(aws_key.account(), aws_key.entitlement(), &asking).await
+                }
+                Entitlement::Role(_) => {
+                    let found = port.find(&aws_key, &asking).await;
+                    found.map(|found| found.then(|| key.principal.clone()).into_iter().collect())
+                }
+            }
+        };
+        match asking.answer(self.settings.call_within, ErrorKind::Unavailable, holders).await {
             // All assignments went with it. AWS's word is not enough: of a wrong instance it knows nothing either.
             Err(error) if error.kind == ErrorKind::NotFound && self.is_deleted(key) => Ok(false),
-            looked => Ok(looked?),
+            Err(error) => Err(error.into()),
+            Ok(holders) => {
+                self.agenda.note_held(key, &holders, looked_at);
+                Ok(holders.contains(&key.principal))
+            }
         }
     }
 

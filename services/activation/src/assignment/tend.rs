@@ -70,6 +70,7 @@ impl Core {
                 self.settled(key, &needs, None).await
             };
         };
+        self.agenda.note_at_risk(key, ledger.late_removal.is_some());
         if let Some((id, attempt)) = ledger.attempt() {
             return self.resolve(key, id, attempt).await;
         }
@@ -318,7 +319,11 @@ impl Core {
             return Err(fault);
         }
         let interval = ledger.map_or(self.settings.sweep_interval, |ledger| self.look_interval(ledger));
-        let look = needs.any().then(|| later(self.now(), interval));
+        let now = self.now();
+        // What a list told that was made for another is as old as that list.
+        let seen_at = self.agenda.seen_at(key).map(|at| later(at.min(now), interval));
+        let look_at = seen_at.filter(|at| *at > now).unwrap_or_else(|| later(now, interval));
+        let look = needs.any().then_some(look_at);
         Ok(Round::Over(self.wake(key, needs, look)))
     }
 

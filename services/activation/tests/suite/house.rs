@@ -511,6 +511,16 @@ impl House {
 
     /// Ada asks for a target, for longer than `extends` gives it.
     async fn ask_extending(&self, target: &Target, extends: Option<RequestId>) -> RequestId {
+        self.ask_as(("ada", sample::ADA), target, extends).await
+    }
+
+    /// Someone asks for a target.
+    async fn ask_as(
+        &self,
+        (name, principal): (&str, &str),
+        target: &Target,
+        extends: Option<RequestId>,
+    ) -> RequestId {
         let number = self.asked.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let id = RequestId::from_parts([b"test".as_slice(), &number]);
         let (rule, provider) = match target.entitlement() {
@@ -520,12 +530,12 @@ impl House {
             }
             domain::Entitlement::Role(_) => ("role", Provider::Sts),
         };
-        let requester = person("ada");
+        let requester = person(name);
         let [asking, agreeing] = self.groups.clone();
         let key = self.keys.obtain(&requester.id()).await.unwrap();
         let raised = Requested {
             id,
-            raiser: human("ada"),
+            raiser: human(name),
             raiser_principal: None,
             target: target.clone(),
             asked: AskedWindow { start: None, duration: SignedDuration::from_hours(1) },
@@ -548,12 +558,11 @@ impl House {
                 plan: Plan {
                     steps: vec![Step { count: 1, groups: [agreeing].into(), people: BTreeSet::new() }],
                 },
-                principal: Some(PrincipalId::new(sample::ADA).unwrap()),
+                principal: Some(PrincipalId::new(principal).unwrap()),
             },
             requester,
         };
-        self.record(Service::Request, id, Some(human("ada")), RequestEvent::Requested(Box::new(raised)))
-            .await;
+        self.record(Service::Request, id, Some(human(name)), RequestEvent::Requested(Box::new(raised))).await;
         id
     }
 
@@ -589,6 +598,19 @@ impl House {
     /// Ada asks and Bob approves.
     pub(crate) async fn grant(&self, target: &Target, start: i64, end: i64) -> RequestId {
         let id = self.ask(target).await;
+        self.approve(id, start, end).await;
+        id
+    }
+
+    /// Someone, and who that is in AWS, asks, and Bob approves.
+    pub(crate) async fn grant_to(
+        &self,
+        who: (&str, &str),
+        target: &Target,
+        start: i64,
+        end: i64,
+    ) -> RequestId {
+        let id = self.ask_as(who, target, None).await;
         self.approve(id, start, end).await;
         id
     }

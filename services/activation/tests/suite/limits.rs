@@ -3,6 +3,7 @@
 use crate::house::{HOUR, House, POLICY, aws_key, instant, key_of, permission_set, role_for_users};
 use aws::simulated::{Behaviour, CallRecord, Fault, Operation as AwsOperation, sample};
 use domain::{AccountId, PermissionSetArn, PrincipalId, RequestId, SignedDuration, Target, Timestamp};
+use lifecycle::assignment::AssignmentKey;
 use lifecycle::event::ClosedHow;
 use std::time::Duration;
 
@@ -254,6 +255,38 @@ async fn what_waits_for_one_of_awss_services_holds_up_nothing_of_the_other() {
     house.at(30).await;
     assert!(house.is_active(role).await, "its own service is idle");
     assert!(house.calls(AwsOperation::Create) < 100, "the other has a queue");
+}
+
+/// A call for each would take hours where very many have something.
+#[tokio::test(start_paused = true)]
+async fn one_list_tells_of_all_who_have_the_same_and_what_is_missing_is_found_all_the_same() {
+    let mut house = house_like_aws().await;
+    house.settings.organisation_sweep_calls_per_second = 0;
+    let developers = "groups = [\"identity-store:developers\"";
+    let all = format!("{developers}, \"identity-store:admins\", \"identity-store:auditors\"");
+    house.apply(&POLICY.replace(developers, &all)).await;
+    let people =
+        [("ada", sample::ADA), ("carol", sample::CAROL), ("dave", sample::DAVE), ("eve", sample::EVE)];
+    let _process = house.start().await;
+    let (mut ids, mut start) = (Vec::new(), 10);
+    for who in people {
+        ids.push(house.grant_to(who, &permission_set(), start, 3 * HOUR).await);
+        // Each in the midst of an interval of the others.
+        start += 70;
+    }
+    house.at(HOUR).await;
+    for id in &ids {
+        assert!(house.is_active(*id).await);
+    }
+    house.aws.take_calls();
+    house.at(2 * HOUR).await;
+    let looks = house.calls(AwsOperation::Holders);
+    assert!((11..=13).contains(&looks), "one in five minutes, for all four: {looks}");
+    let principal = PrincipalId::new(sample::CAROL).unwrap();
+    let key = AssignmentKey { principal, target: permission_set() };
+    house.aws.remove(aws_key(&key));
+    house.at(2 * HOUR + 330).await;
+    assert!(house.has(&key), "found within five minutes, and made again");
 }
 
 #[tokio::test(start_paused = true)]
