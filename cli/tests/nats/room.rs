@@ -22,9 +22,9 @@ async fn limits(maker: &mut Wire) -> [i64; 3] {
     limits
 }
 
-async fn change(maker: &mut Wire, stream: &str, changes: &[(&str, i64)]) {
+async fn change(maker: &mut Wire, stream: &str, wanted: &[(&str, i64)]) {
     let mut config = info(maker, stream).await["config"].clone();
-    for (name, value) in changes {
+    for (name, value) in wanted {
         config[*name] = json!(value);
     }
     let changed = maker.ask(&format!("$JS.API.STREAM.UPDATE.{stream}"), &config.to_string()).await.unwrap();

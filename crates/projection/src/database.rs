@@ -39,6 +39,13 @@ const WAL_BYTES_MOVED: u64 = if cfg!(test) { 1 << 20 } else { 8 << 20 };
 const WAL_BYTES_MOVED_AT_ONCE: u64 = 8 * WAL_BYTES_MOVED;
 /// A WAL that is longer is waited for.
 const WAL_BYTES_MAX: u64 = 4 * WAL_BYTES_MOVED_AT_ONCE;
+/// Statements kept prepared; a read model has tens.
+const STATEMENTS_MAX: usize = 64;
+/// Connections that read at the same time, where there are as many processors. Readers do not wait for anything but SQLite, so more
+/// would only wait for a processor.
+const READERS_MAX: usize = 4;
+/// Pages that a connection keeps in memory, at most.
+const CACHE_KIB: i64 = 16 * 1024;
 
 /// How far a read model is, and in which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,7 +97,7 @@ impl Agenda {
     /// Notes what a look of `looked_at` at one assignment tells of others, by the list of all who hold the same: those that active
     /// requests have were looked at with it, and are seen to before the list is old. What a removal of ours may still take is looked
     /// at for itself, for more is decided by that.
-    pub(crate) fn note_held(
+    pub(crate) fn note_listed(
         &self,
         looked_for: &AssignmentKey,
         holders: &BTreeSet<PrincipalId>,
@@ -293,7 +293,7 @@ mod tests {
         let errand = Errand::Tend(at_risk.clone());
         assert_eq!(agenda.take_due(started()).first(), Some(&errand));
         agenda.done(&errand, &Next::At(started()), started(), |_| SignedDuration::ZERO);
-        assert_eq!(agenda.take_due(started()), [errand.clone()], "and again");
+        assert_eq!(agenda.take_due(started()), std::slice::from_ref(&errand), "and again");
         agenda.note_at_risk(&at_risk, false);
         agenda.done(&errand, &Next::At(started()), started(), |_| SignedDuration::ZERO);
         assert_eq!(agenda.urgency(&at_risk), Urgency::Check);
@@ -310,7 +310,7 @@ mod tests {
         let held = [sample::ADA, sample::BOB, sample::CAROL, sample::EVE];
         let holders: BTreeSet<PrincipalId> =
             held.into_iter().map(|holder| PrincipalId::new(holder).unwrap()).collect();
-        agenda.note_held(&key(1, sample::ADA), &holders, started());
+        agenda.note_listed(&key(1, sample::ADA), &holders, started());
         let seen = |principal| agenda.seen_at(&key(1, principal));
         assert_eq!(seen(sample::BOB), Some(started()));
         assert_eq!(seen(sample::ADA), None, "whoever looked decides");
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(first.principal.as_str(), sample::ADA, "hers are before all of Bob's");
         let bob = PrincipalId::new(sample::BOB).unwrap();
         let next = AssignmentKey { principal: bob.clone(), target: first.target.clone() };
-        agenda.note_held(first, &BTreeSet::from([first.principal.clone(), bob]), started());
+        agenda.note_listed(first, &BTreeSet::from([first.principal.clone(), bob]), started());
         agenda.done(&begun[0], &Next::At(at(310)), started(), |_| SignedDuration::ZERO);
         assert_eq!(agenda.take_due(started()), [Errand::Tend(next)]);
     }

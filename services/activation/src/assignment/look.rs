@@ -44,7 +44,7 @@ impl Core {
             Err(error) if error.kind == ErrorKind::NotFound && self.is_deleted(key) => Ok(false),
             Err(error) => Err(error.into()),
             Ok(holders) => {
-                self.agenda.note_held(key, &holders, looked_at);
+                self.agenda.note_listed(key, &holders, looked_at);
                 Ok(holders.contains(&key.principal))
             }
         }
