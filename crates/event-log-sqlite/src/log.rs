@@ -31,7 +31,7 @@ pub struct SqliteLog {
 pub struct OpenOptions {
     /// The identity of the log if there is none yet.
     pub new_id: Uuid,
-    /// The largest that the file may become, in bytes, not counting the WAL beside it (64 MiB and a little). Appends beyond
+    /// The largest that the file may become, in bytes, not counting the WAL beside it (4 MiB and a little). Appends beyond
     /// are [`AppendError::Unavailable`], as with a full disk. None: as large as SQLite takes, 16 TiB.
     pub bytes_max: Option<u64>,
 }
