@@ -3,7 +3,7 @@
 use crate::house::{HOUR, House, POLICY, chaining_policy, instant, reason, role};
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use aws::ErrorKind;
-use aws::simulated::{Fault, Operation, SimulatedRole, sample};
+use aws::simulated::{Behaviour, Fault, Operation, SimulatedRole, sample};
 use domain::{Partition, SignedDuration};
 use lifecycle::event::ClosedHow;
 use tonic::Code;
@@ -185,6 +185,19 @@ async fn a_role_that_allows_four_hours_gives_four() {
         assert_eq!(issued.expires_at.unwrap().seconds, instant(5 + 4 * HOUR).as_second());
     }
     assert_eq!(house.calls(Operation::AssumeRole), 6, "12, 1, 8, 6 and 4 hours; then 4, as remembered");
+}
+
+/// AWS refuses a session of a chained role that lasts longer, whatever the role allows: nothing longer is asked for.
+#[tokio::test(start_paused = true)]
+async fn a_chained_role_is_asked_for_an_hour_at_most() {
+    let house = House::with(Behaviour { caller_is_role_session: true, ..Behaviour::default() }).await;
+    house.apply(&policy("")).await;
+    let process = house.start().await;
+    let id = house.grant(&role(), 0, 10 * HOUR).await;
+    house.at(5).await;
+    let issued = process.issue("ada", id, "one", None).await.unwrap();
+    assert_eq!(issued.expires_at.unwrap().seconds, instant(5 + HOUR).as_second());
+    assert_eq!(house.calls(Operation::AssumeRole), 1);
 }
 
 /// What was not answered was not refused.
