@@ -33,10 +33,10 @@ const OWN_SCHEMA: &str = "
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// A WAL that is longer is moved into the file, beside the commits that go on. Ids are spread evenly; the more commits a move covers, the
 /// more of their pages are the same. But while they are synced, nothing else on that disk is, the log's commits among it: of 64 MiB that
-/// takes some 45 ms.
-const WAL_BYTES_MOVED: u64 = if cfg!(test) { 1 << 20 } else { 2 << 20 };
+/// takes some 45 ms; and each move syncs four times.
+const WAL_BYTES_MOVED: u64 = if cfg!(test) { 1 << 20 } else { 8 << 20 };
 /// The same while much is applied and nobody waits for it.
-const WAL_BYTES_MOVED_AT_ONCE: u64 = 32 * WAL_BYTES_MOVED;
+const WAL_BYTES_MOVED_AT_ONCE: u64 = 8 * WAL_BYTES_MOVED;
 /// A WAL that is longer is waited for.
 const WAL_BYTES_MAX: u64 = 4 * WAL_BYTES_MOVED_AT_ONCE;
 /// Statements kept prepared; a read model has tens.

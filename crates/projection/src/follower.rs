@@ -164,22 +164,14 @@ impl<M: ReadModel> Follower<M> {
     /// Keeps the WAL short. Moving it takes tens of milliseconds, for which nobody waits who writes or reads.
     async fn see_to_wal(&mut self) -> Result<(), Fault> {
         let wal = self.shared.place.wal(!*self.shared.caught_up.borrow());
-        let moved = match self.moving.take() {
-            None if wal == Wal::Short => return Ok(()),
-            None => {
-                let shared = self.shared.clone();
-                self.moving = Some(spawn_blocking(move || shared.move_wal()));
-                return Ok(());
-            }
-            Some(moving) if wal != Wal::TooLong && !moving.is_finished() => {
-                self.moving = Some(moving);
-                return Ok(());
-            }
-            Some(moving) => moving.await,
-        };
-        // A panic of it is told by its hook.
-        moved.unwrap_or(Ok(()))?;
-        Ok(self.shared.begin_wal_anew()?)
+        if let Some(moving) = self.moving.take_if(|moving| wal == Wal::TooLong || moving.is_finished()) {
+            // A panic of it is told by its hook.
+            moving.await.unwrap_or(Ok(()))?;
+        } else if wal != Wal::Short && self.moving.is_none() {
+            let shared = self.shared.clone();
+            self.moving = Some(spawn_blocking(move || shared.move_wal()));
+        }
+        Ok(())
     }
 
     fn make_anew(&mut self) {

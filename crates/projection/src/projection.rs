@@ -1,6 +1,6 @@
 //! The handle that readers share.
 
-use crate::database::{self, Place};
+use crate::database::{self, Place, Wal};
 use crate::{Follower, ReadModel};
 use event_log::{EventLog, LogError, Position};
 use journal::Event;
@@ -8,11 +8,15 @@ use rusqlite::Connection;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
+use std::time::Duration;
 use tokio::sync::{Notify, broadcast, watch};
 
 /// Events that are kept for who listens; who falls further behind is told that some were missed.
 const HEARD_MAX: usize = 1_024;
+
+/// For so many milliseconds a moment without readers is awaited.
+const PAUSES_AWAITED: usize = 200;
 
 /// A read model that is being filled. Clones share it.
 #[derive(Clone)]
@@ -191,27 +195,39 @@ impl Shared {
         work(&lock(&self.writer))
     }
 
-    /// Moves what is in the WAL into the file, while others write and read. What is written meanwhile stays in the WAL.
+    /// Moves what is in the WAL into the file while others write and read; then, while nobody does, the little that was written meanwhile,
+    /// and has the WAL begin anew: else SQLite goes on writing at its end. Keeps the calling thread for tens of milliseconds.
     pub(crate) fn move_wal(&self) -> rusqlite::Result<()> {
-        match lock(&self.mover).as_ref() {
-            Some(mover) => mover.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())),
-            None => Ok(()),
+        let mover = lock(&self.mover);
+        let Some(mover) = mover.as_ref() else { return Ok(()) };
+        mover.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        let _nobody_reads = self.nobody_reads();
+        let _nobody_writes = lock(&self.writer);
+        let busy: bool = mover.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy && self.place.wal(false) == Wal::TooLong {
+            tracing::warn!(model = self.name, "a read model's WAL grows: somebody else reads its file");
         }
+        Ok(())
     }
 
-    /// Moves the rest, and begins the WAL anew, while nobody reads: else SQLite goes on writing at its end. Short, after
-    /// [`move_wal`](Self::move_wal).
-    pub(crate) fn begin_wal_anew(&self) -> rusqlite::Result<()> {
-        let _nobody_reads = self.readers.write().unwrap_or_else(PoisonError::into_inner);
-        lock(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    /// At a moment when nobody reads anyway, if there is one soon: whoever begins to read waits for who waits for those that do.
+    fn nobody_reads(&self) -> RwLockWriteGuard<'_, Readers> {
+        for _ in 0..PAUSES_AWAITED {
+            match self.readers.try_write() {
+                Ok(nobody_reads) => return nobody_reads,
+                Err(TryLockError::Poisoned(nobody_reads)) => return nobody_reads.into_inner(),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        self.readers.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts over with empty tables. Where that fails there are none, until it succeeds.
     pub(crate) fn make_anew(&self) -> rusqlite::Result<()> {
         self.lost.store(true, Ordering::Relaxed);
+        let mut mover = lock(&self.mover);
         let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         let mut writer = lock(&self.writer);
-        let mut mover = lock(&self.mover);
         *readers = Readers::of(Vec::new());
         *mover = None;
         // Closes the file.
@@ -290,9 +306,9 @@ mod tests {
     use super::*;
     use crate::Item;
     use event_log::memory::MemoryLog;
+    use event_log::{Envelope, Expected, Revision, StreamName, Writer};
     use rusqlite::Transaction;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     struct Blobs;
 
@@ -309,14 +325,51 @@ mod tests {
             1
         }
 
-        fn apply(&mut self, _: &Transaction<'_>, _: &Item) -> rusqlite::Result<()> {
-            Ok(())
+        fn apply(&mut self, tx: &Transaction<'_>, _: &Item) -> rusqlite::Result<()> {
+            tx.execute("INSERT INTO blob VALUES (zeroblob(65536))", []).map(|_| ())
         }
     }
 
     fn projection(folder: &Path) -> Projection {
         let log = Arc::new(MemoryLog::with_id(uuid::Uuid::from_u128(1)));
         Projection::open(Some(folder), Blobs, log).unwrap().0
+    }
+
+    /// How large the files are whose names end so.
+    fn bytes_of(end: &str, folder: &Path) -> u64 {
+        let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+        let files = files.filter(|file| file.file_name().to_string_lossy().ends_with(end));
+        files.map(|file| file.metadata().unwrap().len()).sum()
+    }
+
+    #[tokio::test]
+    async fn a_wal_stays_short_while_events_are_applied() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(MemoryLog::with_id(uuid::Uuid::from_u128(1)));
+        let (projection, follower) = Projection::open(Some(folder.path()), Blobs, log.clone()).unwrap();
+        let stream: StreamName = "junk-1".parse().unwrap();
+        let applied = async {
+            projection.caught_up().await;
+            let mut longest = 0;
+            for number in 0..400 {
+                let expected = Expected::after(u64::checked_sub(number, 1).map(Revision));
+                let envelope = Envelope {
+                    event_id: uuid::Uuid::from_u128(u128::from(number)),
+                    writer: Writer::new("nobody").unwrap(),
+                    body: vec![0].into(),
+                };
+                let appended = log.append(&stream, expected, envelope).await.unwrap();
+                projection.wait_for(appended.position).await;
+                longest = longest.max(bytes_of("-wal", folder.path()));
+            }
+            longest
+        };
+        let longest = tokio::select! {
+            () = follower.run(std::future::pending()) => panic!("it stopped"),
+            longest = applied => longest,
+        };
+        assert!(longest < 10 << 20, "{longest} bytes");
+        assert!(bytes_of(".db", folder.path()) > 15 << 20);
     }
 
     #[test]
@@ -329,15 +382,12 @@ mod tests {
                 .with_writer(|connection| connection.execute("INSERT INTO blob VALUES (zeroblob(8192))", []));
             assert_eq!(written, Ok(1));
         }
-        let wal_bytes = || {
-            let files = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
-            let wal = files.filter(|file| file.file_name().to_string_lossy().ends_with("-wal"));
-            wal.map(|file| file.metadata().unwrap().len()).sum::<u64>()
-        };
+        let wal_bytes = || bytes_of("-wal", folder.path());
         assert!(wal_bytes() > 1 << 20);
+        let file_bytes = || bytes_of(".db", folder.path());
+        assert!(file_bytes() < 1 << 20);
         projection.shared.move_wal().unwrap();
-        assert!(wal_bytes() > 1 << 20, "who reads or writes goes on with it");
-        projection.shared.begin_wal_anew().unwrap();
+        assert!(file_bytes() > 1 << 20);
         assert_eq!(wal_bytes(), 0);
         let count =
             |db: &Connection| db.query_row("SELECT count(*) FROM blob", [], |row| row.get::<_, i64>(0));

@@ -272,12 +272,14 @@ impl Agenda {
 
     /// Whether tending an assignment with this urgency keeps something from beginning that is more urgent, and due.
     pub(crate) fn holds_up(&self, key: &AssignmentKey, urgency: Urgency, now: Timestamp) -> bool {
+        let (state, errand) = (self.lock(), Errand::Tend(key.clone()));
         let class = match urgency {
             Urgency::Removal => return false,
+            Urgency::Look if state.class_of(&errand) == Class::Look => Class::Look,
             Urgency::Grant | Urgency::Look => Class::Grant,
             Urgency::Status | Urgency::Check => Class::Check,
         };
-        self.lock().queue.holds_up(&Errand::Tend(key.clone()), class, now, self.outstanding_max)
+        state.queue.holds_up(&errand, class, now, self.outstanding_max)
     }
 
     /// How long to sleep when nothing else happens.

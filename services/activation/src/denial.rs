@@ -14,7 +14,6 @@ use crate::agenda::{key_of, never_begun};
 use crate::assignment::ledger;
 use crate::core::{Core, later};
 use crate::fault::Fault;
-use crate::settings::START_LEAD_LIMIT;
 use crate::sweep::WRONG_MAX;
 use crate::traffic::Urgency;
 use aws::{AwsError, ErrorKind, GroupId};
@@ -64,6 +63,15 @@ pub(crate) struct Sessions {
     complete: bool,
     /// Whether it is known that they are its own; otherwise a group may hold the same.
     certain: bool,
+}
+
+/// Whether the assignment of an ended request is gone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gone {
+    /// When it was first, at the latest; `None`: not yet.
+    at: Option<Timestamp>,
+    /// Whether nothing of it can appear any more: then `at` is when that which had appeared was gone as well.
+    for_good: bool,
 }
 
 /// What is left of an account's closing requests, as far as that can be told.
@@ -239,9 +247,9 @@ impl Core {
                     return Ok(None);
                 }
                 // Until the assignment is gone, new sessions can begin.
-                let gone_at = self.gone_for_good_at(request.raised.id, &key, *ended_at).await?;
+                let gone = self.gone(request.raised.id, &key, *ended_at).await?;
                 // AWS dates sessions by its own clock, which may be ahead of the one that saw it gone.
-                let begun_before = later(gone_at.unwrap_or(*ended_at), WRONG_MAX);
+                let begun_before = later(gone.at.unwrap_or(*ended_at), WRONG_MAX);
                 let told = active.map(|active| active.activated.bound.after_early_end);
                 let longest = self.session_duration(&key).max(told).unwrap_or(SESSION_MAX);
                 let dead_at = later(begun_before, longest);
@@ -256,7 +264,7 @@ impl Core {
                 Ok(Some(Sessions {
                     begun_before: Some(begun_before),
                     dead_at,
-                    complete: gone_at.is_some(),
+                    complete: gone.for_good,
                     certain: held.is_some(),
                 }))
             }
@@ -275,8 +283,7 @@ impl Core {
         if never_begun(request) || self.ledger_unless_corrupt(key).await?.is_none() {
             return Ok(false);
         }
-        // As far as any setting leads: it may have been another one yesterday.
-        let earliest = later(grant.approved.window.start(), -START_LEAD_LIMIT);
+        let earliest = later(grant.approved.window.start(), -self.settings.start_lead());
         let events = self.ledger_events(key).await?;
         Ok(ledger::may_have_made(&events, earliest.max(grant.at)))
     }
@@ -310,27 +317,25 @@ impl Core {
         Ok(None)
     }
 
-    /// When an assignment was gone for good first after `since`, at the latest; `None`: not yet, or something may still appear. Where its
-    /// ledger cannot be read, that is never known: then what began before the end is denied, and nobody else's sessions wait for it.
-    async fn gone_for_good_at(
-        &self,
-        id: RequestId,
-        key: &AssignmentKey,
-        since: Timestamp,
-    ) -> Result<Option<Timestamp>, Fault> {
+    /// Whether an assignment was gone after `since`. Where its ledger cannot be read, that is never known: then what began before the end is
+    /// denied, and nobody else's sessions wait for it.
+    async fn gone(&self, id: RequestId, key: &AssignmentKey, since: Timestamp) -> Result<Gone, Fault> {
         if let Some(known) = self.agenda.gone_at(&id) {
-            return Ok(Some(known));
+            return Ok(Gone { at: Some(known), for_good: true });
         }
         let loaded = self.ledger_unless_corrupt(key).await?;
-        let Some(ledger) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) else { return Ok(None) };
+        let Some(ledger) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) else {
+            return Ok(Gone::default());
+        };
         if ledger.presence == Presence::Ours && ledger.last_at < since {
-            return Ok(None);
+            return Ok(Gone::default());
         }
-        let gone_at = ledger::settled_absent_since(&self.ledger_events(key).await?, since);
-        if let Some(at) = gone_at {
-            self.agenda.note_gone(id, at);
-        }
-        Ok(gone_at)
+        let events = self.ledger_events(key).await?;
+        let Some(at) = ledger::settled_absent_since(&events, since) else {
+            return Ok(Gone { at: ledger::removed_at(&events, since), for_good: false });
+        };
+        self.agenda.note_gone(id, at);
+        Ok(Gone { at: Some(at), for_good: true })
     }
 
     /// How long sessions live that begin now, where the directory says so: it may have changed since their bound was told.

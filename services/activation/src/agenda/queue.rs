@@ -171,9 +171,11 @@ impl Queue {
             other == errand || account.is_some_and(|account| account_of(other) == Some(account))
         };
         let more_urgent = self.due.range((Class::Removal, Lane::Log)..(class, Lane::Log));
-        // The errand itself is among those that are under way.
-        let with_place = more_urgent
-            .filter(|((of, lane), _)| self.under_way(*of, *lane) <= limit(*of, lane.places(outstanding_max)));
+        let with_place = more_urgent.filter(|((of, lane), _)| {
+            // The errand itself is among those that are under way; among looks it is not.
+            let others = self.under_way(*of, *lane).saturating_sub(usize::from(*of != Class::Look));
+            others < limit(*of, lane.places(outstanding_max))
+        });
         with_place.flat_map(|(_, due)| due.range(..=now)).flat_map(|(_, errands)| errands).any(is_held_up)
     }
 

@@ -198,11 +198,14 @@ impl Core {
         let events = self.ledger_events(&key).await?;
         // What was never seen may have been on its way.
         let missing = || absent_since(&events).filter(|_| active.is_some());
-        // What appeared again after its removal was there until the next.
-        let finally = |removed_at: Timestamp| {
-            settled_absent_since(&events, *ended_at).map_or(removed_at, |at| at.max(removed_at))
-        };
-        Ok(removed_at(&events, *ended_at).map(finally).or_else(missing))
+        let Some(removed_at) = removed_at(&events, *ended_at) else { return Ok(missing()) };
+        Ok(match settled_absent_since(&events, *ended_at) {
+            // What appeared again after its removal was there until the next.
+            Some(at) => Some(at.max(removed_at)),
+            // It is there again.
+            None if made_at(&events).is_some() => None,
+            None => Some(removed_at),
+        })
     }
 }
 

@@ -200,7 +200,7 @@ impl Core {
         };
         let made_at = ledger::made_at(&self.ledger_events(&ledger.key).await?);
         let Some(made_at) = made_at.filter(|made_at| since <= *made_at) else { return Ok(false) };
-        let start = |request: &Request| request.window().map(|window| (window.start(), request.raised.id));
+        let start = |request: &Request| request.window().map(|window| window.start());
         let others = self.agenda.requests_of(&ledger.key);
         let mut earlier = others.iter().filter(|other| start(other) < start(request));
         Ok(!earlier.any(|other| self.asked_at(other, made_at)))
@@ -208,13 +208,16 @@ impl Core {
 
     /// Whether a request may have asked for its assignment at a time.
     fn asked_at(&self, request: &Request, at: Timestamp) -> bool {
-        let over_at = match &request.phase {
-            Phase::Ended { at, .. } => Some(*at),
-            Phase::Approved { grant, .. } => Some(grant.approved.window.end()),
-            Phase::Pending | Phase::Expired { .. } | Phase::Rejected { .. } => None,
+        let (grant, over_at) = match &request.phase {
+            Phase::Ended { grant: Some(grant), at, .. } => (grant, *at),
+            Phase::Approved { grant, .. } => (grant, grant.approved.window.end()),
+            Phase::Ended { grant: None, .. }
+            | Phase::Pending
+            | Phase::Expired { .. }
+            | Phase::Rejected { .. } => return false,
         };
-        let begins_at = request.window().map(|window| later(window.start(), -self.settings.start_lead()));
-        begins_at.is_some_and(|begins_at| begins_at <= at) && over_at.is_some_and(|over_at| at <= over_at)
+        let begins_at = later(grant.approved.window.start(), -self.settings.start_lead());
+        begins_at.max(grant.at) <= at && at <= over_at
     }
 
     /// Whether the time for something has come, by our clock: what the log says of time may be another's clock that is ahead. Only
