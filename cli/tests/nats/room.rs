@@ -53,6 +53,9 @@ async fn who_fills_the_bus_leaves_the_log_its_room() {
         let parked = request.ask("daypass.parked.v1.itsm", &body).await.unwrap();
         assert_eq!(parked["seq"], number, "{parked}");
     }
+    // Whatever its size: what cannot be parked would hold up all signals.
+    let parked = request.ask("daypass.parked.v1.itsm", &"x".repeat(1_000_000)).await.unwrap();
+    assert_eq!(parked["seq"], 17, "{parked}");
     // Signals are refused to their source, which sees it.
     let mut itsm = Wire::sign_in(server.address(), &written.seed("signal-itsm")).await.unwrap();
     let signal = "x".repeat(250 * 1024);
@@ -94,6 +97,7 @@ async fn streams_of_an_earlier_setup_get_a_limit_and_one_that_an_operator_set_st
     let events = info(&mut maker, "DAYPASS_EVENTS").await;
     assert_eq!(events["config"]["max_msg_size"], 528 * 1024);
     assert_eq!(events["state"]["messages"], 1);
+    assert_eq!(info(&mut maker, "DAYPASS_PARKED").await["config"]["max_msg_size"], -1);
 
     change(&mut maker, "DAYPASS_EVENTS", &[("max_bytes", 7 << 20)]).await;
     let said = set_up_again(&written, &server, &[]);

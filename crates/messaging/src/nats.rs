@@ -8,6 +8,7 @@ mod incoming;
 mod room;
 
 pub use incoming::{NatsSignals, SignalsOptions, parked_config, signals_config};
+use room::unreserved;
 pub use room::{Room, bounded};
 
 use crate::{
@@ -84,9 +85,12 @@ impl NatsBus {
         match self.context.get_stream(EVENTS_STREAM).await {
             Ok(stream) => Ok(stream),
             Err(error) if is_absent(&error) => {
-                tracing::warn!(stream = EVENTS_STREAM, "there is no stream for events: it is made");
-                let created =
-                    self.context.create_stream(events_config(self.options.replicas, Room::default())).await;
+                tracing::warn!(
+                    stream = EVENTS_STREAM,
+                    "there is no stream for events: it is made without a limit of bytes; `daypass nats setup` bounds it"
+                );
+                let config = unreserved(events_config(self.options.replicas, Room::default()));
+                let created = self.context.create_stream(config).await;
                 created.map_err(|error: CreateStreamError| unavailable(&error))
             }
             Err(error) => Err(unavailable(&error)),

@@ -152,6 +152,69 @@ async fn a_full_stream_refuses_a_signal_and_forgets_none() {
     tell("3").await.unwrap();
 }
 
+/// An operator's own stream has no limit of a message's size.
+#[tokio::test]
+async fn what_is_larger_than_signals_are_is_parked_and_holds_up_none() {
+    let server = NatsServer::start(NatsOptions::default()).await.unwrap();
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let config = jetstream::stream::Config { max_message_size: -1, ..signals_config(1, Room::default()) };
+    context.create_stream(config).await.unwrap();
+    context.create_stream(parked_config(1, Room::default())).await.unwrap();
+    for body in ["x".repeat(600 * 1024), "2".to_owned()] {
+        let stored = context.publish("daypass.signals.v1.hr.person_left", body.into()).await.unwrap();
+        stored.await.unwrap();
+    }
+    let options = SignalsOptions { replicas: 1, done_within: Duration::from_secs(1) };
+    let signals = NatsSignals::connect(&Connection::to(server.url()), options).await.unwrap();
+    let next = async || loop {
+        if let Ok(Some(incoming)) = signals.next().await {
+            break incoming;
+        }
+        tokio::task::yield_now().await;
+    };
+    let large = next().await;
+    let read_at = jiff::Timestamp::UNIX_EPOCH;
+    signals.park(&large, &large.message, "SIGNAL_INVALID", read_at).await.unwrap();
+    signals.done(&large).await.unwrap();
+    assert_eq!(next().await.message.body, "2");
+}
+
+/// JetStream has less than `daypass nats setup` would reserve, and nobody runs that.
+#[tokio::test]
+async fn services_make_their_streams_where_there_is_little_room() {
+    const WITHIN: Duration = Duration::from_secs(30);
+    let options = NatsOptions { storage_max: 300 << 20, ..NatsOptions::default() };
+    let server = NatsServer::start(options).await.unwrap();
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    tokio::time::timeout(WITHIN, connect(&server)).await.unwrap();
+    let options = SignalsOptions { replicas: 1, done_within: Duration::from_secs(1) };
+    let signals = NatsSignals::connect(&Connection::to(server.url()), options).await.unwrap();
+    let receive = async {
+        loop {
+            if let Ok(Some(incoming)) = signals.next().await {
+                break incoming;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    // Nobody answers until there is a stream.
+    let tell = async {
+        while context.publish("daypass.signals.v1.hr.person_left", "{}".into()).await.unwrap().await.is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let both = async { tokio::join!(receive, tell) };
+    let (incoming, ()) = tokio::time::timeout(WITHIN, both).await.unwrap();
+    signals.park(&incoming, &incoming.message, "SIGNAL_INVALID", jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+    for (stream, is_bounded) in
+        [("DAYPASS_EVENTS", false), ("DAYPASS_SIGNALS", true), ("DAYPASS_PARKED", false)]
+    {
+        let found = context.get_stream(stream).await.unwrap();
+        assert_eq!(found.cached_info().config.max_bytes > 0, is_bounded, "{stream}");
+    }
+}
+
 /// The server takes a repeated `Nats-Msg-Id` for a repeat, whichever source sent it, and acknowledges what it does not store.
 #[tokio::test]
 async fn a_source_cannot_hide_anothers_signal_behind_a_message_id() {

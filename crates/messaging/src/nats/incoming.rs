@@ -6,7 +6,7 @@
 //! `$JS.API.STREAM.{MSG.GET,MSG.DELETE}.DAYPASS_PARKED`, to publish to `daypass.parked.v1.>`; to look after what is parked: the latter two calls, to publish to `daypass.replay.v1.*`.
 
 use super::{
-    ANSWER_WITHIN, Kept, Room, STORED_BYTES_MAX, connected, is_absent, judged, kept, reach, unavailable, way,
+    ANSWER_WITHIN, Kept, Room, connected, is_absent, judged, kept, reach, unavailable, unreserved, way,
 };
 use crate::BusError;
 use crate::incoming::{
@@ -111,11 +111,10 @@ pub fn parked_config(replicas: usize, room: Room) -> Config {
         subjects: vec![PARKED_SUBJECT.into()],
         storage: StorageType::File,
         num_replicas: replicas,
-        // A full stream must not keep a message from being parked: that would hold up all signals.
+        // Neither a full stream nor a limit of one message's size may keep a message from being parked: that would hold up all signals.
         discard: DiscardPolicy::Old,
         max_messages_per_subject: PARKED_MAX,
         max_bytes: room.parked(),
-        max_message_size: STORED_BYTES_MAX,
         duplicate_window: PARKED_DUPLICATE_WINDOW,
         ..Config::default()
     }
@@ -194,7 +193,10 @@ impl NatsSignals {
         match self.context.get_stream(&config.name).await {
             Ok(stream) => Ok(stream),
             Err(error) if is_absent(&error) => {
-                tracing::warn!(stream = config.name, "there is no stream for signals: it is made");
+                tracing::warn!(
+                    stream = config.name,
+                    "there is no stream for signals: it is made; `daypass nats setup` bounds the streams of the bus"
+                );
                 self.context.create_stream(config).await.map_err(|error| unavailable(&error))
             }
             Err(error) => Err(unavailable(&error)),
@@ -320,7 +322,8 @@ impl IncomingBus for NatsSignals {
         read_at: Timestamp,
     ) -> Result<(), BusError> {
         reach(&self.client)?;
-        let stream = self.find_or_create(parked_config(self.options.replicas, Room::default())).await?;
+        let stream =
+            self.find_or_create(unreserved(parked_config(self.options.replicas, Room::default()))).await?;
         look_at_parked(&stream.cached_info().config)?;
         let mut headers = HeaderMap::new();
         headers.insert(WHY, why);
@@ -433,6 +436,7 @@ mod tests {
     fn what_is_made_here_is_as_it_must_be() {
         assert_eq!(look_at(&signals_config(3, Room::default())), Ok(()));
         assert_eq!(look_at_parked(&parked_config(3, Room::default())), Ok(()));
+        assert_eq!(look_at_parked(&unreserved(parked_config(3, Room::default()))), Ok(()));
     }
 
     #[test]

@@ -40,12 +40,19 @@ impl Default for Room {
     }
 }
 
+/// The same stream without a limit of bytes, as services make it that find none: a server would reserve that much and refuse the stream where
+/// JetStream has less, and services cannot be told of another room.
+pub(super) fn unreserved(config: Config) -> Config {
+    Config { max_bytes: -1, ..config }
+}
+
 /// What a stream that is there has to be changed to, so that it is bounded as one that would be made is; `None`: nothing. A limit that somebody
 /// set stays, unless the room `is_told`.
 pub fn bounded(found: &Config, wanted: &Config, is_told: bool) -> Option<Config> {
     let max_bytes = if found.max_bytes <= 0 || is_told { wanted.max_bytes } else { found.max_bytes };
-    let max_message_size =
-        if found.max_message_size <= 0 { wanted.max_message_size } else { found.max_message_size };
+    // What is parked has no limit of one message's size.
+    let is_sized = found.max_message_size > 0 || wanted.max_message_size <= 0;
+    let max_message_size = if is_sized { found.max_message_size } else { wanted.max_message_size };
     let is_so = (found.max_bytes, found.max_message_size) == (max_bytes, max_message_size);
     (!is_so).then(|| Config { max_bytes, max_message_size, ..found.clone() })
 }
@@ -75,5 +82,24 @@ mod tests {
         assert_eq!(bounded(&own, &wanted, false), None);
         assert_eq!(bounded(&own, &wanted, true), Some(wanted.clone()));
         assert_eq!(bounded(&wanted, &wanted, true), None);
+    }
+
+    #[test]
+    fn what_is_parked_may_be_as_large_as_what_is_told() {
+        let wanted = parked_config(3, Room::default());
+        assert!(wanted.max_message_size <= 0, "{wanted:?}");
+        // As servers tell it.
+        let found = Config { max_message_size: -1, ..wanted.clone() };
+        assert_eq!(bounded(&found, &wanted, false), None);
+        let unlimited = Config { max_bytes: -1, ..found.clone() };
+        assert_eq!(bounded(&unlimited, &wanted, false), Some(found));
+    }
+
+    #[test]
+    fn setup_bounds_what_services_made() {
+        let wanted = events_config(3, Room::default());
+        let made = unreserved(wanted.clone());
+        assert_eq!(made.max_bytes, -1);
+        assert_eq!(bounded(&made, &wanted, false), Some(wanted));
     }
 }
