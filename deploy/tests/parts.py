@@ -77,7 +77,7 @@ def compose():
 
 
 def bytes_of(amount):
-    """Of memory, as Kubernetes (`4Gi`), compose (`1024m`) and Go (`921MiB`) write it: powers of two in all that we use."""
+    """Of memory, as Kubernetes (`4Gi`), compose (`2048m`) and Go (`1843MiB`) write it: powers of two in all that we use."""
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi|m|g|MiB|GiB)", amount).groups()
     return int(number) << (20 if unit[0] in "Mm" else 30)
 
