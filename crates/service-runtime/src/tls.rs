@@ -80,9 +80,9 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-/// When the first certificate of a PEM file expires; `None`: it does not say.
+/// When the first of a PEM file's certificates to expire does; `None`: none says.
 pub fn expires_at(file: &Path) -> Result<Option<Timestamp>, TlsError> {
-    Ok(certificates(file)?.first().and_then(spiffe::end_of))
+    Ok(certificates(file)?.iter().filter_map(spiffe::end_of).min())
 }
 
 fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
@@ -101,6 +101,27 @@ fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+    use test_servers::certificates::Authority;
+
+    #[test]
+    fn a_file_ends_with_the_first_of_its_certificates_that_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path(), "ca").unwrap();
+        let issued = |name: &str, days: u64| {
+            let life = Duration::from_hours(24 * days);
+            authority.issue(name, &["localhost"], &[], life).unwrap().certificate
+        };
+        let (long, short) = (issued("long", 90), issued("short", 10));
+        let end = expires_at(&short).unwrap().unwrap();
+        assert!(end < expires_at(&long).unwrap().unwrap());
+        let both = folder.path().join("both.pem");
+        for files in [[&long, &short, &authority.file], [&short, &authority.file, &long]] {
+            let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+            std::fs::write(&both, text).unwrap();
+            assert_eq!(expires_at(&both).unwrap(), Some(end), "{files:?}");
+        }
+    }
 
     #[test]
     fn libraries_that_are_not_told_which_take_the_one_provider() {
