@@ -8,20 +8,16 @@ use simulation::{Config, Plant, run};
 /// Seeds that are tried: a change anywhere in the services makes other stories of the same seeds.
 const SEEDS: u64 = 60;
 
-#[expect(clippy::print_stdout, reason = "what docs/simulation.md tells is read off here")]
 /// One of these invariants finds it. What others find first depends on the mix of requests, and is passed over.
+#[expect(clippy::print_stdout, reason = "what docs/simulation.md tells is read off here")]
 fn finds(plant: Plant, from: u64, invariants: &[&str]) {
     let config = Config { plant: Some(plant), ..Config::default() };
-    let mut passed_over = Vec::new();
-    for (seed, count) in (from..from + SEEDS).zip(1..) {
-        let Some(violation) = run(seed, &config).violation else { continue };
-        if invariants.contains(&violation.invariant) {
-            println!("{plant:?}: seed {seed}, the {count}. that was tried: {violation}");
-            return;
-        }
-        passed_over.push(format!("{seed}: {violation}"));
-    }
-    panic!("{plant:?} is not found by the seeds {from} to {}: {passed_over:?}", from + SEEDS - 1);
+    let seeds = (from..from + SEEDS).zip(1..);
+    let mut violations = seeds.filter_map(|(seed, count)| Some((seed, count, run(seed, &config).violation?)));
+    let found = violations.find(|(.., violation)| invariants.contains(&violation.invariant));
+    assert!(found.is_some(), "{plant:?} is not found by the seeds {from} to {}", from + SEEDS - 1);
+    let Some((seed, count, violation)) = found else { return };
+    println!("{plant:?}: seed {seed}, the {count}. that was tried: {violation}");
 }
 
 /// A bug without a test would be one that nobody has seen found.
