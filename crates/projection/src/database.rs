@@ -106,7 +106,7 @@ impl Place {
         };
         configure(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // Commits would wait for it: some 40 ms.
+        // The mover does it: commits would wait.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         let tx = connection.transaction()?;
         let made: Option<i64> = tx
@@ -141,10 +141,12 @@ impl Place {
         let Some(path) = &self.path else { return Ok(None) };
         let connection = Connection::open(path)?;
         configure(&connection)?;
+        // While it waited for another process that reads, nobody of ours could read or write.
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(Some(connection))
     }
 
-    /// How long the WAL is; for who is `behind`, little of it is short.
+    /// How long the WAL is; whoever is `behind` moves more of it at once.
     pub(crate) fn wal(&self, behind: bool) -> Wal {
         let bytes = |path: &PathBuf| std::fs::metadata(suffixed(path, "-wal")).map(|metadata| metadata.len());
         let long = if behind { WAL_BYTES_MOVED_AT_ONCE } else { WAL_BYTES_MOVED };

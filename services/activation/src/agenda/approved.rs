@@ -78,11 +78,10 @@ fn place_of(request: &Request) -> Option<Place> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::given::{at, policy_event, requested};
+    use super::super::given::{self, at, requested};
     use super::*;
     use domain::{Plan, SignedDuration, Window};
-    use lifecycle::event::{ApprovalBasis, Approved};
-    use lifecycle::state::{Closure, EndReason, Grant, Phase};
+    use lifecycle::state::{Closure, EndReason, Phase};
     use std::collections::BTreeSet;
     use std::sync::mpsc;
     use std::time::Duration;
@@ -165,22 +164,7 @@ mod tests {
 
     /// Approved, and not begun. Two each end at one time.
     fn approved(number: u64) -> Request {
-        let window = Window::new(at(0), at(3_600 + i64::try_from(number / 2).unwrap())).unwrap();
-        let approved = Approved {
-            window,
-            basis: ApprovalBasis::People,
-            approvers: Vec::new(),
-            policy_event: policy_event(),
-            comment: None,
-        };
-        Request {
-            raised: requested(number, number, BTreeSet::new(), Plan::none()),
-            raised_at: at(0),
-            last_at: at(0),
-            endorsements: Vec::new(),
-            phase: Phase::Approved { grant: Grant { at: at(0), approved }, active: None },
-            issues: Vec::new(),
-            reviewed_after: None,
-        }
+        let end = 3_600 + i64::try_from(number / 2).unwrap();
+        given::approved(requested(number, number, BTreeSet::new(), Plan::none()), 0, end)
     }
 }

@@ -3,9 +3,11 @@
 use aws::simulated::sample;
 use domain::{
     Actor, ActorKind, AskedWindow, EventId, GroupRef, OuPath, Person, Plan, PrincipalId, Provider, RequestId,
-    RuleId, Sealed, SignedDuration, Target, Timestamp,
+    RuleId, Sealed, SignedDuration, Target, Timestamp, Window,
 };
-use lifecycle::event::{Grounds, Requested};
+use lifecycle::Request;
+use lifecycle::event::{ApprovalBasis, Approved, Grounds, Requested};
+use lifecycle::state::{Grant, Phase};
 use std::collections::BTreeSet;
 
 /// A time, in seconds.
@@ -49,5 +51,25 @@ pub(super) fn requested(number: u64, account: u64, groups: BTreeSet<GroupRef>, p
             plan,
             principal: Some(PrincipalId::new(sample::ADA).unwrap()),
         },
+    }
+}
+
+/// The same, approved by people for the seconds from `start` to `end`, and not begun.
+pub(super) fn approved(raised: Requested, start: i64, end: i64) -> Request {
+    let approved = Approved {
+        window: Window::new(at(start), at(end)).unwrap(),
+        basis: ApprovalBasis::People,
+        approvers: Vec::new(),
+        policy_event: policy_event(),
+        comment: None,
+    };
+    Request {
+        raised,
+        raised_at: at(0),
+        last_at: at(0),
+        endorsements: Vec::new(),
+        phase: Phase::Approved { grant: Grant { at: at(0), approved }, active: None },
+        issues: Vec::new(),
+        reviewed_after: None,
     }
 }

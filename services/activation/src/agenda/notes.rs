@@ -256,14 +256,14 @@ impl Agenda {
 #[cfg(test)]
 mod tests {
     use super::super::Next;
-    use super::super::given::{at, policy_event, requested};
+    use super::super::given::{approved, at, requested};
     use super::*;
     use crate::traffic::Urgency;
     use aws::simulated::sample;
-    use domain::{Plan, Provider, Target, Window};
+    use domain::{Plan, Provider, Target};
     use lifecycle::Request;
-    use lifecycle::event::{Activated, ApprovalBasis, Approved, Bound};
-    use lifecycle::state::{Active, Grant, Phase};
+    use lifecycle::event::{Activated, Bound};
+    use lifecycle::state::{Active, Phase};
 
     #[test]
     fn what_was_dated_ahead_happened_when_it_was_known_also_after_that_date() {
@@ -356,28 +356,16 @@ mod tests {
         let mut raised = requested(account, account, BTreeSet::new(), Plan::none());
         raised.id = RequestId::from_parts([principal.as_bytes(), &account.to_be_bytes()]);
         raised.grounds.principal = Some(PrincipalId::new(principal).unwrap());
-        let approved = Approved {
-            window: Window::new(at(0), at(3_600)).unwrap(),
-            basis: ApprovalBasis::People,
-            approvers: Vec::new(),
-            policy_event: policy_event(),
-            comment: None,
-        };
         let bound = Bound {
             at_end: at(3_600),
             after_early_end: SignedDuration::from_hours(1),
             chained: SignedDuration::ZERO,
         };
         let activated = Activated { provider: Provider::IdentityCenter, bound, standing: false };
-        let active = Some(Active { at: at(5), activated });
-        Request {
-            raised,
-            raised_at: at(0),
-            last_at: at(5),
-            endorsements: Vec::new(),
-            phase: Phase::Approved { grant: Grant { at: at(0), approved }, active },
-            issues: Vec::new(),
-            reviewed_after: None,
+        let mut request = approved(raised, 0, 3_600);
+        if let Phase::Approved { active, .. } = &mut request.phase {
+            *active = Some(Active { at: at(5), activated });
         }
+        request
     }
 }

@@ -122,12 +122,10 @@ pub(super) struct Left {
 mod tests {
     use super::super::Next;
     use super::super::due::key_of;
-    use super::super::given::{at, policy_event, requested};
+    use super::super::given::{approved, at, requested};
     use super::*;
     use crate::traffic::Urgency;
-    use domain::{Plan, Window};
-    use lifecycle::event::{ApprovalBasis, Approved};
-    use lifecycle::state::{Grant, Phase};
+    use domain::Plan;
     use std::collections::BTreeSet;
 
     const AHEAD: SignedDuration = SignedDuration::from_secs(2);
@@ -156,21 +154,6 @@ mod tests {
 
     /// Approved, for a window that begins at 1,000.
     fn later_request() -> Request {
-        let approved = Approved {
-            window: Window::new(at(1_000), at(4_600)).unwrap(),
-            basis: ApprovalBasis::People,
-            approvers: Vec::new(),
-            policy_event: policy_event(),
-            comment: None,
-        };
-        Request {
-            raised: requested(1, 1, BTreeSet::new(), Plan::none()),
-            raised_at: at(0),
-            last_at: at(0),
-            endorsements: Vec::new(),
-            phase: Phase::Approved { grant: Grant { at: at(0), approved }, active: None },
-            issues: Vec::new(),
-            reviewed_after: None,
-        }
+        approved(requested(1, 1, BTreeSet::new(), Plan::none()), 1_000, 4_600)
     }
 }
