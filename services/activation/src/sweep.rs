@@ -5,6 +5,7 @@
 //! once, and left alone; that it is gone is noted as well, and then what comes back once more.
 
 mod left;
+mod places;
 mod standing;
 mod unknown;
 
@@ -12,11 +13,9 @@ use crate::agenda::Extent;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::meters::Drift;
-use crate::traffic::Urgency;
-use aws::{AwsError, ErrorKind, Turns};
 use command::Aggregate as _;
 use command::aggregate::{AssignmentAggregate, DenialAggregate};
-use domain::{AccountId, Entitlement, PermissionSetArn, SignedDuration, Target, Timestamp};
+use domain::{AccountId, SignedDuration, Timestamp};
 use event_log::{Position, Recorded};
 use futures::TryStreamExt as _;
 use journal::{Event, Fact, Stream};
@@ -24,7 +23,6 @@ use lifecycle::Request;
 use lifecycle::assignment::{self, AssignmentEvent, AssignmentKey, Ledger, Presence};
 use lifecycle::denial::Denials;
 use lifecycle::log::LogEvent;
-use standing::Listed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -329,21 +327,6 @@ impl Core {
         Ok(())
     }
 
-    /// How many places the organisation has to look at.
-    pub(crate) fn places(&self) -> usize {
-        self.views.directory.snapshot().map_or(0, |directory| self.places_of(&directory))
-    }
-
-    pub(crate) fn places_of(&self, directory: &aws::Directory) -> usize {
-        swept_accounts(directory).count().saturating_mul(self.places_of_account(directory))
-    }
-
-    /// Every permission set, and all roles together.
-    fn places_of_account(&self, directory: &aws::Directory) -> usize {
-        let roles = usize::from(self.ports.account_access().is_some());
-        directory.contents().permission_sets.len().saturating_add(roles)
-    }
-
     /// Looks who holds what at one place of the organisation. Adds the calls that it took to `calls`.
     pub(crate) async fn sweep_place(&self, place: usize, calls: &mut usize) -> Result<(), Fault> {
         let Some(directory) = self.views.directory.snapshot() else { return Ok(()) };
@@ -364,77 +347,6 @@ impl Core {
                 tracing::warn!(target = %key.target, principal = %key.principal, %fault, "what is there cannot be noted");
             }
         }
-    }
-
-    /// What users hold at one place of the organisation.
-    pub(crate) async fn held_at(&self, place: usize, calls: &mut usize) -> Result<Listed, Fault> {
-        match self.views.directory.snapshot() {
-            Some(directory) => self.held_in(&directory, place, calls).await,
-            None => Ok(Listed::untold(self.now())),
-        }
-    }
-
-    /// The same, of an organisation as it was read once.
-    pub(crate) async fn held_in(
-        &self,
-        directory: &aws::Directory,
-        place: usize,
-        calls: &mut usize,
-    ) -> Result<Listed, Fault> {
-        let Some(place) = self.place_of(directory, place) else { return Ok(Listed::untold(self.now())) };
-        let management = directory.account(place.account()).is_some_and(|account| account.management);
-        let traffic = match place {
-            Place::Set(..) => self.identity_center_traffic(),
-            Place::Roles(_) => self.account_access_traffic(),
-        };
-        let asking = traffic.asking(Urgency::Check).await;
-        let looked_at = self.now();
-        let held = self.held(&place, &asking);
-        let answer = asking.answer(self.settings.call_within, ErrorKind::Unavailable, held).await;
-        *calls = calls.saturating_add(asking.calls());
-        match answer {
-            Ok(Some(held)) => Ok(Listed { held, looked_at, whole: Some(place) }),
-            Ok(None) => Ok(Listed::untold(looked_at)),
-            // So it is for a delegated administrator, who could not have made anything there either.
-            Err(error) if management && error.kind == ErrorKind::Denied => {
-                tracing::info!(%place, %error, "the management account is not looked through: AWS does not let us");
-                Ok(Listed::untold(looked_at))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// All that users hold at a place; `None`: nobody tells.
-    async fn held(&self, place: &Place, turns: &dyn Turns) -> Result<Option<Vec<AssignmentKey>>, AwsError> {
-        match place {
-            Place::Set(account, set) => {
-                let entitlement = Entitlement::PermissionSet(set.clone());
-                let holders = self.ports.identity_center().holders(account, &entitlement, turns).await?;
-                let Ok(target) = Target::new(account.clone(), entitlement) else { return Ok(None) };
-                let key = |principal| AssignmentKey { principal, target: target.clone() };
-                Ok(Some(holders.into_iter().map(key).collect()))
-            }
-            Place::Roles(account) => {
-                let Some(port) = self.ports.account_access() else { return Ok(None) };
-                let Some(held) = port.held_in(account, turns).await? else { return Ok(None) };
-                let key = |held: aws::AssignmentKey| {
-                    let target = Target::new(held.account().clone(), held.entitlement().clone()).ok()?;
-                    Some(AssignmentKey { principal: held.principal().clone(), target })
-                };
-                Ok(Some(held.into_iter().filter_map(key).collect()))
-            }
-        }
-    }
-
-    /// What a place of an organisation is.
-    pub(crate) fn place_of(&self, directory: &aws::Directory, place: usize) -> Option<Place> {
-        let of_account = self.places_of_account(directory);
-        let account = swept_accounts(directory).nth(place.checked_div(of_account)?)?.clone();
-        let sets = &directory.contents().permission_sets;
-        Some(match sets.keys().nth(place.checked_rem(of_account)?) {
-            Some(set) => Place::Set(account, set.clone()),
-            None => Place::Roles(account),
-        })
     }
 
     /// Whether a list of `looked_at` may not show yet what the ledger's latest event brought about.
@@ -482,56 +394,4 @@ pub(crate) fn is_gone(directory: &aws::Directory, key: &AssignmentKey) -> bool {
 /// Whether an account has left the organisation, or is closed, as a directory says.
 fn lacks(directory: &aws::Directory, account: &AccountId) -> bool {
     directory.account(account).is_none_or(|account| !account.active)
-}
-
-/// What one call can look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Who holds a permission set in an account.
-    Set(AccountId, PermissionSetArn),
-    /// Who may assume roles in an account, by Account Access Manager.
-    Roles(AccountId),
-}
-
-impl Place {
-    const fn account(&self) -> &AccountId {
-        match self {
-            Self::Set(account, _) | Self::Roles(account) => account,
-        }
-    }
-
-    /// Whether a target is looked at there.
-    fn has(&self, target: &Target) -> bool {
-        let of_place = match (self, target.entitlement()) {
-            (Self::Set(_, looked_at), Entitlement::PermissionSet(set)) => looked_at == set,
-            (Self::Roles(_), Entitlement::Role(_)) => true,
-            (Self::Set(..), Entitlement::Role(_)) | (Self::Roles(_), Entitlement::PermissionSet(_)) => false,
-        };
-        of_place && self.account() == target.account()
-    }
-
-    /// Whether an organisation has it: where the account is no longer in use, or the permission set is gone, nobody holds anything that
-    /// works.
-    pub(crate) fn is_in(&self, directory: &aws::Directory) -> bool {
-        let has_set = match self {
-            Self::Set(_, set) => directory.permission_set(set).is_some(),
-            Self::Roles(_) => true,
-        };
-        has_set && directory.account(self.account()).is_some_and(|account| account.active)
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Set(account, set) => write!(f, "{set} in {account}"),
-            Self::Roles(account) => write!(f, "roles in {account}"),
-        }
-    }
-}
-
-/// The accounts that can be used (ADR 10): in one that is suspended nobody can do anything, and it is looked through as soon as it
-/// is active again.
-fn swept_accounts(directory: &aws::Directory) -> impl Iterator<Item = &AccountId> {
-    directory.contents().accounts.iter().filter(|(_, account)| account.active).map(|(id, _)| id)
 }

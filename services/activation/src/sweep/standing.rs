@@ -2,7 +2,8 @@
 //!
 //! Nobody looks at each of them, for there may be very many: what a whole list of their place lacks is gone.
 
-use super::{Followed, Place};
+use super::Followed;
+use super::places::Place;
 use crate::core::Core;
 use crate::fault::Fault;
 use domain::Timestamp;

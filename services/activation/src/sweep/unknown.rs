@@ -1,6 +1,7 @@
 //! What was found in AWS that a restored log did not know, and is neither adopted nor seen to be gone: told, and looked at again.
 
-use super::{Followed, Place};
+use super::Followed;
+use super::places::Place;
 use crate::core::Core;
 use crate::fault::Fault;
 use journal::{Event, Fact};
