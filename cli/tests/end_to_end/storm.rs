@@ -1,7 +1,7 @@
 //! Two replicas of every service on JetStream, killed (`kill -9`) and paused (`SIGSTOP`, `SIGCONT`) at random, while AWS throttles,
 //! fails, is slow, and leaves calls that took effect unanswered. Requests for the same access overlap, follow each other, are
 //! agreed to and revoked; credentials of a role are handed out. Callers go on all the while, so that calls are under way when a
-//! process dies or hangs. Every process is killed and paused. When the storm is over: access came while it blew, and where none came
+//! process dies or hangs. Every replica is killed and paused. When the storm is over: access came while it blew, and where none came
 //! the storm explains it; nothing is left over in AWS, nothing is missing, every command that was answered is in the log, and the
 //! log that auditors export breaks no invariant.
 
@@ -84,8 +84,8 @@ enum Blow {
 #[derive(Debug, Default)]
 struct Struck {
     cycles: u64,
-    /// On all replicas of a program together.
-    programs: BTreeMap<&'static str, Blows>,
+    /// By program, and its place among the processes: replicas of one program are told apart.
+    processes: BTreeMap<(&'static str, usize), Blows>,
 }
 
 #[derive(Debug, Default)]
@@ -233,7 +233,7 @@ impl Storm<'_> {
         let pause = Duration::from_millis(self.chance.random_range(300..4_000));
         let Some((which, blow)) = self.next_blow() else { return };
         let program = self.deployment.programs().get_mut(which).unwrap();
-        let blows = self.struck.programs.entry(program.name()).or_default();
+        let blows = self.struck.processes.entry((program.name(), which)).or_default();
         match blow {
             Blow::Kill => {
                 blows.kills += 1;
@@ -276,11 +276,11 @@ impl Storm<'_> {
             struck.faults > 0 && struck.calls > struck.faults,
             "a storm without faults shows nothing: {struck:?}"
         );
-        for program in self.deployment.programs() {
-            // Above all those that make access and remove it.
-            let blows = self.struck.programs.get(program.name());
+        for (place, program) in self.deployment.programs().iter().enumerate() {
+            // Above all those that make access and remove it, each replica of them: its neighbour's blows are not its own.
+            let blows = self.struck.processes.get(&(program.name(), place));
             let hard = blows.is_some_and(|blows| blows.kills > 0 && blows.pauses > 0);
-            assert!(hard, "a gentle storm for {}: {:?}", program.name(), self.struck);
+            assert!(hard, "a gentle storm for {} at {place}: {:?}", program.name(), self.struck);
         }
         let met = self.callers.met();
         assert!(met.cut_off > 0, "no call was under way when a process died: {met:?}");
