@@ -1,13 +1,16 @@
 //! What is told of access that is on its way, or of which something is left.
 
 use crate::denials::{denying, revoked_at};
-use crate::house::{HOUR, House, Process, aws_key, call, key_of, permission_set, role, role_for_users};
+use crate::house::{
+    HOUR, House, Process, aws_key, call, instant, key_of, permission_set, role, role_for_users,
+};
 use activation::Missing;
 use api::activation::v1 as wire;
 use api::activation::v1::activation_service_server::ActivationService as Rpcs;
 use api::types::v1 as types;
 use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target};
+use lifecycle::assignment::{AssignmentEvent, Operation};
 use lifecycle::event::{ClosedHow, EndedBecause};
 use lifecycle::state::EndReason;
 use tonic::{Code, Status};
@@ -257,6 +260,35 @@ async fn what_was_made_in_the_lead_of_a_start_stays_although_less_would_do() {
     house.at(401).await;
     assert!(house.is_active(next).await);
     assert_eq!(house.calls(AwsOperation::Delete), 0);
+}
+
+/// It was taken away, and made again for the start: who was granted it only afterwards counted as who it had been made for.
+#[tokio::test(start_paused = true)]
+async fn what_was_made_in_the_lead_of_a_start_stays_when_an_earlier_request_comes_and_goes_after_that() {
+    let mut house = House::new().await;
+    house.settings.start_lead_max = SignedDuration::from_mins(5);
+    let key = key_of(&permission_set());
+    let next = house.grant(&permission_set(), 400, HOUR).await;
+    house.at(310).await;
+    // By a process that knew of a queue. The one that comes after it knows of none, and would begin a few seconds before the start.
+    let (operation, deadline) = (Operation::Create, instant(HOUR));
+    let attempted = AssignmentEvent::Attempted { key: key.clone(), operation, deadline };
+    let attempt = house.write_ledger(&key, attempted).await;
+    house.aws.standing(aws_key(&key));
+    house.write_ledger(&key, AssignmentEvent::Confirmed { attempt }).await;
+    let process = house.start().await;
+    house.at(320).await;
+    assert!(house.has(&key), "made in the lead of its start");
+    let earlier = house.grant(&permission_set(), 320, HOUR).await;
+    house.at(340).await;
+    assert!(house.is_active(earlier).await);
+    process.revoke("ada", earlier).await.unwrap();
+    house.at(385).await;
+    assert!(house.has(&key));
+    assert_eq!(house.closed(earlier).await, Some(ClosedHow::CarriedBy(next)));
+    house.at(401).await;
+    assert!(house.is_active(next).await);
+    assert_eq!((house.calls(AwsOperation::Create), house.calls(AwsOperation::Delete)), (0, 0));
 }
 
 /// It stayed until the later one began: the removal's own attempt, or what the earlier one had made, counted as made in the lead.
