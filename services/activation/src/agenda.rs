@@ -26,6 +26,7 @@ use fill::Filling;
 use lifecycle::Request;
 use lifecycle::assignment::AssignmentKey;
 use lifecycle::state::{Closure, Phase};
+pub(crate) use notes::Look;
 use notes::{KeyNotes, RequestNotes};
 use orphans::Left;
 use queue::{Class, Lane, Queue};
@@ -88,6 +89,8 @@ struct State {
     /// When something came of AWS last, as requests tell it.
     came_of_aws_at: Option<Timestamp>,
     completions: BTreeMap<Lane, Completions>,
+    /// How many times a look was wanted, of any assignment: by no clock, for those are set back.
+    looks_wanted: u64,
     /// What is remembered of assignments, and of requests.
     notes: BTreeMap<AssignmentKey, KeyNotes>,
     request_notes: BTreeMap<RequestId, RequestNotes>,
@@ -181,15 +184,13 @@ impl Agenda {
         self.lock().is_known(&Errand::Tend(key.clone()))
     }
 
-    /// Has an assignment looked at in AWS now, whether or not a request is about it.
+    /// Has an assignment looked at in AWS now, whether or not a request is about it. What was asked of AWS before does not count.
     pub(crate) fn look_at(&self, key: &AssignmentKey, now: Timestamp) {
         let mut state = self.lock();
         if !state.keys.contains_key(key) {
             state.orphans.insert(key.clone());
         }
-        if let Some(notes) = state.notes.get_mut(key) {
-            notes.looked_at = None;
-        }
+        state.want_look(key);
         state.schedule(Errand::Tend(key.clone()), now);
     }
 

@@ -10,17 +10,28 @@ use std::collections::BTreeSet;
 /// By how much what a list has told of goes before whom the list was made for.
 const JUST_BEFORE: SignedDuration = SignedDuration::from_millis(1);
 
+/// A look at AWS: what it tells was so when it began, or after.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// When it began.
+    pub(crate) begun_at: Timestamp,
+    /// How many had been wanted by then: those it answers.
+    wanted_before: u64,
+}
+
 /// Of an assignment.
 #[derive(Default)]
 pub(super) struct KeyNotes {
     /// Since when creating fails.
     failing_since: Option<Timestamp>,
-    /// When it was last seen to be as it should.
-    pub(super) looked_at: Option<Timestamp>,
+    /// When it was last seen to be as it should; `None` also since a look is wanted.
+    looked_at: Option<Timestamp>,
+    /// Which look of all that were wanted was the latest at this one; zero: none was.
+    look_wanted: u64,
     /// Whether a removal of ours may still take it.
     at_risk: bool,
-    /// A look that was made ahead of a start: when, and whether the assignment was there.
-    looked_ahead: Option<(Timestamp, bool)>,
+    /// A look that was made ahead of a start, and whether the assignment was there.
+    looked_ahead: Option<(Look, bool)>,
     /// Until when nobody is late with it although it is not final: by its ledger it is absent, and may yet appear.
     pub(super) absent_until: Option<Timestamp>,
     /// The latest event of its ledger, where that was dated ahead of our clock when it was read first: which one, and since when it is
@@ -31,6 +42,11 @@ pub(super) struct KeyNotes {
 impl KeyNotes {
     pub(super) const fn is_at_risk(&self) -> bool {
         self.at_risk
+    }
+
+    /// Whether a look began after one was last wanted.
+    const fn is_answered_by(&self, look: Look) -> bool {
+        self.look_wanted <= look.wanted_before
     }
 }
 
@@ -65,6 +81,20 @@ impl State {
         let notes = self.request_notes.get(id)?;
         notes.held_until.max(notes.outdated_until)
     }
+
+    /// Notes that a look at an assignment is wanted that has not begun yet.
+    pub(super) fn want_look(&mut self, key: &AssignmentKey) {
+        self.looks_wanted += 1;
+        let look_wanted = self.looks_wanted;
+        if self.keys.contains_key(key) {
+            // The first look at it may be under way.
+            self.notes.entry(key.clone()).or_default();
+        }
+        if let Some(notes) = self.notes.get_mut(key) {
+            notes.look_wanted = look_wanted;
+            notes.looked_at = None;
+        }
+    }
 }
 
 impl Agenda {
@@ -81,11 +111,18 @@ impl Agenda {
         self.of(key, |notes| notes.looked_at).is_some_and(|at| at > since)
     }
 
-    /// Notes that an assignment is as it should be.
-    pub(crate) fn note_seen(&self, key: &AssignmentKey, now: Timestamp) {
+    /// A look at AWS begins.
+    pub(crate) fn begin_look(&self, now: Timestamp) -> Look {
+        Look { begun_at: now, wanted_before: self.lock().looks_wanted }
+    }
+
+    /// Notes that by this look an assignment is as it should be.
+    pub(crate) fn note_seen(&self, key: &AssignmentKey, look: Look) {
         self.note(key, |notes| {
-            notes.looked_at = Some(now);
             notes.failing_since = None;
+            if notes.is_answered_by(look) {
+                notes.looked_at = Some(look.begun_at);
+            }
         });
     }
 
@@ -94,30 +131,30 @@ impl Agenda {
         self.of(key, |notes| notes.looked_at)
     }
 
-    /// Notes what a look of `looked_at` at one assignment tells of others, by the list of all who hold the same: those that active
+    /// Notes what a look at one assignment tells of others, by the list of all who hold the same: those that active
     /// requests have were looked at with it, and are seen to before the list is old. What a removal of ours may still take is looked
     /// at for itself, for more is decided by that.
     pub(crate) fn note_listed(
         &self,
         looked_for: &AssignmentKey,
         holders: &BTreeSet<PrincipalId>,
-        looked_at: Timestamp,
+        look: Look,
     ) {
         let mut state = self.lock();
         let turn = state.queue.due_at(&Errand::Tend(looked_for.clone()));
         for principal in holders.iter().filter(|holder| **holder != looked_for.principal) {
             let key = AssignmentKey { principal: principal.clone(), target: looked_for.target.clone() };
             let mut ids = state.keys.get(&key).into_iter().flatten();
-            if !ids.any(|id| state.has_active(id, looked_at)) {
+            if !ids.any(|id| state.has_active(id, look.begun_at)) {
                 continue;
             }
             let notes = state.notes.entry(key.clone()).or_default();
-            if notes.at_risk {
+            if notes.at_risk || !notes.is_answered_by(look) {
                 continue;
             }
-            notes.looked_at = notes.looked_at.max(Some(looked_at));
+            notes.looked_at = notes.looked_at.max(Some(look.begun_at));
             if let Some(turn) = turn {
-                state.queue.advance(&Errand::Tend(key), later(turn, -JUST_BEFORE), looked_at);
+                state.queue.advance(&Errand::Tend(key), later(turn, -JUST_BEFORE), look.begun_at);
             }
         }
     }
@@ -136,18 +173,21 @@ impl Agenda {
     }
 
     /// Notes what a look ahead of a start found.
-    pub(crate) fn note_looked_ahead(&self, key: &AssignmentKey, at: Timestamp, found: bool) {
-        self.note(key, |notes| notes.looked_ahead = Some((at, found)));
+    pub(crate) fn note_looked_ahead(&self, key: &AssignmentKey, look: Look, found: bool) {
+        self.note(key, |notes| notes.looked_ahead = Some((look, found)));
     }
 
     /// When the latest look ahead of a start was made.
     pub(crate) fn looked_ahead_at(&self, key: &AssignmentKey) -> Option<Timestamp> {
-        self.of(key, |notes| notes.looked_ahead).map(|(at, _)| at)
+        self.of(key, |notes| notes.looked_ahead).map(|(look, _)| look.begun_at)
     }
 
-    /// What a look ahead of a start found, and when; each is used once.
-    pub(crate) fn take_look_ahead(&self, key: &AssignmentKey) -> Option<(Timestamp, bool)> {
-        self.lock().notes.get_mut(key)?.looked_ahead.take()
+    /// A look ahead of a start, and what it found; each is used once, and none since another is wanted.
+    pub(crate) fn take_look_ahead(&self, key: &AssignmentKey) -> Option<(Look, bool)> {
+        let mut state = self.lock();
+        let notes = state.notes.get_mut(key)?;
+        let looked_ahead = notes.looked_ahead.take();
+        looked_ahead.filter(|(look, _)| notes.is_answered_by(*look))
     }
 
     /// Notes until when nobody is late with an assignment that is absent by its ledger, and may yet appear; `None`: it is there.
@@ -310,7 +350,7 @@ mod tests {
         let held = [sample::ADA, sample::BOB, sample::CAROL, sample::EVE];
         let holders: BTreeSet<PrincipalId> =
             held.into_iter().map(|holder| PrincipalId::new(holder).unwrap()).collect();
-        agenda.note_listed(&key(1, sample::ADA), &holders, started());
+        agenda.note_listed(&key(1, sample::ADA), &holders, agenda.begin_look(started()));
         let seen = |principal| agenda.seen_at(&key(1, principal));
         assert_eq!(seen(sample::BOB), Some(started()));
         assert_eq!(seen(sample::ADA), None, "whoever looked decides");
@@ -318,6 +358,28 @@ mod tests {
         assert_eq!(seen(sample::DAVE), None, "not there");
         assert_eq!(seen(sample::EVE), None, "nobody's request");
         assert!(!agenda.lock().notes.contains_key(&key(1, sample::EVE)));
+    }
+
+    /// Whoever wants a look may know of what happened since.
+    #[test]
+    fn what_was_asked_for_before_a_look_was_wanted_does_not_answer_it() {
+        let agenda = Agenda::new(10, SignedDuration::ZERO);
+        for principal in [sample::ADA, sample::BOB] {
+            take_up(&agenda, active(1, principal));
+        }
+        let (ada, bob) = (key(1, sample::ADA), key(1, sample::BOB));
+        let holders = BTreeSet::from([ada.principal.clone(), bob.principal.clone()]);
+        let before = agenda.begin_look(started());
+        agenda.look_at(&bob, started());
+        agenda.note_listed(&ada, &holders, before);
+        assert_eq!(agenda.seen_at(&bob), None, "a list that was made for another");
+        agenda.note_seen(&bob, before);
+        assert_eq!(agenda.seen_at(&bob), None, "the look of its own errand");
+        agenda.note_looked_ahead(&bob, before, true);
+        assert!(agenda.take_look_ahead(&bob).is_none(), "one ahead of a start");
+
+        agenda.note_listed(&ada, &holders, agenda.begin_look(at(6)));
+        assert_eq!(agenda.seen_at(&bob), Some(at(6)), "also by a clock that was set back meanwhile");
     }
 
     /// Where looks have fallen behind, the list would be old by the time that all the others had theirs.
@@ -334,7 +396,8 @@ mod tests {
         assert_eq!(first.principal.as_str(), sample::ADA, "hers are before all of Bob's");
         let bob = PrincipalId::new(sample::BOB).unwrap();
         let next = AssignmentKey { principal: bob.clone(), target: first.target.clone() };
-        agenda.note_listed(first, &BTreeSet::from([first.principal.clone(), bob]), started());
+        let holders = BTreeSet::from([first.principal.clone(), bob]);
+        agenda.note_listed(first, &holders, agenda.begin_look(started()));
         agenda.done(&begun[0], &Next::At(at(310)), started(), |_| SignedDuration::ZERO);
         assert_eq!(agenda.take_due(started()), [Errand::Tend(next)]);
     }

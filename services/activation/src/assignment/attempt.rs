@@ -68,7 +68,8 @@ impl Core {
             Said::Done => {
                 drop(place);
                 self.conclude(key, intended.id, Outcome::Confirmed).await?;
-                self.agenda.note_seen(key, self.now());
+                // AWS's last word on it says as much as a look that begins now.
+                self.agenda.note_seen(key, self.agenda.begin_look(self.now()));
                 Ok(Round::Again)
             }
             Said::Refused(error) => {

@@ -1,10 +1,11 @@
 //! Looks at one assignment: now, ahead of its start, and for as long as nothing more urgent waits.
 
+use crate::agenda::Look;
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::traffic::Urgency;
 use aws::ErrorKind;
-use domain::{Entitlement, SignedDuration, Timestamp};
+use domain::{Entitlement, SignedDuration};
 use lifecycle::assignment::{AssignmentKey, Ledger, Presence};
 use std::pin::pin;
 use std::time::Duration;
@@ -26,7 +27,7 @@ impl Core {
         let asking = self.traffic(key).asking(self.agenda.urgency(key)).await;
         let aws_key = aws::AssignmentKey::of_target(key.principal.clone(), &key.target);
         let port = self.ports.assignments_of(&aws_key)?;
-        let looked_at = self.now();
+        let look = self.agenda.begin_look(self.now());
         let holders = async {
             match aws_key.entitlement() {
                 // AWS lists all users, so this tells of the others as well.
@@ -44,7 +45,7 @@ impl Core {
             Err(error) if error.kind == ErrorKind::NotFound && self.is_deleted(key) => Ok(false),
             Err(error) => Err(error.into()),
             Ok(holders) => {
-                self.agenda.note_listed(key, &holders, looked_at);
+                self.agenda.note_listed(key, &holders, look);
                 Ok(holders.contains(&key.principal))
             }
         }
@@ -78,22 +79,19 @@ impl Core {
         if !absent || looked || !self.agenda.starts_unqueued(key, now, later(now, LOOK_AHEAD)) {
             return;
         }
+        let look = self.agenda.begin_look(now);
         match self.look_or_give_way(key).await {
-            Ok(found) => self.agenda.note_looked_ahead(key, now, found),
+            Ok(found) => self.agenda.note_looked_ahead(key, look, found),
             Err(fault) => tracing::debug!(target = %key.target, %fault, "not looked at ahead of its start"),
         }
     }
 
     /// What the look ahead of the start found, if that counts still: nothing of ours has happened since, and not much time.
-    pub(super) fn recent_look(
-        &self,
-        key: &AssignmentKey,
-        ledger: Option<&Ledger>,
-    ) -> Option<(Timestamp, bool)> {
-        let (at, found) = self.agenda.take_look_ahead(key)?;
-        let age = self.now().duration_since(at);
+    pub(super) fn recent_look(&self, key: &AssignmentKey, ledger: Option<&Ledger>) -> Option<(Look, bool)> {
+        let (look, found) = self.agenda.take_look_ahead(key)?;
+        let age = self.now().duration_since(look.begun_at);
         let recent = !age.is_negative() && age <= LOOK_AGE_MAX;
-        (recent && ledger.is_none_or(|ledger| ledger.last_at < at)).then_some((at, found))
+        (recent && ledger.is_none_or(|ledger| ledger.last_at < look.begun_at)).then_some((look, found))
     }
 
     /// What comes of `wait`, unless something falls due meanwhile that is more urgent and cannot begin before this errand is over.

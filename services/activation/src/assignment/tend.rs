@@ -5,7 +5,7 @@ use super::ledger::{self, NotWritten};
 use super::look::{LOOK_AGE_MAX, LOOK_AHEAD};
 use super::need::Needs;
 use crate::Missing;
-use crate::agenda::Next;
+use crate::agenda::{Look, Next};
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::lifetime::{ACTIVATE, END};
@@ -27,6 +27,9 @@ pub(super) const LEAD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// Events are dated in whole milliseconds, rounded down: by so much later, one is not dated before.
 const DATED_TO: SignedDuration = SignedDuration::from_millis(1);
+
+/// Whether an assignment counts as there, and by which look; `None`: whatever a look would say.
+type Seen = (bool, Option<Look>);
 
 /// What one round came to.
 pub(super) enum Round {
@@ -93,7 +96,7 @@ impl Core {
         match (ledger.presence, ledger.fence) {
             (Presence::Ours, _) => {
                 let place = self.place(key, Some(ledger), false, true).await?;
-                self.intend(key, &needs, &loaded, true, place).await
+                self.intend(key, &needs, &loaded, (true, None), place).await
             }
             (Presence::Absent | Presence::Standing, None) => self.settled(key, &needs, Some(ledger)).await,
             (Presence::Absent | Presence::Standing, Some(fence)) => {
@@ -139,20 +142,20 @@ impl Core {
         needs: &Needs,
         loaded: &Loaded<Ledger>,
     ) -> Result<Round, Fault> {
-        let (mut looked_at, mut found) = match self.recent_look(key, loaded.state.as_ref()) {
-            Some(look) => look,
-            None => (self.now(), self.look_or_give_way(key).await?),
+        let (mut look, mut found) = match self.recent_look(key, loaded.state.as_ref()) {
+            Some(recent) => recent,
+            None => (self.agenda.begin_look(self.now()), self.look_or_give_way(key).await?),
         };
         let place = self.place(key, loaded.state.as_ref(), needs.any(), found).await?;
-        if place.is_some() && self.now().duration_since(looked_at) > LOOK_AGE_MAX {
-            looked_at = self.now();
+        if place.is_some() && self.now().duration_since(look.begun_at) > LOOK_AGE_MAX {
+            look = self.agenda.begin_look(self.now());
             found = self.look_or_give_way(key).await?;
         }
         let existing = loaded.state.as_ref().filter(|ledger| ledger.presence != Presence::Absent);
-        if existing.is_some() && found && self.outlives(key, loaded, looked_at).await? {
+        if existing.is_some() && found && self.outlives(key, loaded, look.begun_at).await? {
             return Ok(Round::Again);
         }
-        if existing.is_some_and(|ledger| !found && !self.proves_absence(ledger, looked_at)) {
+        if existing.is_some_and(|ledger| !found && !self.proves_absence(ledger, look.begun_at)) {
             // The list may be older than what the ledger says.
             let again = later(self.now(), self.settings.eligibility_retry);
             return Ok(Round::Over(self.wake(key, needs, Some(again))));
@@ -160,10 +163,10 @@ impl Core {
         // Soon after an attempt of ours a list proves nothing: what appears within that horizon is ours, so it is made so. Soon after
         // others' went there was none.
         let behind = loaded.state.as_ref().is_some_and(|ledger| {
-            ledger.presence == Presence::Absent && self.list_is_stale(ledger, looked_at)
+            ledger.presence == Presence::Absent && self.list_is_stale(ledger, look.begun_at)
         });
         let stale = found && behind && !ledger::others_went(&self.ledger_events(key).await?);
-        self.intend(key, needs, loaded, found && !stale, place).await
+        self.intend(key, needs, loaded, (found && !stale, Some(look)), place).await
     }
 
     /// Waits for a place among the operations that AWS takes at a time, if one is going to begin.
@@ -187,7 +190,7 @@ impl Core {
         key: &AssignmentKey,
         needs: &Needs,
         loaded: &Loaded<Ledger>,
-        seen: bool,
+        seen: Seen,
         place: Option<Place<'_>>,
     ) -> Result<Round, Fault> {
         let about = needs.by.first().map(|needed| needed.id).or_else(|| needs.closing.last().copied());
@@ -201,7 +204,7 @@ impl Core {
         key: &AssignmentKey,
         needs: &Needs,
         loaded: &Loaded<Ledger>,
-        seen: bool,
+        (seen, look): Seen,
         place: Option<Place<'_>>,
     ) -> Result<Round, Fault> {
         self.sees_what_was_written()?;
@@ -245,7 +248,9 @@ impl Core {
                 | AssignmentEvent::Abandoned { .. } => Ok(Round::Again),
             },
             Err(NotWritten::Refused(Rejection::AsItShouldBe | Rejection::Standing)) => {
-                self.agenda.note_seen(key, self.now());
+                if let Some(look) = look {
+                    self.agenda.note_seen(key, look);
+                }
                 self.settled(key, needs, loaded.state.as_ref()).await
             }
             // Over by the log's time: it ends once it is over by ours. Or granted by a clock that is ahead of ours: it is made once
@@ -270,11 +275,12 @@ impl Core {
         ledger: &Ledger,
         fence: Timestamp,
     ) -> Result<Round, Fault> {
-        let looked_at = self.now();
+        let look = self.agenda.begin_look(self.now());
+        let looked_at = look.begun_at;
         let seen = self.look_or_give_way(key).await?;
         // What a list shows is as old as the question: while its answer was on its way, our own removal may have grown old.
         if seen && !self.list_is_stale(ledger, looked_at) {
-            return self.intend(key, needs, loaded, true, None).await;
+            return self.intend(key, needs, loaded, (true, Some(look)), None).await;
         }
         // Lists may not show yet what took effect just before the fence; and by a clock that may be ahead, it may not have passed.
         let shown_by = later(looked_at, -self.settings.list_lag_max);

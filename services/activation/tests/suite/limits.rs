@@ -257,14 +257,20 @@ async fn what_waits_for_one_of_awss_services_holds_up_nothing_of_the_other() {
     assert!(house.calls(AwsOperation::Create) < 100, "the other has a queue");
 }
 
-/// A call for each would take hours where very many have something.
-#[tokio::test(start_paused = true)]
-async fn one_list_tells_of_all_who_have_the_same_and_what_is_missing_is_found_all_the_same() {
+/// Others than developers may ask as well, and nobody looks through the organisation.
+async fn house_where_all_may_ask() -> House {
     let mut house = house_like_aws().await;
     house.settings.organisation_sweep_calls_per_second = 0;
     let developers = "groups = [\"identity-store:developers\"";
     let all = format!("{developers}, \"identity-store:admins\", \"identity-store:auditors\"");
     house.apply(&POLICY.replace(developers, &all)).await;
+    house
+}
+
+/// A call for each would take hours where very many have something.
+#[tokio::test(start_paused = true)]
+async fn one_list_tells_of_all_who_have_the_same_and_what_is_missing_is_found_all_the_same() {
+    let house = house_where_all_may_ask().await;
     let people =
         [("ada", sample::ADA), ("carol", sample::CAROL), ("dave", sample::DAVE), ("eve", sample::EVE)];
     let _process = house.start().await;
@@ -287,6 +293,40 @@ async fn one_list_tells_of_all_who_have_the_same_and_what_is_missing_is_found_al
     house.aws.remove(aws_key(&key));
     house.at(2 * HOUR + 330).await;
     assert!(house.has(&key), "found within five minutes, and made again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_under_way_does_not_answer_who_asks_to_look_now() {
+    let house = house_where_all_may_ask().await;
+    let process = house.start().await;
+    let people = [("ada", sample::ADA), ("carol", sample::CAROL)];
+    let keys = people.map(|(_, principal)| AssignmentKey {
+        principal: PrincipalId::new(principal).unwrap(),
+        target: permission_set(),
+    });
+    for who in people {
+        house.grant_to(who, &permission_set(), 10, HOUR).await;
+    }
+    house.at(250).await;
+    assert!(keys.iter().all(|key| house.has(key)));
+    house.aws.take_calls();
+    process.lists_come_late(SignedDuration::from_secs(8));
+    let mut second = 250;
+    while house.calls(AwsOperation::Holders) == 0 {
+        assert!(second < 400, "looked at every five minutes");
+        second += 1;
+        house.at(second).await;
+    }
+    house.at(second + 1).await;
+    for key in &keys {
+        house.aws.remove(aws_key(key));
+    }
+    process.lists_come_late(SignedDuration::ZERO);
+    assert_eq!(process.reconcile("carol", None, false).await.unwrap().assignments, 2);
+    house.at(second + 60).await;
+    for key in &keys {
+        assert!(house.has(key), "of whoever the list was made for, and of the other: found, and made again");
+    }
 }
 
 #[tokio::test(start_paused = true)]
