@@ -300,6 +300,8 @@ impl Agenda {
     ) {
         let mut state = self.lock();
         let due_at = state.queue.finish(errand);
+        // Something was heard of it since it began, and may be news to it.
+        let is_due_again = state.queue.due_at(errand).is_some_and(|at| at <= now);
         if let Errand::Tend(key) = errand {
             let over = match next {
                 Next::Idle => true,
@@ -307,7 +309,7 @@ impl Agenda {
                 Next::At(at) => self.has_begun_about(&state, key, *at),
                 Next::Failed | Next::GaveWay => false,
             };
-            if over {
+            if over && !is_due_again {
                 state.orphans.remove(key);
             }
         }

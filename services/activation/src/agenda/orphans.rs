@@ -152,6 +152,21 @@ mod tests {
         assert_eq!(agenda.take_due(at(998)), [errand]);
     }
 
+    /// No request brings it up again.
+    #[test]
+    fn what_is_found_to_be_ours_while_its_errand_comes_to_an_end_is_seen_to_again() {
+        let agenda = Agenda::new(10, AHEAD);
+        let key = key_of(&later_request()).unwrap();
+        let errand = Errand::Tend(key.clone());
+        agenda.see_to_orphan(&key, at(0));
+        assert_eq!(agenda.take_due(at(0)), std::slice::from_ref(&errand));
+        agenda.see_to_orphan(&key, at(1));
+        agenda.done(&errand, &Next::Idle, at(2), |_| SignedDuration::ZERO);
+        assert_eq!(agenda.take_due(at(2)), std::slice::from_ref(&errand), "by what is known now");
+        agenda.done(&errand, &Next::Idle, at(3), |_| SignedDuration::ZERO);
+        assert!(!agenda.has(&key), "and nothing was heard since");
+    }
+
     /// Approved, for a window that begins at 1,000.
     fn later_request() -> Request {
         approved(requested(1, 1, BTreeSet::new(), Plan::none()), 1_000, 4_600)
