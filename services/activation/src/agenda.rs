@@ -29,7 +29,8 @@ use lifecycle::state::{Closure, Phase};
 pub(crate) use notes::Look;
 use notes::{KeyNotes, RequestNotes};
 use orphans::Left;
-use queue::{Class, Lane, Queue};
+pub(crate) use queue::Lane;
+use queue::{Class, Queue};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -86,8 +87,8 @@ struct State {
     waits_of: BTreeMap<RequestId, Vec<(Wait, Timestamp)>>,
     /// When whoever has the duty was last seen to be alive.
     sign_of_life: Option<Timestamp>,
-    /// When something came of AWS last, as requests tell it.
-    came_of_aws_at: Option<Timestamp>,
+    /// When something came of each of AWS's services last, as requests tell it.
+    came_of_aws_at: BTreeMap<Lane, Timestamp>,
     completions: BTreeMap<Lane, Completions>,
     /// How many times a look was wanted, of any assignment: by no clock, for those are set back.
     looks_wanted: u64,
@@ -248,16 +249,16 @@ impl Agenda {
         self.lock().sign_of_life
     }
 
-    /// When whoever had the duty was last seen to get something done in AWS, by what became of requests.
-    pub(crate) fn came_of_aws_at(&self) -> Option<Timestamp> {
-        self.lock().came_of_aws_at
+    /// When whoever had the duty was last seen to get something done in one of AWS's services, by what became of requests.
+    pub(crate) fn came_of_aws_at(&self, lane: Lane) -> Option<Timestamp> {
+        self.lock().came_of_aws_at.get(&lane).copied()
     }
 
     /// Whose turn it is among equally urgent changes: see [`Turn`].
     pub(crate) fn turn(&self, key: &AssignmentKey) -> Turn {
         let state = self.lock();
         let waits = state.keys.get(key).into_iter().flatten().filter_map(|id| state.waits_of.get(id));
-        let changes = waits.flatten().filter(|(wait, _)| Wait::CHANGES.contains(wait));
+        let changes = waits.flatten().filter(|(wait, _)| wait.is_change());
         let since = changes.map(|(_, since)| since.as_second()).min().unwrap_or(i64::MAX);
         (since, Reverse(state.queue.backlog_in(key.target.account())))
     }
@@ -369,9 +370,12 @@ impl State {
     fn note_change(&mut self, request: &Request, now: Timestamp, outstanding_max: usize) {
         // By a clock that is ahead, it may be dated later.
         self.sign_of_life = self.sign_of_life.max(due::sign_of_life(request).map(|at| at.min(now)));
-        self.came_of_aws_at = self.came_of_aws_at.max(due::came_of_aws(request).map(|at| at.min(now)));
-        let changed_at = due::changed_in_aws(request);
-        if let Some((at, lane)) = changed_at.zip(key_of(request).as_ref().map(Lane::of)) {
+        let Some(lane) = key_of(request).as_ref().map(Lane::of) else { return };
+        if let Some(at) = due::came_of_aws(request).map(|at| at.min(now)) {
+            let came_at = self.came_of_aws_at.entry(lane).or_insert(at);
+            *came_at = at.max(*came_at);
+        }
+        if let Some(at) = due::changed_in_aws(request) {
             let places = lane.places(outstanding_max);
             let waiting = self.changes_waiting(lane, now, places);
             let completions = self.completions.entry(lane).or_default();

@@ -1,5 +1,6 @@
 //! When one request asks for what.
 
+use super::queue::Lane;
 use super::waits::Wait;
 use domain::{Entitlement, Provider, SignedDuration, Timestamp};
 use lifecycle::Request;
@@ -73,23 +74,24 @@ pub(super) fn tend_at(request: &Request, now: Timestamp, ahead: SignedDuration) 
 /// Since when, or from when on, which kinds of work wait for someone, as long as the request stays as it is. What is over at
 /// `known_at` is over since then at the latest, even if a clock that is ahead has dated its end.
 pub(super) fn waits(request: &Request, known_at: Timestamp) -> Vec<(Wait, Timestamp)> {
-    let keyed = key_of(request).is_some();
+    let lane = key_of(request).as_ref().map(Lane::of);
     match &request.phase {
         Phase::Approved { grant, active } => {
             let window = grant.approved.window;
             let start = window.start().max(grant.at);
-            match (active, keyed) {
+            match (active, lane) {
                 (Some(_), _) => vec![(Wait::End, window.end())],
-                (None, false) => vec![(Wait::Start, start), (Wait::End, window.end())],
-                (None, true) => vec![(Wait::Grant, start), (Wait::End, window.end())],
+                (None, None) => vec![(Wait::Start, start), (Wait::End, window.end())],
+                (None, Some(lane)) => vec![(Wait::Grant(lane), start), (Wait::End, window.end())],
             }
         }
         Phase::Ended { closure: Closure::Closing, at, .. } => {
             let over = (*at).min(known_at);
-            if keyed && !never_begun(request) {
-                vec![(Wait::Removal, over)]
-            } else {
-                vec![(Wait::End, request.issues_expire_at().map_or(over, |expires| expires.max(over)))]
+            match lane.filter(|_| !never_begun(request)) {
+                Some(lane) => vec![(Wait::Removal(lane), over)],
+                None => {
+                    vec![(Wait::End, request.issues_expire_at().map_or(over, |expires| expires.max(over)))]
+                }
             }
         }
         Phase::Ended { closure: Closure::Closed { .. }, .. }

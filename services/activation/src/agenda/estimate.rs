@@ -236,13 +236,13 @@ impl State {
             });
         let grants = self
             .waits
-            .get(&Wait::Grant)
+            .get(&Wait::Grant(lane))
             .into_iter()
             .flat_map(|waits| waits.range::<Waiting, _>((Excluded((after, RequestId::MAX)), Unbounded)))
             .take_while(|(at, _)| at.as_second() <= since.as_second())
             .filter_map(|(at, id)| {
                 let key = key_of(self.request(id)?)?;
-                if Lane::of(&key) != lane || key == *own || (at.as_second(), &key) >= place {
+                if key == *own || (at.as_second(), &key) >= place {
                     return None;
                 }
                 let errand = Errand::Tend(key);
@@ -263,8 +263,8 @@ impl State {
         let is_absent = absent_until.is_some_and(|until| by < until);
         let waits = self.keys.get(key).into_iter().flatten().filter_map(|id| self.waits_of.get(id));
         waits.flatten().filter(|(_, since)| *since <= by).any(|(wait, _)| match wait {
-            Wait::Grant => true,
-            Wait::Removal => !is_absent,
+            Wait::Grant(_) => true,
+            Wait::Removal(_) => !is_absent,
             Wait::End | Wait::Start => false,
         })
     }

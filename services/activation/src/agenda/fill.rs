@@ -100,7 +100,7 @@ impl Agenda {
         if set_back {
             // Of what was noted by a clock that was ahead, nothing is known but that it was by now.
             state.sign_of_life = state.sign_of_life.map(|at| at.min(now));
-            state.came_of_aws_at = state.came_of_aws_at.map(|at| at.min(now));
+            state.came_of_aws_at.values_mut().for_each(|at| *at = (*at).min(now));
         }
         let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied && !set_back) else {
             // Never filled, or the read model was made anew; or our clock was set back, and what is to be done again waits for a
@@ -207,6 +207,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Lane;
     use super::super::given::{ada, at, policy_event, requested};
     use super::*;
     use aws::simulated::sample;
@@ -287,11 +288,11 @@ mod tests {
         {
             let mut state = agenda.lock();
             state.sign_of_life = Some(at(7_199));
-            state.came_of_aws_at = Some(at(5));
+            state.came_of_aws_at.insert(Lane::AccountAccess, at(5));
         }
         for (now, signs) in [(7_205, (7_199, 5)), (10, (10, 5)), (3, (3, 3))] {
             agenda.refresh(&requests, at(now), Extent::All).unwrap();
-            let noted = (agenda.sign_of_life(), agenda.came_of_aws_at());
+            let noted = (agenda.sign_of_life(), agenda.came_of_aws_at(Lane::AccountAccess));
             assert_eq!(noted, (Some(at(signs.0)), Some(at(signs.1))), "at {now}");
         }
     }

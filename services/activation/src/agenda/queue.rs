@@ -45,7 +45,7 @@ pub(crate) enum Class {
 
 /// Which of AWS's services an errand is about: each has limits of its own, so none waits for another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lane {
+pub(crate) enum Lane {
     /// None.
     Log,
     /// Permission sets.
@@ -55,7 +55,10 @@ pub(super) enum Lane {
 }
 
 impl Lane {
-    pub(super) fn of(key: &AssignmentKey) -> Self {
+    /// Those of AWS.
+    pub(crate) const OF_AWS: [Self; 2] = [Self::IdentityCenter, Self::AccountAccess];
+
+    pub(crate) fn of(key: &AssignmentKey) -> Self {
         match key.target.entitlement() {
             Entitlement::PermissionSet(_) => Self::IdentityCenter,
             Entitlement::Role(_) => Self::AccountAccess,
@@ -63,12 +66,22 @@ impl Lane {
     }
 
     /// How many changes the service makes at a time, where Identity Center makes `outstanding_max`.
-    pub(super) fn places(self, outstanding_max: usize) -> usize {
+    pub(crate) fn places(self, outstanding_max: usize) -> usize {
         let places = match self {
             Self::Log | Self::IdentityCenter => outstanding_max,
             Self::AccountAccess => Limits::ACCOUNT_ACCESS.outstanding_max,
         };
         places.max(1)
+    }
+
+    /// Whether the service makes one change at a time in an account: Identity Center updates the role of a permission set there.
+    /// Entitlements to ordinary roles do not meet.
+    pub(crate) const fn is_one_per_account(self) -> bool {
+        match self {
+            Self::Log => false,
+            Self::IdentityCenter => Limits::IDENTITY_CENTER.one_per_account,
+            Self::AccountAccess => Limits::ACCOUNT_ACCESS.one_per_account,
+        }
     }
 
     fn of_errand(errand: &Errand) -> Self {
@@ -338,15 +351,11 @@ const fn limit(class: Class, places: usize) -> usize {
     }
 }
 
-/// The account that an errand keeps to itself: Identity Center updates the role of a permission set there. Entitlements to
-/// ordinary roles do not meet.
+/// The account that an errand keeps to itself.
 pub(super) fn account_of(errand: &Errand) -> Option<&AccountId> {
     match errand {
         Errand::Attend(_) => None,
-        Errand::Tend(key) => match key.target.entitlement() {
-            Entitlement::PermissionSet(_) => Some(key.target.account()),
-            Entitlement::Role(_) => None,
-        },
+        Errand::Tend(key) => Lane::of(key).is_one_per_account().then(|| key.target.account()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whoever watches goes through it part by part. A part has the latest of a kind, and as many more from where the part before it
 //! ended, going round: so what nobody can do, however old and however much it is, hides nothing else for long.
 
+use super::queue::Lane;
 use super::{Agenda, State};
 use domain::{AccountId, RequestId, Timestamp};
 use std::collections::BTreeSet;
@@ -21,15 +22,25 @@ pub(crate) enum Wait {
     End,
     /// A start that is nothing but an event; but whether it may begin is to be proven.
     Start,
-    /// Something must go in AWS.
-    Removal,
-    /// Something must come in AWS.
-    Grant,
+    /// Something must go in one of AWS's services.
+    Removal(Lane),
+    /// Something must come in one of them.
+    Grant(Lane),
 }
 
 impl Wait {
-    /// What is done in AWS.
-    pub(crate) const CHANGES: [Self; 2] = [Self::Removal, Self::Grant];
+    /// What is done in one of AWS's services.
+    pub(crate) const fn changes(lane: Lane) -> [Self; 2] {
+        [Self::Removal(lane), Self::Grant(lane)]
+    }
+
+    /// Whether it is done in AWS.
+    pub(super) const fn is_change(self) -> bool {
+        match self {
+            Self::End | Self::Start => false,
+            Self::Removal(_) | Self::Grant(_) => true,
+        }
+    }
 }
 
 /// A part of what waits.
@@ -82,11 +93,17 @@ impl Agenda {
         state.waits.values().any(|all| all.first().is_some_and(|(since, _)| *since <= now))
     }
 
-    /// The changes in one account that wait at `now`, of each kind the latest, at most `limit`.
-    pub(crate) fn changes_in(&self, account: &AccountId, now: Timestamp, limit: usize) -> Vec<Waiting> {
+    /// The changes of one of AWS's services in one account that wait at `now`, of each kind the latest, at most `limit`.
+    pub(crate) fn changes_in(
+        &self,
+        lane: Lane,
+        account: &AccountId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Vec<Waiting> {
         let state = self.lock();
         let mut found = Vec::new();
-        for wait in Wait::CHANGES {
+        for wait in Wait::changes(lane) {
             let Some(all) = state.waits.get(&wait) else { continue };
             let is_there = |(_, id): &&Waiting| {
                 state.request(id).is_some_and(|request| request.raised.target.account() == account)

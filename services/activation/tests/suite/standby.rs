@@ -1,8 +1,8 @@
 //! What replicas without the duty look at: what cannot be done hides nothing that can, and is no reason to take over.
 
-use crate::house::{HOUR, House, Process, key_of, permission_set, role};
+use crate::house::{HOUR, House, Process, key_of, permission_set, role, role_for_users};
 use aws::ErrorKind;
-use aws::simulated::{Fault, Operation as AwsOperation, sample};
+use aws::simulated::{Behaviour, Fault, Operation as AwsOperation, sample};
 use domain::{RequestId, SignedDuration, Target};
 use lifecycle::event::ClosedHow;
 
@@ -248,6 +248,71 @@ async fn what_begins_waits_for_no_holder_that_aws_does_not_answer_whatever_it_re
         }
         assert_eq!(house.claims(), ["one", "two"], "{count}");
     }
+}
+
+/// A holder that Identity Center does not answer gives roles by Account Access Manager all the same, and was taken for one that works.
+#[tokio::test(start_paused = true)]
+async fn what_begins_waits_for_no_holder_whom_its_service_does_not_answer_whatever_comes_of_the_other() {
+    for count in [1, MANY] {
+        let house = House::new().await;
+        let accounts = house.many_accounts(count);
+        let one = house.start_as("one").await;
+        house.grant(&reading_in(sample::PAYMENTS_DEV), 0, 9 * HOUR).await;
+        house.at(30).await;
+        let _two = house.start_as("two").await;
+        house.at(60).await;
+        one.cut_from_aws(true);
+        let mut begin = Vec::new();
+        for second in 60..120 + SOON {
+            house.at(second).await;
+            house.grant(&role_for_users(), second, 9 * HOUR).await;
+            if second == 120 {
+                assert_eq!(house.claims(), ["one"], "it gives what there is");
+                // One of them is in the account of the role.
+                begin.push(house.grant(&permission_set(), second, 9 * HOUR).await);
+                for account in &accounts {
+                    begin.push(house.grant(&reading_in(account), second, 9 * HOUR).await);
+                }
+            }
+        }
+        house.at(120 + SOON).await;
+        for id in begin {
+            assert!(house.is_active(id).await, "{count}");
+        }
+        assert_eq!(house.claims(), ["one", "two"], "{count}");
+    }
+}
+
+/// A queue of Identity Center, which its holder leaves, excused for some time that nobody gave a role.
+#[tokio::test(start_paused = true)]
+async fn what_begins_waits_for_no_queue_of_the_other_service() {
+    let behaviour = Behaviour { outstanding_max: Some(2), ..Behaviour::like_aws() };
+    let mut house = House::with(behaviour).await;
+    house.settings.outstanding_max = 2;
+    let accounts = house.many_accounts(2 * MANY);
+    let one = house.start_as("one").await;
+    house.grant(&permission_set(), 0, 9 * HOUR).await;
+    house.at(30).await;
+    let _two = house.start_as("two").await;
+    for account in &accounts {
+        house.grant(&reading_in(account), 40, 9 * HOUR).await;
+    }
+    let mut second = 60;
+    house.at(second).await;
+    // It moves on a moment before its holder dies.
+    let begun = house.calls(AwsOperation::Create);
+    while house.calls(AwsOperation::Create) == begun {
+        second += 1;
+        house.at(second).await;
+    }
+    assert_eq!(house.claims(), ["one"]);
+    one.kill().await;
+    let given = house.grant(&role_for_users(), second, 9 * HOUR).await;
+    // Five seconds are left to whoever may be looking at AWS, and the queue would take fifteen.
+    house.at(second + 10).await;
+    assert_eq!(house.claims(), ["one", "two"]);
+    house.at(second + 2 * SOON).await;
+    assert!(house.is_active(given).await);
 }
 
 /// Hands changed with each start.

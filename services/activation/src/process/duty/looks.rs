@@ -1,6 +1,6 @@
 //! What a replica without the duty remembers of due work from one look to the next.
 
-use crate::agenda::{Wait, Waiting};
+use crate::agenda::{Lane, Wait, Waiting};
 use domain::{RequestId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -33,15 +33,15 @@ pub(super) struct Looks {
     excuses: BTreeMap<(Sought, Wait, RequestId), Excuse>,
     /// How far each round has come.
     rounds: BTreeMap<(Sought, Wait), Waiting>,
-    /// When a ledger was written last, of those that were looked at.
-    wrote_at: Option<Timestamp>,
+    /// When a ledger of each of AWS's services was written last, of those that were looked at.
+    wrote_at: BTreeMap<Lane, Timestamp>,
 }
 
 impl Looks {
     /// Begins a look.
     pub(super) fn begin(&mut self, now: Timestamp) {
         self.excuses.retain(|_, excuse| excuse.holds(now));
-        self.wrote_at = self.wrote_at.filter(|at| *at <= now);
+        self.wrote_at.retain(|_, at| *at <= now);
     }
 
     pub(super) fn excuse(
@@ -71,12 +71,13 @@ impl Looks {
         }
     }
 
-    pub(super) fn note_written(&mut self, at: Timestamp) {
-        self.wrote_at = self.wrote_at.max(Some(at));
+    pub(super) fn note_written(&mut self, lane: Lane, at: Timestamp) {
+        let wrote_at = self.wrote_at.entry(lane).or_insert(at);
+        *wrote_at = at.max(*wrote_at);
     }
 
-    pub(super) fn wrote_at(&self) -> Option<Timestamp> {
-        self.wrote_at
+    pub(super) fn wrote_at(&self, lane: Lane) -> Option<Timestamp> {
+        self.wrote_at.get(&lane).copied()
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
         let id = RequestId::from_parts([b"test".as_slice()]);
         let mut looks = Looks::default();
         looks.excuse(Sought::Unattended, Wait::Start, id, at(7_200), at(7_210));
-        looks.note_written(at(7_200));
+        looks.note_written(Lane::IdentityCenter, at(7_200));
         assert!(looks.is_excused(Sought::Unattended, Wait::Start, &id, at(7_209)));
         assert!(
             !looks.is_excused(Sought::Unattended, Wait::End, &id, at(7_209)),
@@ -101,6 +102,6 @@ mod tests {
             assert!(!looks.is_excused(Sought::Unattended, Wait::Start, &id, at(now)), "at {now}");
         }
         looks.begin(at(10));
-        assert!(looks.excuses.is_empty() && looks.wrote_at().is_none());
+        assert!(looks.excuses.is_empty() && looks.wrote_at(Lane::IdentityCenter).is_none());
     }
 }

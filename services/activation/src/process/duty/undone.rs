@@ -6,7 +6,7 @@
 //! answer them about: each change of hands makes all others wait for longer.
 
 use super::{Unattended, What};
-use crate::agenda::Extent;
+use crate::agenda::{Extent, Lane};
 use crate::core::{Core, later};
 use crate::eligibility::Eligibility;
 use crate::fault::Fault;
@@ -103,15 +103,16 @@ impl Core {
         Ok(found)
     }
 
-    /// Since when something is known to be left undone, and nobody who has the duty wrote of it or got anything done in AWS. Whoever tries
-    /// in vain may be the only one whom AWS refuses.
+    /// Since when something is known to be left undone, and nobody who has the duty wrote of it or got anything done in its service.
+    /// Whoever tries in vain may be the only one whom AWS refuses.
     fn undone_since(&self, ledger: &Ledger) -> Timestamp {
         let first = lock(&self.shift.undone.orphans).get(&ledger.key).copied().unwrap_or_else(|| self.now());
         if ledger.failures > 0 {
             return first;
         }
         let written_at = self.agenda.happened_at(&ledger.key, ledger.last_at);
-        first.max(written_at).max(self.agenda.came_of_aws_at().unwrap_or(Timestamp::MIN))
+        let came_at = self.agenda.came_of_aws_at(Lane::of(&ledger.key));
+        first.max(written_at).max(came_at.unwrap_or(Timestamp::MIN))
     }
 
     /// Adds what active requests lack in AWS. Nobody waits for that by a story of theirs, so it is looked at here.

@@ -1,7 +1,7 @@
 //! Where a change in AWS stands, as far as its ledger tells: somebody is at work on it, it waits for something, or it could be begun.
 
 use super::{HOPELESS_FOR, LOOK_AGAIN};
-use crate::agenda::{Wait, Waiting, key_of};
+use crate::agenda::{Lane, Wait, Waiting, key_of};
 use crate::core::{Core, later};
 use crate::fault::Fault;
 use crate::process::duty::looks::Sought;
@@ -50,7 +50,7 @@ impl Core {
         let ledger = loaded.state.as_ref();
         if let Some(ledger) = ledger {
             let written_at = self.agenda.happened_at(&key, ledger.last_at);
-            self.shift.lock().looks.note_written(written_at);
+            self.shift.lock().looks.note_written(Lane::of(&key), written_at);
         }
         if self.is_at_work_on(held, ledger, &request, since, now) {
             return Ok(Standing::InHands(key.target.account().clone()));

@@ -1,7 +1,8 @@
-//! Changes in AWS that nobody has begun, although nothing keeps them from it: neither a queue, nor another change in the account.
+//! Changes in AWS that nobody has begun, although nothing keeps them from it: neither a queue of the same service, nor another of its
+//! changes in the account.
 
 use super::at_work::{Change, Standing};
-use crate::agenda::{Wait, key_of};
+use crate::agenda::{Lane, Wait, key_of};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::process::duty::Unattended;
@@ -17,16 +18,20 @@ const CHANGES_MAX: usize = 32;
 const IN_ACCOUNT_MAX: usize = 32;
 
 impl Core {
-    /// The first change in AWS that nobody has begun, although nothing keeps them from it.
+    /// The first change in one of AWS's services that nobody has begun, although nothing keeps them from it.
     pub(super) async fn unattended_change(
         &self,
         held: &Duty,
-        came_at: Timestamp,
+        lane: Lane,
         now: Timestamp,
     ) -> Result<Option<Unattended>, Fault> {
+        let came_at = self.agenda.came_of_aws_at(lane).map_or(held.claimed_at, |at| at.max(held.claimed_at));
+        if now.duration_since(came_at) < self.help_patience() {
+            return Ok(None);
+        }
         let (mut ready, mut in_hands, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
         let mut whole = true;
-        for wait in Wait::CHANGES {
+        for wait in Wait::changes(lane) {
             let part = self.part(Sought::Unattended, wait, now, CHANGES_MAX, |_| true);
             whole &= part.whole;
             rounds.push((wait, part.to));
@@ -38,16 +43,17 @@ impl Core {
                 }
             }
         }
-        // AWS takes no more at a time, so much of a queue waits for AWS; but something must come of it now and then.
-        let is_queue = !whole || ready.len().saturating_add(in_hands.len()) > self.settings.outstanding_max;
-        let is_left = now < self.left_until(held, now);
-        let found = if is_left || (is_queue && !self.is_silent(came_at, now)) {
+        // The service takes no more at a time, so much of a queue waits for it; but something must come of it now and then.
+        let places = lane.places(self.settings.outstanding_max);
+        let is_queue = !whole || ready.len().saturating_add(in_hands.len()) > places;
+        let is_left = now < self.left_until(held, lane, now);
+        let found = if is_left || (is_queue && !self.is_silent(lane, came_at, now)) {
             None
-        } else if is_queue {
-            // Everything waits for something else in some account.
-            self.first_that_can_begin(held, ready, None, now).await?
         } else {
-            self.first_that_can_begin(held, ready, Some(in_hands.into_iter().collect()), now).await?
+            // In a queue everything waits for something else in some account; and not every service makes one change at a time there.
+            let excuses = lane.is_one_per_account() && !is_queue;
+            let busy = excuses.then(|| in_hands.into_iter().collect());
+            self.first_that_can_begin(held, ready, busy, now).await?
         };
         if found.is_none() {
             let mut known = self.shift.lock();
@@ -58,16 +64,16 @@ impl Core {
         Ok(found)
     }
 
-    /// Whether nothing has come of a queue for as long as an operation may take, while we watch: no access came or went, and of the
-    /// ledgers that were looked at none was written.
-    fn is_silent(&self, came_at: Timestamp, now: Timestamp) -> bool {
+    /// Whether nothing has come of a service's queue for as long as an operation may take, while we watch: no access came or went there,
+    /// and of its ledgers that were looked at none was written.
+    fn is_silent(&self, lane: Lane, came_at: Timestamp, now: Timestamp) -> bool {
         let known = self.shift.lock();
-        let came_at = known.looks.wrote_at().map_or(came_at, |at| at.max(came_at));
+        let came_at = known.looks.wrote_at(lane).map_or(came_at, |at| at.max(came_at));
         let watched_for = known.watching_since.map(|since| now.duration_since(since));
         now.duration_since(came_at).min(watched_for.unwrap_or_default()) >= self.settings.operation_patience()
     }
 
-    /// An account that is busy excuses, unless nothing does (`None`). Of the accounts some are known to be `busy`: of an account not all is
+    /// An account that is busy excuses, unless none does (`None`). Of the accounts some are known to be `busy`: of an account not all is
     /// looked at.
     async fn first_that_can_begin(
         &self,
@@ -84,7 +90,7 @@ impl Core {
             let is_busy = if let Some(is_busy) = known.get(account) {
                 *is_busy
             } else {
-                let is_busy = excuses && self.is_busy(held, account, now).await?;
+                let is_busy = excuses && self.is_busy(held, Lane::of(&change.key), account, now).await?;
                 known.insert(account.clone(), is_busy);
                 is_busy
             };
@@ -97,8 +103,14 @@ impl Core {
 
     /// Whether somebody is at work in an account, or may be: one change there waits for the other, also for one that is excused here or
     /// failed before.
-    async fn is_busy(&self, held: &Duty, account: &AccountId, now: Timestamp) -> Result<bool, Fault> {
-        for (since, id) in self.agenda.changes_in(account, now, IN_ACCOUNT_MAX) {
+    async fn is_busy(
+        &self,
+        held: &Duty,
+        lane: Lane,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        for (since, id) in self.agenda.changes_in(lane, account, now, IN_ACCOUNT_MAX) {
             if self.is_fresh(held, since, now) {
                 return Ok(true);
             }

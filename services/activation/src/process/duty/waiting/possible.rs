@@ -57,7 +57,7 @@ impl Core {
             self.excuse(sought, wait, *id, now, self.settings.eligibility_retry);
             return Ok(false);
         }
-        if let Some(key) = key_of(&request).filter(|_| wait == Wait::Removal)
+        if let Some(key) = key_of(&request).filter(|_| matches!(wait, Wait::Removal(_)))
             && self.is_kept(sought, wait, *id, &key, now).await?
         {
             return Ok(false);
