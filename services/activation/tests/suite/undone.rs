@@ -2,7 +2,7 @@
 
 use crate::house::{HOUR, House, Process, aws_key, human, instant, key_of, permission_set, role_for_users};
 use activation::Settings;
-use aws::simulated::{Fault, Operation as AwsOperation, sample};
+use aws::simulated::{Call, Fault, Operation as AwsOperation, sample};
 use domain::{PrincipalId, SignedDuration, Target};
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation, Presence};
 
@@ -169,6 +169,70 @@ async fn what_is_someone_elses_is_noted_within_three_rounds_although_who_has_the
     }
     assert_eq!(house.claims(), ["one", "two"]);
     assert_eq!(house.calls(AwsOperation::Delete), 1, "that of the request");
+}
+
+/// Lets time pass until somebody has looked who holds what this one holds; says when that is.
+async fn looked_for(house: &House, key: &AssignmentKey, mut second: i64) -> i64 {
+    let looked = Call::Holders(key.target.account().clone(), key.target.entitlement().clone());
+    let since = house.clock.now();
+    while !house.aws.calls().iter().any(|record| record.at > since && record.call == looked) {
+        second += 5;
+        house.at(second).await;
+        assert!(second < QUIET + 3 * ORGANISATION, "a round");
+    }
+    second
+}
+
+/// What a replica had found once was for ever older to it than what had been written of it since, and so never undone.
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_is_noted_once_more_although_who_has_the_duty_is_dead() {
+    let (house, one, two) = quiet().await;
+    one.kill().await;
+    let key = of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap());
+    house.aws.standing(aws_key(&key));
+    let found = looked_for(&house, &key, QUIET).await;
+    two.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(presence(&house, &key).await, Some(Presence::Standing));
+    house.aws.remove(aws_key(&key));
+    house.at(found + 60).await;
+    two.reconcile("carol", Some(&key), false).await.unwrap();
+    assert_eq!(presence(&house, &key).await, Some(Presence::Absent));
+    house.aws.standing(aws_key(&key));
+    house.at(found + 60 + ORGANISATION + SWEEP + 30).await;
+    assert_eq!(presence(&house, &key).await, Some(Presence::Standing));
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+/// It waited for as long as the clock had been ahead.
+#[tokio::test(start_paused = true)]
+async fn what_is_ours_and_was_found_by_a_clock_that_was_ahead_waits_no_longer_once_it_is_set_right() {
+    let (house, one, two) = quiet().await;
+    one.kill().await;
+    let key = key_of(&permission_set());
+    two.set_clock_ahead(SignedDuration::from_hours(2));
+    orphan(&house, &key).await;
+    // The ledgers are looked through meanwhile.
+    house.at(QUIET + 90).await;
+    two.set_clock_ahead(SignedDuration::ZERO);
+    house.at(QUIET + 4 * SWEEP + 30).await;
+    assert!(!house.has(&key));
+    assert_eq!(house.claims(), ["one", "two"]);
+}
+
+/// The same of what is someone else's.
+#[tokio::test(start_paused = true)]
+async fn what_is_someone_elses_and_was_found_by_a_clock_that_was_ahead_waits_no_longer_once_it_is_set_right()
+{
+    let (house, one, two) = quiet().await;
+    one.kill().await;
+    let key = of_dave(Target::parse(sample::PAYMENTS_DEV, sample::ADMINISTRATOR_ACCESS).unwrap());
+    two.set_clock_ahead(SignedDuration::from_hours(2));
+    house.aws.standing(aws_key(&key));
+    let found = looked_for(&house, &key, QUIET).await;
+    two.set_clock_ahead(SignedDuration::ZERO);
+    house.at(found + ORGANISATION + 2 * SWEEP).await;
+    assert_eq!(presence(&house, &key).await, Some(Presence::Standing));
+    assert_eq!(house.claims(), ["one", "two"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,7 +51,13 @@ impl Core {
                 return self.sweep_ledgers().await;
             }
         }
-        let unnoted = lock(&self.shift.undone.unnoted).clone();
+        let now = self.now();
+        let unnoted = {
+            let mut unnoted = lock(&self.shift.undone.unnoted);
+            // What was found by a clock that was ahead was found by now.
+            unnoted.values_mut().for_each(|(since, _)| *since = now.min(*since));
+            unnoted.clone()
+        };
         for (unnoted, (since, patience)) in unnoted {
             if self.now() < later(since, patience) {
                 continue;
@@ -74,7 +80,7 @@ impl Core {
         let (key, there) = unnoted;
         let looked_at = self.now();
         let still = self.look(key).await? == *there && self.is_unnoted(key, *there, looked_at).await?;
-        if still && !self.take_over(key, since, patience).await? {
+        if still && !self.take_over(key, self.unnoted_since(key, since).await?, patience).await? {
             return Ok(());
         }
         lock(&self.shift.undone.unnoted).remove(unnoted);
@@ -83,6 +89,13 @@ impl Core {
             (true, false) => self.note_missing(key, looked_at).await,
             (false, _) => Ok(()),
         }
+    }
+
+    /// Since when what was found at a time is not noted. Whoever wrote of it later had seen to it, and what differs now came after that.
+    async fn unnoted_since(&self, key: &AssignmentKey, found_at: Timestamp) -> Result<Timestamp, Fault> {
+        let loaded = self.ledger(key).await?;
+        let written = loaded.state.as_ref().filter(|ledger| ledger.failures == 0);
+        Ok(written.map_or(found_at, |ledger| found_at.max(self.agenda.happened_at(key, ledger.last_at))))
     }
 
     /// In how long whoever has the duty has gone through the ledgers, and through them once more.
@@ -106,7 +119,9 @@ impl Core {
     /// Since when something is known to be left undone, and nobody who has the duty wrote of it or got anything done in its service.
     /// Whoever tries in vain may be the only one whom AWS refuses.
     fn undone_since(&self, ledger: &Ledger) -> Timestamp {
-        let first = lock(&self.shift.undone.orphans).get(&ledger.key).copied().unwrap_or_else(|| self.now());
+        let now = self.now();
+        // What was found by a clock that was ahead was found by now.
+        let first = lock(&self.shift.undone.orphans).get(&ledger.key).map_or(now, |first| now.min(*first));
         if ledger.failures > 0 {
             return first;
         }
