@@ -27,6 +27,9 @@ impl Excuse {
 }
 
 /// What is remembered. It is as large as what was looked at and is excused: what is excused no more is dropped with each look.
+///
+/// Nobody needs to drop an excuse because its request has changed: what happens to a request changes what it waits for, or leaves what
+/// excuses it as it was. What happens elsewhere (to its ledger, in the directory, to its sessions) is seen when the excuse ends.
 #[derive(Default)]
 pub(super) struct Looks {
     /// By what is looked for, and what is waited for: what excuses a start says nothing of the same request's end.
