@@ -2,7 +2,7 @@
 
 use crate::config::JetStreamConfig;
 use crate::servers::refuse_old_server;
-use crate::wire::{STREAM, recorded, recorded_by_direct_get, recorded_or_stray};
+use crate::wire::{STREAM, place_before, recorded, recorded_by_direct_get, recorded_or_stray};
 use async_nats::client::Request;
 use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
@@ -46,6 +46,12 @@ impl From<Lost> for LogError {
 
 /// JetStream's own no.
 pub(crate) type ApiError = async_nats::jetstream::Error;
+
+/// An event, and where it says that the one before it in its stream is.
+pub(crate) struct Linked {
+    pub(crate) event: Recorded,
+    pub(crate) before: Option<u64>,
+}
 
 pub(crate) struct Link {
     pub(crate) client: Client,
@@ -145,8 +151,15 @@ impl Link {
 
     /// One event, from the leader: the one that the request describes, if there is one.
     pub(crate) async fn get(&self, which: &Value) -> Result<Option<Recorded>, LogError> {
+        Ok(self.get_linked(which).await?.map(|linked| linked.event))
+    }
+
+    /// The same, with where the one before it is.
+    pub(crate) async fn get_linked(&self, which: &Value) -> Result<Option<Linked>, LogError> {
         let Some((message, headers)) = self.message(which).await? else { return Ok(None) };
-        recorded(&message.subject, headers.as_ref(), message.sequence, message.payload).map(Some)
+        let before = place_before(headers.as_ref());
+        let event = recorded(&message.subject, headers.as_ref(), message.sequence, message.payload)?;
+        Ok(Some(Linked { event, before }))
     }
 
     /// The same, for those who read the whole log: also what is no event.

@@ -2,7 +2,7 @@
 
 use crate::config::JetStreamConfig;
 use crate::known::Known;
-use crate::link::{Link, Lost, unavailable};
+use crate::link::{Link, Linked, Lost, unavailable};
 use crate::wire::{STREAM, any_writer};
 use crate::{append, follow, read, safety, servers, told};
 use async_nats::jetstream::ErrorCode;
@@ -206,9 +206,9 @@ impl Inner {
     }
 
     /// The last event of a stream, from the leader. Another server may answer than the one that counts.
-    pub(crate) async fn last_of(&self, stream: &StreamName) -> Result<Option<Recorded>, LogError> {
-        let last = self.link.get(&json!({ "last_by_subj": any_writer(stream) })).await?;
-        self.saw(last.as_ref().map_or(0, |event| event.position.0));
+    pub(crate) async fn last_of(&self, stream: &StreamName) -> Result<Option<Linked>, LogError> {
+        let last = self.link.get_linked(&json!({ "last_by_subj": any_writer(stream) })).await?;
+        self.saw(last.as_ref().map_or(0, |last| last.event.position.0));
         Ok(last)
     }
 }

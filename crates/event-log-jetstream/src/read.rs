@@ -1,9 +1,11 @@
 //! One stream, from a revision to its end.
 //!
-//! The leader says what the last event is; all before it comes in batches from any replica. Revisions are dense, so a
-//! missing event shows, whoever answered.
+//! The leader says what the last event is, and each event where the one before it is: a few are read that way, one by one. More come
+//! in batches from any replica, for which a server looks through all that lies between them. Revisions are dense, so a missing event
+//! shows, whoever answered.
 
 use crate::known::Place;
+use crate::link::Linked;
 use crate::log::{Inner, refuse_the_past};
 use crate::told;
 use crate::wire::any_writer;
@@ -12,6 +14,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use std::sync::Arc;
 
+/// So many events before the last are read one by one. A batch is one question instead of so many, and costs a server more than all of
+/// them where they are far apart, as the events of most streams are.
+const ONE_BY_ONE_MAX: u64 = 8;
 /// Events per batch.
 const BATCH_MAX: u64 = 500;
 /// About as many bytes per batch; one event may go beyond.
@@ -59,14 +64,9 @@ pub(crate) fn read_stream(inner: Arc<Inner>, name: StreamName, after: Option<Rev
 type Step = (Vec<Recorded>, Reading);
 
 async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Option<Step>, LogError> {
-    // Who has read before mostly lacks nothing. A count says so, and whether it is still the leader that counts.
-    let count = inner.count_of(name).await?;
-    if count <= first.0 {
-        return Ok(None);
-    }
-    let last = inner.last_of(name).await?;
-    let told = last.as_ref().map_or(0, |event| event.revision.0.saturating_add(1));
-    if let Some(last) = last.as_ref().filter(|_| told < count)
+    let Some((count, last)) = end_of(inner, name, first).await? else { return Ok(None) };
+    let told = revisions(last.as_ref());
+    if let Some(Linked { event: last, .. }) = last.as_ref().filter(|_| told < count)
         && is_out_of_place(inner, name, last).await?
     {
         let Revision(revision) = last.revision;
@@ -75,18 +75,79 @@ async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Opti
         )));
     }
     refuse_the_past(told, count)?;
-    let Some(last) = last else { return Ok(None) };
-    if last.revision < first {
-        return Ok(None);
-    }
-    if last.revision == first {
-        inner.known().note(&last);
-        return Ok(Some((vec![last], Reading::End)));
+    let Some(last) = last.filter(|last| last.event.revision >= first) else { return Ok(None) };
+    if last.event.revision == first {
+        inner.known().note(&last.event);
+        return Ok(Some((vec![last.event], Reading::End)));
     }
     // Where the first one is, if the one before it is known; else everything is read, and the beginning left out.
     let before = first.0.checked_sub(1).and_then(|before| inner.known().sequence(name, Revision(before)));
     let (next, from) = before.map_or((Revision(0), 1), |sequence| (first, sequence + 1));
-    batch(inner, name, Rest { next, from, last }).await.map(Some)
+    let Some(mut events) = before_last(inner, name, next, &last).await? else {
+        return batch(inner, name, Rest { next, from, last: last.event }).await.map(Some);
+    };
+    events.push(last.event);
+    let mut known = inner.known();
+    for event in &events {
+        known.note(event);
+    }
+    Ok(Some((events, Reading::End)))
+}
+
+/// How many events the leader counts, and the last one; `None`: nothing from `first` on.
+async fn end_of(
+    inner: &Inner,
+    name: &StreamName,
+    first: Revision,
+) -> Result<Option<(u64, Option<Linked>)>, LogError> {
+    let count = if first == Revision(0) {
+        // Mostly there is something: both are asked for at once.
+        let (count, last) = futures::try_join!(inner.count_of(name), inner.last_of(name))?;
+        if revisions(last.as_ref()) >= count {
+            return Ok(last.map(|last| (count, Some(last))));
+        }
+        count
+    } else {
+        // Who has read before mostly lacks nothing. A count says so, and whether it is still the leader that counts.
+        inner.count_of(name).await?
+    };
+    Ok(if count <= first.0 { None } else { Some((count, inner.last_of(name).await?)) })
+}
+
+/// How many events there are, as the last one says.
+fn revisions(last: Option<&Linked>) -> u64 {
+    last.map_or(0, |last| last.event.revision.0.saturating_add(1))
+}
+
+/// The events from `next` on and before the last one, each read from where the one after it says; `None`: they are many, or not all
+/// are where that says.
+async fn before_last(
+    inner: &Inner,
+    name: &StreamName,
+    next: Revision,
+    last: &Linked,
+) -> Result<Option<Vec<Recorded>>, LogError> {
+    if last.event.revision.0.saturating_sub(next.0) > ONE_BY_ONE_MAX {
+        return Ok(None);
+    }
+    let (mut after, mut before) = (last.event.position, last.before);
+    let mut events = Vec::new();
+    for revision in (next.0..last.event.revision.0).rev() {
+        let Some(sequence) = before else { return Ok(None) };
+        let found = match inner.link.get_linked(&json!({ "seq": sequence })).await {
+            // What is damaged there may be another stream's.
+            Err(LogError::Corrupt(_)) => None,
+            found => found?,
+        };
+        let follows = |Linked { event, .. }: &Linked| {
+            event.stream == *name && event.revision.0 == revision && event.position < after
+        };
+        let Some(found) = found.filter(follows) else { return Ok(None) };
+        (after, before) = (found.event.position, found.before);
+        events.push(found.event);
+    }
+    events.reverse();
+    Ok(Some(events))
 }
 
 /// Whether a stream's last event, which says a lower revision than the leader's count, is not where that revision is. Otherwise whoever

@@ -65,6 +65,13 @@ pub(crate) fn recorded(
     recorded_beside(0, subject, headers, sequence, body)
 }
 
+/// Where the event before it in its stream is, as whoever appended it told the server, which compared. `None`: there is none, or nothing
+/// that can be relied on was stored.
+pub(crate) fn place_before(headers: Option<&HeaderMap>) -> Option<u64> {
+    let told = headers?.get_last(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE)?.as_str().parse().ok()?;
+    (told > 0).then_some(told)
+}
+
 /// `added`: how often a header of [`ADDED_BY_SERVERS`] is there that was not stored.
 fn recorded_beside(
     added: usize,

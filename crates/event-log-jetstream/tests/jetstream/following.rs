@@ -1,6 +1,6 @@
 //! Readers across restarts and broken connections.
 
-use crate::given::{all, assert_whole, by, event, fill, in_time, open, put, server, stream, whole};
+use crate::given::{after, all, assert_whole, by, event, fill, in_time, open, put, server, stream, whole};
 use crate::lossy::Lossy;
 use async_nats::jetstream;
 use event_log::{EventLog, Expected, LogError, Position, Recorded, Revision};
@@ -116,6 +116,75 @@ async fn a_long_stream_is_read_in_batches() {
             assert_eq!(Some(rest.as_slice()), events.get(usize::try_from(after).unwrap() + 1..));
         }
     }
+}
+
+fn revisions(events: &[Recorded]) -> Vec<u64> {
+    events.iter().map(|event| event.revision.0).collect()
+}
+
+/// For a batch the server looks through all that lies between the events of a stream, and whoever asks over the same connection waits.
+#[tokio::test]
+async fn a_few_events_are_read_one_by_one_from_the_last_back() {
+    in_time(async {
+        let server = server().await;
+        let (log, fresh) = (open(&server.url()).await, open(&server.url()).await);
+        read_one_by_one(&log, &fresh, server.url()).await;
+    })
+    .await;
+}
+
+/// The first batch that anybody asks for, where `log` is written and `fresh` is read, is of a long stream.
+pub(crate) async fn read_one_by_one(log: &JetStreamLog, fresh: &JetStreamLog, url: String) {
+    let (short, long) = (stream("request-1"), stream("policy-1"));
+    fill(log, &short, 0, 7).await;
+    fill(log, &long, 100, 30).await;
+    let client = async_nats::connect(url).await.unwrap();
+    let mut batches = client.subscribe("$JS.API.DIRECT.GET.>").await.unwrap();
+    client.flush().await.unwrap();
+
+    assert_eq!(revisions(&whole(fresh, &short).await), (0..7).collect::<Vec<_>>());
+    for number in 7..11 {
+        put(log, &short, after(number - 1), &event(200 + u128::from(number))).await.unwrap();
+    }
+    let rest: Vec<_> = fresh.read_stream(&short, Some(Revision(6))).try_collect().await.unwrap();
+    assert_eq!(revisions(&rest), (7..11).collect::<Vec<_>>());
+    assert_eq!(revisions(&whole(fresh, &long).await), (0..30).collect::<Vec<_>>());
+    let asked = batches.next().await.unwrap();
+    let asked = String::from_utf8_lossy(&asked.payload).into_owned();
+    assert!(asked.contains("policy"), "{asked}");
+}
+
+/// Where the one before it is, is told by whoever appended it; what they tell need not be so.
+#[tokio::test]
+async fn an_event_that_does_not_tell_where_the_one_before_it_is_or_tells_it_wrongly_hides_none() {
+    in_time(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        let target = stream("request-1");
+        fill(&log, &stream("request-0"), 0, 1).await;
+        fill(&log, &target, 10, 3).await;
+        let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        for (revision, place) in [(3, None), (4, Some("0")), (5, Some("1"))] {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Daypass-Event-Id", uuid::Uuid::from_u128(20 + revision).to_string());
+            headers.insert("Daypass-Revision", revision.to_string());
+            if let Some(place) = place {
+                headers.insert("Nats-Expected-Last-Subject-Sequence", place);
+                let there =
+                    if place == "0" { "daypass.log.nobody.request.none" } else { "daypass.log.*.request.0" };
+                headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", there);
+            }
+            let subject = "daypass.log.request.request.1";
+            jetstream.publish_with_headers(subject, headers, "x".into()).await.unwrap().await.unwrap();
+            let events = whole(&open(&server.url()).await, &target).await;
+            assert_eq!(
+                revisions(&events),
+                (0..=u64::try_from(revision).unwrap()).collect::<Vec<_>>(),
+                "{place:?}"
+            );
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

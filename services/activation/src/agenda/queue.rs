@@ -99,6 +99,8 @@ pub(super) struct Queue {
     scheduled: BTreeMap<Errand, (Class, Timestamp)>,
     /// With the instant at which each fell due.
     running: BTreeMap<Errand, (Class, Timestamp)>,
+    /// How many of those there are.
+    under_way: BTreeMap<(Lane, Class), usize>,
     busy_accounts: BTreeSet<AccountId>,
     /// Changes that wait, by account: they go one after the other, so where there are many is begun first.
     backlog: BTreeMap<AccountId, usize>,
@@ -275,6 +277,11 @@ impl Queue {
     /// An errand is no longer under way. Says when it fell due.
     pub(super) fn finish(&mut self, errand: &Errand) -> Option<Timestamp> {
         let ran = self.running.remove(errand);
+        if let Some(count) =
+            ran.and_then(|(class, _)| self.under_way.get_mut(&(Lane::of_errand(errand), class)))
+        {
+            *count -= 1;
+        }
         if let Some(account) = account_of(errand) {
             self.busy_accounts.remove(account);
         }
@@ -325,14 +332,15 @@ impl Queue {
             Class::Removal | Class::Grant => *running != Class::Story,
             Class::Look | Class::Check => *running == class,
         };
-        let in_lane = self.running.iter().filter(|(errand, _)| Lane::of_errand(errand) == lane);
-        in_lane.filter(|(_, (running, _))| counts(running)).count()
+        let in_lane = self.under_way.iter().filter(|((of, running), _)| *of == lane && counts(running));
+        in_lane.map(|(_, count)| count).sum()
     }
 
     fn begin(&mut self, errand: &Errand, class: Class) {
         let due_at = self.scheduled.get(errand).map_or(Timestamp::MIN, |(_, at)| *at);
         self.unschedule(errand);
         self.running.insert(errand.clone(), (class, due_at));
+        *self.under_way.entry((Lane::of_errand(errand), class)).or_default() += 1;
         if let Some(account) = account_of(errand) {
             self.busy_accounts.insert(account.clone());
         }

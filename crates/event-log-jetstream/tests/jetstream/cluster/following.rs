@@ -1,7 +1,7 @@
 //! Readers across changes of leaders, of the stream's and of the cluster's.
 
 use super::{cluster, open, open_at, step_down};
-use crate::following::{follow, next};
+use crate::following::{follow, next, read_one_by_one};
 use crate::given::{all, assert_whole, fill, in_time, stream, whole};
 use event_log::{EventLog, LogError, Position};
 use event_log_jetstream::STREAM;
@@ -31,6 +31,16 @@ async fn change(cluster: &mut NatsCluster, round: u64) {
             cluster.restart(stream_leader).unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn a_few_events_are_read_one_by_one_also_where_a_majority_stores_them() {
+    let cluster = cluster().await;
+    in_time(async {
+        let (log, fresh) = (open(&cluster).await, open_at(&cluster, 1).await);
+        read_one_by_one(&log, &fresh, cluster.url(0)).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
