@@ -15,6 +15,9 @@ pub const REVERTED_AGAIN_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 /// Requests, and the instant up to which sessions that begin are theirs; `None`: theirs can be told by a tag.
 pub type Denied = BTreeMap<RequestId, Option<Timestamp>>;
 
+/// What the permission set of a request is called.
+pub type SetNames = BTreeMap<RequestId, String>;
+
 /// What can happen to an account's denials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DenialEvent {
@@ -24,6 +27,8 @@ pub enum DenialEvent {
         account: AccountId,
         /// Every request whose sessions are to be denied from then on; empty: none.
         requests: Denied,
+        /// What the permission sets are called that their roles are named after; not of those that are told by a tag.
+        names: SetNames,
         /// The call starts before this instant or not at all.
         deadline: Timestamp,
     },
@@ -68,6 +73,8 @@ pub struct Denials {
     pub confirmed: Denied,
     /// While it is not known: every request whose sessions may be denied.
     pub perhaps: BTreeSet<RequestId>,
+    /// What the permission sets of those that may be denied are called: they may be deleted since.
+    pub names: SetNames,
     /// The attempt under way.
     pub open: Option<(EventId, Attempt)>,
     /// Attempts in a row that failed.
@@ -93,6 +100,7 @@ impl Denials {
                 account: account.clone(),
                 confirmed: BTreeMap::new(),
                 perhaps: BTreeSet::new(),
+                names: SetNames::new(),
                 open: None,
                 failures: 0,
                 last_failure: None,
@@ -116,7 +124,8 @@ impl Denials {
 
     fn apply(&mut self, event: &DenialEvent, id: EventId, at: Timestamp) {
         match event {
-            DenialEvent::Attempted { requests, deadline, .. } => {
+            DenialEvent::Attempted { account: _, requests, names, deadline } => {
+                self.names.extend(names.clone());
                 self.open = Some((id, Attempt { requests: requests.clone(), at, deadline: *deadline }));
             }
             DenialEvent::AttemptAbandoned { attempt } => {
@@ -124,6 +133,7 @@ impl Denials {
             }
             DenialEvent::Confirmed { attempt } => {
                 let Some(attempt) = self.close(*attempt) else { return };
+                self.names.retain(|request, _| attempt.requests.contains_key(request));
                 self.confirmed = attempt.requests;
                 self.perhaps.clear();
                 self.failures = 0;
@@ -195,11 +205,12 @@ impl Denials {
     }
 }
 
-/// Intends to deny the sessions of `wanted` in `account`, and of nobody else.
+/// Intends to deny the sessions of `wanted` in `account`, and of nobody else. `names` decides nothing: it is for who comes later.
 pub fn attempt(
     denials: Option<&Denials>,
     account: &AccountId,
     wanted: &Denied,
+    names: &SetNames,
     deadline: Timestamp,
 ) -> Result<DenialEvent, Rejection> {
     match denials {
@@ -208,7 +219,12 @@ pub fn attempt(
         None if wanted.is_empty() => return Err(Rejection::AsItShouldBe),
         Some(_) | None => {}
     }
-    Ok(DenialEvent::Attempted { account: account.clone(), requests: wanted.clone(), deadline })
+    Ok(DenialEvent::Attempted {
+        account: account.clone(),
+        requests: wanted.clone(),
+        names: names.clone(),
+        deadline,
+    })
 }
 
 /// Gives up an attempt whose call was not made.

@@ -9,7 +9,7 @@ use journal::seal::PersonKey;
 use journal::{Event, Fact, Service, Stream};
 use lifecycle::RequestEvent;
 use lifecycle::assignment::{AssignmentEvent, AssignmentKey, Operation};
-use lifecycle::denial::DenialEvent;
+use lifecycle::denial::{DenialEvent, SetNames};
 use lifecycle::duty::DutyClaimed;
 use lifecycle::event::*;
 use lifecycle::log::LogEvent;
@@ -271,6 +271,7 @@ fn denial_facts() -> Vec<DenialEvent> {
         DenialEvent::Attempted {
             account: key().target.account().clone(),
             requests: [(request(), Some(at(30)))].into(),
+            names: SetNames::new(),
             deadline: at(60),
         },
         DenialEvent::AttemptAbandoned { attempt: id("attempt") },
@@ -372,12 +373,21 @@ pub(crate) fn with_later_fields() -> Vec<(&'static str, Event)> {
     let removed = Closed { how: ClosedHow::Deleted, removed_at: Some(at(-30)) };
     let closed =
         of(Stream::Request(request()), Service::Activation, Fact::Request(RequestEvent::Closed(removed)));
+    let account = key().target.account().clone();
+    let denial = DenialEvent::Attempted {
+        account: account.clone(),
+        requests: [(request(), Some(at(30)))].into(),
+        names: [(request(), "ReadOnly".to_owned())].into(),
+        deadline: at(60),
+    };
+    let denied = of(Stream::Denial(account), Service::Activation, Fact::Denial(denial));
     vec![
         ("policy.proposed.v1.session", event),
         ("signal.received.v1.ask", raise),
         ("request.revoked.v1.signal", revoked),
         ("request.activated.v1.chained", activated),
         ("request.closed.v1.removed", closed),
+        ("denial.attempted.v1.named", denied),
     ]
 }
 

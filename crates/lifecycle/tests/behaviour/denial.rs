@@ -3,7 +3,7 @@
 use crate::support::{at, request_id, target};
 use domain::{AccountId, EventId};
 use lifecycle::Rejection;
-use lifecycle::denial::{DenialEvent, Denials, Denied, abandon, attempt, confirm, drift, fail};
+use lifecycle::denial::{DenialEvent, Denials, Denied, SetNames, abandon, attempt, confirm, drift, fail};
 
 fn account() -> AccountId {
     target().account().clone()
@@ -11,6 +11,11 @@ fn account() -> AccountId {
 
 fn wanted(names: &[&str]) -> Denied {
     names.iter().map(|name| (request_id(name), None)).collect()
+}
+
+/// Each has a permission set of its own.
+fn called(names: &[&str]) -> SetNames {
+    names.iter().map(|name| (request_id(name), format!("set-{name}"))).collect()
 }
 
 #[derive(Default)]
@@ -28,7 +33,7 @@ impl Story {
     }
 
     fn next(&self, names: &[&str]) -> Result<DenialEvent, Rejection> {
-        attempt(self.denials.as_ref(), &account(), &wanted(names), at(900))
+        attempt(self.denials.as_ref(), &account(), &wanted(names), &called(names), at(900))
     }
 
     fn deny(&mut self, names: &[&str], when: i64) -> EventId {
@@ -63,7 +68,7 @@ fn an_attempt_says_all_that_is_to_be_denied() {
     assert!(story.denials().is(&wanted(&["a", "b"])) && story.denials().may_deny(&request_id("b")));
     let longer = Denied::from([(request_id("a"), None), (request_id("b"), Some(at(15)))]);
     assert!(
-        attempt(story.denials.as_ref(), &account(), &longer, at(900)).is_ok(),
+        attempt(story.denials.as_ref(), &account(), &longer, &SetNames::new(), at(900)).is_ok(),
         "also another instant is a change"
     );
     let last = story.deny(&[], 20);
@@ -146,6 +151,25 @@ fn what_others_change_again_within_minutes_is_denied_in_vain_until_it_stands() {
         );
         assert_eq!(story.denials().in_vain_since(at(changed_at + 900)), None, "it stands");
     }
+}
+
+#[test]
+fn names_are_known_for_as_long_as_what_they_name_may_be_denied() {
+    let mut story = Story::default();
+    let first = story.deny(&["a"], 0);
+    story.confirmed(first, 5);
+    assert_eq!(story.denials().names, called(&["a"]));
+    let second = story.deny(&["b"], 10);
+    assert_eq!(story.denials().names, called(&["a", "b"]));
+    let event = fail(story.denials(), second, "Throttled".into()).unwrap();
+    story.append(&event, 12);
+    assert_eq!(story.denials().names, called(&["a", "b"]), "part of it may be in force");
+    // As it was written before names were.
+    let event =
+        attempt(story.denials.as_ref(), &account(), &wanted(&["b"]), &SetNames::new(), at(900)).unwrap();
+    let third = story.append(&event, 20);
+    story.confirmed(third, 25);
+    assert_eq!(story.denials().names, called(&["b"]), "nobody has said otherwise");
 }
 
 #[test]

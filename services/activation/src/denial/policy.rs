@@ -10,7 +10,7 @@ use command::{Command, CommandError, LoadError, Loaded};
 use domain::{AccountId, Entitlement, EventId, RequestId, Timestamp};
 use event_log::Position;
 use journal::{Fact, Stream};
-use lifecycle::denial::{self, DenialEvent, Denials, Denied};
+use lifecycle::denial::{self, DenialEvent, Denials, Denied, SetNames};
 use lifecycle::state::Phase;
 use lifecycle::{Rejection, Request};
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,10 +177,12 @@ impl Core {
                 continue;
             }
             let sessions = self.sessions(&closing, &wanted)?;
+            let names = names(&sessions);
             self.sees_what_was_written()?;
             let written = self
                 .write_denial(account, None, |denials, at| {
-                    denial::attempt(denials, account, &wanted, later(at, self.settings.signature_lifetime))
+                    let deadline = later(at, self.settings.signature_lifetime);
+                    denial::attempt(denials, account, &wanted, &names, deadline)
                 })
                 .await?;
             let Some(intended) = written else { return Ok(false) };
@@ -462,6 +464,17 @@ impl Core {
 fn undenied_since(denials: Option<&Denials>, request: &Request) -> Option<Timestamp> {
     let Phase::Ended { at, .. } = &request.phase else { return None };
     denials.map_or(Some(*at), |denials| denials.undenied_since(&request.raised.id, *at))
+}
+
+/// What the permission sets of those whose sessions are denied are called.
+fn names(sessions: &BTreeSet<DeniedSessions>) -> SetNames {
+    let name = |denied: &DeniedSessions| match denied {
+        DeniedSessions::OfRequest(_) => None,
+        DeniedSessions::OfPermissionSet { request, permission_set, .. } => {
+            Some((*request, permission_set.clone()))
+        }
+    };
+    sessions.iter().filter_map(name).collect()
 }
 
 fn known(denials: Option<&Denials>) -> Result<&Denials, Rejection> {

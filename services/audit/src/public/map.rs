@@ -176,7 +176,7 @@ fn assignment(fact: &AssignmentEvent) -> Details<'_> {
 
 fn denial(fact: &DenialEvent) -> Details<'_> {
     match fact {
-        DenialEvent::Attempted { account, requests, deadline } => {
+        DenialEvent::Attempted { account, requests, names: _, deadline } => {
             Details::DenialAttempted(public::DenialAttempted {
                 account: account.as_str(),
                 requests: requests.keys().map(ToString::to_string).collect(),
