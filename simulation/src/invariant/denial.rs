@@ -33,7 +33,7 @@ pub(crate) struct Denying {
     others_wrote: BTreeMap<AccountId, Timestamp>,
     /// Accounts with as many policies as AWS allows.
     full: BTreeSet<AccountId>,
-    /// When the names of permission sets could not be known last.
+    /// When it could not be known who is in which group last.
     disturbed_at: Option<Timestamp>,
     /// Live requests whose sessions are denied for another's sake, and since when.
     wrong_since: BTreeMap<RequestId, Timestamp>,
@@ -84,7 +84,7 @@ impl Denying {
         self.others_wrote.insert(account, now);
     }
 
-    /// The organisation cannot be read: who starts now does not know what permission sets are called.
+    /// The organisation cannot be read: who starts now does not know who is in which group.
     pub(crate) fn directory_is_hidden(&mut self, now: Timestamp) {
         self.disturbed_at = Some(now);
     }
