@@ -83,6 +83,8 @@ pub(crate) struct Left {
     pub(crate) untold: BTreeSet<RequestId>,
     /// What is denied of these already.
     kept: Denied,
+    /// Whether it is not known what of one of them is denied: then nothing can be written that leaves that as it is.
+    pub(crate) stuck: bool,
     /// Why one of them cannot be told.
     fault: Option<Fault>,
 }
@@ -92,6 +94,16 @@ impl Left {
     pub(crate) fn denied(&self) -> Denied {
         let told = self.sessions.iter().map(|(id, sessions)| (*id, sessions.begun_before));
         told.chain(self.kept.iter().map(|(id, begun_before)| (*id, *begun_before))).collect()
+    }
+
+    /// Itself; a fault where the account has to wait.
+    pub(crate) fn unless_stuck(mut self) -> Result<Self, Fault> {
+        if self.stuck
+            && let Some(fault) = self.fault.take()
+        {
+            return Err(fault);
+        }
+        Ok(self)
     }
 
     /// Whether something of a request is left, or may be.
@@ -159,13 +171,8 @@ impl Core {
         }
         let loaded = self.denials(account).await?;
         if let Some(denials) = loaded.as_ref().and_then(|loaded| loaded.state.as_ref()) {
-            // What is in force for it, and since when, is not known either: nothing can be written that leaves it as it is.
             let unknown = |id: &RequestId| denials.may_deny(id) && !denials.confirmed.contains_key(id);
-            if left.untold.iter().any(unknown)
-                && let Some(fault) = left.fault.take()
-            {
-                return Err(fault);
-            }
+            left.stuck = left.untold.iter().any(unknown);
             let untold = denials.confirmed.iter().filter(|(id, _)| left.untold.contains(*id));
             left.kept = untold.map(|(id, begun_before)| (*id, *begun_before)).collect();
         }
@@ -191,23 +198,6 @@ impl Core {
         held.then(|| later(sessions.dead_at, self.settings.removal_late_after))
     }
 
-    /// Whether a request may have left sessions that are to be denied, as far as that can be told without asking anybody.
-    fn may_leave_sessions(&self, request: &Request) -> bool {
-        let Phase::Ended { at, active, .. } = &request.phase else { return false };
-        let early = request.window().is_some_and(|window| *at < window.end());
-        if !early || self.is_management(request.raised.target.account()) {
-            return false;
-        }
-        match request.raised.grounds.provider {
-            Provider::Sts => request.issues_expire_at().is_some_and(|dead_at| self.may_live(dead_at)),
-            Provider::IdentityCenter => {
-                let had = active.map_or_else(|| !never_begun(request), |active| !active.activated.standing);
-                had && key_of(request).is_some_and(|key| !self.is_needed(&key))
-            }
-            Provider::AccountAccess => false,
-        }
-    }
-
     /// Whether sessions that must be dead at `dead_at` may live. By a clock that may be ahead, nothing is dead.
     fn may_live(&self, dead_at: Timestamp) -> bool {
         self.now() < dead_at || self.views.certain_of_time().is_err()
@@ -221,6 +211,17 @@ impl Core {
 
     /// Which of its sessions are to be denied, by when they began, and when the last of them must be dead.
     async fn sessions_left(&self, request: &Request, ask: Ask) -> Result<Option<Sessions>, Fault> {
+        let Some(sessions) = self.sessions_by_log(request).await? else { return Ok(None) };
+        let Some(key) = key_of(request) else { return Ok(Some(sessions)) };
+        // Its sessions cannot be told from those of a group's standing assignment.
+        Ok(match self.is_held_by_group(request.raised.id, &key, ask).await? {
+            Some(true) => None,
+            held => Some(Sessions { certain: held.is_some(), ..sessions }),
+        })
+    }
+
+    /// The same, if no group holds what the request was about.
+    async fn sessions_by_log(&self, request: &Request) -> Result<Option<Sessions>, Fault> {
         let Phase::Ended { at: ended_at, active, .. } = &request.phase else { return Ok(None) };
         let early = request.window().is_some_and(|window| *ended_at < window.end());
         let account = request.raised.target.account();
@@ -238,14 +239,6 @@ impl Core {
                 if self.is_needed(&key) || !self.may_have_had(request, &key).await? {
                     return Ok(None);
                 }
-                // Without its name its sessions cannot be told from others.
-                if let Entitlement::PermissionSet(set) = key.target.entitlement()
-                    && self.views.directory.snapshot().is_some()
-                    && self.name_of(set).is_none()
-                {
-                    tracing::warn!(request = %request.raised.id, %set, "the permission set is gone: its sessions live as long as was told");
-                    return Ok(None);
-                }
                 // Until the assignment is gone, new sessions can begin.
                 let gone = self.gone(request.raised.id, &key, *ended_at).await?;
                 // AWS dates sessions by its own clock, which may be ahead of the one that saw it gone.
@@ -254,18 +247,19 @@ impl Core {
                 let longest = self.session_duration(&key).max(told).unwrap_or(SESSION_MAX);
                 let dead_at = later(begun_before, longest);
                 if !self.may_live(dead_at) {
-                    return Ok(None);
+                    // It may have been raised since their bound was told, and only the directory says so.
+                    let unknown = self.views.directory.snapshot().is_none();
+                    let may_live = unknown && self.may_live(later(begun_before, SESSION_MAX));
+                    return if may_live { Err(Fault::Behind) } else { Ok(None) };
                 }
-                // Its sessions cannot be told from those of a group's standing assignment.
-                let held = self.is_held_by_group(request.raised.id, &key, ask).await?;
-                if held == Some(true) {
+                if self.is_nameless(request, &key).await? {
                     return Ok(None);
                 }
                 Ok(Some(Sessions {
                     begun_before: Some(begun_before),
                     dead_at,
                     complete: gone.for_good,
-                    certain: held.is_some(),
+                    certain: true,
                 }))
             }
             // Its sessions carry nothing that tells them from others of the same role.
@@ -342,6 +336,25 @@ impl Core {
     fn session_duration(&self, key: &AssignmentKey) -> Option<SignedDuration> {
         let Entitlement::PermissionSet(set) = key.target.entitlement() else { return None };
         Some(self.views.directory.snapshot()?.permission_set(set)?.session_duration)
+    }
+
+    /// Whether nobody knows any more what the permission set of a request was called: its sessions cannot be told from others. Someone is
+    /// told of it once.
+    async fn is_nameless(&self, request: &Request, key: &AssignmentKey) -> Result<bool, Fault> {
+        let Entitlement::PermissionSet(set) = key.target.entitlement() else { return Ok(false) };
+        if self.views.directory.snapshot().is_none() || self.name_of(set).is_some() {
+            return Ok(false);
+        }
+        let id = request.raised.id;
+        let denials = self.denials(key.target.account()).await?;
+        let denials = denials.as_ref().and_then(|loaded| loaded.state.as_ref());
+        if denials.is_some_and(|denials| denials.names.contains_key(&id)) {
+            return Ok(false);
+        }
+        if self.agenda.note_nameless(id) {
+            tracing::error!(request = %id, %set, "the permission set is gone: its sessions live as long as was told");
+        }
+        Ok(true)
     }
 
     /// The groups through which the user of an assignment holds the same; asked of AWS now and then.

@@ -65,6 +65,8 @@ pub(super) struct RequestNotes {
     gone_at: Option<Timestamp>,
     /// Whether somebody has tried to deny its sessions.
     denied: bool,
+    /// Whether somebody was told that its sessions cannot be named.
+    nameless: bool,
 }
 
 impl State {
@@ -285,6 +287,12 @@ impl Agenda {
     /// Whether somebody is known to have tried to deny its sessions.
     pub(crate) fn was_denied(&self, id: &RequestId) -> bool {
         self.lock().request_notes.get(id).is_some_and(|notes| notes.denied)
+    }
+
+    /// Notes that nobody can name the sessions of an ended request; says whether that is new.
+    pub(crate) fn note_nameless(&self, id: RequestId) -> bool {
+        let mut state = self.lock();
+        state.requests.contains_key(&id) && !std::mem::replace(&mut state.note_of(id).nameless, true)
     }
 
     /// When the assignment of an ended request was gone for good, where that is known.

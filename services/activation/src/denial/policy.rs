@@ -91,10 +91,7 @@ impl Core {
         for request in closing {
             let id = request.raised.id;
             let Some(begun_before) = wanted.get(&id) else { continue };
-            // Of some that are denied, those that began until the removal may not be.
-            let confirmed = denials.and_then(|denials| denials.confirmed.get(&id));
-            let late = begun_before.filter(|_| confirmed.is_some_and(|confirmed| confirmed != begun_before));
-            if let Some(since) = undenied_since(denials, request).into_iter().chain(late).min() {
+            if let Some(since) = undenied_since(denials, request, *begun_before) {
                 found.insert(id, since);
             }
         }
@@ -120,7 +117,7 @@ impl Core {
         closing.iter().filter_map(in_vain).collect()
     }
 
-    /// The same as [`not_denied`](Self::not_denied) where it cannot be told which sessions are left: those of which any may be, and none is denied.
+    /// The same as [`not_denied`](Self::not_denied) where AWS does not tell whether sessions are to be denied: by the log they may be.
     pub(crate) async fn perhaps_not_denied(
         &self,
         account: &AccountId,
@@ -132,11 +129,15 @@ impl Core {
         }
         let loaded = self.denials(account).await?;
         let denials = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
-        let left = closing
-            .iter()
-            .filter(|request| untold.contains(&request.raised.id) && self.may_leave_sessions(request));
-        let undenied = |request: &Request| Some((request.raised.id, undenied_since(denials, request)?));
-        Ok(left.filter_map(undenied).collect())
+        let mut found = BTreeMap::new();
+        for request in closing.iter().filter(|request| untold.contains(&request.raised.id)) {
+            // What the log does not tell now is told at the next look.
+            let Ok(Some(sessions)) = self.sessions_by_log(request).await else { continue };
+            if let Some(since) = undenied_since(denials, request, sessions.begun_before) {
+                found.insert(request.raised.id, since);
+            }
+        }
+        Ok(found)
     }
 
     /// Whether the policy of an account is known to deny what it should, or nobody can do anything about it.
@@ -157,26 +158,30 @@ impl Core {
                 return Ok(false);
             }
             let closing = self.agenda.closing_in(account);
-            let wanted = self.all_sessions_left(account, &closing, Ask::Aws).await?.denied();
+            let wanted = self.all_sessions_left(account, &closing, Ask::Aws).await?.unless_stuck()?.denied();
             let Some(loaded) = self.denials(account).await? else { return Ok(false) };
-            if let Some((id, attempt)) = loaded.state.as_ref().and_then(|denials| denials.open.clone()) {
-                self.resolve_denial(port, account, &closing, id, &attempt).await?;
+            let denials = loaded.state.as_ref();
+            if let Some(denials) = denials
+                && let Some((id, attempt)) = &denials.open
+            {
+                self.resolve_denial(port, denials, &closing, *id, attempt).await?;
                 changed = true;
                 continue;
             }
-            let as_it_should = loaded.state.as_ref().map_or(wanted.is_empty(), |denials| denials.is(&wanted));
+            let as_it_should = denials.map_or(wanted.is_empty(), |denials| denials.is(&wanted));
             if as_it_should {
                 self.unlifted().remove(account);
-                if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
+                if changed || denials.is_none_or(|denials| self.is_done_with(denials)) {
                     return Ok(true);
                 }
-                if changed || !self.have_denials_changed(port, account, &closing, &wanted).await? {
+                let sessions = self.sessions(&closing, &wanted, denials)?;
+                if !self.have_denials_changed(port, account, &sessions).await? {
                     return Ok(true);
                 }
                 changed = true;
                 continue;
             }
-            let sessions = self.sessions(&closing, &wanted)?;
+            let sessions = self.sessions(&closing, &wanted, denials)?;
             let names = names(&sessions);
             self.sees_what_was_written()?;
             let written = self
@@ -263,7 +268,7 @@ impl Core {
         self.see(position).await?;
         self.refresh().await?;
         let closing = self.agenda.closing_in(account);
-        let left = self.all_sessions_left(account, &closing, Ask::Aws).await?;
+        let left = self.all_sessions_left(account, &closing, Ask::Aws).await?.unless_stuck()?;
         Ok(left.denied() == *wanted && self.on_duty().await?)
     }
 
@@ -334,12 +339,13 @@ impl Core {
     async fn resolve_denial(
         &self,
         port: &dyn SessionDenials,
-        account: &AccountId,
+        denials: &Denials,
         closing: &[Request],
         id: EventId,
         attempt: &denial::Attempt,
     ) -> Result<(), Fault> {
-        let there = match self.sessions(closing, &attempt.requests) {
+        let account = &denials.account;
+        let there = match self.sessions(closing, &attempt.requests, Some(denials)) {
             Ok(sessions) if !sessions.is_empty() => {
                 // What cannot be read is not waited for beyond the patience: it may be so for good (no rights).
                 let looked = self.in_time(port.denies_exactly(account, &sessions)).await;
@@ -377,10 +383,8 @@ impl Core {
         if loaded.state.as_ref().is_none_or(|denials| self.is_done_with(denials)) {
             return false;
         }
-        let (Some(port), Ok(sessions)) = (self.ports.session_denials(), self.sessions(closing, wanted))
-        else {
-            return false;
-        };
+        let sessions = self.sessions(closing, wanted, loaded.state.as_ref());
+        let (Some(port), Ok(sessions)) = (self.ports.session_denials(), sessions) else { return false };
         self.in_time(port.denies_exactly(account, &sessions)).await == Ok(false)
     }
 
@@ -389,11 +393,9 @@ impl Core {
         &self,
         port: &dyn SessionDenials,
         account: &AccountId,
-        closing: &[Request],
-        wanted: &Denied,
+        sessions: &BTreeSet<DeniedSessions>,
     ) -> Result<bool, Fault> {
-        let sessions = self.sessions(closing, wanted)?;
-        if self.in_force(port, account, &sessions).await? != InForce::Otherwise {
+        if self.in_force(port, account, sessions).await? != InForce::Otherwise {
             return Ok(false);
         }
         tracing::warn!(%account, "another has changed what Daypass denies");
@@ -401,8 +403,13 @@ impl Core {
         Ok(true)
     }
 
-    /// What AWS is told.
-    fn sessions(&self, closing: &[Request], wanted: &Denied) -> Result<BTreeSet<DeniedSessions>, Fault> {
+    /// What AWS is told. What a permission set is called, `denials` alone may say.
+    fn sessions(
+        &self,
+        closing: &[Request],
+        wanted: &Denied,
+        denials: Option<&Denials>,
+    ) -> Result<BTreeSet<DeniedSessions>, Fault> {
         let by_id: BTreeMap<RequestId, &Request> =
             closing.iter().map(|request| (request.raised.id, request)).collect();
         let unknown = |what: &str| AwsError::new(ErrorKind::Unavailable, "Unknown", what);
@@ -413,11 +420,12 @@ impl Core {
                 return Ok(DeniedSessions::OfRequest(*id));
             };
             let user = request.raised.grounds.principal.clone();
-            let name = self.name_of(set);
+            let name = self.name_of(set).or_else(|| denials?.names.get(id).cloned());
             Ok(DeniedSessions::OfPermissionSet {
                 request: *id,
                 user: user.ok_or_else(|| unknown("the user is not known"))?,
-                permission_set: name.ok_or_else(|| unknown("the permission set is gone"))?,
+                permission_set: name
+                    .ok_or_else(|| unknown("what the permission set is called is not known"))?,
                 begun_before,
             })
         };
@@ -460,10 +468,19 @@ impl Core {
     }
 }
 
-/// Since when no sessions of an ended request are known to be denied; `None`: some are.
-fn undenied_since(denials: Option<&Denials>, request: &Request) -> Option<Timestamp> {
+/// Since when sessions of an ended request are not known to be denied, of those that began before an instant; `None`: all of them are.
+fn undenied_since(
+    denials: Option<&Denials>,
+    request: &Request,
+    begun_before: Option<Timestamp>,
+) -> Option<Timestamp> {
     let Phase::Ended { at, .. } = &request.phase else { return None };
-    denials.map_or(Some(*at), |denials| denials.undenied_since(&request.raised.id, *at))
+    let Some(denials) = denials else { return Some(*at) };
+    let id = &request.raised.id;
+    // Of some that are denied, those that began until the removal may not be.
+    let too_short = denials.confirmed.get(id).is_some_and(|confirmed| *confirmed < begun_before);
+    let late = begun_before.filter(|_| too_short);
+    denials.undenied_since(id, *at).into_iter().chain(late).min()
 }
 
 /// What the permission sets of those whose sessions are denied are called.

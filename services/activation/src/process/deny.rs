@@ -159,6 +159,7 @@ impl Watch {
         ask: Ask,
     ) -> Result<(), Fault> {
         let left = core.all_sessions_left(account, closing, ask).await?;
+        let wanted = left.denied();
         let perhaps = match ask {
             Ask::Aws => core.perhaps_not_denied(account, closing, &left.untold).await?,
             // It is told by who has the duty.
@@ -168,13 +169,17 @@ impl Watch {
         let mut undone = self.undone.get(account).cloned().unwrap_or_default();
         undone.retain(|id, _| left.may_have(id));
         undone.extend(perhaps.clone());
+        if ask == Ask::Aws && left.stuck {
+            // Those that could be denied wait with the others.
+            undone.extend(core.not_denied(account, closing, &wanted).await);
+        }
         self.note_undone(account, undone, now);
+        let left = left.unless_stuck()?;
         for (id, sessions) in &left.sessions {
             if let Some(until) = core.held_until(sessions) {
                 core.agenda.note_held(*id, until, now);
             }
         }
-        let wanted = left.denied();
         let seen = self.seen.get(account);
         if seen.is_some_and(|seen| seen.wanted == wanted && waits(now, seen.at, seen.again_at)) {
             return left.told();
@@ -293,7 +298,7 @@ impl Watch {
             return Ok(false);
         }
         // Until now nobody has asked AWS whether a group holds the same.
-        let asked = core.all_sessions_left(account, closing, Ask::Aws).await?.denied();
+        let asked = core.all_sessions_left(account, closing, Ask::Aws).await?.unless_stuck()?.denied();
         let undone = asked == *wanted
             || !core.denies(account, &asked).await?
             || core.is_denied_otherwise(account, closing, &asked).await;

@@ -588,8 +588,13 @@ async fn what_two_people_gave_up_of_a_leaver_waits_for_the_sessions_that_are_den
     assert_eq!((denied(&house).len(), house.closed(id).await), (0, Some(ClosedHow::Abandoned)));
 }
 
+const SET_GONE: &str = "the permission set is gone: its sessions live as long as was told";
+
+/// That its own cannot be denied was only warned of.
 #[tokio::test(start_paused = true)]
 async fn a_set_that_is_gone_keeps_nobody_elses_sessions_alive() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
     let house = denying().await;
     let process = house.start().await;
     let gone = house.grant(&permission_set(), 0, 2 * HOUR).await;
@@ -604,6 +609,7 @@ async fn a_set_that_is_gone_keeps_nobody_elses_sessions_alive() {
     assert_eq!(denied(&house).len(), 1, "the role's");
     house.at(700 + HOUR).await;
     assert!(house.closed(gone).await.is_some() && house.closed(role).await.is_some());
+    assert_eq!(errors.told(SET_GONE), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -618,6 +624,90 @@ async fn what_was_denied_stays_denied_after_its_set_is_gone() {
     assert_eq!(denied(&house).len(), 1);
     house.at(700 + HOUR).await;
     assert!(denied(&house).is_empty());
+}
+
+/// Who started since did not know its name, and lifted what denied its sessions while they lived.
+#[tokio::test(start_paused = true)]
+async fn what_was_denied_stays_denied_after_its_set_is_gone_and_a_start() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    let before = denied(&house);
+    assert_eq!(before.len(), 1);
+    process.kill().await;
+    house.aws.change_directory(|contents| contents.permission_sets.clear());
+    let process = house.start().await;
+    house.at(1_800).await;
+    assert_eq!(denied(&house), before, "its name is in the log");
+    assert_eq!(house.closed(id).await, None);
+    house.at(700 + HOUR).await;
+    assert!(denied(&house).is_empty() && house.closed(id).await.is_some());
+    process.stop().await;
+}
+
+/// The directory cannot be read any more.
+fn hide_directory(house: &House) {
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
+    }
+}
+
+/// The whole account waited for the name of one permission set.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_denied_although_only_the_log_says_what_a_set_is_called_that_is_denied_there() {
+    let house = denying().await;
+    let process = house.start().await;
+    let role = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(500).await;
+    process.issue("ada", role, "one", None).await.unwrap();
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    let before = denied(&house);
+    assert_eq!(before.len(), 1);
+    process.pause();
+    process.revoke("ada", role).await.unwrap();
+    process.kill().await;
+    hide_directory(&house);
+    let process = house.start().await;
+    house.at(720).await;
+    assert!(process.views.directory.snapshot().is_none());
+    let after = denied(&house);
+    assert!(after.len() == 2 && after.contains(&before[0]), "{after:?}");
+    process.stop().await;
+}
+
+/// By the bound that was told they were dead, and what denied them was lifted.
+#[tokio::test(start_paused = true)]
+async fn what_a_set_lets_live_for_longer_by_now_stays_denied_while_no_directory_says_so() {
+    let house = denying().await;
+    let process = house.start().await;
+    let id = house.grant(&permission_set(), 0, 2 * HOUR).await;
+    house.at(60).await;
+    house.aws.change_directory(|contents| {
+        for set in contents.permission_sets.values_mut() {
+            set.session_duration = SignedDuration::from_hours(4);
+        }
+    });
+    process.views.directory.refresh().await.unwrap();
+    house.at(600).await;
+    process.revoke("ada", id).await.unwrap();
+    house.at(660).await;
+    assert_eq!(denied(&house).len(), 1);
+    process.kill().await;
+    house.at(660 + HOUR).await;
+    hide_directory(&house);
+    let process = house.start().await;
+    house.at(720 + HOUR).await;
+    assert!(process.views.directory.snapshot().is_none());
+    assert_eq!((denied(&house).len(), house.closed(id).await), (1, None), "that cannot be told");
+    house.aws.heal();
+    process.views.directory.refresh().await.unwrap();
+    house.at(780 + HOUR).await;
+    assert_eq!((denied(&house).len(), house.closed(id).await), (1, None), "they live");
+    house.at(700 + 4 * HOUR).await;
+    assert!(denied(&house).is_empty() && house.closed(id).await.is_some());
+    process.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -759,9 +849,7 @@ async fn a_group_that_cannot_be_told_yet_is_not_taken_for_none() {
         one.pause();
         one.revoke("ada", id).await.unwrap();
         one.kill().await;
-        for _ in 0..1_000 {
-            house.aws.fail_next(AwsOperation::FetchDirectory, Fault::Refused(ErrorKind::Unavailable));
-        }
+        hide_directory(&house);
         let two = house.start_as("two").await;
         house.at(690).await;
         assert!(two.views.directory.snapshot().is_none());
@@ -937,6 +1025,70 @@ async fn sessions_of_which_it_cannot_be_told_whether_they_are_to_be_denied_are_t
     process.cut_from_aws(false);
     house.at(1_500).await;
     assert_eq!((denied(&house).len(), denials_overdue(&measured)), (1, Some(0)));
+    process.stop().await;
+}
+
+/// Access went minutes after its end, and whether the sessions of those minutes are to be denied could not be told.
+#[tokio::test(start_paused = true)]
+async fn sessions_of_which_only_some_are_denied_are_told_while_it_cannot_be_told_of_the_rest() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let (house, measured) = measured().await;
+    let process = house.start().await;
+    for _ in 0..1_000 {
+        house.aws.fail_next(AwsOperation::Delete, Fault::Refused(ErrorKind::Denied));
+    }
+    let id = revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    let before = denied_before(&house);
+    assert!(before < instant(660));
+    process.hide_groups(true);
+    // What AWS said of groups is old by now.
+    house.at(1_000).await;
+    assert!(house.has(&key_of(&permission_set())));
+    let told = (denials_overdue(&measured), errors.told(STILL_NOT_DENIED));
+    assert_eq!(told, (Some(0), 0), "what began before the end is denied");
+    house.aws.heal();
+    house.at(1_700).await;
+    assert!(!house.has(&key_of(&permission_set())) && house.request(id).await.is_closing());
+    assert_eq!(denied_before(&house), before, "others' sessions may be among them");
+    assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(1), 1));
+    process.hide_groups(false);
+    house.at(1_760).await;
+    assert!(denied_before(&house) > instant(1_000));
+    assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(0), 1));
+    process.stop().await;
+}
+
+/// Who started since told nobody of any: of one it was not known what is denied.
+#[tokio::test(start_paused = true)]
+async fn sessions_of_an_account_that_waits_are_told_as_not_denied() {
+    let errors = Errors::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors.clone()));
+    let mut house = denying().await;
+    let process = house.start().await;
+    let role = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(500).await;
+    process.issue("ada", role, "one", None).await.unwrap();
+    scps(&house).refuse(ErrorKind::Unavailable);
+    revoked_at(&house, &process, 600).await;
+    house.at(660).await;
+    assert!(matches!(facts(&house).last(), Some(DenialEvent::Failed { .. })));
+    process.pause();
+    process.revoke("ada", role).await.unwrap();
+    process.kill().await;
+    scps(&house).heal();
+    hide_directory(&house);
+    let measured = Measured::start();
+    house.meter = Some(measured.provider.meter("daypass"));
+    let process = house.start().await;
+    house.at(1_000).await;
+    assert!(process.views.directory.snapshot().is_none() && denied(&house).is_empty());
+    assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(2), 2));
+    house.aws.heal();
+    process.views.directory.refresh().await.unwrap();
+    house.at(1_100).await;
+    assert_eq!((denied(&house).len(), denials_overdue(&measured)), (2, Some(0)));
     process.stop().await;
 }
 

@@ -199,6 +199,11 @@ impl Process {
         self.line.cut.store(cut, Ordering::Relaxed);
     }
 
+    /// Whether Identity Center does not tell it from now on which groups hold something.
+    pub(crate) fn hide_groups(&self, hidden: bool) {
+        self.line.groups_hidden.store(hidden, Ordering::Relaxed);
+    }
+
     /// From now on the lists of Identity Center are on their way back for so long.
     pub(crate) fn lists_come_late(&self, by: SignedDuration) {
         self.line.lists_late.store(by.as_millis().try_into().unwrap(), Ordering::Relaxed);
@@ -272,6 +277,7 @@ struct Line {
     changes: AtomicUsize,
     /// Those of them that ask for groups.
     groups_asked: AtomicUsize,
+    groups_hidden: AtomicBool,
     cut: AtomicBool,
     /// For how many milliseconds a list is on its way back.
     lists_late: AtomicU64,
@@ -318,6 +324,9 @@ impl Assignments for Line {
         turns: &dyn Turns,
     ) -> Result<BTreeSet<aws::GroupId>, AwsError> {
         self.groups_asked.fetch_add(1, Ordering::Relaxed);
+        if self.groups_hidden.load(Ordering::Relaxed) {
+            return Err(AwsError::new(ErrorKind::Unavailable, "Planted", "planted"));
+        }
         self.aws()?.groups_holding(account, entitlement, turns).await
     }
     async fn holders(
@@ -462,6 +471,7 @@ impl House {
             calls: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
             groups_asked: AtomicUsize::new(0),
+            groups_hidden: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             lists_late: AtomicU64::new(0),
         });
