@@ -135,20 +135,20 @@ async fn a_few_events_are_read_one_by_one_from_the_last_back() {
 
 /// The first batch that anybody asks for, where `log` is written and `fresh` is read, is of a long stream.
 pub(crate) async fn read_one_by_one(log: &JetStreamLog, fresh: &JetStreamLog, url: String) {
-    let (short, long) = (stream("request-1"), stream("policy-1"));
-    fill(log, &short, 0, 7).await;
-    fill(log, &long, 100, 30).await;
+    let (few, many) = (stream("request-1"), stream("policy-1"));
+    fill(log, &few, 0, 7).await;
+    fill(log, &many, 100, 30).await;
     let client = async_nats::connect(url).await.unwrap();
     let mut batches = client.subscribe("$JS.API.DIRECT.GET.>").await.unwrap();
     client.flush().await.unwrap();
 
-    assert_eq!(revisions(&whole(fresh, &short).await), (0..7).collect::<Vec<_>>());
+    assert_eq!(revisions(&whole(fresh, &few).await), (0..7).collect::<Vec<_>>());
     for number in 7..11 {
-        put(log, &short, after(number - 1), &event(200 + u128::from(number))).await.unwrap();
+        put(log, &few, after(number - 1), &event(200 + u128::from(number))).await.unwrap();
     }
-    let rest: Vec<_> = fresh.read_stream(&short, Some(Revision(6))).try_collect().await.unwrap();
+    let rest: Vec<_> = fresh.read_stream(&few, Some(Revision(6))).try_collect().await.unwrap();
     assert_eq!(revisions(&rest), (7..11).collect::<Vec<_>>());
-    assert_eq!(revisions(&whole(fresh, &long).await), (0..30).collect::<Vec<_>>());
+    assert_eq!(revisions(&whole(fresh, &many).await), (0..30).collect::<Vec<_>>());
     let asked = batches.next().await.unwrap();
     let asked = String::from_utf8_lossy(&asked.payload).into_owned();
     assert!(asked.contains("policy"), "{asked}");

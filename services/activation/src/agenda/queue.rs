@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 /// Requests that are attended to at a time. Each waits for the log alone, which writes many events at once.
-const ATTENDED_MAX: usize = 64;
+const ATTENDED_MAX: usize = 256;
 
 /// Beyond the operations that AWS takes at a time, the assignments that are prepared meanwhile: looked at and decided on, so that
 /// the next operation begins when one ends. Few, so that what was seen is not old by then.
