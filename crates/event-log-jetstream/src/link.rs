@@ -157,7 +157,7 @@ impl Link {
     /// The same, with where the one before it is.
     pub(crate) async fn get_linked(&self, which: &Value) -> Result<Option<Linked>, LogError> {
         let Some((message, headers)) = self.message(which).await? else { return Ok(None) };
-        let before = place_before(headers.as_ref());
+        let before = place_before(&message.subject, headers.as_ref());
         let event = recorded(&message.subject, headers.as_ref(), message.sequence, message.payload)?;
         Ok(Some(Linked { event, before }))
     }

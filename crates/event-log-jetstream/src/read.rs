@@ -76,16 +76,19 @@ async fn begin(inner: &Inner, name: &StreamName, first: Revision) -> Result<Opti
     }
     refuse_the_past(told, count)?;
     let Some(last) = last.filter(|last| last.event.revision >= first) else { return Ok(None) };
-    if last.event.revision == first {
-        inner.known().note(&last.event);
-        return Ok(Some((vec![last.event], Reading::End)));
-    }
     // Where the first one is, if the one before it is known; else everything is read, and the beginning left out.
-    let before = first.0.checked_sub(1).and_then(|before| inner.known().sequence(name, Revision(before)));
-    let (next, from) = before.map_or((Revision(0), 1), |sequence| (first, sequence + 1));
-    let Some(mut events) = before_last(inner, name, next, &last).await? else {
+    let known = first.0.checked_sub(1).and_then(|before| inner.known().sequence(name, Revision(before)));
+    let whole = known.is_none() && last.event.revision > first;
+    let next = if whole { Revision(0) } else { first };
+    let Some((mut events, before)) = before_last(inner, name, next, &last).await? else {
+        let from = known.map_or(1, |sequence| sequence + 1);
         return batch(inner, name, Rest { next, from, last: last.event }).await.map(Some);
     };
+    if known.zip(before).is_some_and(|(known, before)| known != before) {
+        let Revision(first) = first;
+        let why = "follows on another event than the one that was read before it: events were lost";
+        return Err(LogError::Unavailable(format!("{name} has a revision {first} that {why}")));
+    }
     events.push(last.event);
     let mut known = inner.known();
     for event in &events {
@@ -119,14 +122,14 @@ fn revisions(last: Option<&Linked>) -> u64 {
     last.map_or(0, |last| last.event.revision.0.saturating_add(1))
 }
 
-/// The events from `next` on and before the last one, each read from where the one after it says; `None`: they are many, or not all
-/// are where that says.
+/// The events from `next` on and before the last one, each read from where the one after it says, and where the one before them is;
+/// `None`: they are many, or not all are where that says.
 async fn before_last(
     inner: &Inner,
     name: &StreamName,
     next: Revision,
     last: &Linked,
-) -> Result<Option<Vec<Recorded>>, LogError> {
+) -> Result<Option<(Vec<Recorded>, Option<u64>)>, LogError> {
     if last.event.revision.0.saturating_sub(next.0) > ONE_BY_ONE_MAX {
         return Ok(None);
     }
@@ -147,7 +150,7 @@ async fn before_last(
         events.push(found.event);
     }
     events.reverse();
-    Ok(Some(events))
+    Ok(Some((events, before)))
 }
 
 /// Whether a stream's last event, which says a lower revision than the leader's count, is not where that revision is. Otherwise whoever

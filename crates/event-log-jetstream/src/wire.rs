@@ -19,7 +19,8 @@ const STRAY: &str = "stray";
 
 const PREFIX: &str = "daypass.log.";
 /// Over which subjects the expected last sequence counts (nats-server 2.11 and later).
-const EXPECTED_LAST_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+const EXPECTED_LAST_SUBJECT: HeaderName =
+    HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 /// An event's ordinal in its stream. Anyone can count it from the events themselves; readers check it.
 const REVISION: HeaderName = HeaderName::from_static("Daypass-Revision");
 /// An event's id, in a header that means nothing to the server. Its own, `Nats-Msg-Id`, it compares over the whole stream, whoever
@@ -65,10 +66,16 @@ pub(crate) fn recorded(
     recorded_beside(0, subject, headers, sequence, body)
 }
 
-/// Where the event before it in its stream is, as whoever appended it told the server, which compared. `None`: there is none, or nothing
-/// that can be relied on was stored.
-pub(crate) fn place_before(headers: Option<&HeaderMap>) -> Option<u64> {
-    let told = headers?.get_last(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE)?.as_str().parse().ok()?;
+/// Where the event before it in its stream is, as whoever appended it told the server, which compared that with all events of the stream.
+/// `None`: there is none, or the server was told something else.
+pub(crate) fn place_before(subject: &str, headers: Option<&HeaderMap>) -> Option<u64> {
+    let (_, stream) = parse_subject(subject)?;
+    let once = |name: HeaderName| {
+        let mut told = headers?.get_all(name);
+        told.next().filter(|_| told.next().is_none())
+    };
+    let over = once(EXPECTED_LAST_SUBJECT).filter(|over| over.as_str() == any_writer(&stream));
+    let told: u64 = over.and(once(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE))?.as_str().parse().ok()?;
     (told > 0).then_some(told)
 }
 
@@ -223,6 +230,24 @@ mod tests {
         };
         assert_eq!(read(&headers), Ok(event.clone()));
         assert_eq!(recorded_by_direct_get(by_direct_get(headers)), Ok(event));
+    }
+
+    #[test]
+    fn where_the_event_before_is_is_believed_if_the_server_compared_it_with_the_whole_stream() {
+        let subject = subject(&stream(), &envelope().writer);
+        let place = |headers: &HeaderMap| place_before(&subject, Some(headers));
+        assert_eq!(place(&stored()), Some(9));
+        assert_eq!(place(&append_headers(&stream(), &envelope(), Revision(0), 0)), None, "the first one");
+        let mut others = stored();
+        others.insert(EXPECTED_LAST_SUBJECT, subject.as_str());
+        assert_eq!(place(&others), None, "with its writer's alone");
+        for name in [NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, EXPECTED_LAST_SUBJECT] {
+            let mut twice = stored();
+            twice.append(name, "7");
+            assert_eq!(place(&twice), None, "with either of two");
+        }
+        assert_eq!(place_before("daypass.log.approval.request.0190-cd", Some(&stored())), None);
+        assert_eq!(place_before(&subject, None), None);
     }
 
     #[test]

@@ -187,19 +187,16 @@ impl Agenda {
 
     /// Has an assignment looked at in AWS now, whether or not a request is about it. What was asked of AWS before does not count.
     pub(crate) fn look_at(&self, key: &AssignmentKey, now: Timestamp) {
-        let mut state = self.lock();
-        if !state.keys.contains_key(key) {
-            state.orphans.insert(key.clone());
-        }
-        state.want_look(key);
-        state.schedule(Errand::Tend(key.clone()), now);
+        self.lock().look_at(key, now);
     }
 
     /// Ended requests of which something may be left in AWS although they ended `late_after` ago.
     pub(crate) fn overdue(&self, now: Timestamp, late_after: SignedDuration) -> Vec<RequestId> {
         let state = self.lock();
-        let late =
-            |request: &&Request| state.is_late(request, now, late_after) && !state.is_absent(request, now);
+        let late = |request: &&Request| {
+            let gone = state.is_absent(request, now) || state.is_gone(&request.raised.id);
+            state.is_late(request, now, late_after) && !gone
+        };
         let closing = state.closing.iter().filter_map(|id| state.request(id));
         closing.filter(late).map(|request| request.raised.id).collect()
     }
@@ -301,9 +298,10 @@ impl Agenda {
     ) {
         let mut state = self.lock();
         let due_at = state.queue.finish(errand);
-        // Something was heard of it since it began, and may be news to it.
-        let is_due_again = state.queue.due_at(errand).is_some_and(|at| at <= now);
         if let Errand::Tend(key) = errand {
+            // Something was heard of it since it began, and may be news to it. Without a request nothing but that brings it up again.
+            let again = state.queue.due_at(errand);
+            let is_due_again = again.is_some_and(|at| at <= now || !state.keys.contains_key(key));
             let over = match next {
                 Next::Idle => true,
                 // Until a request brings it up itself, what must go stays what must go.
@@ -315,6 +313,9 @@ impl Agenda {
             }
         }
         if !state.is_known(errand) {
+            if let Errand::Tend(key) = errand {
+                state.notes.remove(key);
+            }
             return state.queue.drop(errand);
         }
         let at = match next {
@@ -356,6 +357,14 @@ impl Agenda {
 }
 
 impl State {
+    fn look_at(&mut self, key: &AssignmentKey, now: Timestamp) {
+        if !self.keys.contains_key(key) {
+            self.orphans.insert(key.clone());
+        }
+        self.want_look(key);
+        self.schedule(Errand::Tend(key.clone()), now);
+    }
+
     fn request(&self, id: &RequestId) -> Option<&Request> {
         self.requests.get(id).map(Arc::as_ref)
     }
@@ -440,9 +449,9 @@ impl State {
             // What is removed for its own sake goes on.
             if !self.orphans.contains(&key) {
                 self.queue.drop(&Errand::Tend(key.clone()));
+                self.notes.remove(&key);
             }
             self.keys.remove(&key);
-            self.notes.remove(&key);
         }
     }
 

@@ -243,16 +243,12 @@ impl Core {
                 let gone = self.gone(request.raised.id, &key, *ended_at).await?;
                 // AWS dates sessions by its own clock, which may be ahead of the one that saw it gone.
                 let begun_before = later(gone.at.unwrap_or(*ended_at), WRONG_MAX);
+                // It may have been raised since their bound was told, and only the directory says so.
                 let told = active.map(|active| active.activated.bound.after_early_end);
-                let longest = self.session_duration(&key).max(told).unwrap_or(SESSION_MAX);
+                let longest =
+                    self.session_duration(&key).map_or(SESSION_MAX, |now| told.max(Some(now)).unwrap_or(now));
                 let dead_at = later(begun_before, longest);
-                if !self.may_live(dead_at) {
-                    // It may have been raised since their bound was told, and only the directory says so.
-                    let unknown = self.views.directory.snapshot().is_none();
-                    let may_live = unknown && self.may_live(later(begun_before, SESSION_MAX));
-                    return if may_live { Err(Fault::Behind) } else { Ok(None) };
-                }
-                if self.is_nameless(request, &key).await? {
+                if !self.may_live(dead_at) || self.is_nameless(request, &key).await? {
                     return Ok(None);
                 }
                 Ok(Some(Sessions {

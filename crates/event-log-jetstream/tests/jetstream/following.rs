@@ -187,6 +187,34 @@ async fn an_event_that_does_not_tell_where_the_one_before_it_is_or_tells_it_wron
     .await;
 }
 
+/// As where the servers were given an old copy while the process ran, and others have appended since.
+#[tokio::test]
+async fn what_follows_on_another_event_than_was_read_is_refused() {
+    in_time(Box::pin(async {
+        let server = server().await;
+        let log = open(&server.url()).await;
+        fill(&log, &stream("request-1"), 0, 2).await;
+        let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        jetstream.delete_stream(STREAM).await.unwrap();
+        let fresh = open(&server.url()).await;
+        fill(&fresh, &stream("request-0"), 10, 1).await;
+        for count in [3_u64, 4] {
+            let first = if count == 3 { 0 } else { 3 };
+            for number in first..count {
+                let expected = Expected::after(number.checked_sub(1).map(Revision));
+                let envelope = event(20 + u128::from(number));
+                put(&fresh, &stream("request-1"), expected, &envelope).await.unwrap();
+            }
+            let rest = log.read_stream(&stream("request-1"), Some(Revision(1))).try_collect::<Vec<_>>().await;
+            assert!(
+                matches!(&rest, Err(LogError::Unavailable(why)) if why.contains("lost")),
+                "{count}: {rest:?}"
+            );
+        }
+    }))
+    .await;
+}
+
 #[tokio::test]
 async fn a_log_that_ends_before_what_was_seen_of_it_is_refused() {
     in_time(Box::pin(async {

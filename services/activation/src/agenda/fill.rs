@@ -101,6 +101,7 @@ impl Agenda {
             // Of what was noted by a clock that was ahead, nothing is known but that it was by now.
             state.sign_of_life = state.sign_of_life.map(|at| at.min(now));
             state.came_of_aws_at.values_mut().for_each(|at| *at = (*at).min(now));
+            state.seen_by(now);
         }
         let Some(mut cursor) = state.cursor.filter(|cursor| *cursor <= applied && !set_back) else {
             // Never filled, or the read model was made anew; or our clock was set back, and what is to be done again waits for a

@@ -78,6 +78,11 @@ impl State {
         self.request_notes.get(id)?.held_until
     }
 
+    /// Whether the assignment of an ended request is known to be gone for good: what may be left is sessions.
+    pub(super) fn is_gone(&self, id: &RequestId) -> bool {
+        self.request_notes.get(id).is_some_and(|notes| notes.gone_at.is_some())
+    }
+
     /// Until when nothing of what is due for a request can be done.
     pub(super) fn waits_until(&self, id: &RequestId) -> Option<Timestamp> {
         let notes = self.request_notes.get(id)?;
@@ -87,14 +92,15 @@ impl State {
     /// Notes that a look at an assignment is wanted that has not begun yet.
     pub(super) fn want_look(&mut self, key: &AssignmentKey) {
         self.looks_wanted += 1;
-        let look_wanted = self.looks_wanted;
-        if self.keys.contains_key(key) {
-            // The first look at it may be under way.
-            self.notes.entry(key.clone()).or_default();
-        }
-        if let Some(notes) = self.notes.get_mut(key) {
-            notes.look_wanted = look_wanted;
-            notes.looked_at = None;
+        let notes = self.notes.entry(key.clone()).or_default();
+        notes.look_wanted = self.looks_wanted;
+        notes.looked_at = None;
+    }
+
+    /// Of what was seen by a clock that was ahead, nothing is known but that it was by now.
+    pub(super) fn seen_by(&mut self, now: Timestamp) {
+        for notes in self.notes.values_mut() {
+            notes.looked_at = notes.looked_at.map(|at| at.min(now));
         }
     }
 }
@@ -388,6 +394,15 @@ mod tests {
 
         agenda.note_listed(&ada, &holders, agenda.begin_look(at(6)));
         assert_eq!(agenda.seen_at(&bob), Some(at(6)), "also by a clock that was set back meanwhile");
+        agenda.lock().seen_by(at(5));
+        assert_eq!(agenda.seen_at(&bob), Some(at(5)), "so it may not have been later");
+
+        let before = agenda.begin_look(started());
+        let carol = key(1, sample::CAROL);
+        agenda.look_at(&carol, started());
+        take_up(&agenda, active(1, sample::CAROL));
+        agenda.note_listed(&ada, &BTreeSet::from([carol.principal.clone()]), before);
+        assert_eq!(agenda.seen_at(&carol), None, "nor where its request was not known yet");
     }
 
     /// Where looks have fallen behind, the list would be old by the time that all the others had theirs.

@@ -39,8 +39,9 @@ impl Agenda {
 
     /// Has an assignment removed now that is ours and that nobody needs, even if a request about it begins later.
     pub(crate) fn see_to_orphan(&self, key: &AssignmentKey, now: Timestamp) {
-        self.lock().orphans.insert(key.clone());
-        self.look_at(key, now);
+        let mut state = self.lock();
+        state.orphans.insert(key.clone());
+        state.look_at(key, now);
     }
 
     /// Those of these assignments that nobody needs now, and that no request counts as left.
@@ -163,8 +164,12 @@ mod tests {
         agenda.see_to_orphan(&key, at(1));
         agenda.done(&errand, &Next::Idle, at(2), |_| SignedDuration::ZERO);
         assert_eq!(agenda.take_due(at(2)), std::slice::from_ref(&errand), "by what is known now");
+        agenda.see_to_orphan(&key, at(9));
         agenda.done(&errand, &Next::Idle, at(3), |_| SignedDuration::ZERO);
+        assert_eq!(agenda.take_due(at(9)), std::slice::from_ref(&errand), "by a clock that was ahead");
+        agenda.done(&errand, &Next::Idle, at(10), |_| SignedDuration::ZERO);
         assert!(!agenda.has(&key), "and nothing was heard since");
+        assert!(agenda.lock().notes.is_empty(), "nothing is noted of what is nobody's");
     }
 
     /// Approved, for a window that begins at 1,000.

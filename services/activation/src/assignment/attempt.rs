@@ -66,10 +66,11 @@ impl Core {
         };
         match said {
             Said::Done => {
+                // AWS's last word on it says as much as a look that began when it came.
+                let look = self.agenda.begin_look(self.now());
                 drop(place);
                 self.conclude(key, intended.id, Outcome::Confirmed).await?;
-                // AWS's last word on it says as much as a look that begins now.
-                self.agenda.note_seen(key, self.agenda.begin_look(self.now()));
+                self.agenda.note_seen(key, look);
                 Ok(Round::Again)
             }
             Said::Refused(error) => {

@@ -328,7 +328,11 @@ impl Core {
         let now = self.now();
         // What a list told that was made for another is as old as that list.
         let seen_at = self.agenda.seen_at(key).map(|at| later(at.min(now), interval));
-        let look_at = seen_at.filter(|at| *at > now).unwrap_or_else(|| later(now, interval));
+        // What is to be looked at, and would not be shown yet: as soon as it is.
+        let shown_at =
+            |ledger: &Ledger| later(self.agenda.happened_at(key, ledger.last_at), self.settings.list_lag_max);
+        let soon = ledger.filter(|ledger| seen_at.is_none() && self.may_be_stale(ledger)).map(shown_at);
+        let look_at = seen_at.filter(|at| *at > now).or(soon).unwrap_or_else(|| later(now, interval));
         let look = needs.any().then_some(look_at);
         Ok(Round::Over(self.wake(key, needs, look)))
     }

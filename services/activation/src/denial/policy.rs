@@ -158,14 +158,13 @@ impl Core {
                 return Ok(false);
             }
             let closing = self.agenda.closing_in(account);
+            if self.resolve_open(account, &closing).await? {
+                changed = true;
+            }
             let wanted = self.all_sessions_left(account, &closing, Ask::Aws).await?.unless_stuck()?.denied();
             let Some(loaded) = self.denials(account).await? else { return Ok(false) };
             let denials = loaded.state.as_ref();
-            if let Some(denials) = denials
-                && let Some((id, attempt)) = &denials.open
-            {
-                self.resolve_denial(port, denials, &closing, *id, attempt).await?;
-                changed = true;
+            if denials.is_some_and(|denials| denials.open.is_some()) {
                 continue;
             }
             let as_it_should = denials.map_or(wanted.is_empty(), |denials| denials.is(&wanted));
@@ -333,6 +332,17 @@ impl Core {
                 .directory
                 .snapshot()
                 .is_some_and(|directory| directory.account(account).is_none_or(|account| !account.active))
+    }
+
+    /// Learns what came of an attempt that is open in an account, and says whether there was one. It takes nobody's word on who has
+    /// sessions there: the policy says what it denies.
+    pub(crate) async fn resolve_open(&self, account: &AccountId, closing: &[Request]) -> Result<bool, Fault> {
+        let Some(port) = self.ports.session_denials() else { return Ok(false) };
+        let Some(loaded) = self.denials(account).await? else { return Ok(false) };
+        let Some(denials) = &loaded.state else { return Ok(false) };
+        let Some((id, attempt)) = &denials.open else { return Ok(false) };
+        self.resolve_denial(port, denials, closing, *id, attempt).await?;
+        Ok(true)
     }
 
     /// An attempt that was found open: whoever made it is gone, or still at it.

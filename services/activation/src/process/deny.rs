@@ -158,7 +158,13 @@ impl Watch {
         closing: &[Request],
         ask: Ask,
     ) -> Result<(), Fault> {
-        let left = core.all_sessions_left(account, closing, ask).await?;
+        let mut left = core.all_sessions_left(account, closing, ask).await?;
+        if left.stuck
+            && core.on_duty().await?
+            && matches!(core.resolve_open(account, closing).await, Ok(true))
+        {
+            left = core.all_sessions_left(account, closing, ask).await?;
+        }
         let wanted = left.denied();
         let perhaps = match ask {
             Ask::Aws => core.perhaps_not_denied(account, closing, &left.untold).await?,

@@ -620,9 +620,9 @@ async fn what_was_denied_stays_denied_after_its_set_is_gone() {
     house.at(660).await;
     house.aws.change_directory(|contents| contents.permission_sets.clear());
     process.views.directory.refresh().await.unwrap();
-    house.at(1_800).await;
-    assert_eq!(denied(&house).len(), 1);
     house.at(700 + HOUR).await;
+    assert_eq!(denied(&house).len(), 1, "nobody knows any more how long they live");
+    house.at(700 + 12 * HOUR).await;
     assert!(denied(&house).is_empty());
 }
 
@@ -641,7 +641,7 @@ async fn what_was_denied_stays_denied_after_its_set_is_gone_and_a_start() {
     house.at(1_800).await;
     assert_eq!(denied(&house), before, "its name is in the log");
     assert_eq!(house.closed(id).await, None);
-    house.at(700 + HOUR).await;
+    house.at(700 + 12 * HOUR).await;
     assert!(denied(&house).is_empty() && house.closed(id).await.is_some());
     process.stop().await;
 }
@@ -1085,10 +1085,50 @@ async fn sessions_of_an_account_that_waits_are_told_as_not_denied() {
     house.at(1_000).await;
     assert!(process.views.directory.snapshot().is_none() && denied(&house).is_empty());
     assert_eq!((denials_overdue(&measured), errors.told(STILL_NOT_DENIED)), (Some(2), 2));
+    assert_eq!(process.service.overdue(), 0, "what it waits for is no access that is left");
     house.aws.heal();
     process.views.directory.refresh().await.unwrap();
     house.at(1_100).await;
     assert_eq!((denied(&house).len(), denials_overdue(&measured)), (2, Some(0)));
+    process.stop().await;
+}
+
+/// Of events about what is denied, so many can be written.
+struct AtMost(usize);
+
+impl Faults for AtMost {
+    fn append(&mut self, stream: &StreamName, _: &Envelope) -> AppendFault {
+        if !stream.as_str().starts_with("denial-") {
+            return AppendFault::Proceed;
+        }
+        let left = self.0.checked_sub(1);
+        self.0 = left.unwrap_or_default();
+        left.map_or(AppendFault::Unavailable, |_| AppendFault::Proceed)
+    }
+}
+
+/// The account waited for a directory, although AWS itself says what it denies.
+#[tokio::test(start_paused = true)]
+async fn what_was_denied_and_not_recorded_is_read_back_and_keeps_nothing_else_waiting() {
+    let house = denying().await;
+    let process = house.start().await;
+    let role = house.grant(&role(), 0, 2 * HOUR).await;
+    house.at(500).await;
+    process.issue("ada", role, "one", None).await.unwrap();
+    house.log.set_faults(Box::new(AtMost(1)));
+    revoked_at(&house, &process, 600).await;
+    house.at(630).await;
+    assert_eq!((denied(&house).len(), facts(&house).len()), (1, 1), "denied, and not recorded");
+    process.pause();
+    process.revoke("ada", role).await.unwrap();
+    process.kill().await;
+    house.log.set_faults(Box::new(AtMost(usize::MAX)));
+    hide_directory(&house);
+    let process = house.start().await;
+    house.at(900).await;
+    assert!(process.views.directory.snapshot().is_none());
+    assert!(matches!(facts(&house).get(1), Some(DenialEvent::Confirmed { .. })), "{:?}", facts(&house));
+    assert_eq!(denied(&house).len(), 2);
     process.stop().await;
 }
 

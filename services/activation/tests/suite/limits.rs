@@ -329,6 +329,26 @@ async fn a_list_that_is_under_way_does_not_answer_who_asks_to_look_now() {
     }
 }
 
+/// Lists need not show yet what was made a moment ago: the look that was asked for was not made for five minutes.
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_to_look_at_what_was_just_made_is_answered_as_soon_as_lists_show_it() {
+    let house = house_where_all_may_ask().await;
+    let process = house.start().await;
+    let key = key_of(&permission_set());
+    house.grant(&permission_set(), 10, HOUR).await;
+    let mut second = 10;
+    while !house.has(&key) {
+        assert!(second < 60);
+        second += 1;
+        house.at(second).await;
+    }
+    house.at(second + 2).await;
+    house.aws.remove(aws_key(&key));
+    assert_eq!(process.reconcile("carol", None, false).await.unwrap().assignments, 1);
+    house.at(second + 60).await;
+    assert!(house.has(&key), "found, and made again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_page_of_a_list_is_within_the_limit() {
     let house = House::with(Behaviour { page_max: Some(1), ..Behaviour::like_aws() }).await;
