@@ -171,7 +171,6 @@ fn refused(error: &ApiError) -> Result<Option<u64>, AppendError> {
         // Looked at before anything is stored.
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::CLUSTER_NOT_AVAILABLE
-        | ErrorCode::INSUFFICIENT_RESOURCES
         | ErrorCode::JETSTREAM_NOT_ENABLED
         | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
         | ErrorCode::NO_ACCOUNT

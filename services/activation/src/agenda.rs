@@ -95,6 +95,8 @@ struct State {
     /// What is remembered of assignments, and of requests.
     notes: BTreeMap<AssignmentKey, KeyNotes>,
     request_notes: BTreeMap<RequestId, RequestNotes>,
+    /// Requests whose person has left, and which no event can end, because their history cannot be read.
+    let_go: BTreeSet<RequestId>,
     /// Assignments that are seen to although no request is about them, or none that has begun.
     orphans: BTreeSet<AssignmentKey>,
     /// Those that are ours, needed by nobody, and not removed.
@@ -357,6 +359,11 @@ impl Agenda {
 }
 
 impl State {
+    fn see_to_orphan(&mut self, key: &AssignmentKey, now: Timestamp) {
+        self.orphans.insert(key.clone());
+        self.look_at(key, now);
+    }
+
     fn look_at(&mut self, key: &AssignmentKey, now: Timestamp) {
         if !self.keys.contains_key(key) {
             self.orphans.insert(key.clone());
@@ -424,6 +431,9 @@ impl State {
         self.put(request);
         if let Some(key) = key {
             self.keys.entry(key.clone()).or_default().insert(id);
+            if self.is_let_go(&id) {
+                self.orphans.insert(key.clone());
+            }
             if let Some(at) = tend_at {
                 self.queue.succeeded(&Errand::Tend(key.clone()));
                 self.schedule(Errand::Tend(key), at);
@@ -440,6 +450,7 @@ impl State {
         self.queue.drop(&Errand::Attend(id));
         self.closing.remove(&id);
         self.request_notes.remove(&id);
+        self.let_go.remove(&id);
         let Some(key) = self.take_out(&id).as_deref().and_then(key_of) else { return };
         let rest = self.keys.get_mut(&key).is_some_and(|ids| {
             ids.remove(&id);

@@ -206,7 +206,8 @@ impl Core {
     /// Whether a request that is not over needs an assignment.
     fn is_needed(&self, key: &AssignmentKey) -> bool {
         let now = self.now();
-        self.agenda.requests_of(key).iter().any(|request| request.is_live(now))
+        let needs = |request: &Request| request.is_live(now) && !self.agenda.is_let_go(&request.raised.id);
+        self.agenda.requests_of(key).iter().any(needs)
     }
 
     /// Which of its sessions are to be denied, by when they began, and when the last of them must be dead.

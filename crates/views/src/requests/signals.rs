@@ -64,6 +64,19 @@ impl Requests {
     /// Live requests of people who have left, where the request or the departure is after `since`; each with the signal that says
     /// so.
     pub fn of_departed(&self, since: Position) -> Result<Vec<(RequestId, Received)>, StoryError> {
+        Ok(self.departed_since(since, false)?.into_iter().collect())
+    }
+
+    /// The same, of those whose history cannot be read to its end: no event ends them.
+    pub fn damaged_of_departed(&self, since: Position) -> Result<Vec<RequestId>, StoryError> {
+        Ok(self.departed_since(since, true)?.into_keys().collect())
+    }
+
+    fn departed_since(
+        &self,
+        since: Position,
+        damaged: bool,
+    ) -> Result<BTreeMap<RequestId, Received>, StoryError> {
         self.ask(|connection| {
             let mut found = BTreeMap::new();
             for (table, same, signal) in [
@@ -75,10 +88,10 @@ impl Requests {
                     let text = format!(
                         "SELECT {signal}, s.body, r.id FROM {new} CROSS JOIN {other} CROSS JOIN signal s
                          WHERE {after}.position > ?1 AND {same} AND s.position = {signal}
-                         AND r.status IN (1, 4) AND r.quarantined = 0"
+                         AND r.status IN (1, 4) AND r.quarantined = ?2"
                     );
                     let mut statement = connection.prepare_cached(&text)?;
-                    let mut rows = statement.query([sql(since.0)])?;
+                    let mut rows = statement.query((sql(since.0), damaged))?;
                     while let Some(row) = rows.next()? {
                         let id = RequestId::from_slice(&row.get::<_, [u8; 16]>(2)?);
                         let id = id.map_err(|_| StoryError::Damaged)?;
@@ -88,7 +101,7 @@ impl Requests {
                     }
                 }
             }
-            Ok(found.into_iter().collect())
+            Ok(found)
         })
     }
 

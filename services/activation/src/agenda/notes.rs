@@ -83,6 +83,11 @@ impl State {
         self.request_notes.get(id).is_some_and(|notes| notes.gone_at.is_some())
     }
 
+    /// Whether a request needs nothing any more although no event can end it.
+    pub(super) fn is_let_go(&self, id: &RequestId) -> bool {
+        self.let_go.contains(id)
+    }
+
     /// Until when nothing of what is due for a request can be done.
     pub(super) fn waits_until(&self, id: &RequestId) -> Option<Timestamp> {
         let notes = self.request_notes.get(id)?;
@@ -238,6 +243,20 @@ impl Agenda {
         self.note(key, |notes| {
             *notes.failing_since.insert(notes.failing_since.map_or(since, |noted| noted.min(since)))
         })
+    }
+
+    /// Notes that a request needs nothing any more although no event can end it; it may not be taken up yet. What it has goes now.
+    pub(crate) fn note_let_go(&self, id: RequestId, now: Timestamp) {
+        let mut state = self.lock();
+        state.let_go.insert(id);
+        if let Some(key) = state.request(&id).and_then(due::key_of) {
+            state.see_to_orphan(&key, now);
+        }
+    }
+
+    /// Whether a request needs nothing any more although no event can end it.
+    pub(crate) fn is_let_go(&self, id: &RequestId) -> bool {
+        self.lock().is_let_go(id)
     }
 
     /// Notes what stands in the way of a request's access.

@@ -39,9 +39,7 @@ impl Agenda {
 
     /// Has an assignment removed now that is ours and that nobody needs, even if a request about it begins later.
     pub(crate) fn see_to_orphan(&self, key: &AssignmentKey, now: Timestamp) {
-        let mut state = self.lock();
-        state.orphans.insert(key.clone());
-        state.look_at(key, now);
+        self.lock().see_to_orphan(key, now);
     }
 
     /// Those of these assignments that nobody needs now, and that no request counts as left.
@@ -59,11 +57,12 @@ impl Agenda {
         self.accounts_for(&self.lock(), key, now)
     }
 
-    /// A request whose history is damaged is never ended; once it is over, it accounts for nothing.
+    /// A request whose history is damaged is never ended; once it is over, or its person has left, it accounts for nothing.
     fn accounts_for(&self, state: &State, key: &AssignmentKey, now: Timestamp) -> bool {
         let mut requests = state.keys.get(key).into_iter().flatten().filter_map(|id| state.request(id));
         requests.any(|request| {
-            let over = request.window().is_none_or(|window| window.end() <= now);
+            let over = request.window().is_none_or(|window| window.end() <= now)
+                || state.is_let_go(&request.raised.id);
             request.is_closing() || (!over && self.has_begun(request, now))
         })
     }

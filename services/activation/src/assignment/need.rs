@@ -101,6 +101,9 @@ impl Core {
             if let Some(active) = active
                 && !missing.is_some_and(|missing| makes_again(missing, active))
             {
+                if self.agenda.is_let_go(&id) {
+                    continue;
+                }
                 let standing = active.activated.standing;
                 needs.by.insert(0, Needed { id, since, until, bound: None, standing });
                 continue;

@@ -1,5 +1,6 @@
 //! Signals that end requests: someone has left, an incident is closed, a finding was raised. Pending ones end as approved ones do;
-//! what is left of them in AWS is the reconciler's.
+//! what is left of them in AWS is the reconciler's. A request whose history cannot be read is ended by nothing; but who has left needs
+//! nothing by it.
 //!
 //! A request ends by signals that were recorded after it was raised. Whoever left ends what is raised later as well: what slips in
 //! while services have not heard of it.
@@ -103,6 +104,10 @@ impl Heeded {
     async fn heed_departures(&mut self, core: &Core) -> Result<(), Fault> {
         let applied = core.views.requests.projection().applied();
         let found = core.views.requests.of_departed(self.departed)?;
+        for id in core.views.requests.damaged_of_departed(self.departed)? {
+            tracing::warn!(request = %id, "its history cannot be read, and its person has left: what it gave goes");
+            core.agenda.note_let_go(id, core.now());
+        }
         core.revoke_all(found.iter().map(|(id, received)| (*id, received))).await?;
         self.departed = applied;
         Ok(())

@@ -1,6 +1,7 @@
 //! Signals that end access: what somebody has is gone from AWS, at once, and whoever runs.
 
 use crate::house::{HOUR, House, instant, key_of, permission_set, person, role};
+use aws::simulated::Operation as AwsOperation;
 use command::aggregate::SignalAggregate;
 use command::{Command, Commander};
 use domain::{EventId, Person, PrincipalId, RequestId, SignedDuration, Target, Ticket};
@@ -241,7 +242,46 @@ async fn a_request_that_cannot_be_read_holds_up_no_other() {
     let _process = house.start().await;
     house.at(30).await;
     house.garble(damaged).await;
+    let key = key_of(&permission_set());
+    assert!(house.has(&key));
     house.hear(left("ada"), false).await;
     house.at(40).await;
     assert!(house.was_ended_by_signal(id).await);
+    house.at(60).await;
+    assert!(!house.has(&key), "no event can end it, but whoever has left needs nothing");
+    house.at(HOUR - 10).await;
+    assert_eq!(house.calls(AwsOperation::Create), 1, "nor is it made again");
+}
+
+/// Whoever was down while the signal came learns of it from the log.
+#[tokio::test(start_paused = true)]
+async fn access_of_who_left_whose_history_cannot_be_read_goes_also_after_a_start() {
+    let house = House::new().await;
+    let damaged = house.grant(&permission_set(), 0, HOUR).await;
+    let process = house.start().await;
+    house.at(30).await;
+    process.kill().await;
+    house.garble(damaged).await;
+    house.hear(left("ada"), false).await;
+    let _process = house.start().await;
+    house.at(60).await;
+    assert!(!house.has(&key_of(&permission_set())));
+}
+
+/// Nothing of it waits for anybody: another finds it when it looks through the ledgers.
+#[tokio::test(start_paused = true)]
+async fn access_of_who_left_whose_history_cannot_be_read_goes_although_who_had_the_duty_is_dead() {
+    let house = House::new().await;
+    let damaged = house.grant(&permission_set(), 0, HOUR).await;
+    let one = house.start_as("one").await;
+    house.at(30).await;
+    assert!(house.has(&key_of(&permission_set())));
+    let _two = house.start_as("two").await;
+    house.at(40).await;
+    one.kill().await;
+    house.garble(damaged).await;
+    house.hear(left("ada"), false).await;
+    house.at(40 + 20 * 60).await;
+    assert!(!house.has(&key_of(&permission_set())));
+    assert_eq!(house.claims(), ["one", "two"]);
 }

@@ -181,7 +181,7 @@ impl Core {
         self.take_up(Extent::About(key))?;
         let now = self.now();
         for request in self.agenda.requests_of(key) {
-            if !self.agenda.has_begun(&request, now) {
+            if !self.agenda.has_begun(&request, now) || self.agenda.is_let_go(&request.raised.id) {
                 continue;
             }
             let over = request.window().is_none_or(|window| window.end() <= now);
