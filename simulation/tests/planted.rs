@@ -186,7 +186,7 @@ fn what_was_denied_in_an_account_that_left_is_never_settled() {
 
 #[test]
 fn what_is_missing_is_never_restored() {
-    finds(Plant::NeverRestored, 0, &["S1"]);
+    finds(Plant::NeverRestored, 443, &["S1"]);
 }
 
 #[test]
