@@ -359,19 +359,6 @@ impl Agenda {
 }
 
 impl State {
-    fn see_to_orphan(&mut self, key: &AssignmentKey, now: Timestamp) {
-        self.orphans.insert(key.clone());
-        self.look_at(key, now);
-    }
-
-    fn look_at(&mut self, key: &AssignmentKey, now: Timestamp) {
-        if !self.keys.contains_key(key) {
-            self.orphans.insert(key.clone());
-        }
-        self.want_look(key);
-        self.schedule(Errand::Tend(key.clone()), now);
-    }
-
     fn request(&self, id: &RequestId) -> Option<&Request> {
         self.requests.get(id).map(Arc::as_ref)
     }

@@ -9,6 +9,7 @@
 //! INVARIANT: where it cannot be done (AWS's limits, no rights), the bound that was told when the access began still stands.
 
 mod policy;
+mod undenied;
 
 use crate::agenda::{key_of, never_begun};
 use crate::assignment::ledger;

@@ -111,6 +111,21 @@ impl Agenda {
     }
 }
 
+impl State {
+    pub(super) fn see_to_orphan(&mut self, key: &AssignmentKey, now: Timestamp) {
+        self.orphans.insert(key.clone());
+        self.look_at(key, now);
+    }
+
+    pub(super) fn look_at(&mut self, key: &AssignmentKey, now: Timestamp) {
+        if !self.keys.contains_key(key) {
+            self.orphans.insert(key.clone());
+        }
+        self.want_look(key);
+        self.schedule(Errand::Tend(key.clone()), now);
+    }
+}
+
 /// An assignment that is ours, needed by nobody, and not removed.
 pub(super) struct Left {
     since: Timestamp,
